@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# A façade over the CMake presets: `make` builds what ships, `make test` tests the dev build.
+# J says how many jobs may run at a time.
+J ?= $(shell nproc)
+PREFIX ?= /usr/local
+# The presets name Ninja; make does as well.
+GENERATOR := $(if $(shell command -v ninja),,-G "Unix Makefiles")
+PRESETS := dev asan tsan hard fuzz cover release
+
+.PHONY: all test lint check install clean format $(PRESETS) $(PRESETS:%=test-%)
+
+all: release
+
+$(PRESETS):
+	@test -f build/$@/CMakeCache.txt || cmake --preset $@ $(GENERATOR)
+	cmake --build --preset $@ -j$(J)
+
+$(PRESETS:%=test-%): test-%: %
+	ctest --preset $* -j$(J)
+
+test: test-dev
+
+check:
+	./check
+
+format:
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: release
+	cmake --install build/release --prefix $(PREFIX)
+
+clean:
+	rm -rf build
