@@ -9,13 +9,12 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include <weir/span.h>
 #include <string.h>
 
 /* A piece of memory that somebody else owns. len 0 says nothing about ptr. */
-struct wr_span {
-    const uint8_t *ptr;
-    size_t len;
-};
+#define wr_span weir_span
 
 static inline uint16_t get_be16(const uint8_t *p)
 {

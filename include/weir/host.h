@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host: drives stacks over links on Linux, and gives threads blocking BSD-style sockets.
+ *
+ *   loop   an epoll loop. It drives any number of hosts, and watches descriptors of the program's own.
+ *   host   a stack, its links, and a lock. All socket calls below are safe from any thread.
+ *
+ * A program with threads starts the loop in a thread of its own (weir_loop_start) and uses the socket
+ * calls. A program with an event loop of its own calls weir_loop_step() when weir_loop_fd() is
+ * readable, or drives the stack itself with the four calls of stack.h and no host at all.
+ */
+#ifndef WEIR_HOST_H
+#define WEIR_HOST_H
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <weir/event.h>
+#include <weir/link.h>
+#include <weir/socket.h>
+#include <weir/stack.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_loop;
+struct weir_host;
+
+/* ---- loop ------------------------------------------------------------------------------------- */
+
+/* CLOCK_MONOTONIC as weir_time. */
+weir_time weir_now(void);
+
+int weir_loop_new(struct weir_loop **loop);
+/* WEIR_EBUSY while it still has hosts. */
+int weir_loop_free(struct weir_loop *loop);
+/* Works until weir_loop_stop(). Either run (this thread) or start (a thread of its own). */
+int weir_loop_run(struct weir_loop *loop);
+int weir_loop_start(struct weir_loop *loop);
+/* Ends run, or joins the thread of start. Safe from any thread and from a watch's callback. */
+void weir_loop_stop(struct weir_loop *loop);
+/* One turn: waits at most until timeout_ns (0: do not wait, -1: no limit), serves what is due.
+ * Returns 0 or a negative error. */
+int weir_loop_step(struct weir_loop *loop, int64_t timeout_ns);
+/* Readable when weir_loop_step() has work. */
+int weir_loop_fd(const struct weir_loop *loop);
+
+/* Calls fn in the loop's thread, with the loop's lock held, when `events` (EPOLLIN, EPOLLOUT, ...) occur
+ * on fd. Calling again changes it; events 0 ends it. Inside fn every call of this header but
+ * weir_loop_free() is allowed, blocking socket calls apart. */
+typedef void weir_watch_fn(void *arg, int fd, uint32_t events);
+int weir_loop_watch(struct weir_loop *loop, int fd, uint32_t events, weir_watch_fn *fn, void *arg);
+/* Calls fn once at `at` or soon after; at WEIR_TIME_NEVER cancels. One timer per (fn, arg). */
+typedef void weir_alarm_fn(void *arg, weir_time now);
+int weir_loop_alarm(struct weir_loop *loop, weir_time at, weir_alarm_fn *fn, void *arg);
+
+/* ---- host ------------------------------------------------------------------------------------- */
+
+/* Makes a host on a loop. config NULL: defaults, seed from the kernel's random source. */
+int weir_host_new(struct weir_loop *loop, const struct weir_config *config, struct weir_host **host);
+/* Closes all its sockets (abortively), frees links and stack. */
+void weir_host_free(struct weir_host *host);
+
+/* Adds an interface over a link, which the host then owns. Returns the interface's index or an error
+ * (the link stays the caller's). */
+int weir_host_add_link(struct weir_host *host, struct weir_link *link);
+/* "10.0.0.2/24", "fd00::2/64". */
+int weir_host_add_addr(struct weir_host *host, int ifindex, const char *addr_prefix);
+/* prefix "default" or "10.1.0.0/16"; gateway NULL: on link. */
+int weir_host_add_route(struct weir_host *host, const char *prefix, const char *gateway, int ifindex);
+
+/* The stack, for calls of stack.h, socket.h and event.h: only between lock and unlock. unlock makes the
+ * loop send what the calls produced. In a watch's or alarm's callback the lock is held already (it is
+ * recursive). */
+struct weir_stack *weir_host_lock(struct weir_host *host);
+void weir_host_unlock(struct weir_host *host);
+
+/* Events of sockets which were not opened by the calls below go to fn, in the loop's thread with the
+ * lock held. */
+typedef void weir_host_event_fn(void *arg, const struct weir_event *event);
+void weir_host_on_event(struct weir_host *host, weir_host_event_fn *fn, void *arg);
+
+/* ---- sockets for threads ---------------------------------------------------------------------- */
+
+/* As the calls of the same name on Linux: -1 and errno on error. Descriptors are small integers of this
+ * host (not of the kernel), the lowest free first. Blocking unless SOCK_NONBLOCK, O_NONBLOCK
+ * (weir_fcntl) or MSG_DONTWAIT; SO_RCVTIMEO and SO_SNDTIMEO hold. No SIGPIPE is ever raised.
+ * EINTR: blocked calls are not interrupted by signals. */
+int weir_socket(struct weir_host *host, int domain, int type, int protocol);
+int weir_bind(struct weir_host *host, int fd, const struct sockaddr *addr, socklen_t len);
+int weir_listen(struct weir_host *host, int fd, int backlog);
+int weir_connect(struct weir_host *host, int fd, const struct sockaddr *addr, socklen_t len);
+int weir_accept(struct weir_host *host, int fd, struct sockaddr *addr, socklen_t *len);
+int weir_accept4(struct weir_host *host, int fd, struct sockaddr *addr, socklen_t *len, int flags);
+ssize_t weir_send(struct weir_host *host, int fd, const void *data, size_t len, int flags);
+ssize_t weir_sendto(struct weir_host *host, int fd, const void *data, size_t len, int flags,
+                    const struct sockaddr *to, socklen_t to_len);
+ssize_t weir_recv(struct weir_host *host, int fd, void *data, size_t len, int flags);
+ssize_t weir_recvfrom(struct weir_host *host, int fd, void *data, size_t len, int flags,
+                      struct sockaddr *from, socklen_t *from_len);
+int weir_shutdown(struct weir_host *host, int fd, int how);
+int weir_close(struct weir_host *host, int fd);
+int weir_getsockname(struct weir_host *host, int fd, struct sockaddr *addr, socklen_t *len);
+int weir_getpeername(struct weir_host *host, int fd, struct sockaddr *addr, socklen_t *len);
+int weir_setsockopt(struct weir_host *host, int fd, int level, int option, const void *value,
+                    socklen_t len);
+int weir_getsockopt(struct weir_host *host, int fd, int level, int option, void *value,
+                    socklen_t *len);
+int weir_fcntl(struct weir_host *host, int fd, int cmd, int arg);      /* F_GETFL, F_SETFL */
+int weir_ioctl(struct weir_host *host, int fd, unsigned long request, int *value); /* FIONREAD, SIOCOUTQ,
+                                                                         SIOCATMARK, FIONBIO */
+/* fds of this host only; timeout in ms as poll(2). */
+int weir_poll(struct weir_host *host, struct pollfd *fds, nfds_t n, int timeout_ms);
+
+/* The core's handle of a descriptor, 0 and errno EBADF if there is none. */
+weir_sock weir_host_sock(struct weir_host *host, int fd);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

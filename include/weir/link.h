@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Links: what carries frames between a stack and the world. A link is driven by whoever drives the
+ * stack: frames from weir_output() go to send, frames from recv go to weir_input(). Links that wrap
+ * a link (impairments, capture) have the same face. All work in virtual time too, but those with a
+ * file descriptor.
+ *
+ * Anyone may write a link: fill in weir_link_ops, embed struct weir_link at the front of a struct.
+ */
+#ifndef WEIR_LINK_H
+#define WEIR_LINK_H
+
+#include <weir/stack.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_link;
+
+struct weir_link_ops {
+    /* Sends a frame; it is borrowed until the call returns. 0, WEIR_EAGAIN (full now: the caller keeps
+     * the frame and tries again when the descriptor is writable or at the deadline), or an error that
+     * loses this frame. */
+    int (*send)(struct weir_link *link, const struct weir_out *frame, weir_time now);
+    /* Takes the next frame that came in: 1 and *frame (lent until the next call on the link), 0 when
+     * there is none, or an error (WEIR_ENETDOWN: the link is gone for good). */
+    int (*recv)(struct weir_link *link, struct weir_frame *frame, weir_time now);
+    /* When recv or send should be tried again without any event from outside; WEIR_TIME_NEVER. */
+    weir_time (*deadline)(const struct weir_link *link);
+    /* A descriptor that becomes readable when recv has something; -1 when there is none. */
+    int (*fd)(const struct weir_link *link);
+    /* Frees the link and, for wrappers, the link inside. */
+    void (*free)(struct weir_link *link);
+};
+
+struct weir_link {
+    const struct weir_link_ops *ops;
+    struct weir_netif_config netif; /* how an interface on this link must be configured */
+};
+
+/* ---- TUN and TAP ------------------------------------------------------------------------------- */
+
+struct weir_tun_config {
+    const char *name;  /* interface name, may hold %d; NULL: "weir%d" */
+    bool tap;          /* Ethernet frames instead of IP packets */
+    bool offload;      /* IFF_VNET_HDR with checksum and TSO both ways where the kernel has it */
+    uint32_t mtu;      /* 0: what the interface has */
+    const char *netns; /* name of a network namespace made with ip netns, or NULL: this one's */
+};
+/* Opens (or makes) a TUN or TAP interface. The kernel's side is neither set up nor given an address:
+ * see weir_tun_configure(). Negative error: WEIR_EPERM, WEIR_EBUSY, ... */
+int weir_link_tun(const struct weir_tun_config *config, struct weir_link **link);
+/* The same from a descriptor opened elsewhere; takes ownership of it. */
+int weir_link_tun_fd(int fd, bool tap, bool offload, uint32_t mtu, struct weir_link **link);
+/* Sets the kernel's side of the interface up with an address, in the namespace it is in. */
+int weir_tun_configure(struct weir_link *link, const struct weir_addr *addr, unsigned prefix_len,
+                       uint32_t mtu);
+
+/* ---- in-process ------------------------------------------------------------------------------- */
+
+struct weir_pipe_config {
+    enum weir_netif_kind kind;
+    uint32_t mtu;           /* 0: 1500 */
+    uint32_t gso_max_bytes; /* super-segments pass uncut up to this size; 0: none */
+    bool csum_offload;      /* frames pass with their checksum unfinished and vouched for */
+    uint32_t queue_frames;  /* bound of each direction; 0: 1024 */
+    bool threads;           /* the two ends are driven by different threads */
+};
+/* Two ends of a wire without delay or loss. Freeing one end makes the other's recv WEIR_ENETDOWN. */
+int weir_link_pipe(const struct weir_pipe_config *config, struct weir_link *ends[2]);
+
+/* An Ethernet switch: learns addresses, floods what it does not know; bounded table. */
+struct weir_switch;
+int weir_switch_new(struct weir_switch **sw);
+int weir_switch_port(struct weir_switch *sw, const uint8_t mac[6], uint32_t mtu,
+                     struct weir_link **link);
+void weir_switch_free(struct weir_switch *sw); /* after all its links */
+
+/* ---- wrappers --------------------------------------------------------------------------------- */
+
+/* Impairments for one direction or both. Super-segments are cut before they are impaired. */
+struct weir_impair_config {
+    uint64_t seed;
+    weir_time delay, jitter; /* ns; jitter is uniform in -jitter..+jitter; order is kept unless reorder */
+    double loss, duplicate, corrupt, reorder; /* probability of each frame, 0..1 */
+    weir_time reorder_delay;                  /* extra delay of a reordered frame; 0: 3 ms */
+    uint64_t rate_bps;                        /* bits per second; 0: no limit */
+    uint32_t queue_frames;                    /* of the rate limiter, drop-tail; 0: 1000 */
+    const char *rules; /* exact rules, ';' between them: "drop data 3", "drop fin 1", "drop syn 1-2",
+                          "drop synack 1", "drop ack 4", "drop rst 1", "drop frame 17",
+                          "dup data 2", "delay data 5 20ms", "corrupt data 1"; NULL: none */
+};
+enum weir_impair_direction { WEIR_IMPAIR_OUT = 1, WEIR_IMPAIR_IN = 2, WEIR_IMPAIR_BOTH = 3 };
+/* Wraps `inner`, which it then owns (also when the call fails it stays the caller's). WEIR_EINVAL. */
+int weir_link_impair(struct weir_link *inner, const struct weir_impair_config *config,
+                     enum weir_impair_direction direction, struct weir_link **link);
+/* Parses "delay=20ms jitter=2ms loss=1% dup=.. corrupt=.. reorder=.. rate=100mbit queue=100 seed=7
+ * rules='...'" (spaces or commas between) into *config, which the caller zeroed. On WEIR_EINVAL *bad
+ * points at the word not understood. */
+int weir_impair_parse(const char *text, struct weir_impair_config *config, const char **bad);
+
+/* Writes every frame that passes to a pcapng file as the wire would show it (checksums finished,
+ * super-segments cut), with times of CLOCK_REALTIME or, with `virtual_time`, of `now`. Owns `inner`. */
+int weir_link_pcap(struct weir_link *inner, const char *path, bool virtual_time,
+                   struct weir_link **link);
+
+/* ---- use -------------------------------------------------------------------------------------- */
+
+static inline void weir_link_free(struct weir_link *link) {
+    if (link)
+        link->ops->free(link);
+}
+
+/* Cuts a frame as a network card would (TSO, checksum) and calls `each` with every resulting plain
+ * frame; stops at the first non-zero return, which it returns. For links that have no offload. */
+int weir_out_segment(const struct weir_out *frame, enum weir_netif_kind kind,
+                     int (*each)(void *arg, const uint8_t *frame, size_t len), void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

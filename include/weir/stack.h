@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stack: a whole TCP/IP host that does no input or output of its own.
+ *
+ * Time comes in as an argument, randomness as a seed, memory through an allocator. The program that
+ * owns a stack drives it with four calls:
+ *
+ *     weir_input()     a frame came in on a link
+ *     weir_output()    what to send next on a link
+ *     weir_deadline()  when the stack next wants to be called
+ *     weir_advance()   time has passed
+ *
+ * Nothing is ever called back. What an application must learn is read with weir_next_event()
+ * (event.h). A stack is not thread-safe; two stacks share nothing. `now` must never go back; a call
+ * with an earlier `now` than one before is taken as if it said the latest one.
+ */
+#ifndef WEIR_STACK_H
+#define WEIR_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/addr.h>
+#include <weir/alloc.h>
+#include <weir/error.h>
+#include <weir/span.h>
+#include <weir/time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_stack;
+
+/* ---- a stack's life --------------------------------------------------------------------------- */
+
+struct weir_config {
+    struct weir_allocator alloc; /* where all memory comes from; copied */
+    uint8_t seed[32];            /* every random choice follows from it: secret in production */
+    size_t mem_max_bytes;        /* bound of all memory the stack takes; 0: none but the allocator's */
+    uint32_t max_sockets;        /* default 1048576 */
+    bool loopback;               /* have interface 1, "lo", with 127.0.0.1/8 and ::1; default true */
+};
+
+/* Fills in the defaults, with the C library's allocator and a seed of zeros: set `seed` yourself. */
+void weir_config_default(struct weir_config *config);
+
+/* Makes a stack. NULL when out of memory. The caller frees it with weir_stack_free(). */
+struct weir_stack *weir_stack_new(const struct weir_config *config, weir_time now);
+
+/* Frees the stack and everything in it; connections vanish without a word on the wire. */
+void weir_stack_free(struct weir_stack *stack);
+
+/* ---- the four calls ---------------------------------------------------------------------------- */
+
+/* A frame that came in, borrowed until weir_input() returns. */
+struct weir_frame {
+    const uint8_t *data; /* Ethernet frame, or IP packet on a link without Ethernet */
+    size_t len;          /* bytes; up to 64 KiB and the link header */
+    uint16_t gso_size;   /* not 0: one large TCP segment made of segments of this many data bytes */
+    bool csum_valid;     /* the link vouches for the transport checksum: do not verify it */
+};
+
+enum {
+    WEIR_HEAD_MAX = 256 /* room that weir_output() needs for the headers of a frame, in bytes */
+};
+
+/* A frame to send: headers in the caller's buffer, then up to two spans of data that the stack
+ * lends until the next call on it. */
+struct weir_out {
+    uint8_t *head;   /* in: caller's buffer of at least WEIR_HEAD_MAX bytes */
+    size_t head_len; /* out: bytes of it that are the frame's beginning */
+    struct weir_span span[2];
+    unsigned n_spans;
+    uint16_t gso_size; /* not 0: the link must cut the TCP payload into pieces of this size */
+    bool gso_ipv6;     /* of an IPv6 packet (virtio: TCPV6) */
+    bool csum_partial; /* the link must finish the checksum: the field holds the folded sum of the
+                          pseudo-header, the rest is to be summed from csum_start to the end */
+    uint16_t csum_start;  /* bytes from the frame's beginning */
+    uint16_t csum_offset; /* of the field, bytes from csum_start */
+};
+
+/* Takes one frame in. Returns 0, or WEIR_ENODEV for an interface that is not there. Bad frames
+ * are dropped and counted, which is no error. */
+int weir_input(struct weir_stack *stack, int ifindex, const struct weir_frame *frame, weir_time now);
+
+/* Puts the next frame for a link into *out. Returns its whole length in bytes, 0 when there is
+ * nothing to send. */
+size_t weir_output(struct weir_stack *stack, int ifindex, struct weir_out *out, weir_time now);
+
+/* When weir_advance() should be called next; WEIR_TIME_NEVER if nothing is pending. */
+weir_time weir_deadline(const struct weir_stack *stack);
+
+/* Runs all timers due at `now`, and carries what is waiting on the loopback interface. */
+void weir_advance(struct weir_stack *stack, weir_time now);
+
+/* ---- interfaces, addresses, routes ------------------------------------------------------------- */
+
+enum weir_netif_kind {
+    WEIR_NETIF_IP,      /* frames are IP packets (TUN) */
+    WEIR_NETIF_ETHERNET /* frames are Ethernet II; ARP and NDP are used */
+};
+
+struct weir_netif_config {
+    char name[16]; /* NUL-terminated; unique in the stack */
+    enum weir_netif_kind kind;
+    uint8_t mac[6];         /* Ethernet only */
+    uint32_t mtu;           /* bytes of an IP packet; 68 to 65535 */
+    uint32_t gso_max_bytes; /* largest IP packet that the link cuts by itself; 0: it cuts none */
+    bool tx_csum;           /* the link finishes transport checksums */
+};
+
+/* Adds an interface, up, without addresses. Returns its index (from 1), or WEIR_EEXIST,
+ * WEIR_EINVAL, WEIR_ENOMEM. */
+int weir_netif_add(struct weir_stack *stack, const struct weir_netif_config *config, weir_time now);
+/* Removes it with its addresses, routes, neighbours and queue. Connections stay and time out. */
+int weir_netif_remove(struct weir_stack *stack, int ifindex, weir_time now);
+int weir_netif_set_mtu(struct weir_stack *stack, int ifindex, uint32_t mtu, weir_time now);
+int weir_netif_set_up(struct weir_stack *stack, int ifindex, bool up, weir_time now);
+
+/* Gives an interface an address, and the route to its prefix. prefix_len counts bits of the
+ * address's own family. An IPv6 Ethernet interface also gets its link-local address (RFC 4291 2.5.6).
+ * WEIR_EINVAL, WEIR_EEXIST, WEIR_ENODEV, WEIR_ENOMEM. */
+int weir_addr_add(struct weir_stack *stack, int ifindex, const struct weir_addr *addr,
+                  unsigned prefix_len, weir_time now);
+int weir_addr_remove(struct weir_stack *stack, int ifindex, const struct weir_addr *addr,
+                     weir_time now);
+
+struct weir_route {
+    struct weir_addr prefix;
+    unsigned prefix_len;      /* bits of the prefix's own family; 0: the default route */
+    struct weir_addr gateway; /* the unspecified address: on link */
+    int ifindex;
+    uint32_t metric; /* the lower wins among equal prefixes */
+};
+
+int weir_route_add(struct weir_stack *stack, const struct weir_route *route);
+int weir_route_remove(struct weir_stack *stack, const struct weir_route *route);
+
+/* ---- counters and tunables --------------------------------------------------------------------- */
+
+/* Number of drop reasons, the name of each ("tcp_bad_checksum"), how often it happened. */
+unsigned weir_drop_reasons(void);
+const char *weir_drop_name(unsigned reason);
+uint64_t weir_drop_count(const struct weir_stack *stack, unsigned reason);
+
+/* The same for what went well, by Linux's names ("TcpRetransSegs", "IpInReceives"). */
+unsigned weir_stat_kinds(void);
+const char *weir_stat_name(unsigned kind);
+uint64_t weir_stat_count(const struct weir_stack *stack, unsigned kind);
+
+/* Bytes of memory that the stack holds now. */
+size_t weir_mem_bytes(const struct weir_stack *stack);
+
+/* Tunables by Linux's names ("net.ipv4.tcp_fin_timeout"); values are integers. WEIR_ENOENT for an
+ * unknown name, WEIR_EINVAL for a value out of its range. Take effect for what begins after. */
+int weir_sysctl_get(const struct weir_stack *stack, const char *name, int64_t *value);
+int weir_sysctl_set(struct weir_stack *stack, const char *name, int64_t value);
+/* The n-th tunable's name, NULL past the last. */
+const char *weir_sysctl_name(unsigned n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

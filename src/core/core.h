@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every layer above base and wire shares: the stack's common part, interfaces, packets on their
+ * way up, timers, readiness, counters, tunables, memory.
+ *
+ * Each layer keeps its own state behind a pointer that only its folder can look into
+ * (stack->ip, stack->tcp, stack->udp, stack->socks).
+ */
+#ifndef WR_CORE_H
+#define WR_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/stack.h>
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/rng.h"
+
+struct wr_ip;    /* src/ip: routes, neighbours, reassembly, path MTUs */
+struct wr_tcp;   /* src/tcp: connections, listeners, TIME-WAIT */
+struct wr_udp;   /* src/udp */
+struct wr_socks; /* src/sock: handles and port bindings */
+
+/* ---- counters and tunables: one X-macro list each ---------------------------------------------- */
+
+enum wr_drop {
+#define X(name) WR_DROP_##name,
+#include "core/drop.def"
+#undef X
+    WR_DROP_COUNT
+};
+
+enum wr_stat {
+#define X(name, text) WR_STAT_##name,
+#include "core/stat.def"
+#undef X
+    WR_STAT_COUNT
+};
+
+struct wr_tunables {
+#define X(field, name, initial, lowest, highest) int64_t field;
+#include "core/tunable.def"
+#undef X
+};
+
+/* ---- the stack --------------------------------------------------------------------------------- */
+
+struct weir_stack {
+    struct weir_allocator alloc; /* counts what is taken, and says no above mem_max_bytes */
+    struct weir_allocator user_alloc;
+    size_t mem_bytes, mem_max_bytes;
+    weir_time now; /* the latest time any call brought; for what has no `now` argument */
+
+    struct wr_rng rng;       /* choices that need not be secret: jitter of timers */
+    uint8_t secret[32];      /* key material for ISNs, ports, cookies; each user derives its own */
+    struct wr_timerq timers; /* every timer of the stack */
+    struct wr_list events;   /* sockets to report, struct wr_ready.node */
+    struct wr_list netifs;   /* struct wr_netif.node, ascending by ifindex */
+    struct wr_tunables tunables;
+    uint64_t drops[WR_DROP_COUNT];
+    uint64_t stats[WR_STAT_COUNT];
+
+    struct wr_ip *ip;
+    struct wr_tcp *tcp;
+    struct wr_udp *udp;
+    struct wr_socks *socks;
+    uint32_t max_sockets;
+    struct wr_netif *lo; /* NULL: none */
+};
+
+/* Memory of the stack; NULL when there is none or the bound is reached. zalloc zeroes. */
+static inline void *wr_alloc(struct weir_stack *stack, size_t size) {
+    return stack->alloc.alloc(stack->alloc.ctx, size);
+}
+void *wr_zalloc(struct weir_stack *stack, size_t size);
+static inline void wr_free(struct weir_stack *stack, void *ptr, size_t size) {
+    if (ptr)
+        stack->alloc.free(stack->alloc.ctx, ptr, size);
+}
+
+static inline void wr_drop(struct weir_stack *stack, enum wr_drop reason) {
+    stack->drops[reason]++;
+}
+static inline void wr_count(struct weir_stack *stack, enum wr_stat kind) {
+    stack->stats[kind]++;
+}
+static inline void wr_count_add(struct weir_stack *stack, enum wr_stat kind, uint64_t n) {
+    stack->stats[kind] += n;
+}
+
+/* Derives a 16-byte SipHash key for one purpose from the stack's secret. */
+void wr_derive_key(const struct weir_stack *stack, const char *purpose, uint8_t key[16]);
+
+/* ---- timers ------------------------------------------------------------------------------------ */
+
+/* Whose timer it is: weir_advance() calls that layer's named function. Put the enum in
+ * wr_timer.kind when the owner is made. */
+enum wr_timer_kind {
+    WR_TIMER_TCP,        /* wr_tcp_timer: one per connection, its earliest deadline */
+    WR_TIMER_TCP_LISTEN, /* wr_tcp_listen_timer: a SYN queue entry */
+    WR_TIMER_TCP_TW,     /* wr_tcp_timewait_timer */
+    WR_TIMER_NEIGH,      /* wr_neigh_timer */
+    WR_TIMER_FRAG,       /* wr_frag_timer */
+    WR_TIMER_PMTU,       /* wr_pmtu_timer */
+    WR_TIMER_ADDR        /* wr_addr_timer: duplicate address detection */
+};
+
+void wr_timer_arm(struct weir_stack *stack, struct wr_timer *timer, weir_time at);
+void wr_timer_cancel(struct weir_stack *stack, struct wr_timer *timer);
+
+/* ---- readiness --------------------------------------------------------------------------------- */
+
+/* Embedded in a socket. A protocol calls wr_ready_touch() when anything that poll(2) shows may have
+ * changed; weir_next_event() asks the socket what its bits are when the event is read. */
+struct wr_ready {
+    struct wr_list node;
+    uint64_t sock; /* weir_sock */
+    uint64_t user;
+};
+/* ready may be NULL (a connection without a socket): nothing happens. */
+void wr_ready_touch(struct weir_stack *stack, struct wr_ready *ready);
+void wr_ready_forget(struct wr_ready *ready);
+
+/* ---- interfaces -------------------------------------------------------------------------------- */
+
+enum { WR_ADDRS_PER_NETIF = 16 };
+
+enum wr_addr_state { WR_ADDR_TENTATIVE, WR_ADDR_PREFERRED };
+
+struct wr_ifaddr {
+    struct weir_addr addr;
+    unsigned prefix_len; /* bits of the 128-bit space: an IPv4 /24 is 120 */
+    enum wr_addr_state state;
+    unsigned dad_left;
+    struct wr_timer timer; /* WR_TIMER_ADDR */
+};
+
+/* A frame that waits in an interface's queue: all but bulk TCP data goes this way. */
+struct wr_qpkt {
+    struct wr_list node;
+    uint32_t size;     /* allocated, header of this struct included */
+    uint32_t len;      /* bytes of frame */
+    uint32_t offset;   /* of the frame in data[]: room for a link header is kept in front */
+    bool csum_partial; /* see struct weir_out */
+    uint16_t csum_start, csum_offset;
+    uint8_t data[];
+};
+
+struct wr_netif {
+    struct wr_list node;
+    int ifindex;
+    struct weir_netif_config config;
+    bool up, loopback;
+    struct wr_ifaddr addrs[WR_ADDRS_PER_NETIF];
+    unsigned n_addrs;
+    struct wr_list queue; /* struct wr_qpkt: ARP, NDP, ICMP, UDP, fragments, RST, SYN-ACK */
+    unsigned queue_len;
+    struct wr_qpkt *lent;     /* what weir_output() lent last; freed at the next call */
+    struct wr_list tcp_ready; /* connections with something to send here; owned by tcp_output */
+    uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
+};
+
+struct wr_netif *wr_netif_by_index(struct weir_stack *stack, int ifindex);
+/* The address record if addr is one of the stack's own (on netif, or on any when NULL). */
+struct wr_ifaddr *wr_netif_own_addr(struct weir_stack *stack, struct wr_netif *netif,
+                                    const struct weir_addr *addr);
+/* Appends to the queue, which is bounded (tunable netif_queue_frames): the packet is freed and counted
+ * as a drop when it is full. */
+void wr_netif_enqueue(struct weir_stack *stack, struct wr_netif *netif, struct wr_qpkt *pkt);
+/* A packet with `headroom` bytes free in front of `len`. NULL when out of memory. */
+struct wr_qpkt *wr_qpkt_new(struct weir_stack *stack, size_t headroom, size_t len);
+void wr_qpkt_free(struct weir_stack *stack, struct wr_qpkt *pkt);
+
+/* ---- a packet on its way up -------------------------------------------------------------------- */
+
+/* Made by ip input, lent to the transports. The IP header is checked, reassembly is done. */
+struct wr_pkt {
+    struct wr_netif *netif;    /* it came in here */
+    struct weir_addr src, dst; /* v4-mapped for IPv4 */
+    const uint8_t *l3;         /* the IP packet from its header on, for quoting in ICMP errors */
+    size_t l3_len;
+    const uint8_t *data; /* transport header and payload */
+    size_t len;
+    uint8_t proto; /* 6, 17, 1, 58 */
+    uint8_t hop_limit;
+    uint8_t ds;        /* DS field with ECN bits */
+    bool dst_unicast;  /* to one of our own addresses, not broadcast or multicast */
+    bool csum_valid;   /* the link vouches for the transport checksum */
+    bool reassembled;
+    uint16_t gso_size; /* see struct weir_frame */
+};
+
+/* An ICMP error that a transport must know (RFC 1122 3.2.2, RFC 4443 2.4), already checked by ip: it
+ * quotes a packet that this host could have sent. */
+struct wr_icmp_error {
+    struct weir_addr local, remote; /* of the quoted packet: its source (us), its destination */
+    uint8_t proto;
+    const uint8_t *quoted; /* what is quoted of the transport header on */
+    size_t quoted_len;     /* at least 8 */
+    int error;             /* negative weir_error as Linux maps it: ECONNREFUSED, EHOSTUNREACH, ... */
+    bool hard;             /* Linux's `fatal` column: would end a connection attempt */
+    uint32_t mtu;          /* not 0: packet too big, next-hop MTU (already floored; path MTU stored) */
+    struct weir_addr from; /* who sent the error */
+};
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* What the rest of the stack may call of IP. */
+#ifndef WR_IP_ENTRY_H
+#define WR_IP_ENTRY_H
+
+#include "core/core.h"
+
+/* ---- from stack.c ------------------------------------------------------------------------------ */
+
+int wr_ip_init(struct weir_stack *stack);
+void wr_ip_fini(struct weir_stack *stack);
+/* A frame of any kind of link: Ethernet is taken off, ARP served, IP handed up. */
+void wr_ip_input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
+                 weir_time now);
+/* Takes an interface's routes, neighbours and reassembly away, before it is removed. */
+void wr_ip_netif_gone(struct weir_stack *stack, struct wr_netif *netif);
+/* An address came (duplicate address detection starts for IPv6 on Ethernet, RFC 4862 5.4) or went. */
+void wr_ip_addr_added(struct weir_stack *stack, struct wr_netif *netif, struct wr_ifaddr *addr,
+                      weir_time now);
+int wr_ip_route_add(struct weir_stack *stack, const struct weir_route *route);
+int wr_ip_route_remove(struct weir_stack *stack, const struct weir_route *route);
+
+void wr_neigh_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
+void wr_frag_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
+void wr_pmtu_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
+void wr_addr_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
+
+/* ---- for the transports ------------------------------------------------------------------------ */
+
+/* Where packets to a destination go. Found once and kept by a connection; `generation` tells when it
+ * must be found again. */
+struct wr_path {
+    struct wr_netif *netif;
+    struct weir_addr src;      /* the address to send from */
+    struct weir_addr next_hop; /* the neighbour; the destination itself when on link */
+    uint32_t generation;       /* of the routing table, see wr_path_stale() */
+};
+
+/* Longest prefix match, source address selection (RFC 6724's rules 1, 2, 8 in short; `src` not any: must be
+ * one of ours, WEIR_EADDRNOTAVAIL otherwise). Own addresses go by the loopback interface.
+ * WEIR_ENETUNREACH, WEIR_ENETDOWN, WEIR_EADDRNOTAVAIL. */
+int wr_path_find(struct weir_stack *stack, const struct weir_addr *dst, const struct weir_addr *src,
+                 struct wr_path *path);
+/* Routes, addresses or interfaces changed since the path was found: path->netif may dangle. */
+bool wr_path_stale(const struct weir_stack *stack, const struct wr_path *path);
+/* Path MTU to dst in bytes of IP packet: the lesser of the interface's and what ICMP told
+ * (RFC 1191, RFC 8201; not below min_pmtu or 1280). */
+uint32_t wr_path_mtu(struct weir_stack *stack, const struct wr_path *path,
+                     const struct weir_addr *dst);
+
+enum wr_neigh_state {
+    WR_NEIGH_READY,  /* address known (or none needed): send now */
+    WR_NEIGH_WAIT,   /* being asked for: wr_tcp_neigh_settled() follows */
+    WR_NEIGH_FAILED, /* nobody answers */
+};
+/* Starts resolution if need be. For TCP, which keeps its data until the answer is there. */
+enum wr_neigh_state wr_neigh_resolve(struct weir_stack *stack, const struct wr_path *path,
+                                     weir_time now);
+/* Upper-layer reachability confirmation (RFC 4861 7.3.1): an ACK for new data came by this path. */
+void wr_neigh_confirm(struct weir_stack *stack, const struct wr_path *path, weir_time now);
+
+/* How one packet is to be sent. */
+struct wr_ip_tx {
+    struct weir_addr src, dst;
+    uint8_t proto;
+    uint8_t hop_limit; /* 0: the default */
+    uint8_t ds;        /* DS field with ECN bits */
+    bool dont_fragment;
+    uint32_t flow_label; /* IPv6, 20 bits */
+};
+
+/* Bytes that wr_ip_emit() will put in front of the transport header on this path. */
+size_t wr_ip_head_len(const struct wr_path *path, const struct weir_addr *dst);
+/* Writes link and IP header for `transport_len` bytes of transport header and payload. The neighbour must
+ * be READY. gso: the packet will be cut by the link (IPv4 identification leaves room). */
+void wr_ip_emit(struct weir_stack *stack, const struct wr_path *path, const struct wr_ip_tx *tx,
+                size_t transport_len, unsigned gso_segs, uint8_t *head, weir_time now);
+
+/* Sends one packet of any size through the interface's queue: copies the spans, fragments where
+ * allowed (WEIR_EMSGSIZE where not), waits for the neighbour in a bounded queue. The transport checksum
+ * must be complete. path NULL: found here. 0, WEIR_ENETUNREACH, WEIR_EHOSTUNREACH, WEIR_ENOBUFS, ... */
+int wr_ip_send(struct weir_stack *stack, const struct wr_path *path, const struct wr_ip_tx *tx,
+               const struct weir_span *spans, unsigned n_spans, weir_time now);
+
+/* ---- ICMP errors ------------------------------------------------------------------------------- */
+
+enum wr_unreach { WR_UNREACH_PORT, WR_UNREACH_PROTO, WR_UNREACH_HOST, WR_UNREACH_ADMIN };
+/* Answers a packet with an ICMP or ICMPv6 error quoting it, unless RFC 1122 3.2.2 or RFC 4443 2.4 forbids or
+ * the rate limit is reached. */
+void wr_icmp_unreachable(struct weir_stack *stack, const struct wr_pkt *pkt, enum wr_unreach why,
+                         weir_time now);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the rest of the stack may call of TCP: ip input, the stack's four calls, and sock. The map of the
+ * folder and its theory are in tcp.h.
+ */
+#ifndef WR_TCP_ENTRY_H
+#define WR_TCP_ENTRY_H
+
+#include <weir/info.h>
+#include <weir/socket.h>
+
+#include "core/core.h"
+
+struct tcb;         /* a connection, from SYN-SENT or ESTABLISHED on; tcp.h */
+struct wr_listener; /* a listening endpoint with its SYN queue and accept queue */
+
+/* ---- from ip ----------------------------------------------------------------------------------- */
+
+/* SEGMENT ARRIVES (RFC 9293 3.10.7). pkt->data may hold a super-segment of up to 64 KB. */
+void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now);
+/* An ICMP error about a segment we sent. */
+void wr_tcp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now);
+/* A neighbour that wr_neigh_resolve() said to wait for is now known, or has failed. */
+void wr_tcp_neigh_settled(struct weir_stack *stack, struct wr_netif *netif,
+                          const struct weir_addr *next_hop, bool failed, weir_time now);
+
+/* ---- from stack.c ------------------------------------------------------------------------------ */
+
+int wr_tcp_init(struct weir_stack *stack);
+void wr_tcp_fini(struct weir_stack *stack);
+/* The next (super-)segment for this interface into *out; 0 when no connection has one. */
+size_t wr_tcp_output(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out,
+                     weir_time now);
+/* Routes, addresses or interfaces changed: paths are found anew before the next segment. */
+void wr_tcp_netif_gone(struct weir_stack *stack, struct wr_netif *netif, weir_time now);
+void wr_tcp_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
+void wr_tcp_listen_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
+void wr_tcp_timewait_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
+
+/* ---- from sock: the user's calls, RFC 9293 3.10.1 to 3.10.6 --------------------------------------- */
+
+/* What setsockopt sets and TCP reads. A child of a listener starts with a copy of its listener's. */
+struct wr_tcp_opts {
+    bool nodelay, cork, quickack_off, keepalive, oobinline, rcvbuf_locked, sndbuf_locked;
+    bool linger_on, linger2_off, v6only;
+    uint8_t hop_limit, ds; /* 0: default */
+    uint8_t syncnt;        /* 0: tcp_syn_retries */
+    uint8_t keepcnt;       /* 0: tcp_keepalive_probes */
+    uint16_t maxseg;       /* 0: from the MTU */
+    uint16_t keepidle_s, keepintvl_s;
+    int linger_s, linger2_s, defer_accept_s;
+    uint32_t user_timeout_ms;
+    uint32_t rcvbuf, sndbuf; /* bytes; Linux's doubled figures are what getsockopt shows */
+    uint32_t rcvlowat;       /* at least 1 */
+    uint32_t window_clamp, notsent_lowat;
+    char congestion[16]; /* "" : the stack's default */
+};
+
+/* Sends a SYN. local holds address and port, both chosen by sock and unique; `ready` is touched on every
+ * change. 0 and *tcb, or WEIR_ENETUNREACH, WEIR_EADDRINUSE (tuple taken), WEIR_ENOMEM, WEIR_ENOBUFS. */
+int wr_tcp_connect(struct weir_stack *stack, const struct weir_endpoint *local,
+                   const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
+                   struct wr_ready *ready, struct tcb **tcb, weir_time now);
+
+/* LISTEN. local.addr may be 0.0.0.0 or ::; with :: and not opts->v6only, IPv4 too. `reuseport` group:
+ * several listeners may share an endpoint; connections are spread by hash. opts is borrowed for the
+ * listener's life. backlog as listen(2): accept queue holds backlog + 1. */
+int wr_tcp_listen(struct weir_stack *stack, const struct weir_endpoint *local, int backlog,
+                  bool reuseport, const struct wr_tcp_opts *opts, struct wr_ready *ready,
+                  struct wr_listener **listener, weir_time now);
+void wr_tcp_listen_backlog(struct wr_listener *listener, int backlog);
+/* Resets what waits in its queues, and frees it. */
+void wr_tcp_unlisten(struct weir_stack *stack, struct wr_listener *listener, weir_time now);
+bool wr_tcp_accept_pending(const struct wr_listener *listener);
+/* Takes the oldest connection off the accept queue and ties it to `ready`. NULL: none. */
+struct tcb *wr_tcp_accept(struct weir_stack *stack, struct wr_listener *listener,
+                          struct wr_ready *ready);
+
+/* The options were changed: what they imply now (cork off: send; nodelay: send; keepalive: timer). `opts` lives in
+ * the tcb's socket? No: each tcb holds its own copy, returned here for reading and writing. */
+struct wr_tcp_opts *wr_tcp_opts(struct tcb *tcb);
+void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+
+/* SEND and RECEIVE. Flags are WEIR_MSG_*. Errors are those of send(2) and recv(2) on Linux in each state,
+ * the pending socket error (as SO_ERROR) first. */
+ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *data, size_t len,
+                      int flags, weir_time now);
+ptrdiff_t wr_tcp_recv(struct weir_stack *stack, struct tcb *tcb, void *data, size_t len, int flags,
+                      weir_time now);
+ptrdiff_t wr_tcp_peek(struct weir_stack *stack, struct tcb *tcb, struct weir_span span[2],
+                      weir_time now);
+int wr_tcp_consume(struct weir_stack *stack, struct tcb *tcb, size_t len, weir_time now);
+
+int wr_tcp_shutdown(struct weir_stack *stack, struct tcb *tcb, int how, weir_time now);
+/* close(2): the socket lets go. FIN, RST (unread data, linger 0) or nothing; the tcb lives on as long
+ * as TCP needs it, and must not be used by the caller again. */
+void wr_tcp_close(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* ABORT. As close, with RST. `keep`: the socket stays tied to a dead tcb whose error is ECONNABORTED. */
+void wr_tcp_abort(struct weir_stack *stack, struct tcb *tcb, bool keep, weir_time now);
+
+/* STATUS. */
+uint32_t wr_tcp_ready(const struct tcb *tcb); /* WEIR_POLL* bits as tcp_poll() on Linux */
+int wr_tcp_state(const struct tcb *tcb);      /* Linux's numbers; 7 is CLOSE: dead, only error and data left */
+int wr_tcp_take_error(struct tcb *tcb);       /* SO_ERROR: 0 or positive errno; cleared */
+void wr_tcp_endpoints(const struct tcb *tcb, struct weir_endpoint *local,
+                      struct weir_endpoint *remote);
+size_t wr_tcp_inq(const struct tcb *tcb);
+size_t wr_tcp_outq(const struct tcb *tcb);
+bool wr_tcp_atmark(const struct tcb *tcb);
+uint32_t wr_tcp_mss(const struct tcb *tcb);
+void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct weir_tcp_info *info,
+                 weir_time now);
+void wr_tcp_listener_info(const struct wr_listener *listener, struct weir_tcp_info *info);
+
+/* For port choice and bind: is the 4-tuple taken by a connection, or by a TIME-WAIT record that may not be
+ * reused now (tcp_tw_reuse)? Is any connection or TIME-WAIT record on this local port and address? */
+bool wr_tcp_tuple_taken(struct weir_stack *stack, const struct weir_endpoint *local,
+                        const struct weir_endpoint *remote, weir_time now);
+
+/* Calls for tables (ss): every connection, SYN-RECEIVED entry and TIME-WAIT record in a stable order. */
+bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row);
+
+#endif
