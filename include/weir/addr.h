@@ -27,11 +27,11 @@ struct weir_endpoint {
 };
 
 /* Bytes that always hold weir_addr_format's answer and its NUL: 8 groups, or a mapped address. */
-#define WEIR_ADDR_STRLEN 46
+#define WEIR_ADDR_STRLEN     46
 /* The same for weir_endpoint_format: "[" address "]:65535". */
 #define WEIR_ENDPOINT_STRLEN 54
 /* Prefix length in the 128-bit space of an IPv4 prefix length `n`. */
-#define WEIR_PREFIX_V4(n) (96 + (n))
+#define WEIR_PREFIX_V4(n)    (96 + (n))
 
 /* True for an IPv4 address. */
 static inline bool weir_addr_is_v4(const struct weir_addr *a)

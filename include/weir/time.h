@@ -18,8 +18,8 @@ typedef int64_t weir_time;
 /* A deadline that never comes. It is compared, never added to. */
 #define WEIR_TIME_NEVER INT64_MAX
 
-#define WEIR_US ((weir_time)1000)
-#define WEIR_MS ((weir_time)1000000)
+#define WEIR_US  ((weir_time)1000)
+#define WEIR_MS  ((weir_time)1000000)
 #define WEIR_SEC ((weir_time)1000000000)
 
 /* `t` plus `delay` nanoseconds (delay >= 0); NEVER if either is NEVER or the sum would pass it. */

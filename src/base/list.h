@@ -23,7 +23,7 @@ struct wr_list {
     for (struct wr_list *node = (head)->next; node != (head); node = node->next)
 
 /* The same; the visited node itself may be removed. */
-#define WR_LIST_FOREACH_SAFE(node, head)                                                       \
+#define WR_LIST_FOREACH_SAFE(node, head)                                                 \
     for (struct wr_list *node = (head)->next, *node##_next = node->next; node != (head); \
          node = node##_next, node##_next = node->next)
 

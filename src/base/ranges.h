@@ -51,7 +51,8 @@ int wr_ranges_insert(struct wr_ranges *set, const struct weir_allocator *alloc, 
                      uint32_t end);
 
 /* Removes everything before `seq`, cutting a range that contains it. */
-void wr_ranges_remove_below(struct wr_ranges *set, const struct weir_allocator *alloc, uint32_t seq);
+void wr_ranges_remove_below(struct wr_ranges *set, const struct weir_allocator *alloc,
+                            uint32_t seq);
 
 /* Removes everything from `seq` on, cutting a range that contains it (a window that was shrunk). */
 void wr_ranges_remove_from(struct wr_ranges *set, const struct weir_allocator *alloc, uint32_t seq);

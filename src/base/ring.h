@@ -80,7 +80,8 @@ size_t wr_ring_peek(const struct wr_ring *ring, size_t off, size_t len, struct w
 size_t wr_ring_copy(const struct wr_ring *ring, size_t off, void *dst, size_t len);
 
 /* Takes up to `len` bytes from the head into dst; returns how many. */
-size_t wr_ring_read(struct wr_ring *ring, const struct weir_allocator *alloc, void *dst, size_t len);
+size_t wr_ring_read(struct wr_ring *ring, const struct weir_allocator *alloc, void *dst,
+                    size_t len);
 
 /* Drops up to `len` bytes from the head; returns how many. The storage is freed when none are left. */
 size_t wr_ring_drop(struct wr_ring *ring, const struct weir_allocator *alloc, size_t len);
