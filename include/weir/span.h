@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 struct weir_span {
-    const uint8_t *base;
+    const uint8_t *ptr;
     size_t len;
 };
 

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <weir/span.h>
+#include "weir/span.h"
 #include <string.h>
 
 /* A piece of memory that somebody else owns. len 0 says nothing about ptr. */
