@@ -3,9 +3,9 @@
 #define WEIR_ADDR_H
 
 /*
- * Addresses of both families in one type: 16 bytes in network order, an IPv4 address a.b.c.d held as
- * the IPv4-mapped ::ffff:a.b.c.d (RFC 4291 2.5.5.2). Since such an address never travels in an IPv6
- * header (the parser refuses it), the family is read from the address itself.
+ * Addresses of both families in one type: 16 bytes in network order, an IPv4 address a.b.c.d held
+ * as the IPv4-mapped ::ffff:a.b.c.d (RFC 4291 2.5.5.2). Since such an address never travels in an
+ * IPv6 header (the parser refuses it), the family is read from the address itself.
  */
 
 #include <stdbool.h>

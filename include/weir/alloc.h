@@ -3,8 +3,8 @@
 #define WEIR_ALLOC_H
 
 /*
- * Where a stack gets its memory. There is no other allocation in the core. Out of memory is a normal
- * path: a NULL from `alloc` makes the one operation fail that needed it, and nothing else.
+ * Where a stack gets its memory. There is no other allocation in the core. Out of memory is a
+ * normal path: a NULL from `alloc` makes the one operation fail that needed it, and nothing else.
  */
 
 #include <stddef.h>

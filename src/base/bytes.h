@@ -3,17 +3,17 @@
 #define WR_BASE_BYTES_H
 
 /*
- * Bytes on the wire: big-endian numbers at any alignment, and spans of borrowed memory. The
+ * Bytes on the wire: big-endian numbers at any alignment, and runs of spans. The
  * accessors check nothing; whoever calls them has compared lengths before.
  */
 
 #include <stddef.h>
 #include <stdint.h>
-
-#include "weir/span.h"
 #include <string.h>
 
-/* A piece of memory that somebody else owns. len 0 says nothing about ptr. */
+#include "weir/span.h"
+
+/* The stack's spans are those of its users. */
 #define wr_span weir_span
 
 static inline uint16_t get_be16(const uint8_t *p)
@@ -59,7 +59,7 @@ static inline void wr_bytes_copy(void *dst, const void *src, size_t n)
 }
 
 /* Sum of the lengths of n spans. */
-static inline size_t wr_spans_len(const struct wr_span *spans, size_t n)
+static inline size_t wr_spans_len(const struct weir_span *spans, size_t n)
 {
     size_t len = 0;
     for (size_t i = 0; i < n; i++)
@@ -68,7 +68,7 @@ static inline size_t wr_spans_len(const struct wr_span *spans, size_t n)
 }
 
 /* Copies n spans one behind the other to dst; returns how many bytes that were. */
-static inline size_t wr_spans_copy(uint8_t *dst, const struct wr_span *spans, size_t n)
+static inline size_t wr_spans_copy(uint8_t *dst, const struct weir_span *spans, size_t n)
 {
     size_t len = 0;
     for (size_t i = 0; i < n; i++) {

@@ -50,9 +50,9 @@ void wr_hash_fini(struct wr_hash *h);
 uint64_t wr_hash_of(const struct wr_hash *h, const void *key, size_t len);
 
 /*
- * Adds a node that is in no table under `hash`. Equal hashes are allowed: newest first. False when the
- * limit is reached or there is no memory for the first slots; a table that cannot grow still takes
- * nodes, in longer chains.
+ * Adds a node that is in no table under `hash`. Equal hashes are allowed: newest first. False when
+ * the limit is reached or there is no memory for the first slots; a table that cannot grow still
+ * takes nodes, in longer chains.
  */
 bool wr_hash_insert(struct wr_hash *h, struct wr_hash_node *node, uint64_t hash);
 
@@ -66,8 +66,8 @@ struct wr_hash_node *wr_hash_first(const struct wr_hash *h, uint64_t hash);
 struct wr_hash_node *wr_hash_next(const struct wr_hash_node *node);
 
 /*
- * Gives each node once, in no meaningful order, then NULL; start from a zeroed iterator. The node given
- * last may be removed (and freed) meanwhile; no other change of the table is allowed.
+ * Gives each node once, in no meaningful order, then NULL; start from a zeroed iterator. The node
+ * given last may be removed (and freed) meanwhile; no other change of the table is allowed.
  */
 struct wr_hash_node *wr_hash_each(const struct wr_hash *h, struct wr_hash_iter *it);
 

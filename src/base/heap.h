@@ -4,7 +4,8 @@
 
 /*
  * The timer queue: a pairing heap of intrusive nodes with exact nanosecond deadlines. Arming never
- * allocates, so it cannot fail. Timers of equal deadline fire in the order in which they were armed.
+ * allocates, so it cannot fail. Timers of equal deadline fire in the order in which they were
+ * armed.
  */
 
 #include <stdbool.h>
@@ -51,7 +52,9 @@ static inline void wr_timerq_init(struct wr_timerq *q)
     q->count = 0;
 }
 
-/* Arms the timer for `at`, in place of an earlier arming if any. NEVER disarms. O(1) from unarmed. */
+/*
+ * Arms the timer for `at`, in place of an earlier arming if any. NEVER disarms. O(1) from unarmed.
+ */
 void wr_timerq_arm(struct wr_timerq *q, struct wr_timer *timer, weir_time at);
 
 /* Disarms the timer; nothing when it is not armed. Amortised O(log n). */

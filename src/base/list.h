@@ -3,8 +3,8 @@
 #define WR_BASE_LIST_H
 
 /*
- * A circular doubly linked list whose nodes live inside the objects they link. The head is a node of
- * the same type. A node that is in no list points at itself, so remove is safe to repeat.
+ * A circular doubly linked list whose nodes live inside the objects they link. The head is a node
+ * of the same type. A node that is in no list points at itself, so remove is safe to repeat.
  */
 
 #include <stdbool.h>

@@ -4,8 +4,8 @@
 
 /*
  * A bounded pool of objects of one size, named from outside by handles: slot in the low 32 bits,
- * generation in the high 32 bits. A slot's generation changes each time it is given back, so a stale
- * handle finds nothing. Objects never move. No handle is 0.
+ * generation in the high 32 bits. A slot's generation changes each time it is given back, so a
+ * stale handle finds nothing. Objects never move. No handle is 0.
  */
 
 #include <stddef.h>
@@ -15,19 +15,21 @@
 
 struct wr_pool {
     const struct weir_allocator *alloc;
-    uint8_t **chunks;    /* directory; entries never move once allocated, the directory may */
-    uint32_t n_chunks;   /* chunks allocated */
-    uint32_t dir_cap;    /* room in the directory */
-    uint32_t obj_size;   /* as asked for */
-    uint32_t stride;     /* bytes from one object to the next */
-    uint32_t n_slots;    /* slots ever made: 0 .. n_slots-1 */
-    uint32_t max;        /* objects at most */
-    uint32_t count;      /* objects in use */
-    uint32_t free_first; /* queue of free slots, oldest first; UINT32_MAX ends it */
-    uint32_t free_last;
+    uint8_t **chunks;   /* directory; entries never move once allocated, the directory may */
+    uint32_t n_chunks;  /* chunks allocated */
+    uint32_t dir_cap;   /* room in the directory */
+    uint32_t obj_size;  /* as asked for */
+    uint32_t stride;    /* bytes from one object to the next */
+    uint32_t n_slots;   /* slots ever made: 0 .. n_slots-1 */
+    uint32_t max;       /* objects at most */
+    uint32_t count;     /* objects in use */
+    uint32_t free_slot; /* first of the list of free slots; UINT32_MAX ends it */
 };
 
-/* Makes an empty pool for at most `max` (< 2^32 - 1) objects of `obj_size` bytes. Allocates nothing. */
+/*
+ * Makes an empty pool for at most `max` (< 2^32 - 1) objects of `obj_size` bytes. Allocates
+ * nothing.
+ */
 void wr_pool_init(struct wr_pool *pool, const struct weir_allocator *alloc, uint32_t obj_size,
                   uint32_t max);
 

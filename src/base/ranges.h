@@ -3,12 +3,13 @@
 #define WR_BASE_RANGES_H
 
 /*
- * An ordered set of disjoint ranges [start, end) of 32-bit sequence numbers: what a receiver holds out
- * of order, or what a sender knows to be received (SACK). Ranges that touch are one. All numbers in a
- * set at one time must lie within 2^31 of each other; the window moves on by wr_ranges_remove_below.
+ * An ordered set of disjoint ranges [start, end) of 32-bit sequence numbers: what a receiver holds
+ * out of order, or what a sender knows to be received (SACK). Ranges that touch are one. All
+ * numbers in a set at one time must lie within 2^31 of each other; the window moves on by
+ * wr_ranges_remove_below.
  *
- * Beside the order by sequence number the set keeps the order of last change, so that a receiver can
- * report the most recently changed blocks first (RFC 2018 4).
+ * Beside the order by sequence number the set keeps the order of last change, so that a receiver
+ * can report the most recently changed blocks first (RFC 2018 4).
  *
  * An AVL tree in one array of index-linked nodes: O(log n) per operation whatever a peer sends, no
  * memory while empty, and a cap on nodes beyond which an insert that needs one more fails.
@@ -43,9 +44,9 @@ void wr_ranges_init(struct wr_ranges *set, uint32_t max);
 void wr_ranges_clear(struct wr_ranges *set, const struct weir_allocator *alloc);
 
 /*
- * Adds [start, end), start before end, merging with all that it overlaps or touches; the result becomes
- * the most recent. 0, or -ENOBUFS when it would be one range more than `max`, or -ENOMEM; the set is
- * unchanged then. The growth of `bytes` tells how many of them are new.
+ * Adds [start, end), start before end, merging with all that it overlaps or touches; the result
+ * becomes the most recent. 0, or -ENOBUFS when it would be one range more than `max`, or -ENOMEM;
+ * the set is unchanged then. The growth of `bytes` tells how many of them are new.
  */
 int wr_ranges_insert(struct wr_ranges *set, const struct weir_allocator *alloc, uint32_t start,
                      uint32_t end);
@@ -61,8 +62,8 @@ void wr_ranges_remove_from(struct wr_ranges *set, const struct weir_allocator *a
 bool wr_ranges_find(const struct wr_ranges *set, uint32_t seq, struct wr_range *out);
 
 /*
- * Finds the lowest range with end after `seq`: the one that contains it, or the next above. False when
- * there is none. To iterate, pass the end of the one before.
+ * Finds the lowest range with end after `seq`: the one that contains it, or the next above. False
+ * when there is none. To iterate, pass the end of the one before.
  */
 bool wr_ranges_next(const struct wr_ranges *set, uint32_t seq, struct wr_range *out);
 
@@ -70,8 +71,8 @@ bool wr_ranges_next(const struct wr_ranges *set, uint32_t seq, struct wr_range *
 bool wr_ranges_prev(const struct wr_ranges *set, uint32_t seq, struct wr_range *out);
 
 /*
- * Finds the first hole in [seq, end): the lowest sub-range that no range covers. False when all of it is
- * covered.
+ * Finds the first hole in [seq, end): the lowest sub-range that no range covers. False when all of
+ * it is covered.
  */
 bool wr_ranges_next_hole(const struct wr_ranges *set, uint32_t seq, uint32_t end,
                          struct wr_range *out);

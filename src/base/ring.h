@@ -11,8 +11,8 @@
  *       |  readable      |  holes and early bytes    |
  *       +----------------+----------....-------------+
  *
- * All offsets count from the head. The allocator is passed to each call that may allocate or free, and
- * must be the same one for the life of the ring.
+ * All offsets count from the head. The allocator is passed to each call that may allocate or free,
+ * and must be the same one for the life of the ring.
  */
 
 #include <stdbool.h>
@@ -29,7 +29,7 @@ struct wr_ring {
     uint32_t len;    /* readable bytes */
     uint32_t extent; /* bytes from head to the end of the last byte held, >= len */
     uint32_t limit;  /* most bytes from head that it will hold */
-    uint32_t hint;   /* first capacity of the next allocation */
+    uint32_t peak;   /* largest extent since it was last empty: the next first capacity */
 };
 
 /* Makes an empty ring that holds at most `limit` bytes. Allocates nothing. */
@@ -51,39 +51,47 @@ static inline uint32_t wr_ring_space(const struct wr_ring *ring)
 }
 
 /*
- * Appends up to `len` bytes behind the tail and returns how many it took: fewer at the limit, or when
- * out of memory as many as fit what is allocated. May not be used while bytes lie beyond the tail.
+ * Appends up to `len` bytes behind the tail and returns how many it took: fewer at the limit, or
+ * when out of memory as many as fit what is allocated. May not be used while bytes lie beyond the
+ * tail.
  */
 size_t wr_ring_write(struct wr_ring *ring, const struct weir_allocator *alloc, const void *data,
                      size_t len);
 
 /*
- * Stores bytes at offset `off` >= len from the head without making them readable, and returns how many
- * it took: from the front, fewer at the limit, fewer or none when out of memory.
+ * Stores bytes at offset `off` >= len from the head without making them readable, and returns how
+ * many it took: from the front, fewer at the limit, fewer or none when out of memory.
  */
 size_t wr_ring_write_at(struct wr_ring *ring, const struct weir_allocator *alloc, size_t off,
                         const void *data, size_t len);
 
-/* Makes `len` bytes behind the tail readable; the caller knows that write_at has filled them all. */
+/*
+ * Makes `len` bytes behind the tail readable; the caller knows that write_at has filled them all.
+ */
 void wr_ring_commit(struct wr_ring *ring, size_t len);
 
 /* Forgets all bytes beyond the tail (out-of-order data that is given up). */
 void wr_ring_forget_beyond(struct wr_ring *ring, const struct weir_allocator *alloc);
 
 /*
- * Lends up to `len` readable bytes from offset `off` as 0, 1 or 2 spans, and returns how many spans. They
- * are valid until the next call that changes the ring.
+ * Lends up to `len` readable bytes from offset `off` as 0, 1 or 2 spans, and returns how many
+ * spans. They are valid until the next call that changes the ring.
  */
-size_t wr_ring_peek(const struct wr_ring *ring, size_t off, size_t len, struct wr_span out[2]);
+size_t wr_ring_peek(const struct wr_ring *ring, size_t off, size_t len, struct weir_span out[2]);
 
-/* Copies up to `len` readable bytes from offset `off` to dst, without taking them; returns how many. */
+/*
+ * Copies up to `len` readable bytes from offset `off` to dst, without taking them; returns how
+ * many.
+ */
 size_t wr_ring_copy(const struct wr_ring *ring, size_t off, void *dst, size_t len);
 
 /* Takes up to `len` bytes from the head into dst; returns how many. */
 size_t wr_ring_read(struct wr_ring *ring, const struct weir_allocator *alloc, void *dst,
                     size_t len);
 
-/* Drops up to `len` bytes from the head; returns how many. The storage is freed when none are left. */
+/*
+ * Drops up to `len` bytes from the head; returns how many. The storage is freed when none are left.
+ */
 size_t wr_ring_drop(struct wr_ring *ring, const struct weir_allocator *alloc, size_t len);
 
 #endif

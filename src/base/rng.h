@@ -6,9 +6,10 @@
  * Random numbers from a seed: ChaCha20 (RFC 8439 2.3) in counter mode. The same seed gives the same
  * numbers, so a run can be repeated; without the seed nobody can predict one number from others.
  *
- * Use the stream for what nobody needs to compute twice (jitter, IP identification, the choice where to
- * begin searching a port). For what must be a function of something (ISN of a 4-tuple, RFC 6528; hash
- * tables; port offsets, RFC 6056; cookies) draw a 16-byte SipHash key from it once, with wr_rng_bytes.
+ * Use the stream for what nobody needs to compute twice (jitter, IP identification, the choice
+ * where to begin searching a port). For what must be a function of something (ISN of a 4-tuple, RFC
+ * 6528; hash tables; port offsets, RFC 6056; cookies) draw a 16-byte SipHash key from it once, with
+ * wr_rng_bytes.
  */
 
 #include <stddef.h>

@@ -3,8 +3,8 @@
 #define WR_BASE_TEXT_H
 
 /*
- * Text into a caller's buffer without stdio. It counts on when the buffer is full, so that the caller
- * learns the length needed, as with snprintf; the buffer always ends in a NUL when cap > 0.
+ * Text into a caller's buffer without stdio. It counts on when the buffer is full, so that the
+ * caller learns the length needed, as with snprintf; the buffer always ends in a NUL when cap > 0.
  */
 
 #include <stdbool.h>

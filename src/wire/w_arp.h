@@ -26,10 +26,10 @@ struct w_arp {
 };
 
 /*
- * Reads an ARP packet; bytes behind it are padding. W_SHORT; W_FIELD for another hardware, protocol, address
- * length, or an operation that is neither request nor reply; W_ADDR when the sender's MAC is zero or a
- * group address or its IPv4 address is multicast or the broadcast. (A sender 0.0.0.0 is a probe,
- * RFC 5227 1.1, and passes.)
+ * Reads an ARP packet; bytes behind it are padding. W_SHORT; W_FIELD for another hardware,
+ * protocol, address length, or an operation that is neither request nor reply; W_ADDR when the
+ * sender's MAC is zero or a group address or its IPv4 address is multicast or the broadcast. (A
+ * sender 0.0.0.0 is a probe, RFC 5227 1.1, and passes.)
  */
 enum w_err wr_w_arp_parse(const uint8_t *p, size_t len, struct w_arp *out);
 

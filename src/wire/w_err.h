@@ -3,8 +3,8 @@
 #define WR_W_ERR_H
 
 /*
- * What a parser answers. W_OK is 0; everything else says why the bytes are not what they claim to be, and
- * the output is then unspecified. Callers map it to a drop reason of their layer.
+ * What a parser answers. W_OK is 0; everything else says why the bytes are not what they claim to
+ * be, and the output is then unspecified. Callers map it to a drop reason of their layer.
  */
 
 enum w_err {

@@ -31,13 +31,17 @@ struct w_eth {
     uint16_t type;
 };
 
-/* Reads the header; the payload begins at W_ETH_HLEN. W_SHORT; W_FIELD for an 802.3 length field. */
+/*
+ * Reads the header; the payload begins at W_ETH_HLEN. W_SHORT; W_FIELD for an 802.3 length field.
+ */
 enum w_err wr_w_eth_parse(const uint8_t *p, size_t len, struct w_eth *out);
 
 /* Writes W_ETH_HLEN bytes. */
 void wr_w_eth_emit(uint8_t *p, const struct w_eth *eth);
 
-/* Pads a frame of `len` bytes with zeros to W_ETH_MIN where it is shorter; returns the new length. */
+/*
+ * Pads a frame of `len` bytes with zeros to W_ETH_MIN where it is shorter; returns the new length.
+ */
 size_t wr_w_eth_pad(uint8_t *frame, size_t len);
 
 /* True for group addresses, the broadcast among them. */
@@ -50,8 +54,8 @@ bool wr_w_eth_is_broadcast(const uint8_t mac[W_ETH_ALEN]);
 bool wr_w_eth_is_zero(const uint8_t mac[W_ETH_ALEN]);
 
 /*
- * The MAC address of an IP multicast address (RFC 1112 6.4, RFC 2464 7) or of the limited broadcast.
- * False for others.
+ * The MAC address of an IP multicast address (RFC 1112 6.4, RFC 2464 7) or of the limited
+ * broadcast. False for others.
  */
 bool wr_w_eth_map_group(const struct weir_addr *a, uint8_t mac[W_ETH_ALEN]);
 

@@ -6,7 +6,7 @@
  * ICMP, RFC 792; codes and the next-hop MTU, RFC 1122 3.2.2, RFC 1191 4:
  *
  *     0      1      2       4                  8
- *     | type | code | csum  | rest, by type    | data: echoed bytes, or the packet that was the cause
+ *     | type | code | csum  | rest, by type    | echoed bytes, or the packet that was the cause
  */
 
 #include <stdbool.h>

@@ -3,8 +3,8 @@
 #define WR_W_ICMP6_H
 
 /*
- * ICMPv6, RFC 4443 2.1; the layout of the first 8 bytes is that of ICMP (w_icmp4.h), the checksum covers
- * a pseudo-header (2.3).
+ * ICMPv6, RFC 4443 2.1; the layout of the first 8 bytes is that of ICMP (w_icmp4.h), the checksum
+ * covers a pseudo-header (2.3).
  */
 
 #include <stdbool.h>
@@ -61,13 +61,16 @@ static inline bool wr_w_icmp6_is_error(uint8_t type)
     return type < 128;
 }
 
-/* Reads the header and checks the checksum over the pseudo-header and all `len` bytes. W_SHORT, W_CSUM. */
+/*
+ * Reads the header and checks the checksum over the pseudo-header and all `len` bytes. W_SHORT,
+ * W_CSUM.
+ */
 enum w_err wr_w_icmp6_parse(const uint8_t *p, size_t len, const struct weir_addr *src,
                             const struct weir_addr *dst, struct w_icmp6 *out);
 
 /*
- * Writes the header in front of data that already stands at p + W_ICMP_HLEN, `len` bytes with the header,
- * and the checksum.
+ * Writes the header in front of data that already stands at p + W_ICMP_HLEN, `len` bytes with the
+ * header, and the checksum.
  */
 void wr_w_icmp6_emit(uint8_t *p, size_t len, const struct weir_addr *src,
                      const struct weir_addr *dst, const struct w_icmp6 *icmp);

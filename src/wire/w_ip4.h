@@ -6,7 +6,7 @@
  * The IPv4 header, RFC 791 3.1, with options:
  *
  *     0     1     2          4         6              8     9       10      12     16     20
- *     |V|IHL| TOS | length   | id      |.DM| offset/8 | TTL | proto | csum  | src  | dst  | options...
+ *     |V|IHL| TOS | length   | id      |.DM| offset/8 | TTL | proto | csum  | src  | dst  | opts
  */
 
 #include <stdbool.h>
@@ -41,14 +41,15 @@ struct w_ip4 {
 };
 
 /*
- * Reads and checks a header: the length in bytes of the packet is total_len, what follows it is padding.
- * W_SHORT, W_VERSION, W_HDRLEN (IHL below 5 or past total_len), W_LENGTH (total_len past `len`), W_CSUM.
+ * Reads and checks a header: the length in bytes of the packet is total_len, what follows it is
+ * padding. W_SHORT, W_VERSION, W_HDRLEN (IHL below 5 or past total_len), W_LENGTH (total_len past
+ * `len`), W_CSUM.
  */
 enum w_err wr_w_ip4_parse(const uint8_t *p, size_t len, struct w_ip4 *out);
 
 /*
- * The same for a header quoted in an ICMP error: the payload may be cut, so total_len may pass `len`, and
- * the checksum is not checked (routers change the TTL).
+ * The same for a header quoted in an ICMP error: the payload may be cut, so total_len may pass
+ * `len`, and the checksum is not checked (routers change the TTL).
  */
 enum w_err wr_w_ip4_parse_quoted(const uint8_t *p, size_t len, struct w_ip4 *out);
 
@@ -80,9 +81,9 @@ struct w_ip4opts {
 };
 
 /*
- * Walks the options of a parsed header. W_OPTION when one has a length below 2 or past the header, a
- * second route or the like, a length or a pointer that its kind forbids. Unknown kinds are skipped
- * (RFC 1122 3.2.1.8).
+ * Walks the options of a parsed header. W_OPTION when one has a length below 2 or past the header,
+ * a second route or the like, a length or a pointer that its kind forbids. Unknown kinds are
+ * skipped (RFC 1122 3.2.1.8).
  */
 enum w_err wr_w_ip4opts_parse(const struct w_ip4 *ip, struct w_ip4opts *out);
 

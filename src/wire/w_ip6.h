@@ -28,9 +28,10 @@ struct w_ip6 {
 };
 
 /*
- * Reads and checks a header; the packet has W_IP6_HLEN + payload_len bytes, what follows is padding.
- * Jumbograms are not supported: a payload length of 0 is a payload of 0 bytes. W_SHORT, W_VERSION, W_LENGTH
- * (payload past `len`), W_ADDR for an IPv4-mapped address, which would be taken for IPv4 further up.
+ * Reads and checks a header; the packet has W_IP6_HLEN + payload_len bytes, what follows is
+ * padding. Jumbograms are not supported: a payload length of 0 is a payload of 0 bytes. W_SHORT,
+ * W_VERSION, W_LENGTH (payload past `len`), W_ADDR for an IPv4-mapped address, which would be taken
+ * for IPv4 further up.
  */
 enum w_err wr_w_ip6_parse(const uint8_t *p, size_t len, struct w_ip6 *out);
 

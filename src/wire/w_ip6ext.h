@@ -3,11 +3,11 @@
 #define WR_W_IP6EXT_H
 
 /*
- * The walk over IPv6 extension headers, RFC 8200 4: hop-by-hop options, destination options, routing and
- * fragment headers, in any order and number that 4.1 lets a receiver accept, at most W_IP6EXT_MAX of them
- * (RFC 8504 5.3 allows a limit). It ends at the first header that is none of these, and says what that is;
- * whether the protocol is known there is the caller's to judge, who finds in next_off where an ICMPv6
- * parameter problem has to point.
+ * The walk over IPv6 extension headers, RFC 8200 4: hop-by-hop options, destination options,
+ * routing and fragment headers, in any order and number that 4.1 lets a receiver accept, at most
+ * W_IP6EXT_MAX of them (RFC 8504 5.3 allows a limit). It ends at the first header that is none of
+ * these, and says what that is; whether the protocol is known there is the caller's to judge, who
+ * finds in next_off where an ICMPv6 parameter problem has to point.
  *
  * Offsets count from the first byte of the IPv6 header.
  */
@@ -59,9 +59,9 @@ struct w_ip6ext {
 };
 
 /*
- * Walks the packet of `len` bytes at `p` (exactly header and payload, as wr_w_ip6_parse allowed). At a
- * fragment header that is not atomic the walk ends with ACCEPT, `proto` the fragment's next header and
- * `off` its data; those are the caller's to reassemble, and the result is walked again.
+ * Walks the packet of `len` bytes at `p` (exactly header and payload, as wr_w_ip6_parse allowed).
+ * At a fragment header that is not atomic the walk ends with ACCEPT, `proto` the fragment's next
+ * header and `off` its data; those are the caller's to reassemble, and the result is walked again.
  */
 void wr_w_ip6ext_walk(const uint8_t *p, size_t len, struct w_ip6ext *out);
 

@@ -5,11 +5,11 @@
 /*
  * Neighbor discovery messages, RFC 4861 4, as ICMPv6 messages with options (4.6):
  *
- *     RS  4.1  type 133 | reserved 4                                                       | options
- *     RA  4.2  type 134 | hops 1 | M O flags 1 | lifetime 2 | reachable 4 | retrans 4      | options
- *     NS  4.3  type 135 | reserved 4 | target 16                                           | options
- *     NA  4.4  type 136 | R S O flags, reserved 4 | target 16                              | options
- *     Redirect 4.5  137 | reserved 4 | target 16 | destination 16                          | options
+ *     RS  4.1  133 | reserved 4                                                | options
+ *     RA  4.2  134 | hops 1 | M O flags 1 | lifetime 2 | reachable 4 | retrans 4 | options
+ *     NS  4.3  135 | reserved 4 | target 16                                    | options
+ *     NA  4.4  136 | R S O flags, reserved 4 | target 16                       | options
+ *     Redirect 4.5 137 | reserved 4 | target 16 | destination 16               | options
  */
 
 #include <stdbool.h>
@@ -63,17 +63,18 @@ struct w_ndp {
 };
 
 /*
- * Reads the ICMPv6 message of `len` bytes at `p`, whose checksum has been checked, with all validity tests of
- * RFC 4861 6.1.1, 6.1.2, 7.1.1, 7.1.2 and 8.1 that need no state (that a redirect comes from the first hop
- * does). `src`, `dst` and `hop_limit` are those of the IPv6 header. Unknown options are skipped. W_SHORT;
- * W_FIELD for hop limit, code, prefix length; W_ADDR; W_OPTION.
+ * Reads the ICMPv6 message of `len` bytes at `p`, whose checksum has been checked, with all
+ * validity tests of RFC 4861 6.1.1, 6.1.2, 7.1.1, 7.1.2 and 8.1 that need no state (that a redirect
+ * comes from the first hop does). `src`, `dst` and `hop_limit` are those of the IPv6 header.
+ * Unknown options are skipped. W_SHORT; W_FIELD for hop limit, code, prefix length; W_ADDR;
+ * W_OPTION.
  */
 enum w_err wr_w_ndp_parse(const uint8_t *p, size_t len, const struct weir_addr *src,
                           const struct weir_addr *dst, uint8_t hop_limit, struct w_ndp *out);
 
 /*
- * Writes the message with its options into p[W_NDP_EMIT_MAX] and returns its length. The checksum is left 0
- * for wr_w_icmp6_seal. Hop limit 255 is the caller's.
+ * Writes the message with its options into p[W_NDP_EMIT_MAX] and returns its length. The checksum
+ * is left 0 for wr_w_icmp6_seal. Hop limit 255 is the caller's.
  */
 size_t wr_w_ndp_emit(uint8_t *p, const struct w_ndp *ndp);
 

@@ -5,7 +5,7 @@
 /*
  * One line of text per packet, in the manner of tcpdump:
  *
- *     IP 10.0.0.1.41000 > 10.0.0.2.80: Flags [P.], seq 1000:1078, ack 7, win 502, options [...], length 78
+ *   IP 10.0.0.1.41000 > 10.0.0.2.80: Flags [P.], seq 1:79, ack 7, win 502, options [...], length 78
  *
  * Sequence numbers are absolute, since a line knows no other packet.
  */
@@ -20,9 +20,10 @@ enum w_print_link {
 };
 
 /*
- * Writes the line, without newline, and a NUL into buf[cap]. Returns the length of the whole line; when that
- * is >= cap it was cut, as with snprintf. Malformed packets are named as such. `csum_partial` says that the
- * upper-layer checksum is still to be filled in by the link, so it is not judged.
+ * Writes the line, without newline, and a NUL into buf[cap]. Returns the length of the whole line;
+ * when that is >= cap it was cut, as with snprintf. Malformed packets are named as such.
+ * `csum_partial` says that the upper-layer checksum is still to be filled in by the link, so it is
+ * not judged.
  */
 size_t wr_w_print(char *buf, size_t cap, enum w_print_link link, const uint8_t *frame, size_t len,
                   int csum_partial);

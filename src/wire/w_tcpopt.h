@@ -3,9 +3,9 @@
 #define WR_W_TCPOPT_H
 
 /*
- * TCP options, RFC 9293 3.2: end (0), no-op (1), MSS (2, 3.7.1); window scale (3) and timestamps (8), RFC 7323;
- * SACK-permitted (4) and SACK (5), RFC 2018; user timeout (28), RFC 5482; fast open (34, and its experimental
- * form 254 with the magic 0xf989), RFC 7413. All others are skipped.
+ * TCP options, RFC 9293 3.2: end (0), no-op (1), MSS (2, 3.7.1); window scale (3) and timestamps
+ * (8), RFC 7323; SACK-permitted (4) and SACK (5), RFC 2018; user timeout (28), RFC 5482; fast open
+ * (34, and its experimental form 254 with the magic 0xf989), RFC 7413. All others are skipped.
  */
 
 #include <stdbool.h>
@@ -55,17 +55,17 @@ struct w_tcpopt {
 };
 
 /*
- * Reads `len` bytes of options (data_off - 20). Every field of *out is set. Options that belong to SYN segments
- * (MSS, window scale, SACK-permitted, fast open) are taken only when `is_syn`; SACK blocks only when not. An
- * option whose length its kind forbids is skipped as unknown ones are. Of an option that comes twice the last
- * counts, as on Linux. W_OPTION when a length is below 2 or passes the end: *out then holds what stood
- * before it (Linux uses that), and the caller decides.
+ * Reads `len` bytes of options (data_off - 20). Every field of *out is set. Options that belong to
+ * SYN segments (MSS, window scale, SACK-permitted, fast open) are taken only when `is_syn`; SACK
+ * blocks only when not. An option whose length its kind forbids is skipped as unknown ones are. Of
+ * an option that comes twice the last counts, as on Linux. W_OPTION when a length is below 2 or
+ * passes the end: *out then holds what stood before it (Linux uses that), and the caller decides.
  */
 enum w_err wr_w_tcpopt_parse(const uint8_t *p, size_t len, bool is_syn, struct w_tcpopt *out);
 
 /*
- * Reads the one layout of nearly all segments of a connection with timestamps: exactly "nop nop TS". False, and
- * nothing set, when `len` bytes at p are anything else.
+ * Reads the one layout of nearly all segments of a connection with timestamps: exactly "nop nop
+ * TS". False, and nothing set, when `len` bytes at p are anything else.
  */
 bool wr_w_tcpopt_parse_ts(const uint8_t *p, size_t len, uint32_t *ts_val, uint32_t *ts_ecr);
 
@@ -77,8 +77,8 @@ bool wr_w_tcpopt_parse_ts(const uint8_t *p, size_t len, uint32_t *ts_val, uint32
 size_t wr_w_tcpopt_emit_syn(uint8_t p[W_TCPOPT_MAX], const struct w_tcpopt *opt);
 
 /*
- * Writes the options of any other segment: "nop nop TS", "nop nop SACK" with as many of the n_sack blocks as
- * fit (3 beside timestamps, else 4). Returns the bytes written, a multiple of 4.
+ * Writes the options of any other segment: "nop nop TS", "nop nop SACK" with as many of the n_sack
+ * blocks as fit (3 beside timestamps, else 4). Returns the bytes written, a multiple of 4.
  */
 size_t wr_w_tcpopt_emit(uint8_t p[W_TCPOPT_MAX], const struct w_tcpopt *opt);
 
