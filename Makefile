@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 GENERATOR := $(if $(shell command -v ninja),,-G "Unix Makefiles")
 PRESETS := dev asan tsan hard fuzz cover release
 
-.PHONY: all test lint check install clean format $(PRESETS) $(PRESETS:%=test-%)
+.PHONY: all test lint check install clean format map $(PRESETS) $(PRESETS:%=test-%)
 
 all: release
 
@@ -22,6 +22,13 @@ test: test-dev
 
 check:
 	./check
+
+lint: dev
+	tools/lint build/dev
+	ctest --preset dev -L lint
+
+map:
+	tools/rfcmap
 
 format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
