@@ -53,7 +53,8 @@ static inline void wr_timerq_init(struct wr_timerq *q)
 }
 
 /*
- * Arms the timer for `at`, in place of an earlier arming if any. NEVER disarms. O(1) from unarmed.
+ * Arms the timer for `at`, in place of an earlier arming if any. NEVER disarms; the deadline it
+ * has already changes nothing. O(1) from unarmed.
  */
 void wr_timerq_arm(struct wr_timerq *q, struct wr_timer *timer, weir_time at);
 

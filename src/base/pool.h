@@ -8,6 +8,7 @@
  * stale handle finds nothing. Objects never move. No handle is 0.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

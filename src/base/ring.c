@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bytes stand in one array, from `head` on, around its end:
+ *
+ *      0        head                 cap              head = 5, len = 6, cap = 8:
+ *      |---------|####################|               [ 3 4 5 . . 0 1 2 ]
+ *
+ * Capacities need not be powers of two, so wrapping is a comparison. Growing copies all that lies
+ * within `extent`, early bytes and the holes between them alike, to the start of a new array.
+ *
+ * Storage goes back to the allocator whenever nothing is left, and comes back at the largest size
+ * that the last busy period needed: a connection that streams does not climb from the first size
+ * each time, and one that fell silent holds nothing.
+ */
+#include "base/ring.h"
+
+#include <assert.h>
+
+#include "base/mem.h"
+
+#ifdef WEIR_HARD
+#    define FIRST_CAP 7u
+#else
+#    define FIRST_CAP 2048u
+#endif
+
+void wr_ring_init(struct wr_ring *ring, uint32_t limit)
+{
+    memset(ring, 0, sizeof *ring);
+    ring->limit = limit;
+}
+
+static void release(struct wr_ring *ring, const struct weir_allocator *alloc)
+{
+    wr_mem_free(alloc, ring->buf, ring->cap);
+    ring->buf = NULL;
+    ring->cap = ring->head = ring->len = ring->extent = 0;
+}
+
+void wr_ring_fini(struct wr_ring *ring, const struct weir_allocator *alloc)
+{
+    release(ring, alloc);
+    ring->peak = 0;
+}
+
+/* Index in the array of offset `off` <= cap from the head. */
+static size_t index_of(const struct wr_ring *ring, size_t off)
+{
+    size_t i = ring->head + off;
+    return i < ring->cap ? i : i - ring->cap;
+}
+
+/* The two pieces of [off, off + len) in the array; the second may be empty. */
+static void pieces(const struct wr_ring *ring, size_t off, size_t len, struct weir_span out[2])
+{
+    size_t at = index_of(ring, off), first = ring->cap - at;
+
+    if (first > len)
+        first = len;
+    out[0].ptr = ring->buf + at;
+    out[0].len = first;
+    out[1].ptr = ring->buf;
+    out[1].len = len - first;
+}
+
+/* Moves everything to an array of `cap` bytes. */
+static bool reallocate(struct wr_ring *ring, const struct weir_allocator *alloc, size_t cap)
+{
+    uint8_t *buf = wr_mem_alloc(alloc, cap);
+    struct weir_span old[2];
+
+    if (buf == NULL)
+        return false;
+    if (ring->buf != NULL) {
+        pieces(ring, 0, ring->extent, old);
+        wr_spans_copy(buf, old, 2);
+        wr_mem_free(alloc, ring->buf, ring->cap);
+    }
+    ring->buf = buf;
+    ring->cap = (uint32_t)cap;
+    ring->head = 0;
+    return true;
+}
+
+/* Makes room for `need` bytes from the head, need <= limit: the array may only grow. */
+static void reserve(struct wr_ring *ring, const struct weir_allocator *alloc, size_t need)
+{
+    size_t cap = ring->buf != NULL ? (size_t)ring->cap * 2 : ring->peak;
+
+    if (need <= ring->cap)
+        return;
+    if (cap < FIRST_CAP)
+        cap = FIRST_CAP;
+    if (cap > ring->limit)
+        cap = ring->limit;
+    if (cap < need)
+        cap = need;
+    if (ring->buf == NULL)
+        ring->peak = 0;
+    if (!reallocate(ring, alloc, cap) && cap > need)
+        (void)reallocate(ring, alloc, need);
+}
+
+size_t wr_ring_write_at(struct wr_ring *ring, const struct weir_allocator *alloc, size_t off,
+                        const void *data, size_t len)
+{
+    struct weir_span to[2];
+
+    assert(off >= ring->len);
+    if (len == 0 || off >= ring->limit)
+        return 0;
+    if (len > ring->limit - off)
+        len = ring->limit - off;
+    reserve(ring, alloc, off + len);
+    if (off >= ring->cap)
+        return 0;
+    if (len > ring->cap - off)
+        len = ring->cap - off;
+
+    pieces(ring, off, len, to);
+    memcpy(ring->buf + index_of(ring, off), data, to[0].len);
+    wr_bytes_copy(ring->buf, (const uint8_t *)data + to[0].len, to[1].len);
+    if (ring->extent < off + len)
+        ring->extent = (uint32_t)(off + len);
+    if (ring->peak < ring->extent)
+        ring->peak = ring->extent;
+    return len;
+}
+
+size_t wr_ring_write(struct wr_ring *ring, const struct weir_allocator *alloc, const void *data,
+                     size_t len)
+{
+    assert(ring->extent == ring->len);
+    len = wr_ring_write_at(ring, alloc, ring->len, data, len);
+    ring->len += (uint32_t)len;
+    return len;
+}
+
+void wr_ring_commit(struct wr_ring *ring, size_t len)
+{
+    assert(len <= ring->extent - ring->len);
+    ring->len += (uint32_t)len;
+}
+
+void wr_ring_forget_beyond(struct wr_ring *ring, const struct weir_allocator *alloc)
+{
+    ring->extent = ring->len;
+    if (ring->extent == 0)
+        release(ring, alloc);
+}
+
+size_t wr_ring_peek(const struct wr_ring *ring, size_t off, size_t len, struct weir_span out[2])
+{
+    if (off >= ring->len || len == 0)
+        return 0;
+    if (len > ring->len - off)
+        len = ring->len - off;
+    pieces(ring, off, len, out);
+    return out[1].len > 0 ? 2 : 1;
+}
+
+size_t wr_ring_copy(const struct wr_ring *ring, size_t off, void *dst, size_t len)
+{
+    struct weir_span from[2];
+    return wr_spans_copy(dst, from, wr_ring_peek(ring, off, len, from));
+}
+
+size_t wr_ring_drop(struct wr_ring *ring, const struct weir_allocator *alloc, size_t len)
+{
+    if (len > ring->len)
+        len = ring->len;
+    if (len == 0)
+        return 0;
+    ring->head = (uint32_t)index_of(ring, len);
+    ring->len -= (uint32_t)len;
+    ring->extent -= (uint32_t)len;
+    if (ring->extent == 0)
+        release(ring, alloc);
+    return len;
+}
+
+size_t wr_ring_read(struct wr_ring *ring, const struct weir_allocator *alloc, void *dst, size_t len)
+{
+    return wr_ring_drop(ring, alloc, wr_ring_copy(ring, 0, dst, len));
+}
