@@ -22,6 +22,7 @@
 struct wr_ip;    /* src/ip: routes, neighbours, reassembly, path MTUs */
 struct wr_tcp;   /* src/tcp: connections, listeners, TIME-WAIT */
 struct wr_udp;   /* src/udp */
+struct wr_ports; /* core/ports.c */
 struct wr_socks; /* src/sock: handles and port bindings */
 
 /* ---- counters and tunables: one X-macro list each ---------------------------------------------- */
@@ -68,26 +69,42 @@ struct weir_stack {
     struct wr_udp *udp;
     struct wr_socks *socks;
     uint32_t max_sockets;
-    struct wr_netif *lo; /* NULL: none */
+    struct wr_netif *lo;    /* NULL: none */
+    uint8_t *lo_scratch;    /* room for one frame on its way through lo; NULL until the first */
+    struct wr_ports *ports; /* local ports held by connections, see wr_port_hold() */
 };
 
+/* The time of a call: `now`, or the latest time that a call brought when that is later (time never
+ * goes back). Every public call that has a `now` begins with it. */
+static inline weir_time wr_clock(struct weir_stack *stack, weir_time now)
+{
+    if (now > stack->now)
+        stack->now = now;
+    return stack->now;
+}
+
 /* Memory of the stack; NULL when there is none or the bound is reached. zalloc zeroes. */
-static inline void *wr_alloc(struct weir_stack *stack, size_t size) {
+static inline void *wr_alloc(struct weir_stack *stack, size_t size)
+{
     return stack->alloc.alloc(stack->alloc.ctx, size);
 }
 void *wr_zalloc(struct weir_stack *stack, size_t size);
-static inline void wr_free(struct weir_stack *stack, void *ptr, size_t size) {
+static inline void wr_free(struct weir_stack *stack, void *ptr, size_t size)
+{
     if (ptr)
         stack->alloc.free(stack->alloc.ctx, ptr, size);
 }
 
-static inline void wr_drop(struct weir_stack *stack, enum wr_drop reason) {
+static inline void wr_drop(struct weir_stack *stack, enum wr_drop reason)
+{
     stack->drops[reason]++;
 }
-static inline void wr_count(struct weir_stack *stack, enum wr_stat kind) {
+static inline void wr_count(struct weir_stack *stack, enum wr_stat kind)
+{
     stack->stats[kind]++;
 }
-static inline void wr_count_add(struct weir_stack *stack, enum wr_stat kind, uint64_t n) {
+static inline void wr_count_add(struct weir_stack *stack, enum wr_stat kind, uint64_t n)
+{
     stack->stats[kind] += n;
 }
 
@@ -123,6 +140,23 @@ struct wr_ready {
 /* ready may be NULL (a connection without a socket): nothing happens. */
 void wr_ready_touch(struct weir_stack *stack, struct wr_ready *ready);
 void wr_ready_forget(struct wr_ready *ready);
+/* Takes the oldest off the queue; NULL when it is empty. */
+struct wr_ready *wr_ready_pop(struct weir_stack *stack);
+
+/* ---- local TCP ports held by connections ------------------------------------------------------- */
+
+/*
+ * Counts, per local port, the connections and TIME-WAIT records on it, whatever their addresses, so
+ * that bind() knows of children, orphans and TIME-WAIT without a search (Linux's bind bucket). tcp
+ * holds when it makes a tcb or a TIME-WAIT record and releases with the same arguments when it frees
+ * it. `reusable`: SO_REUSEADDR was set on its socket or listener. False when out of memory.
+ */
+bool wr_port_hold(struct weir_stack *stack, uint16_t port, bool reusable);
+void wr_port_release(struct weir_stack *stack, uint16_t port, bool reusable);
+/* How many hold the port; those without SO_REUSEADDR alone in *fixed (may be NULL). */
+uint32_t wr_port_holders(const struct weir_stack *stack, uint16_t port, uint32_t *fixed);
+int wr_ports_init(struct weir_stack *stack);
+void wr_ports_fini(struct weir_stack *stack);
 
 /* ---- interfaces -------------------------------------------------------------------------------- */
 
@@ -160,6 +194,7 @@ struct wr_netif {
     unsigned queue_len;
     struct wr_qpkt *lent;     /* what weir_output() lent last; freed at the next call */
     struct wr_list tcp_ready; /* connections with something to send here; owned by tcp_output */
+    bool tcp_turn;            /* weir_output() gives the next frame to TCP, the queue had its */
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
 };
 
@@ -186,9 +221,9 @@ struct wr_pkt {
     size_t len;
     uint8_t proto; /* 6, 17, 1, 58 */
     uint8_t hop_limit;
-    uint8_t ds;        /* DS field with ECN bits */
-    bool dst_unicast;  /* to one of our own addresses, not broadcast or multicast */
-    bool csum_valid;   /* the link vouches for the transport checksum */
+    uint8_t ds;       /* DS field with ECN bits */
+    bool dst_unicast; /* to one of our own addresses, not broadcast or multicast */
+    bool csum_valid;  /* the link vouches for the transport checksum */
     bool reassembled;
     uint16_t gso_size; /* see struct weir_frame */
 };
@@ -200,9 +235,9 @@ struct wr_icmp_error {
     uint8_t proto;
     const uint8_t *quoted; /* what is quoted of the transport header on */
     size_t quoted_len;     /* at least 8 */
-    int error;             /* negative weir_error as Linux maps it: ECONNREFUSED, EHOSTUNREACH, ... */
-    bool hard;             /* Linux's `fatal` column: would end a connection attempt */
-    uint32_t mtu;          /* not 0: packet too big, next-hop MTU (already floored; path MTU stored) */
+    int error;    /* negative weir_error as Linux maps it: ECONNREFUSED, EHOSTUNREACH, ... */
+    bool hard;    /* Linux's `fatal` column: would end a connection attempt */
+    uint32_t mtu; /* not 0: packet too big, next-hop MTU (already floored; path MTU stored) */
     struct weir_addr from; /* who sent the error */
 };
 

@@ -43,6 +43,7 @@ void wr_tcp_timewait_timer(struct weir_stack *stack, struct wr_timer *timer, wei
 struct wr_tcp_opts {
     bool nodelay, cork, quickack_off, keepalive, oobinline, rcvbuf_locked, sndbuf_locked;
     bool linger_on, linger2_off, v6only;
+    bool reuseaddr;        /* SO_REUSEADDR: goes with the port, see wr_port_hold() */
     uint8_t hop_limit, ds; /* 0: default */
     uint8_t syncnt;        /* 0: tcp_syn_retries */
     uint8_t keepcnt;       /* 0: tcp_keepalive_probes */
@@ -100,8 +101,9 @@ void wr_tcp_abort(struct weir_stack *stack, struct tcb *tcb, bool keep, weir_tim
 
 /* STATUS. */
 uint32_t wr_tcp_ready(const struct tcb *tcb); /* WEIR_POLL* bits as tcp_poll() on Linux */
-int wr_tcp_state(const struct tcb *tcb);      /* Linux's numbers; 7 is CLOSE: dead, only error and data left */
-int wr_tcp_take_error(struct tcb *tcb);       /* SO_ERROR: 0 or positive errno; cleared */
+int wr_tcp_state(
+    const struct tcb *tcb); /* Linux's numbers; 7 is CLOSE: dead, only error and data left */
+int wr_tcp_take_error(struct tcb *tcb); /* SO_ERROR: 0 or positive errno; cleared */
 void wr_tcp_endpoints(const struct tcb *tcb, struct weir_endpoint *local,
                       struct weir_endpoint *remote);
 size_t wr_tcp_inq(const struct tcb *tcb);
