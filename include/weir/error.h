@@ -31,6 +31,7 @@ extern "C" {
     X(EDESTADDRREQ, "destination address required")                                                \
     X(EEXIST, "exists already")                                                                    \
     X(EFAULT, "bad address")                                                                       \
+    X(EHOSTDOWN, "host is down")                                                                   \
     X(EHOSTUNREACH, "host unreachable")                                                            \
     X(EINPROGRESS, "connect started")                                                              \
     X(EINTR, "interrupted")                                                                        \
@@ -45,6 +46,7 @@ extern "C" {
     X(ENODEV, "no such interface")                                                                 \
     X(ENOENT, "no such entry")                                                                     \
     X(ENOMEM, "out of memory")                                                                     \
+    X(ENONET, "host is isolated")                                                                  \
     X(ENOPROTOOPT, "option not known")                                                             \
     X(ENOTCONN, "not connected")                                                                   \
     X(ENOTSUP, "operation not supported")                                                          \

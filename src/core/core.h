@@ -198,6 +198,12 @@ struct wr_netif {
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
 };
 
+/* Makes interface "lo" with 127.0.0.1/8 and ::1, and sets stack->lo. Called by weir_stack_new() once the
+ * layers are up. 0 or WEIR_ENOMEM. */
+int wr_netif_add_loopback(struct weir_stack *stack, weir_time now);
+/* Frees every interface with its queue and addresses, without a word to routes and connections: for
+ * weir_stack_free(), after the layers have gone. */
+void wr_netif_free_all(struct weir_stack *stack);
 struct wr_netif *wr_netif_by_index(struct weir_stack *stack, int ifindex);
 /* The address record if addr is one of the stack's own (on netif, or on any when NULL). */
 struct wr_ifaddr *wr_netif_own_addr(struct weir_stack *stack, struct wr_netif *netif,
@@ -237,7 +243,7 @@ struct wr_icmp_error {
     size_t quoted_len;     /* at least 8 */
     int error;    /* negative weir_error as Linux maps it: ECONNREFUSED, EHOSTUNREACH, ... */
     bool hard;    /* Linux's `fatal` column: would end a connection attempt */
-    uint32_t mtu; /* not 0: packet too big, next-hop MTU (already floored; path MTU stored) */
+    uint32_t mtu; /* not 0: packet too big, next-hop MTU, floored; see wr_path_mtu_learn() */
     struct weir_addr from; /* who sent the error */
 };
 

@@ -48,6 +48,12 @@ bool wr_path_stale(const struct weir_stack *stack, const struct wr_path *path);
 uint32_t wr_path_mtu(struct weir_stack *stack, const struct wr_path *path,
                      const struct weir_addr *dst);
 
+/* Stores a path MTU that an ICMP error told (wr_icmp_error.mtu), if it is smaller than what is known; it
+ * expires after mtu_expires_s. For the transport that has found the quoted packet to be one of its own (RFC
+ * 8201 4, RFC 5927 4.1): ip cannot know that, so it stores nothing by itself. */
+void wr_path_mtu_learn(struct weir_stack *stack, const struct weir_addr *dst, uint32_t mtu,
+                       weir_time now);
+
 enum wr_neigh_state {
     WR_NEIGH_READY,  /* address known (or none needed): send now */
     WR_NEIGH_WAIT,   /* being asked for: wr_tcp_neigh_settled() follows */
