@@ -27,7 +27,7 @@ struct weir_cc {
     uint64_t pacing_rate_bps; /* bytes per second; 0: the stack's own rule (RFC 9002 7.7's shape) */
     uint64_t priv[WEIR_CC_PRIVATE_WORDS]; /* the algorithm's own, zeroed before init */
 
-    uint32_t smss;       /* sender maximum segment size, may change with the path MTU */
+    uint32_t smss;           /* sender maximum segment size, may change with the path MTU */
     weir_time srtt, min_rtt; /* 0 before the first sample */
 };
 

@@ -59,7 +59,8 @@ int weir_loop_alarm(struct weir_loop *loop, weir_time at, weir_alarm_fn *fn, voi
 /* ---- host ------------------------------------------------------------------------------------- */
 
 /* Makes a host on a loop. config NULL: defaults, seed from the kernel's random source. */
-int weir_host_new(struct weir_loop *loop, const struct weir_config *config, struct weir_host **host);
+int weir_host_new(struct weir_loop *loop, const struct weir_config *config,
+                  struct weir_host **host);
 /* Closes all its sockets (abortively), frees links and stack. */
 void weir_host_free(struct weir_host *host);
 
@@ -69,7 +70,8 @@ int weir_host_add_link(struct weir_host *host, struct weir_link *link);
 /* "10.0.0.2/24", "fd00::2/64". */
 int weir_host_add_addr(struct weir_host *host, int ifindex, const char *addr_prefix);
 /* prefix "default" or "10.1.0.0/16"; gateway NULL: on link. */
-int weir_host_add_route(struct weir_host *host, const char *prefix, const char *gateway, int ifindex);
+int weir_host_add_route(struct weir_host *host, const char *prefix, const char *gateway,
+                        int ifindex);
 
 /* The stack, for calls of stack.h, socket.h and event.h: only between lock and unlock. unlock makes the
  * loop send what the calls produced. In a watch's or alarm's callback the lock is held already (it is
@@ -108,8 +110,9 @@ int weir_setsockopt(struct weir_host *host, int fd, int level, int option, const
                     socklen_t len);
 int weir_getsockopt(struct weir_host *host, int fd, int level, int option, void *value,
                     socklen_t *len);
-int weir_fcntl(struct weir_host *host, int fd, int cmd, int arg);      /* F_GETFL, F_SETFL */
-int weir_ioctl(struct weir_host *host, int fd, unsigned long request, int *value); /* FIONREAD, SIOCOUTQ,
+int weir_fcntl(struct weir_host *host, int fd, int cmd, int arg); /* F_GETFL, F_SETFL */
+int weir_ioctl(struct weir_host *host, int fd, unsigned long request,
+               int *value); /* FIONREAD, SIOCOUTQ,
                                                                          SIOCATMARK, FIONBIO */
 /* fds of this host only; timeout in ms as poll(2). */
 int weir_poll(struct weir_host *host, struct pollfd *fds, nfds_t n, int timeout_ms);

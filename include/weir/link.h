@@ -82,12 +82,14 @@ void weir_switch_free(struct weir_switch *sw); /* after all its links */
 /* Impairments for one direction or both. Super-segments are cut before they are impaired. */
 struct weir_impair_config {
     uint64_t seed;
-    weir_time delay, jitter; /* ns; jitter is uniform in -jitter..+jitter; order is kept unless reorder */
+    weir_time delay,
+        jitter; /* ns; jitter is uniform in -jitter..+jitter; order is kept unless reorder */
     double loss, duplicate, corrupt, reorder; /* probability of each frame, 0..1 */
     weir_time reorder_delay;                  /* extra delay of a reordered frame; 0: 3 ms */
     uint64_t rate_bps;                        /* bits per second; 0: no limit */
     uint32_t queue_frames;                    /* of the rate limiter, drop-tail; 0: 1000 */
-    const char *rules; /* exact rules, ';' between them: "drop data 3", "drop fin 1", "drop syn 1-2",
+    const char
+        *rules; /* exact rules, ';' between them: "drop data 3", "drop fin 1", "drop syn 1-2",
                           "drop synack 1", "drop ack 4", "drop rst 1", "drop frame 17",
                           "dup data 2", "delay data 5 20ms", "corrupt data 1"; NULL: none */
 };
@@ -107,7 +109,8 @@ int weir_link_pcap(struct weir_link *inner, const char *path, bool virtual_time,
 
 /* ---- use -------------------------------------------------------------------------------------- */
 
-static inline void weir_link_free(struct weir_link *link) {
+static inline void weir_link_free(struct weir_link *link)
+{
     if (link)
         link->ops->free(link);
 }

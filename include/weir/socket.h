@@ -31,7 +31,7 @@ enum {
     WEIR_POLLOUT = 0x004,
     WEIR_POLLERR = 0x008,
     WEIR_POLLHUP = 0x010,
-    WEIR_POLLRDHUP = 0x2000
+    WEIR_POLLRDHUP = 0x2000,
 };
 
 enum {
@@ -41,51 +41,62 @@ enum {
     WEIR_MSG_WAITALL = 0x100,
     WEIR_MSG_DONTWAIT = 0x40,
     WEIR_MSG_NOSIGNAL = 0x4000,
-    WEIR_MSG_MORE = 0x8000
+    WEIR_MSG_MORE = 0x8000,
 };
 
-enum { WEIR_SOL_IP = 0, WEIR_SOL_SOCKET = 1, WEIR_SOL_TCP = 6, WEIR_SOL_UDP = 17, WEIR_SOL_IPV6 = 41 };
+enum {
+    WEIR_SOL_IP = 0,
+    WEIR_SOL_SOCKET = 1,
+    WEIR_SOL_TCP = 6,
+    WEIR_SOL_UDP = 17,
+    WEIR_SOL_IPV6 = 41
+};
 
 enum { /* WEIR_SOL_SOCKET */
-    WEIR_SO_REUSEADDR = 2,
-    WEIR_SO_TYPE = 3,
-    WEIR_SO_ERROR = 4,
-    WEIR_SO_BROADCAST = 6,
-    WEIR_SO_SNDBUF = 7,
-    WEIR_SO_RCVBUF = 8,
-    WEIR_SO_KEEPALIVE = 9,
-    WEIR_SO_OOBINLINE = 10,
-    WEIR_SO_LINGER = 13, /* struct weir_linger */
-    WEIR_SO_REUSEPORT = 15,
-    WEIR_SO_RCVLOWAT = 18,
-    WEIR_SO_SNDLOWAT = 19,
-    WEIR_SO_ACCEPTCONN = 30,
-    WEIR_SO_PROTOCOL = 38,
-    WEIR_SO_DOMAIN = 39
+       WEIR_SO_REUSEADDR = 2,
+       WEIR_SO_TYPE = 3,
+       WEIR_SO_ERROR = 4,
+       WEIR_SO_BROADCAST = 6,
+       WEIR_SO_SNDBUF = 7,
+       WEIR_SO_RCVBUF = 8,
+       WEIR_SO_KEEPALIVE = 9,
+       WEIR_SO_OOBINLINE = 10,
+       WEIR_SO_LINGER = 13, /* struct weir_linger */
+       WEIR_SO_REUSEPORT = 15,
+       WEIR_SO_RCVLOWAT = 18,
+       WEIR_SO_SNDLOWAT = 19,
+       WEIR_SO_ACCEPTCONN = 30,
+       WEIR_SO_PROTOCOL = 38,
+       WEIR_SO_DOMAIN = 39,
 };
 
 enum { /* WEIR_SOL_TCP */
-    WEIR_TCP_NODELAY = 1,
-    WEIR_TCP_MAXSEG = 2,
-    WEIR_TCP_CORK = 3,
-    WEIR_TCP_KEEPIDLE = 4,
-    WEIR_TCP_KEEPINTVL = 5,
-    WEIR_TCP_KEEPCNT = 6,
-    WEIR_TCP_SYNCNT = 7,
-    WEIR_TCP_LINGER2 = 8,
-    WEIR_TCP_DEFER_ACCEPT = 9,
-    WEIR_TCP_WINDOW_CLAMP = 10,
-    WEIR_TCP_INFO = 11, /* struct weir_tcp_info of info.h */
-    WEIR_TCP_QUICKACK = 12,
-    WEIR_TCP_CONGESTION = 13, /* a string */
-    WEIR_TCP_USER_TIMEOUT = 18,
-    WEIR_TCP_FASTOPEN = 23,
-    WEIR_TCP_NOTSENT_LOWAT = 25,
-    WEIR_TCP_FASTOPEN_CONNECT = 30
+       WEIR_TCP_NODELAY = 1,
+       WEIR_TCP_MAXSEG = 2,
+       WEIR_TCP_CORK = 3,
+       WEIR_TCP_KEEPIDLE = 4,
+       WEIR_TCP_KEEPINTVL = 5,
+       WEIR_TCP_KEEPCNT = 6,
+       WEIR_TCP_SYNCNT = 7,
+       WEIR_TCP_LINGER2 = 8,
+       WEIR_TCP_DEFER_ACCEPT = 9,
+       WEIR_TCP_WINDOW_CLAMP = 10,
+       WEIR_TCP_INFO = 11, /* struct weir_tcp_info of info.h */
+       WEIR_TCP_QUICKACK = 12,
+       WEIR_TCP_CONGESTION = 13, /* a string */
+       WEIR_TCP_USER_TIMEOUT = 18,
+       WEIR_TCP_FASTOPEN = 23,
+       WEIR_TCP_NOTSENT_LOWAT = 25,
+       WEIR_TCP_FASTOPEN_CONNECT = 30,
 };
 
 enum { WEIR_IP_TOS = 1, WEIR_IP_TTL = 2, WEIR_IP_MTU_DISCOVER = 10, WEIR_IP_MTU = 14 };
-enum { WEIR_IPV6_UNICAST_HOPS = 16, WEIR_IPV6_MTU = 24, WEIR_IPV6_V6ONLY = 26, WEIR_IPV6_TCLASS = 67 };
+enum {
+    WEIR_IPV6_UNICAST_HOPS = 16,
+    WEIR_IPV6_MTU = 24,
+    WEIR_IPV6_V6ONLY = 26,
+    WEIR_IPV6_TCLASS = 67
+};
 
 struct weir_linger {
     int on;
@@ -117,8 +128,8 @@ ptrdiff_t weir_sock_send(struct weir_stack *stack, weir_sock sock, const void *d
                          int flags, const struct weir_endpoint *to, weir_time now);
 /* Copies out of the receive buffer; 0 is end of stream. `from` may be NULL. UDP: the datagram's
  * rest is lost, and with WEIR_MSG_TRUNC its whole length is returned. WEIR_EAGAIN, ... */
-ptrdiff_t weir_sock_recv(struct weir_stack *stack, weir_sock sock, void *data, size_t len, int flags,
-                         struct weir_endpoint *from, weir_time now);
+ptrdiff_t weir_sock_recv(struct weir_stack *stack, weir_sock sock, void *data, size_t len,
+                         int flags, struct weir_endpoint *from, weir_time now);
 
 /* TCP without the copy. peek lends up to two spans of what recv would give (valid until the next
  * call on the stack) and returns their bytes, 0 at end of stream, or recv's error; consume then takes

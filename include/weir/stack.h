@@ -38,9 +38,9 @@ struct weir_stack;
 struct weir_config {
     struct weir_allocator alloc; /* where all memory comes from; copied */
     uint8_t seed[32];            /* every random choice follows from it: secret in production */
-    size_t mem_max_bytes;        /* bound of all memory the stack takes; 0: none but the allocator's */
-    uint32_t max_sockets;        /* default 1048576 */
-    bool loopback;               /* have interface 1, "lo", with 127.0.0.1/8 and ::1; default true */
+    size_t mem_max_bytes; /* bound of all memory the stack takes; 0: none but the allocator's */
+    uint32_t max_sockets; /* default 1048576 */
+    bool loopback;        /* have interface 1, "lo", with 127.0.0.1/8 and ::1; default true */
 };
 
 /* Fills in the defaults, with the C library's allocator and a seed of zeros: set `seed` yourself. */
@@ -73,17 +73,18 @@ struct weir_out {
     size_t head_len; /* out: bytes of it that are the frame's beginning */
     struct weir_span span[2];
     unsigned n_spans;
-    uint16_t gso_size; /* not 0: the link must cut the TCP payload into pieces of this size */
-    bool gso_ipv6;     /* of an IPv6 packet (virtio: TCPV6) */
-    bool csum_partial; /* the link must finish the checksum: the field holds the folded sum of the
+    uint16_t gso_size;   /* not 0: the link must cut the TCP payload into pieces of this size */
+    bool gso_ipv6;       /* of an IPv6 packet (virtio: TCPV6) */
+    bool csum_partial;   /* the link must finish the checksum: the field holds the folded sum of the
                           pseudo-header, the rest is to be summed from csum_start to the end */
-    uint16_t csum_start;  /* bytes from the frame's beginning */
+    uint16_t csum_start; /* bytes from the frame's beginning */
     uint16_t csum_offset; /* of the field, bytes from csum_start */
 };
 
 /* Takes one frame in. Returns 0, or WEIR_ENODEV for an interface that is not there. Bad frames
  * are dropped and counted, which is no error. */
-int weir_input(struct weir_stack *stack, int ifindex, const struct weir_frame *frame, weir_time now);
+int weir_input(struct weir_stack *stack, int ifindex, const struct weir_frame *frame,
+               weir_time now);
 
 /* Puts the next frame for a link into *out. Returns its whole length in bytes, 0 when there is
  * nothing to send. */

@@ -19,12 +19,12 @@ struct wr_list {
 #define WR_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Visits each node from the first to the last; the list must not change meanwhile. */
-#define WR_LIST_FOREACH(node, head) \
+#define WR_LIST_FOREACH(node, head)                                                                \
     for (struct wr_list *node = (head)->next; node != (head); node = node->next)
 
 /* The same; the visited node itself may be removed. */
-#define WR_LIST_FOREACH_SAFE(node, head)                                                 \
-    for (struct wr_list *node = (head)->next, *node##_next = node->next; node != (head); \
+#define WR_LIST_FOREACH_SAFE(node, head)                                                           \
+    for (struct wr_list *node = (head)->next, *node##_next = node->next; node != (head);           \
          node = node##_next, node##_next = node->next)
 
 /* Makes an empty head, or a node that is in no list. */

@@ -22,8 +22,8 @@ void wr_udp_bound(struct weir_stack *stack, struct wr_udp_sock *sock,
 /* remote NULL: dissolve. Source address is found by route. */
 int wr_udp_connect(struct weir_stack *stack, struct wr_udp_sock *sock,
                    const struct weir_endpoint *remote);
-ptrdiff_t wr_udp_send(struct weir_stack *stack, struct wr_udp_sock *sock, const void *data, size_t len,
-                      const struct weir_endpoint *to, weir_time now);
+ptrdiff_t wr_udp_send(struct weir_stack *stack, struct wr_udp_sock *sock, const void *data,
+                      size_t len, const struct weir_endpoint *to, weir_time now);
 ptrdiff_t wr_udp_recv(struct weir_stack *stack, struct wr_udp_sock *sock, void *data, size_t len,
                       int flags, struct weir_endpoint *from);
 uint32_t wr_udp_ready(const struct wr_udp_sock *sock);
