@@ -70,7 +70,6 @@ struct weir_stack {
     struct wr_socks *socks;
     uint32_t max_sockets;
     struct wr_netif *lo;    /* NULL: none */
-    uint8_t *lo_scratch;    /* room for one frame on its way through lo; NULL until the first */
     struct wr_ports *ports; /* local ports held by connections, see wr_port_hold() */
 };
 
@@ -89,6 +88,9 @@ static inline void *wr_alloc(struct weir_stack *stack, size_t size)
     return stack->alloc.alloc(stack->alloc.ctx, size);
 }
 void *wr_zalloc(struct weir_stack *stack, size_t size);
+/* Sets up the counting of a fresh stack's memory; frees the stack itself, the last thing it has. */
+void wr_alloc_init(struct weir_stack *stack, const struct weir_config *config);
+void wr_alloc_fini(struct weir_stack *stack);
 static inline void wr_free(struct weir_stack *stack, void *ptr, size_t size)
 {
     if (ptr)
@@ -107,6 +109,9 @@ static inline void wr_count_add(struct weir_stack *stack, enum wr_stat kind, uin
 {
     stack->stats[kind] += n;
 }
+
+/* Sets every tunable to its default. */
+void wr_tunables_init(struct wr_tunables *tunables);
 
 /* Derives a 16-byte SipHash key for one purpose from the stack's secret. */
 void wr_derive_key(const struct weir_stack *stack, const char *purpose, uint8_t key[16]);

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stack and its four calls. Reading starts here.
+ *
+ * A stack is a state machine: what it does follows from the calls made on it and their arguments,
+ * and from nothing else. It reads no clock, starts no thread and sends nothing by itself:
+ *
+ *        frame                                              events, readiness
+ *          |                                                       ^
+ *     weir_input -> wr_ip_input -> wr_tcp_input, wr_udp_input -> wr_ready_touch
+ *
+ *     weir_output <- the interface's queue (ARP, NDP, ICMP, UDP, fragments, SYN-ACK, RST)
+ *          |      <- wr_tcp_output: the next segment of a connection on netif->tcp_ready
+ *          v
+ *        frame
+ *
+ *     weir_advance -> the timers that are due, each to the layer that owns it
+ *     weir_deadline: when the next one is
+ *
+ * Bulk data is never queued as packets. A connection that may send stands on its interface's
+ * tcp_ready list; its segment is cut at the moment the link asks for it, straight from the send
+ * ring, so that what goes out is decided with the newest ACK at hand and a slow link holds up
+ * nothing but the asking. All other packets are small or rare and wait in the interface's bounded
+ * queue. When both have something they take turns, so that neither a flood of echo replies nor one
+ * bulk transfer starves the other.
+ *
+ * The loopback interface is an interface like the others whose link is the stack itself: its frames
+ * are taken by weir_advance() and given to the input, a bounded number a call. They are not looped
+ * at the moment they are made, because input may cause output which may cause input: with a queue
+ * between them there is no recursion, and no layer is entered twice. While lo holds frames the
+ * deadline is "now".
+ *
+ * Limits: one thread at a time; packets are not forwarded between interfaces.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/stack.h>
+
+#include "base/bytes.h"
+#include "core/core.h"
+#include "ip/ip_entry.h"
+#include "sock/sock_entry.h"
+#include "tcp/tcp_entry.h"
+#include "udp/udp_entry.h"
+
+enum {
+    LO_MTU = 65535,
+    LO_FRAMES_PER_CALL = 256, /* looped by one weir_advance() */
+    LO_SMALL = 2048,          /* frames up to this are looped without an allocation */
+    COPY_MAX = 128            /* bytes of a queued frame that are copied, not lent */
+};
+
+/* ---- a stack's life --------------------------------------------------------------------------- */
+
+static void *default_alloc(void *ctx, size_t size)
+{
+    (void)ctx;
+    return malloc(size);
+}
+
+static void default_free(void *ctx, void *ptr, size_t size)
+{
+    (void)ctx;
+    (void)size;
+    free(ptr);
+}
+
+void weir_config_default(struct weir_config *config)
+{
+    memset(config, 0, sizeof *config);
+    config->alloc.alloc = default_alloc;
+    config->alloc.free = default_free;
+    config->max_sockets = 1048576;
+    config->loopback = true;
+}
+
+/* "lo" is made with the calls that anybody's interface is made with. The link is perfect: it takes
+ * super-segments whole and needs no checksums. */
+static int add_loopback(struct weir_stack *stack, weir_time now)
+{
+    struct weir_netif_config config = {
+        .name = "lo",
+        .kind = WEIR_NETIF_IP,
+        .mtu = LO_MTU,
+        .gso_max_bytes = LO_MTU,
+        .tx_csum = true,
+    };
+    struct weir_addr four = weir_addr_v4(0x7f000001);
+    struct weir_addr six = weir_addr_any6();
+    six.b[15] = 1;
+
+    int ifindex = weir_netif_add(stack, &config, now);
+    if (ifindex < 0)
+        return ifindex;
+    stack->lo = wr_netif_by_index(stack, ifindex);
+    stack->lo->loopback = true;
+    int error = weir_addr_add(stack, ifindex, &four, 8, now);
+    if (error == 0)
+        error = weir_addr_add(stack, ifindex, &six, 128, now);
+    return error;
+}
+
+static void remove_netifs(struct weir_stack *stack)
+{
+    struct wr_list *node;
+    while ((node = wr_list_last(&stack->netifs)) != NULL)
+        weir_netif_remove(stack, WR_CONTAINER(node, struct wr_netif, node)->ifindex, stack->now);
+}
+
+static struct weir_stack *make(const struct weir_config *config, weir_time now)
+{
+    struct weir_stack *stack = config->alloc.alloc(config->alloc.ctx, sizeof *stack);
+    if (stack == NULL)
+        return NULL;
+    memset(stack, 0, sizeof *stack);
+    wr_alloc_init(stack, config);
+    stack->now = now;
+    stack->max_sockets = config->max_sockets;
+    wr_rng_init(&stack->rng, config->seed);
+    wr_rng_bytes(&stack->rng, stack->secret, sizeof stack->secret);
+    wr_timerq_init(&stack->timers);
+    wr_list_init(&stack->events);
+    wr_list_init(&stack->netifs);
+    wr_tunables_init(&stack->tunables);
+    return stack;
+}
+
+struct weir_stack *weir_stack_new(const struct weir_config *config, weir_time now)
+{
+    struct weir_stack *stack = make(config, now);
+    if (stack == NULL)
+        return NULL;
+    if (wr_ports_init(stack) != 0)
+        goto no_ports;
+    if (wr_ip_init(stack) != 0)
+        goto no_ip;
+    if (wr_tcp_init(stack) != 0)
+        goto no_tcp;
+    if (wr_udp_init(stack) != 0)
+        goto no_udp;
+    if (wr_socks_init(stack) != 0)
+        goto no_socks;
+    if (config->loopback && add_loopback(stack, now) != 0)
+        goto no_lo;
+    return stack;
+
+no_lo:
+    remove_netifs(stack);
+    wr_socks_fini(stack);
+no_socks:
+    wr_udp_fini(stack);
+no_udp:
+    wr_tcp_fini(stack);
+no_tcp:
+    wr_ip_fini(stack);
+no_ip:
+    wr_ports_fini(stack);
+no_ports:
+    wr_alloc_fini(stack);
+    return NULL;
+}
+
+void weir_stack_free(struct weir_stack *stack)
+{
+    if (stack == NULL)
+        return;
+    remove_netifs(stack);
+    wr_socks_fini(stack);
+    wr_udp_fini(stack);
+    wr_tcp_fini(stack);
+    wr_ip_fini(stack);
+    wr_ports_fini(stack);
+    wr_alloc_fini(stack);
+}
+
+/* ---- in ---------------------------------------------------------------------------------------- */
+
+static void input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
+                  weir_time now)
+{
+    netif->rx_frames++;
+    netif->rx_bytes += frame->len;
+    if (!netif->up) {
+        wr_drop(stack, WR_DROP_netif_down);
+        return;
+    }
+    wr_ip_input(stack, netif, frame, now);
+}
+
+int weir_input(struct weir_stack *stack, int ifindex, const struct weir_frame *frame, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_netif *netif = wr_netif_by_index(stack, ifindex);
+    if (netif == NULL || netif->loopback)
+        return WEIR_ENODEV;
+    input(stack, netif, frame, now);
+    return 0;
+}
+
+/* ---- out --------------------------------------------------------------------------------------- */
+
+/* Gives the queue's first frame: its beginning copied to the caller's head, the rest lent. */
+static size_t output_queued(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out)
+{
+    struct wr_list *node = wr_list_pop_front(&netif->queue);
+    if (node == NULL)
+        return 0;
+    struct wr_qpkt *pkt = WR_CONTAINER(node, struct wr_qpkt, node);
+    netif->queue_len--;
+
+    const uint8_t *frame = pkt->data + pkt->offset;
+    size_t len = pkt->len;
+    out->csum_partial = pkt->csum_partial;
+    out->csum_start = pkt->csum_start;
+    out->csum_offset = pkt->csum_offset;
+    out->head_len = len < COPY_MAX ? len : COPY_MAX;
+    memcpy(out->head, frame, out->head_len);
+    if (len == out->head_len) {
+        wr_qpkt_free(stack, pkt);
+        return len;
+    }
+    out->span[0].ptr = frame + out->head_len;
+    out->span[0].len = len - out->head_len;
+    out->n_spans = 1;
+    netif->lent = pkt;
+    return len;
+}
+
+static void take_back(struct weir_stack *stack, struct wr_netif *netif)
+{
+    if (netif->lent == NULL)
+        return;
+    wr_qpkt_free(stack, netif->lent);
+    netif->lent = NULL;
+}
+
+/* The next frame of an interface, from the queue and from TCP in turns. */
+static size_t output(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out,
+                     weir_time now)
+{
+    uint8_t *head = out->head;
+    memset(out, 0, sizeof *out);
+    out->head = head;
+    take_back(stack, netif);
+    if (!netif->up)
+        return 0;
+
+    size_t len = 0;
+    if (!netif->tcp_turn || wr_list_is_empty(&netif->tcp_ready))
+        len = output_queued(stack, netif, out);
+    netif->tcp_turn = len > 0;
+    if (len == 0)
+        len = wr_tcp_output(stack, netif, out, now);
+    if (len == 0)
+        len = output_queued(stack, netif, out);
+    if (len > 0) {
+        netif->tx_frames++;
+        netif->tx_bytes += len;
+    }
+    return len;
+}
+
+size_t weir_output(struct weir_stack *stack, int ifindex, struct weir_out *out, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_netif *netif = wr_netif_by_index(stack, ifindex);
+    if (netif == NULL || netif->loopback)
+        return 0;
+    return output(stack, netif, out, now);
+}
+
+/* ---- time -------------------------------------------------------------------------------------- */
+
+static bool lo_waits(const struct weir_stack *stack)
+{
+    const struct wr_netif *lo = stack->lo;
+    return lo != NULL && lo->up &&
+           (!wr_list_is_empty(&lo->queue) || !wr_list_is_empty(&lo->tcp_ready));
+}
+
+/* Gives one frame of lo to the input. It is copied first: the data is lent by the sender's ring,
+ * which the input may change. */
+static void loop_frame(struct weir_stack *stack, const struct weir_out *out, size_t len,
+                       weir_time now)
+{
+    uint8_t small[LO_SMALL];
+    uint8_t *copy = len <= sizeof small ? small : wr_alloc(stack, len);
+    if (copy == NULL) {
+        wr_drop(stack, WR_DROP_no_memory);
+        return;
+    }
+    memcpy(copy, out->head, out->head_len);
+    wr_spans_copy(copy + out->head_len, out->span, out->n_spans);
+    struct weir_frame frame = {
+        .data = copy,
+        .len = len,
+        .gso_size = out->gso_size,
+        .csum_valid = out->csum_partial,
+    };
+    input(stack, stack->lo, &frame, now);
+    if (copy != small)
+        wr_free(stack, copy, len);
+}
+
+static void pump_loopback(struct weir_stack *stack, weir_time now)
+{
+    uint8_t head[WEIR_HEAD_MAX];
+    struct weir_out out = {.head = head};
+    for (unsigned n = 0; n < LO_FRAMES_PER_CALL && stack->lo != NULL; n++) {
+        size_t len = output(stack, stack->lo, &out, now);
+        if (len == 0)
+            return;
+        loop_frame(stack, &out, len, now);
+    }
+}
+
+static void fire(struct weir_stack *stack, struct wr_timer *timer, weir_time now)
+{
+    switch ((enum wr_timer_kind)timer->kind) {
+    case WR_TIMER_TCP:
+        wr_tcp_timer(stack, timer, now);
+        return;
+    case WR_TIMER_TCP_LISTEN:
+        wr_tcp_listen_timer(stack, timer, now);
+        return;
+    case WR_TIMER_TCP_TW:
+        wr_tcp_timewait_timer(stack, timer, now);
+        return;
+    case WR_TIMER_NEIGH:
+        wr_neigh_timer(stack, timer, now);
+        return;
+    case WR_TIMER_FRAG:
+        wr_frag_timer(stack, timer, now);
+        return;
+    case WR_TIMER_PMTU:
+        wr_pmtu_timer(stack, timer, now);
+        return;
+    case WR_TIMER_ADDR:
+        wr_addr_timer(stack, timer, now);
+        return;
+    }
+}
+
+weir_time weir_deadline(const struct weir_stack *stack)
+{
+    return lo_waits(stack) ? stack->now : wr_timerq_next(&stack->timers);
+}
+
+/* As many timers fire as were armed at the start, so that one that arms itself for "now" again
+ * cannot hold the call; the deadline then asks for another. */
+void weir_advance(struct weir_stack *stack, weir_time now)
+{
+    now = wr_clock(stack, now);
+    for (size_t left = stack->timers.count; left > 0; left--) {
+        struct wr_timer *timer = wr_timerq_pop(&stack->timers, now);
+        if (timer == NULL)
+            break;
+        fire(stack, timer, now);
+    }
+    pump_loopback(stack, now);
+}
