@@ -150,16 +150,18 @@ struct wr_ready *wr_ready_pop(struct weir_stack *stack);
 
 /* ---- local TCP ports held by connections ------------------------------------------------------- */
 
+enum { WR_PORT_REUSEADDR = 1, WR_PORT_REUSEPORT = 2 };
+
 /*
  * Counts, per local port, the connections and TIME-WAIT records on it, whatever their addresses, so
  * that bind() knows of children, orphans and TIME-WAIT without a search (Linux's bind bucket). tcp
  * holds when it makes a tcb or a TIME-WAIT record and releases with the same arguments when it frees
- * it. `reusable`: SO_REUSEADDR was set on its socket or listener. False when out of memory.
+ * it. `reuse`: which of WR_PORT_* its socket or listener had set then. False when out of memory.
  */
-bool wr_port_hold(struct weir_stack *stack, uint16_t port, bool reusable);
-void wr_port_release(struct weir_stack *stack, uint16_t port, bool reusable);
-/* How many hold the port; those without SO_REUSEADDR alone in *fixed (may be NULL). */
-uint32_t wr_port_holders(const struct weir_stack *stack, uint16_t port, uint32_t *fixed);
+bool wr_port_hold(struct weir_stack *stack, uint16_t port, unsigned reuse);
+void wr_port_release(struct weir_stack *stack, uint16_t port, unsigned reuse);
+/* How many hold the port without all of the WR_PORT_* bits `reuse` (one bit, or 0: all holders). */
+uint32_t wr_port_holders(const struct weir_stack *stack, uint16_t port, unsigned reuse);
 int wr_ports_init(struct weir_stack *stack);
 void wr_ports_fini(struct weir_stack *stack);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Local TCP ports held by connections and TIME-WAIT records: two counters a port, in pages of 256
+ * Local TCP ports held by connections and TIME-WAIT records: three counters a port, in pages of 256
  * ports that exist while one of theirs is held. bind() asks here in O(1) what would otherwise be a
  * search through all connections.
  */
@@ -10,7 +10,7 @@ enum { PAGE = 256, N_PAGES = 65536 / PAGE };
 
 struct port_count {
     uint32_t all;
-    uint32_t fixed; /* of them, those without SO_REUSEADDR */
+    uint32_t no_reuseaddr, no_reuseport; /* of them, those without the option */
 };
 
 struct port_page {
@@ -36,7 +36,16 @@ void wr_ports_fini(struct weir_stack *stack)
     stack->ports = NULL;
 }
 
-bool wr_port_hold(struct weir_stack *stack, uint16_t port, bool reusable)
+static void count(struct port_count *port, unsigned reuse, uint32_t step)
+{
+    port->all += step;
+    if ((reuse & WR_PORT_REUSEADDR) == 0)
+        port->no_reuseaddr += step;
+    if ((reuse & WR_PORT_REUSEPORT) == 0)
+        port->no_reuseport += step;
+}
+
+bool wr_port_hold(struct weir_stack *stack, uint16_t port, unsigned reuse)
 {
     struct port_page **page = &stack->ports->page[port / PAGE];
     if (*page == NULL) {
@@ -45,28 +54,27 @@ bool wr_port_hold(struct weir_stack *stack, uint16_t port, bool reusable)
             return false;
     }
     (*page)->held++;
-    (*page)->port[port % PAGE].all++;
-    if (!reusable)
-        (*page)->port[port % PAGE].fixed++;
+    count(&(*page)->port[port % PAGE], reuse, 1);
     return true;
 }
 
-void wr_port_release(struct weir_stack *stack, uint16_t port, bool reusable)
+void wr_port_release(struct weir_stack *stack, uint16_t port, unsigned reuse)
 {
     struct port_page **page = &stack->ports->page[port / PAGE];
-    (*page)->port[port % PAGE].all--;
-    if (!reusable)
-        (*page)->port[port % PAGE].fixed--;
+    count(&(*page)->port[port % PAGE], reuse, UINT32_MAX); /* one less */
     if (--(*page)->held == 0) {
         wr_free(stack, *page, sizeof **page);
         *page = NULL;
     }
 }
 
-uint32_t wr_port_holders(const struct weir_stack *stack, uint16_t port, uint32_t *fixed)
+uint32_t wr_port_holders(const struct weir_stack *stack, uint16_t port, unsigned reuse)
 {
     const struct port_page *page = stack->ports->page[port / PAGE];
-    if (fixed != NULL)
-        *fixed = page != NULL ? page->port[port % PAGE].fixed : 0;
-    return page != NULL ? page->port[port % PAGE].all : 0;
+    if (page == NULL)
+        return 0;
+    const struct port_count *held = &page->port[port % PAGE];
+    return reuse == 0                   ? held->all
+           : reuse == WR_PORT_REUSEADDR ? held->no_reuseaddr
+                                        : held->no_reuseport;
 }

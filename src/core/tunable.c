@@ -11,7 +11,7 @@ struct tunable {
 };
 
 static const struct tunable table[] = {
-#define X(field, name, initial, lowest, highest) \
+#define X(field, name, initial, lowest, highest)                                                   \
     {name, offsetof(struct wr_tunables, field), initial, lowest, highest},
 #include "core/tunable.def"
 #undef X

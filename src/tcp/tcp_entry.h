@@ -43,11 +43,11 @@ void wr_tcp_timewait_timer(struct weir_stack *stack, struct wr_timer *timer, wei
 struct wr_tcp_opts {
     bool nodelay, cork, quickack_off, keepalive, oobinline, rcvbuf_locked, sndbuf_locked;
     bool linger_on, linger2_off, v6only;
-    bool reuseaddr;        /* SO_REUSEADDR: goes with the port, see wr_port_hold() */
-    uint8_t hop_limit, ds; /* 0: default */
-    uint8_t syncnt;        /* 0: tcp_syn_retries */
-    uint8_t keepcnt;       /* 0: tcp_keepalive_probes */
-    uint16_t maxseg;       /* 0: from the MTU */
+    bool reuseaddr, reuseport; /* go with the port, see wr_port_hold() */
+    uint8_t hop_limit, ds;     /* 0: default */
+    uint8_t syncnt;            /* 0: tcp_syn_retries */
+    uint8_t keepcnt;           /* 0: tcp_keepalive_probes */
+    uint16_t maxseg;           /* 0: from the MTU */
     uint16_t keepidle_s, keepintvl_s;
     int linger_s, linger2_s, defer_accept_s;
     uint32_t user_timeout_ms;
