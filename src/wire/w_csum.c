@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * RFC 1071 2: the sum may be taken in any word size and in the machine's own byte order, since
+ * one's complement addition carries around and swapping the bytes of all words swaps those of the
+ * sum. So memory is read in 64-bit words, whose two halves are added to 64-bit accumulators that
+ * cannot overflow below 2^32 words; there is no carry to follow, and the loop has several
+ * independent sums that a compiler may put into vector registers. Only folding brings the result to
+ * host order.
+ */
+#include "wire/w_csum.h"
+
+#define COPY_BLOCK 4096u /* stays in the first-level cache between copying and summing */
+
+static uint64_t load64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static uint64_t halves(uint64_t v)
+{
+    return (v & 0xffffffffu) + (v >> 32);
+}
+
+uint64_t wr_csum_join(uint64_t a, uint64_t b)
+{
+    uint64_t sum = a + b;
+    return sum + (sum < a);
+}
+
+uint64_t wr_csum_add(uint64_t sum, const void *data, size_t n)
+{
+    const uint8_t *p = data;
+    uint64_t low[4] = {0}, high[4] = {0};
+
+    for (; n >= 32; n -= 32, p += 32) {
+        for (int i = 0; i < 4; i++) {
+            uint64_t v = load64(p + 8 * i);
+            low[i] += v & 0xffffffffu;
+            high[i] += v >> 32;
+        }
+    }
+    for (; n >= 8; n -= 8, p += 8)
+        low[0] += halves(load64(p));
+    if (n > 0) {
+        uint64_t tail = 0;
+        memcpy(&tail, p, n);
+        low[1] += halves(tail);
+    }
+    for (int i = 0; i < 4; i++)
+        sum = wr_csum_join(sum, wr_csum_join(low[i], high[i]));
+    return sum;
+}
+
+/* Folded to 16 bits, in memory order. */
+static uint16_t fold_native(uint64_t sum)
+{
+    sum = halves(sum);
+    sum = halves(sum);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)sum;
+}
+
+uint64_t wr_csum_shift(uint64_t sum)
+{
+    uint16_t v = fold_native(sum);
+    return (uint16_t)(v << 8 | v >> 8);
+}
+
+uint64_t wr_csum_spans(uint64_t sum, const struct weir_span *spans, size_t n)
+{
+    bool odd = false;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t part = wr_csum_add(0, spans[i].ptr, spans[i].len);
+        sum = wr_csum_join(sum, odd ? wr_csum_shift(part) : part);
+        odd ^= spans[i].len % 2 != 0;
+    }
+    return sum;
+}
+
+uint64_t wr_csum_copy(uint64_t sum, void *dst, const void *src, size_t n)
+{
+    uint8_t *to = dst;
+    const uint8_t *from = src;
+
+    while (n > 0) {
+        size_t block = n < COPY_BLOCK ? n : COPY_BLOCK;
+        memcpy(to, from, block);
+        sum = wr_csum_add(sum, to, block);
+        to += block;
+        from += block;
+        n -= block;
+    }
+    return sum;
+}
+
+uint64_t wr_csum_pseudo(const struct weir_addr *src, const struct weir_addr *dst, uint8_t proto,
+                        uint32_t len)
+{
+    size_t skip = weir_addr_is_v4(src) ? 12 : 0;
+    uint8_t tail[8] = {0};
+    uint64_t sum;
+
+    put_be32(tail, len);
+    tail[7] = proto;
+    sum = halves(load64(tail));
+    sum = wr_csum_add(sum, src->b + skip, sizeof src->b - skip);
+    return wr_csum_add(sum, dst->b + skip, sizeof dst->b - skip);
+}
+
+uint16_t wr_csum_fold(uint64_t sum)
+{
+    uint16_t native = fold_native(sum);
+    uint8_t b[2];
+
+    memcpy(b, &native, sizeof b);
+    return get_be16(b);
+}
+
+uint16_t wr_csum_finish(uint64_t sum)
+{
+    return (uint16_t)~wr_csum_fold(sum);
+}
+
+uint16_t wr_csum(const void *p, size_t n)
+{
+    return wr_csum_finish(wr_csum_add(0, p, n));
+}
+
+/* RFC 1624 3, equation 3: HC' = ~(~HC + ~m + m') */
+uint16_t wr_csum_update16(uint16_t csum, uint16_t was, uint16_t is)
+{
+    uint32_t sum = (uint32_t)(uint16_t)~csum + (uint16_t)~was + is;
+
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)~sum;
+}
+
+uint16_t wr_csum_update32(uint16_t csum, uint32_t was, uint32_t is)
+{
+    csum = wr_csum_update16(csum, (uint16_t)(was >> 16), (uint16_t)(is >> 16));
+    return wr_csum_update16(csum, (uint16_t)was, (uint16_t)is);
+}
