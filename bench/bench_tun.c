@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Weir's server over TUN, with the four services of bench.h: one thread, the host's loop, the core's
+ * socket calls in the event function. The kernel is the client (bench_kernel).
+ *
+ *     bench_tun NAME [plain]     makes TUN interface NAME: kernel 10.78.0.1/24, Weir 10.78.0.2.
+ *                                `plain`: without checksum offload and super-segments
+ *
+ * Prints "ready" when it can be connected to, works until SIGTERM or SIGINT, and answers SIGUSR1
+ * with a line of the memory that its stack holds.
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include <weir/host.h>
+#include <weir/weir.h>
+
+#include "bench.h"
+
+static struct weir_host *host;
+static struct weir_loop *loop;
+static char buffer[CHUNK_BYTES];
+
+static void check(ptrdiff_t result, const char *what)
+{
+    if (result < 0)
+        die("%s: %s", what, weir_error_text((int)result));
+}
+
+/* Both a socket's `user` number: its port, and whether it listens. */
+static uint64_t user_of(int port, bool listener)
+{
+    return (uint64_t)listener << 16 | (uint64_t)port;
+}
+
+static void serve_sink(struct weir_stack *stack, weir_sock sock, weir_time now)
+{
+    ptrdiff_t n;
+
+    while ((n = weir_sock_recv(stack, sock, buffer, sizeof buffer, 0, NULL, now)) > 0)
+        continue;
+    if (n != WEIR_EAGAIN)
+        (void)weir_sock_close(stack, sock, now);
+}
+
+static void serve_source(struct weir_stack *stack, weir_sock sock, weir_time now)
+{
+    ptrdiff_t n;
+
+    while ((n = weir_sock_send(stack, sock, buffer, sizeof buffer, 0, NULL, now)) > 0)
+        continue;
+    if (n != WEIR_EAGAIN)
+        (void)weir_sock_close(stack, sock, now);
+}
+
+static void serve_echo(struct weir_stack *stack, weir_sock sock, weir_time now)
+{
+    ptrdiff_t n;
+
+    while ((n = weir_sock_recv(stack, sock, buffer, 4096, 0, NULL, now)) > 0)
+        if (weir_sock_send(stack, sock, buffer, (size_t)n, 0, NULL, now) != n)
+            n = 0;
+    if (n != WEIR_EAGAIN)
+        (void)weir_sock_close(stack, sock, now);
+}
+
+static void serve(struct weir_stack *stack, weir_sock sock, int port, weir_time now)
+{
+    if (port == PORT_SOURCE)
+        serve_source(stack, sock, now);
+    else if (port == PORT_ECHO)
+        serve_echo(stack, sock, now);
+    else
+        serve_sink(stack, sock, now);
+}
+
+static void on_event(void *arg, const struct weir_event *event)
+{
+    struct weir_stack *stack = weir_host_lock(host);
+    int port = (int)(event->user & 0xffff);
+    weir_time now = weir_now();
+    weir_sock conn;
+    int on = 1;
+
+    (void)arg;
+    if (event->user >> 16) {
+        while (weir_sock_accept(stack, event->sock, &conn, NULL, now) == 0) {
+            (void)weir_sock_set_user(stack, conn, user_of(port, false));
+            (void)weir_sock_setsockopt(stack, conn, WEIR_SOL_TCP, WEIR_TCP_NODELAY, &on, sizeof on,
+                                       now);
+            serve(stack, conn, port, now);
+        }
+    } else {
+        serve(stack, event->sock, port, now);
+    }
+    weir_host_unlock(host);
+}
+
+static void on_signal(void *arg, int fd, uint32_t events)
+{
+    struct signalfd_siginfo info;
+
+    (void)arg;
+    (void)events;
+    if (read(fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    if (info.ssi_signo != SIGUSR1) {
+        weir_loop_stop(loop);
+        return;
+    }
+    printf("{\"mem_bytes\": %zu}\n", weir_mem_bytes(weir_host_lock(host)));
+    weir_host_unlock(host);
+    (void)fflush(stdout);
+}
+
+static void open_services(void)
+{
+    struct weir_stack *stack = weir_host_lock(host);
+    weir_time now = weir_now();
+
+    for (int port = PORT_SINK; port < PORT_SINK + N_SERVICES; port++) {
+        struct weir_endpoint local = {.addr = weir_addr_any4(), .port = (uint16_t)port};
+        weir_sock sock;
+
+        check(weir_sock_open(stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &sock), "open");
+        check(weir_sock_set_user(stack, sock, user_of(port, true)), "set_user");
+        check(weir_sock_bind(stack, sock, &local), "bind");
+        check(weir_sock_listen(stack, sock, 4096, now), "listen");
+    }
+    weir_host_unlock(host);
+}
+
+static int signal_descriptor(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGUSR1);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int main(int argc, char **argv)
+{
+    bool plain = argc > 2 && strcmp(argv[2], "plain") == 0;
+    struct weir_tun_config config = {.offload = !plain};
+    struct weir_addr kernel = weir_addr_v4(0x0a4e0001);
+    struct weir_link *link;
+    int ifindex;
+
+    if (argc < 2)
+        die("usage: bench_tun NAME [plain]");
+    config.name = argv[1];
+    check(weir_link_tun(&config, &link), "weir_link_tun");
+    check(weir_tun_configure(link, &kernel, 24, 1500), "weir_tun_configure");
+    check(weir_loop_new(&loop), "weir_loop_new");
+    check(weir_host_new(loop, NULL, &host), "weir_host_new");
+    ifindex = weir_host_add_link(host, link);
+    check(ifindex, "weir_host_add_link");
+    check(weir_host_add_addr(host, ifindex, "10.78.0.2/24"), "weir_host_add_addr");
+    weir_host_on_event(host, on_event, NULL);
+    open_services();
+    check(weir_loop_watch(loop, signal_descriptor(), EPOLLIN, on_signal, NULL), "watch");
+    puts("ready");
+    (void)fflush(stdout);
+    check(weir_loop_run(loop), "weir_loop_run");
+    weir_host_free(host);
+    (void)weir_loop_free(loop);
+    return 0;
+}
