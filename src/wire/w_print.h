@@ -10,6 +10,7 @@
  * Sequence numbers are absolute, since a line knows no other packet.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,6 @@ enum w_print_link {
  * not judged.
  */
 size_t wr_w_print(char *buf, size_t cap, enum w_print_link link, const uint8_t *frame, size_t len,
-                  int csum_partial);
+                  bool csum_partial);
 
 #endif
