@@ -133,12 +133,12 @@ uint64_t wr_pool_alloc(struct wr_pool *pool, void **obj)
     return handle_of(slot);
 }
 
-void *wr_pool_at(const struct wr_pool *pool, uint32_t i)
+void *wr_pool_at(const struct wr_pool *pool, uint32_t slot)
 {
-    if (i >= pool->n_slots)
+    if (slot >= pool->n_slots)
         return NULL;
-    struct slot *slot = slot_at(pool, i);
-    return (slot->generation & 1) != 0 ? object_of(slot) : NULL;
+    struct slot *at = slot_at(pool, slot);
+    return (at->generation & 1) != 0 ? object_of(at) : NULL;
 }
 
 void *wr_pool_find(const struct wr_pool *pool, uint64_t handle)

@@ -25,7 +25,7 @@ struct wr_rng {
 void wr_rng_init(struct wr_rng *rng, const uint8_t seed[32]);
 
 /* Starts the stream of a number: for tests and simulations, not for secrets. */
-void wr_rng_init_u64(struct wr_rng *rng, uint64_t seed);
+void wr_rng_init_u64(struct wr_rng *rng, uint64_t number);
 
 /* Starts in *child a stream of its own, seeded from this one's next 32 bytes. */
 void wr_rng_fork(struct wr_rng *rng, struct wr_rng *child);

@@ -26,7 +26,7 @@
  * Adds n bytes that stand at an even offset of the summed data; an odd last byte is padded with
  * zero.
  */
-uint64_t wr_csum_add(uint64_t sum, const void *p, size_t n);
+uint64_t wr_csum_add(uint64_t sum, const void *data, size_t n);
 
 /* Adds two partial sums. */
 uint64_t wr_csum_join(uint64_t a, uint64_t b);
