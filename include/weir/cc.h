@@ -62,6 +62,8 @@ struct weir_cc_ops {
 
 /* RFC 5681 with appropriate byte counting (RFC 3465, RFC 9293 3.8.2). */
 extern const struct weir_cc_ops weir_cc_reno;
+/* RFC 9438 with HyStart++ (RFC 9406). */
+extern const struct weir_cc_ops weir_cc_cubic;
 
 #ifdef __cplusplus
 }
