@@ -110,10 +110,10 @@ int weir_setsockopt(struct weir_host *host, int fd, int level, int option, const
                     socklen_t len);
 int weir_getsockopt(struct weir_host *host, int fd, int level, int option, void *value,
                     socklen_t *len);
-int weir_fcntl(struct weir_host *host, int fd, int cmd, int arg); /* F_GETFL, F_SETFL */
-int weir_ioctl(struct weir_host *host, int fd, unsigned long request,
-               int *value); /* FIONREAD, SIOCOUTQ,
-                                                                         SIOCATMARK, FIONBIO */
+/* F_GETFL, F_SETFL. */
+int weir_fcntl(struct weir_host *host, int fd, int cmd, int arg);
+/* FIONREAD, SIOCOUTQ, SIOCATMARK, FIONBIO. */
+int weir_ioctl(struct weir_host *host, int fd, unsigned long request, int *value);
 /* fds of this host only; timeout in ms as poll(2). */
 int weir_poll(struct weir_host *host, struct pollfd *fds, nfds_t n, int timeout_ms);
 

@@ -13,35 +13,38 @@
 extern "C" {
 #endif
 
-enum { /* bits of tcpi_options */
-       WEIR_TCPI_OPT_TIMESTAMPS = 1,
-       WEIR_TCPI_OPT_SACK = 2,
-       WEIR_TCPI_OPT_WSCALE = 4,
-       WEIR_TCPI_OPT_ECN = 8,
-       WEIR_TCPI_OPT_ECN_SEEN = 16,
-       WEIR_TCPI_OPT_SYN_DATA = 32,
+/* Bits of tcpi_options. */
+enum {
+    WEIR_TCPI_OPT_TIMESTAMPS = 1,
+    WEIR_TCPI_OPT_SACK = 2,
+    WEIR_TCPI_OPT_WSCALE = 4,
+    WEIR_TCPI_OPT_ECN = 8,
+    WEIR_TCPI_OPT_ECN_SEEN = 16,
+    WEIR_TCPI_OPT_SYN_DATA = 32,
 };
 
-enum { /* tcpi_ca_state */
-       WEIR_CA_OPEN = 0,
-       WEIR_CA_DISORDER = 1,
-       WEIR_CA_CWR = 2,
-       WEIR_CA_RECOVERY = 3,
-       WEIR_CA_LOSS = 4,
+/* Tcpi_ca_state. */
+enum {
+    WEIR_CA_OPEN = 0,
+    WEIR_CA_DISORDER = 1,
+    WEIR_CA_CWR = 2,
+    WEIR_CA_RECOVERY = 3,
+    WEIR_CA_LOSS = 4,
 };
 
-enum { /* tcpi_state, and weir_sock_row.state */
-       WEIR_TCP_ESTABLISHED = 1,
-       WEIR_TCP_SYN_SENT = 2,
-       WEIR_TCP_SYN_RECV = 3,
-       WEIR_TCP_FIN_WAIT1 = 4,
-       WEIR_TCP_FIN_WAIT2 = 5,
-       WEIR_TCP_TIME_WAIT = 6,
-       WEIR_TCP_CLOSE = 7,
-       WEIR_TCP_CLOSE_WAIT = 8,
-       WEIR_TCP_LAST_ACK = 9,
-       WEIR_TCP_LISTEN = 10,
-       WEIR_TCP_CLOSING = 11,
+/* Tcpi_state, and weir_sock_row.state. */
+enum {
+    WEIR_TCP_ESTABLISHED = 1,
+    WEIR_TCP_SYN_SENT = 2,
+    WEIR_TCP_SYN_RECV = 3,
+    WEIR_TCP_FIN_WAIT1 = 4,
+    WEIR_TCP_FIN_WAIT2 = 5,
+    WEIR_TCP_TIME_WAIT = 6,
+    WEIR_TCP_CLOSE = 7,
+    WEIR_TCP_CLOSE_WAIT = 8,
+    WEIR_TCP_LAST_ACK = 9,
+    WEIR_TCP_LISTEN = 10,
+    WEIR_TCP_CLOSING = 11,
 };
 
 struct weir_tcp_info {

@@ -82,16 +82,16 @@ void weir_switch_free(struct weir_switch *sw); /* after all its links */
 /* Impairments for one direction or both. Super-segments are cut before they are impaired. */
 struct weir_impair_config {
     uint64_t seed;
-    weir_time delay,
-        jitter; /* ns; jitter is uniform in -jitter..+jitter; order is kept unless reorder */
+    weir_time delay;                          /* of every frame */
+    weir_time jitter;                         /* uniform in -jitter..+jitter; order is kept */
     double loss, duplicate, corrupt, reorder; /* probability of each frame, 0..1 */
     weir_time reorder_delay;                  /* extra delay of a reordered frame; 0: 3 ms */
     uint64_t rate_bps;                        /* bits per second; 0: no limit */
     uint32_t queue_frames;                    /* of the rate limiter, drop-tail; 0: 1000 */
-    const char
-        *rules; /* exact rules, ';' between them: "drop data 3", "drop fin 1", "drop syn 1-2",
-                          "drop synack 1", "drop ack 4", "drop rst 1", "drop frame 17",
-                          "dup data 2", "delay data 5 20ms", "corrupt data 1"; NULL: none */
+    /* Exact rules, ';' between them: "drop data 3", "drop fin 1", "drop syn 1-2", "drop synack 1",
+     * "drop ack 4", "drop rst 1", "drop frame 17", "dup data 2", "delay data 5 20ms",
+     * "corrupt data 1". NULL: none. */
+    const char *rules;
 };
 enum weir_impair_direction { WEIR_IMPAIR_OUT = 1, WEIR_IMPAIR_IN = 2, WEIR_IMPAIR_BOTH = 3 };
 /* Wraps `inner`, which it then owns (also when the call fails it stays the caller's). WEIR_EINVAL. */

@@ -52,42 +52,44 @@ enum {
     WEIR_SOL_IPV6 = 41
 };
 
-enum { /* WEIR_SOL_SOCKET */
-       WEIR_SO_REUSEADDR = 2,
-       WEIR_SO_TYPE = 3,
-       WEIR_SO_ERROR = 4,
-       WEIR_SO_BROADCAST = 6,
-       WEIR_SO_SNDBUF = 7,
-       WEIR_SO_RCVBUF = 8,
-       WEIR_SO_KEEPALIVE = 9,
-       WEIR_SO_OOBINLINE = 10,
-       WEIR_SO_LINGER = 13, /* struct weir_linger */
-       WEIR_SO_REUSEPORT = 15,
-       WEIR_SO_RCVLOWAT = 18,
-       WEIR_SO_SNDLOWAT = 19,
-       WEIR_SO_ACCEPTCONN = 30,
-       WEIR_SO_PROTOCOL = 38,
-       WEIR_SO_DOMAIN = 39,
+/* Options of level WEIR_SOL_SOCKET. */
+enum {
+    WEIR_SO_REUSEADDR = 2,
+    WEIR_SO_TYPE = 3,
+    WEIR_SO_ERROR = 4,
+    WEIR_SO_BROADCAST = 6,
+    WEIR_SO_SNDBUF = 7,
+    WEIR_SO_RCVBUF = 8,
+    WEIR_SO_KEEPALIVE = 9,
+    WEIR_SO_OOBINLINE = 10,
+    WEIR_SO_LINGER = 13, /* struct weir_linger */
+    WEIR_SO_REUSEPORT = 15,
+    WEIR_SO_RCVLOWAT = 18,
+    WEIR_SO_SNDLOWAT = 19,
+    WEIR_SO_ACCEPTCONN = 30,
+    WEIR_SO_PROTOCOL = 38,
+    WEIR_SO_DOMAIN = 39,
 };
 
-enum { /* WEIR_SOL_TCP */
-       WEIR_TCP_NODELAY = 1,
-       WEIR_TCP_MAXSEG = 2,
-       WEIR_TCP_CORK = 3,
-       WEIR_TCP_KEEPIDLE = 4,
-       WEIR_TCP_KEEPINTVL = 5,
-       WEIR_TCP_KEEPCNT = 6,
-       WEIR_TCP_SYNCNT = 7,
-       WEIR_TCP_LINGER2 = 8,
-       WEIR_TCP_DEFER_ACCEPT = 9,
-       WEIR_TCP_WINDOW_CLAMP = 10,
-       WEIR_TCP_INFO = 11, /* struct weir_tcp_info of info.h */
-       WEIR_TCP_QUICKACK = 12,
-       WEIR_TCP_CONGESTION = 13, /* a string */
-       WEIR_TCP_USER_TIMEOUT = 18,
-       WEIR_TCP_FASTOPEN = 23,
-       WEIR_TCP_NOTSENT_LOWAT = 25,
-       WEIR_TCP_FASTOPEN_CONNECT = 30,
+/* Options of level WEIR_SOL_TCP. */
+enum {
+    WEIR_TCP_NODELAY = 1,
+    WEIR_TCP_MAXSEG = 2,
+    WEIR_TCP_CORK = 3,
+    WEIR_TCP_KEEPIDLE = 4,
+    WEIR_TCP_KEEPINTVL = 5,
+    WEIR_TCP_KEEPCNT = 6,
+    WEIR_TCP_SYNCNT = 7,
+    WEIR_TCP_LINGER2 = 8,
+    WEIR_TCP_DEFER_ACCEPT = 9,
+    WEIR_TCP_WINDOW_CLAMP = 10,
+    WEIR_TCP_INFO = 11, /* struct weir_tcp_info of info.h */
+    WEIR_TCP_QUICKACK = 12,
+    WEIR_TCP_CONGESTION = 13, /* a string */
+    WEIR_TCP_USER_TIMEOUT = 18,
+    WEIR_TCP_FASTOPEN = 23,
+    WEIR_TCP_NOTSENT_LOWAT = 25,
+    WEIR_TCP_FASTOPEN_CONNECT = 30,
 };
 
 enum { WEIR_IP_TOS = 1, WEIR_IP_TTL = 2, WEIR_IP_MTU_DISCOVER = 10, WEIR_IP_MTU = 14 };

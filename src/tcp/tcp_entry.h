@@ -77,8 +77,8 @@ bool wr_tcp_accept_pending(const struct wr_listener *listener);
 struct tcb *wr_tcp_accept(struct weir_stack *stack, struct wr_listener *listener,
                           struct wr_ready *ready);
 
-/* The options were changed: what they imply now (cork off: send; nodelay: send; keepalive: timer). `opts` lives in
- * the tcb's socket? No: each tcb holds its own copy, returned here for reading and writing. */
+/* The connection's own copy of its options, for reading and writing; after writing, what they imply is
+ * done by opts_changed (cork off: send; nodelay: send; keepalive: timer). */
 struct wr_tcp_opts *wr_tcp_opts(struct tcb *tcb);
 void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 
@@ -101,8 +101,8 @@ void wr_tcp_abort(struct weir_stack *stack, struct tcb *tcb, bool keep, weir_tim
 
 /* STATUS. */
 uint32_t wr_tcp_ready(const struct tcb *tcb); /* WEIR_POLL* bits as tcp_poll() on Linux */
-int wr_tcp_state(
-    const struct tcb *tcb); /* Linux's numbers; 7 is CLOSE: dead, only error and data left */
+/* Linux's numbers; 7 is CLOSE: dead, only error and data left. */
+int wr_tcp_state(const struct tcb *tcb);
 int wr_tcp_take_error(struct tcb *tcb); /* SO_ERROR: 0 or positive errno; cleared */
 void wr_tcp_endpoints(const struct tcb *tcb, struct weir_endpoint *local,
                       struct weir_endpoint *remote);
