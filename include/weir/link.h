@@ -90,7 +90,9 @@ struct weir_impair_config {
     uint32_t queue_frames;                    /* of the rate limiter, drop-tail; 0: 1000 */
     /* Exact rules, ';' between them: "drop data 3", "drop fin 1", "drop syn 1-2", "drop synack 1",
      * "drop ack 4", "drop rst 1", "drop frame 17", "dup data 2", "delay data 5 20ms",
-     * "corrupt data 1". NULL: none. */
+     * "corrupt data 1"; NULL: none. Each direction counts for itself; "in drop data 3" and "out drop
+     * data 3" hold for one of them. Ranges: "3", "3-5", "3-". A quote (') ends the text as a NUL
+     * does. */
     const char *rules;
 };
 enum weir_impair_direction { WEIR_IMPAIR_OUT = 1, WEIR_IMPAIR_IN = 2, WEIR_IMPAIR_BOTH = 3 };
@@ -99,7 +101,8 @@ int weir_link_impair(struct weir_link *inner, const struct weir_impair_config *c
                      enum weir_impair_direction direction, struct weir_link **link);
 /* Parses "delay=20ms jitter=2ms loss=1% dup=.. corrupt=.. reorder=.. rate=100mbit queue=100 seed=7
  * rules='...'" (spaces or commas between) into *config, which the caller zeroed. On WEIR_EINVAL *bad
- * points at the word not understood. */
+ * points at the word not understood. config->rules then points into `text`. rules= without quotes
+ * takes the rest of the text. */
 int weir_impair_parse(const char *text, struct weir_impair_config *config, const char **bad);
 
 /* Writes every frame that passes to a pcapng file as the wire would show it (checksums finished,

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A wire inside the process: two bounded queues, one for each direction, without delay or loss.
+ *
+ *     end 0  --- send --->  wire.dir[0]  --- recv --->  end 1
+ *            <-- recv ----  wire.dir[1]  <-- send ----
+ *
+ * A full queue is WEIR_EAGAIN for the sender, never a loss. In virtual time, and with one thread, the
+ * deadline of an end says that there is something to do: a frame to take (at the time it was sent), or room
+ * again after EAGAIN. With threads each end has an eventfd that becomes readable for the same reasons,
+ * and a mutex guards the wire. The end that is freed last frees the wire.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "link/frame_queue.h"
+#include "link/link_wire.h"
+
+enum { DEFAULT_MTU = 1500, DEFAULT_FRAMES = 1024 };
+
+struct wire;
+
+struct end {
+    struct weir_link link;
+    struct wire *wire;
+    unsigned side; /* 0 or 1: sends into dir[side], reads dir[1 - side] */
+    int event_fd;  /* -1 without threads */
+    bool open;
+    bool was_full;     /* a send was refused, and room has not come back */
+    weir_time room_at; /* when it came back and send was not tried since; else NEVER */
+};
+
+struct wire {
+    pthread_mutex_t lock;
+    bool threads, csum_offload;
+    uint32_t gso_max;
+    struct wr_frame_queue dir[2];
+    struct end end[2];
+};
+
+static void wire_lock(struct wire *wire)
+{
+    if (wire->threads)
+        pthread_mutex_lock(&wire->lock);
+}
+
+static void wire_unlock(struct wire *wire)
+{
+    if (wire->threads)
+        pthread_mutex_unlock(&wire->lock);
+}
+
+static void ring_end(const struct end *end)
+{
+    uint64_t one = 1;
+    if (end->event_fd >= 0 && write(end->event_fd, &one, sizeof one) < 0)
+        return; /* only a counter at its limit refuses, and that is readable */
+}
+
+static void silence(const struct end *end)
+{
+    uint64_t count;
+    if (end->event_fd >= 0 && read(end->event_fd, &count, sizeof count) < 0)
+        return; /* it was not raised */
+}
+
+/* ---- send --------------------------------------------------------------------------------------- */
+
+struct put {
+    struct end *from;
+    weir_time now;
+};
+
+/* Queues one frame given as head and spans. */
+static int put_frame(struct end *from, const struct weir_out *out, weir_time now)
+{
+    struct wr_frame_queue *q = &from->wire->dir[from->side];
+    size_t len = wr_link_out_len(out);
+    bool full;
+    struct wr_frame_buf *buf = wr_frame_queue_put(q, len, now, &full);
+    if (!buf) {
+        from->was_full |= full;
+        return full ? WEIR_EAGAIN : WEIR_ENOMEM;
+    }
+    wr_link_gather(out, 0, buf->data, len);
+    buf->gso_size = out->gso_size;
+    buf->csum_valid = out->csum_partial;
+    if (q->count == 1)
+        ring_end(&from->wire->end[1 - from->side]);
+    return 0;
+}
+
+static int put_plain(void *arg, const uint8_t *frame, size_t len)
+{
+    struct put *put = arg;
+    struct weir_out out = {.n_spans = 1, .span = {{frame, len}}};
+    return put_frame(put->from, &out, put->now);
+}
+
+/* True when the frame passes the wire as it is. */
+static bool passes(const struct wire *wire, const struct weir_out *out)
+{
+    if (out->gso_size && wire->gso_max == 0)
+        return false;
+    return !out->csum_partial || wire->csum_offload;
+}
+
+/* Segments go in all or none, so that EAGAIN means that nothing was taken. */
+static bool fits(const struct end *from, const struct weir_out *out)
+{
+    const struct wr_frame_queue *q = &from->wire->dir[from->side];
+    size_t need = out->gso_size ? wr_link_out_len(out) / out->gso_size + 1 : 1;
+    return need <= q->cap - q->count || (q->count == 0 && need > q->cap);
+}
+
+static int pipe_send(struct weir_link *link, const struct weir_out *out, weir_time now)
+{
+    struct end *end = (struct end *)link;
+    struct wire *wire = end->wire;
+    struct put put = {end, now};
+    int rc;
+    wire_lock(wire);
+    end->room_at = WEIR_TIME_NEVER;
+    if (!wire->end[1 - end->side].open) {
+        rc = WEIR_ENETDOWN;
+    } else if (passes(wire, out)) {
+        rc = put_frame(end, out, now);
+    } else if (fits(end, out)) {
+        rc = weir_out_segment(out, link->netif.kind, put_plain, &put);
+        if (rc == WEIR_EAGAIN)
+            rc = WEIR_ENOBUFS; /* more segments than the whole queue holds: the tail is lost */
+    } else {
+        end->was_full = true;
+        rc = WEIR_EAGAIN;
+    }
+    wire_unlock(wire);
+    return rc;
+}
+
+/* ---- recv --------------------------------------------------------------------------------------- */
+
+/* The reader took a frame: a sender that was refused may try again once a quarter is free. */
+static void room_made(struct end *sender, const struct wr_frame_queue *q, weir_time now)
+{
+    if (!sender->was_full || q->count > q->cap - (q->cap + 3) / 4)
+        return;
+    sender->was_full = false;
+    sender->room_at = now;
+    ring_end(sender);
+}
+
+static int pipe_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+{
+    struct end *end = (struct end *)link;
+    struct wire *wire = end->wire;
+    struct wr_frame_queue *q = &wire->dir[1 - end->side];
+    struct end *peer = &wire->end[1 - end->side];
+    int rc = 1;
+    wire_lock(wire);
+    struct wr_frame_buf *buf = wr_frame_queue_get(q);
+    if (buf) {
+        *frame = (struct weir_frame){buf->data, buf->len, buf->gso_size, buf->csum_valid};
+        room_made(peer, q, now);
+    } else {
+        rc = peer->open ? 0 : WEIR_ENETDOWN;
+        if (end->room_at == WEIR_TIME_NEVER)
+            silence(end);
+    }
+    wire_unlock(wire);
+    return rc;
+}
+
+static weir_time pipe_deadline(const struct weir_link *link)
+{
+    const struct end *end = (const struct end *)link;
+    struct wire *wire = end->wire;
+    if (wire->threads)
+        return WEIR_TIME_NEVER; /* the eventfd says it */
+    return weir_time_min(wr_frame_queue_oldest(&wire->dir[1 - end->side]), end->room_at);
+}
+
+static int pipe_fd(const struct weir_link *link)
+{
+    return ((const struct end *)link)->event_fd;
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+static void wire_free(struct wire *wire)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        wr_frame_queue_fini(&wire->dir[i]);
+        if (wire->end[i].event_fd >= 0)
+            close(wire->end[i].event_fd);
+    }
+    pthread_mutex_destroy(&wire->lock);
+    free(wire);
+}
+
+static void pipe_free(struct weir_link *link)
+{
+    struct end *end = (struct end *)link;
+    struct wire *wire = end->wire;
+    struct end *peer = &wire->end[1 - end->side];
+    wire_lock(wire);
+    end->open = false;
+    bool last = !peer->open;
+    if (!last)
+        ring_end(peer);
+    wire_unlock(wire);
+    if (last)
+        wire_free(wire);
+}
+
+static const struct weir_link_ops pipe_ops = {
+    .send = pipe_send,
+    .recv = pipe_recv,
+    .deadline = pipe_deadline,
+    .fd = pipe_fd,
+    .free = pipe_free,
+};
+
+static void end_init(struct wire *wire, unsigned side, const struct weir_pipe_config *config)
+{
+    struct end *end = &wire->end[side];
+    struct weir_netif_config *netif = &end->link.netif;
+    *end = (struct end){.wire = wire, .side = side, .event_fd = -1, .open = true};
+    end->room_at = WEIR_TIME_NEVER;
+    end->link.ops = &pipe_ops;
+    memcpy(netif->name, "pipe0", sizeof "pipe0");
+    netif->kind = config->kind;
+    netif->mtu = config->mtu ? config->mtu : DEFAULT_MTU;
+    netif->gso_max_bytes = config->gso_max_bytes;
+    netif->tx_csum = config->csum_offload;
+    if (config->kind == WEIR_NETIF_ETHERNET) {
+        /* One address for each side is enough: the two are alone on their wire. */
+        static const uint8_t mac[6] = {0x02, 'w', 'e', 'i', 'r', 0};
+        memcpy(netif->mac, mac, sizeof mac);
+        netif->mac[5] = (uint8_t)(side + 1);
+    }
+}
+
+int weir_link_pipe(const struct weir_pipe_config *config, struct weir_link *ends[2])
+{
+    uint32_t frames = config->queue_frames ? config->queue_frames : DEFAULT_FRAMES;
+    struct wire *wire = calloc(1, sizeof *wire);
+    if (!wire)
+        return WEIR_ENOMEM;
+    pthread_mutex_init(&wire->lock, NULL);
+    wire->threads = config->threads;
+    wire->csum_offload = config->csum_offload;
+    wire->gso_max = config->gso_max_bytes;
+    bool ok = true;
+    for (unsigned i = 0; i < 2; i++) {
+        end_init(wire, i, config);
+        ok = wr_frame_queue_init(&wire->dir[i], frames) && ok;
+        if (config->threads)
+            wire->end[i].event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    }
+    int rc = ok ? 0 : WEIR_ENOMEM;
+    if (ok && config->threads && (wire->end[0].event_fd < 0 || wire->end[1].event_fd < 0))
+        rc = -errno;
+    if (rc != 0) {
+        wire_free(wire);
+        return rc;
+    }
+    ends[0] = &wire->end[0].link;
+    ends[1] = &wire->end[1].link;
+    return 0;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening TUN devices, and the address of the kernel's side.
+ *
+ * A network namespace belongs to a thread, so entering one is left to a helper thread that ends at
+ * once: the caller's threads stay where they are. A descriptor keeps the namespace that it was opened in,
+ * and TUNGETDEVNETNS gives the namespace of a device's descriptor back, so that nothing need be
+ * remembered in between.
+ *
+ * Addresses are set by rtnetlink and not by ioctl, for IFA_F_NODAD: the kernel's own side of a TAP
+ * would otherwise be unusable for a second while duplicate address detection runs (RFC 4862 5.4).
+ */
+#define _GNU_SOURCE /* setns */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "link/link_tun.h"
+
+#ifndef TUNGETDEVNETNS
+#    define TUNGETDEVNETNS _IO('T', 227)
+#endif
+
+/* ---- in another namespace ----------------------------------------------------------------------- */
+
+/* What a helper thread does: enter namespace `ns_fd` (-1: stay), then open. */
+struct visit {
+    int ns_fd;
+    int (*open)(void *arg);
+    void *arg;
+    int result;
+};
+
+static void *visit_thread(void *arg)
+{
+    struct visit *visit = arg;
+    if (setns(visit->ns_fd, CLONE_NEWNET) != 0)
+        visit->result = -errno;
+    else
+        visit->result = visit->open(visit->arg);
+    return NULL;
+}
+
+static int visit_ns(int ns_fd, int (*open_fn)(void *), void *arg)
+{
+    struct visit visit = {.ns_fd = ns_fd, .open = open_fn, .arg = arg};
+    pthread_t thread;
+    if (ns_fd < 0)
+        return open_fn(arg);
+    int rc = pthread_create(&thread, NULL, visit_thread, &visit);
+    if (rc != 0)
+        return -rc;
+    pthread_join(thread, NULL);
+    return visit.result;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------ */
+
+static int open_device(void *arg)
+{
+    const struct weir_tun_config *config = arg;
+    const char *name = config->name ? config->name : "weir%d";
+    struct ifreq ifr = {0};
+    if (strlen(name) >= sizeof ifr.ifr_name)
+        return WEIR_EINVAL;
+    memcpy(ifr.ifr_name, name, strlen(name));
+    unsigned flags = (config->tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI;
+    if (config->offload)
+        flags |= IFF_VNET_HDR;
+    ifr.ifr_flags = (short)flags;
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (ioctl(fd, TUNSETIFF, &ifr) != 0) {
+        int rc = -errno;
+        close(fd);
+        return rc;
+    }
+    return fd;
+}
+
+int wr_tun_open(const struct weir_tun_config *config)
+{
+    char path[256];
+    if (!config->netns)
+        return open_device((void *)(uintptr_t)config);
+    if (strchr(config->netns, '/') ||
+        (size_t)snprintf(path, sizeof path, "/run/netns/%s", config->netns) >= sizeof path)
+        return WEIR_EINVAL;
+    int ns = open(path, O_RDONLY | O_CLOEXEC);
+    if (ns < 0)
+        return -errno;
+    int fd = visit_ns(ns, open_device, (void *)(uintptr_t)config);
+    close(ns);
+    return fd;
+}
+
+/* ---- the kernel's side -------------------------------------------------------------------------- */
+
+static int open_socket(void *arg)
+{
+    const int *how = arg;
+    int fd = socket(how[0], how[1] | SOCK_CLOEXEC, how[2]);
+    return fd < 0 ? -errno : fd;
+}
+
+/* A socket in the namespace of a device; in this one where the kernel does not tell (it wants
+ * CAP_NET_ADMIN over the namespace). */
+static int socket_near(int tun_fd, int family, int type, int protocol)
+{
+    int how[3] = {family, type, protocol};
+    int ns = ioctl(tun_fd, TUNGETDEVNETNS);
+    int fd = visit_ns(ns, open_socket, how);
+    if (ns >= 0)
+        close(ns);
+    return fd;
+}
+
+uint32_t wr_tun_kernel_mtu(int fd, const char *name)
+{
+    struct ifreq ifr = {0};
+    uint32_t mtu = 1500;
+    int s = socket_near(fd, AF_INET, SOCK_DGRAM, 0);
+    if (s < 0)
+        return mtu;
+    memcpy(ifr.ifr_name, name, strnlen(name, sizeof ifr.ifr_name - 1));
+    if (ioctl(s, SIOCGIFMTU, &ifr) == 0)
+        mtu = (uint32_t)ifr.ifr_mtu;
+    close(s);
+    return mtu;
+}
+
+/* A request to rtnetlink in the making. */
+struct request {
+    struct nlmsghdr head;
+    union {
+        struct ifinfomsg link;
+        struct ifaddrmsg addr;
+        uint8_t room[128];
+    } body;
+};
+
+static void add_attribute(struct request *rq, unsigned short type, const void *data, size_t len)
+{
+    struct rtattr *rta = (struct rtattr *)((char *)rq + NLMSG_ALIGN(rq->head.nlmsg_len));
+    rta->rta_type = type;
+    rta->rta_len = (unsigned short)RTA_LENGTH(len);
+    memcpy(RTA_DATA(rta), data, len);
+    rq->head.nlmsg_len = (unsigned)(NLMSG_ALIGN(rq->head.nlmsg_len) + RTA_SPACE(len));
+}
+
+static int ask(int s, struct request *rq)
+{
+    struct {
+        struct nlmsghdr head;
+        struct nlmsgerr error;
+        uint8_t rest[512];
+    } answer;
+    rq->head.nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+    if (send(s, rq, rq->head.nlmsg_len, 0) < 0)
+        return -errno;
+    ssize_t n = recv(s, &answer, sizeof answer, 0);
+    if (n < 0)
+        return -errno;
+    if ((size_t)n < NLMSG_LENGTH(sizeof answer.error) || answer.head.nlmsg_type != NLMSG_ERROR)
+        return WEIR_EPROTO;
+    return answer.error.error;
+}
+
+static int set_up(int s, int ifindex, uint32_t mtu)
+{
+    struct request rq = {0};
+    rq.head.nlmsg_len = NLMSG_LENGTH(sizeof rq.body.link);
+    rq.head.nlmsg_type = RTM_NEWLINK;
+    rq.body.link.ifi_index = ifindex;
+    rq.body.link.ifi_flags = IFF_UP;
+    rq.body.link.ifi_change = IFF_UP;
+    if (mtu)
+        add_attribute(&rq, IFLA_MTU, &mtu, sizeof mtu);
+    return ask(s, &rq);
+}
+
+static int set_address(int s, int ifindex, const struct weir_addr *addr, unsigned prefix_len)
+{
+    struct request rq = {0};
+    bool v4 = weir_addr_is_v4(addr);
+    const uint8_t *bytes = v4 ? addr->b + 12 : addr->b;
+    size_t len = v4 ? 4 : 16;
+    if (prefix_len > len * 8)
+        return WEIR_EINVAL;
+    rq.head.nlmsg_len = NLMSG_LENGTH(sizeof rq.body.addr);
+    rq.head.nlmsg_type = RTM_NEWADDR;
+    rq.head.nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+    rq.body.addr.ifa_family = v4 ? AF_INET : AF_INET6;
+    rq.body.addr.ifa_prefixlen = (uint8_t)prefix_len;
+    rq.body.addr.ifa_flags = v4 ? 0 : IFA_F_NODAD;
+    rq.body.addr.ifa_index = (unsigned)ifindex;
+    add_attribute(&rq, IFA_LOCAL, bytes, len);
+    add_attribute(&rq, IFA_ADDRESS, bytes, len);
+    return ask(s, &rq);
+}
+
+static int index_of(int s, const char *name)
+{
+    struct ifreq ifr = {0};
+    memcpy(ifr.ifr_name, name, strnlen(name, sizeof ifr.ifr_name - 1));
+    return ioctl(s, SIOCGIFINDEX, &ifr) == 0 ? ifr.ifr_ifindex : -errno;
+}
+
+int weir_tun_configure(struct weir_link *link, const struct weir_addr *addr, unsigned prefix_len,
+                       uint32_t mtu)
+{
+    struct ifreq ifr = {0};
+    int tun_fd = link->ops->fd(link);
+    if (tun_fd < 0 || ioctl(tun_fd, TUNGETIFF, &ifr) != 0)
+        return WEIR_EINVAL;
+    int s = socket_near(tun_fd, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    if (s < 0)
+        return s;
+    int ifindex = index_of(s, ifr.ifr_name);
+    int rc = ifindex < 0 ? ifindex : set_up(s, ifindex, mtu);
+    if (rc == 0)
+        rc = set_address(s, ifindex, addr, prefix_len);
+    close(s);
+    if (rc == 0 && mtu)
+        link->netif.mtu = mtu;
+    return rc;
+}
