@@ -45,7 +45,6 @@
 #include "udp/udp_entry.h"
 
 enum {
-    LO_MTU = 65535,
     LO_FRAMES_PER_CALL = 256, /* looped by one weir_advance() */
     LO_SMALL = 2048,          /* frames up to this are looped without an allocation */
     COPY_MAX = 128            /* bytes of a queued frame that are copied, not lent */
@@ -73,39 +72,6 @@ void weir_config_default(struct weir_config *config)
     config->alloc.free = default_free;
     config->max_sockets = 1048576;
     config->loopback = true;
-}
-
-/* "lo" is made with the calls that anybody's interface is made with. The link is perfect: it takes
- * super-segments whole and needs no checksums. */
-static int add_loopback(struct weir_stack *stack, weir_time now)
-{
-    struct weir_netif_config config = {
-        .name = "lo",
-        .kind = WEIR_NETIF_IP,
-        .mtu = LO_MTU,
-        .gso_max_bytes = LO_MTU,
-        .tx_csum = true,
-    };
-    struct weir_addr four = weir_addr_v4(0x7f000001);
-    struct weir_addr six = weir_addr_any6();
-    six.b[15] = 1;
-
-    int ifindex = weir_netif_add(stack, &config, now);
-    if (ifindex < 0)
-        return ifindex;
-    stack->lo = wr_netif_by_index(stack, ifindex);
-    stack->lo->loopback = true;
-    int error = weir_addr_add(stack, ifindex, &four, 8, now);
-    if (error == 0)
-        error = weir_addr_add(stack, ifindex, &six, 128, now);
-    return error;
-}
-
-static void remove_netifs(struct weir_stack *stack)
-{
-    struct wr_list *node;
-    while ((node = wr_list_last(&stack->netifs)) != NULL)
-        weir_netif_remove(stack, WR_CONTAINER(node, struct wr_netif, node)->ifindex, stack->now);
 }
 
 static struct weir_stack *make(const struct weir_config *config, weir_time now)
@@ -141,12 +107,11 @@ struct weir_stack *weir_stack_new(const struct weir_config *config, weir_time no
         goto no_udp;
     if (wr_socks_init(stack) != 0)
         goto no_socks;
-    if (config->loopback && add_loopback(stack, now) != 0)
+    if (config->loopback && wr_netif_add_loopback(stack, now) != 0)
         goto no_lo;
     return stack;
 
 no_lo:
-    remove_netifs(stack);
     wr_socks_fini(stack);
 no_socks:
     wr_udp_fini(stack);
@@ -155,6 +120,7 @@ no_udp:
 no_tcp:
     wr_ip_fini(stack);
 no_ip:
+    wr_netif_free_all(stack);
     wr_ports_fini(stack);
 no_ports:
     wr_alloc_fini(stack);
@@ -165,11 +131,11 @@ void weir_stack_free(struct weir_stack *stack)
 {
     if (stack == NULL)
         return;
-    remove_netifs(stack);
     wr_socks_fini(stack);
     wr_udp_fini(stack);
     wr_tcp_fini(stack);
     wr_ip_fini(stack);
+    wr_netif_free_all(stack);
     wr_ports_fini(stack);
     wr_alloc_fini(stack);
 }
