@@ -7,8 +7,8 @@
 
 /* Makes stack->socks: no socket, no port bound. 0 or WEIR_ENOMEM. */
 int wr_socks_init(struct weir_stack *stack);
-/* Closes every socket (listeners and UDP sockets are freed, connections left to wr_tcp_fini) and
- * frees the table. Nothing may be sent any more: the interfaces are gone. */
+/* Closes every socket as weir_sock_close() does; what that leaves in the background or queues to be
+* sent is for the layers below to free. Frees the table. */
 void wr_socks_fini(struct weir_stack *stack);
 
 #endif

@@ -114,6 +114,9 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
                  weir_time now);
 void wr_tcp_listener_info(const struct wr_listener *listener, struct weir_tcp_info *info);
 
+/* TCP_CONGESTION: the full name of the algorithm called `name` ("": the default), NULL if unknown. */
+const char *wr_tcp_cc_name(const char *name);
+
 /* For port choice and bind: is the 4-tuple taken by a connection, or by a TIME-WAIT record that may not be
  * reused now (tcp_tw_reuse)? Is any connection or TIME-WAIT record on this local port and address? */
 bool wr_tcp_tuple_taken(struct weir_stack *stack, const struct weir_endpoint *local,

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handles: a socket's slot in the pool and the slot's generation. A handle that was closed finds
+ * nothing, so a stale one is WEIR_EBADF and never another socket.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "sock/sock.h"
+
+int wr_socks_init(struct weir_stack *stack)
+{
+    struct wr_socks *socks = wr_zalloc(stack, sizeof *socks);
+    if (socks == NULL)
+        return WEIR_ENOMEM;
+    uint8_t hash_key[16];
+    wr_derive_key(stack, "sock: bindings", hash_key);
+    wr_derive_key(stack, "sock: ephemeral ports", socks->port_key);
+    wr_pool_init(&socks->pool, &stack->alloc, sizeof(struct wr_sock), stack->max_sockets);
+    wr_hash_init(&socks->binds, &stack->alloc, hash_key, UINT32_MAX);
+    for (size_t i = 0; i < WR_PERTURB; i++)
+        socks->perturb[i] = wr_rng_u32(&stack->rng);
+    stack->socks = socks;
+    return 0;
+}
+
+struct wr_sock *wr_sock_find(const struct weir_stack *stack, weir_sock handle)
+{
+    return wr_pool_find(&stack->socks->pool, handle);
+}
+
+int wr_sock_new(struct weir_stack *stack, struct wr_sock **sock)
+{
+    struct wr_pool *pool = &stack->socks->pool;
+    void *object;
+    uint64_t handle = wr_pool_alloc(pool, &object);
+    if (handle == 0)
+        return pool->count >= stack->max_sockets ? WEIR_EMFILE : WEIR_ENOMEM;
+    *sock = object;
+    wr_list_init(&(*sock)->ready.node);
+    (*sock)->ready.sock = handle;
+    return 0;
+}
+
+void wr_sock_free(struct weir_stack *stack, struct wr_sock *sock)
+{
+    wr_ready_forget(&sock->ready);
+    wr_bind_leave(stack, sock);
+    wr_free(stack, sock->opts, sizeof *sock->opts);
+    wr_pool_free(&stack->socks->pool, sock);
+}
+
+/* ---- socket ------------------------------------------------------------------------------------ */
+
+static int check_kind(int domain, int type, int protocol)
+{
+    if (domain != WEIR_AF_INET && domain != WEIR_AF_INET6)
+        return WEIR_EAFNOSUPPORT;
+    if (type != WEIR_SOCK_STREAM && type != WEIR_SOCK_DGRAM)
+        return WEIR_ESOCKTNOSUPPORT;
+    if (protocol != 0 && protocol != (type == WEIR_SOCK_STREAM ? WEIR_SOL_TCP : WEIR_SOL_UDP))
+        return WEIR_EPROTONOSUPPORT;
+    return 0;
+}
+
+static struct wr_tcp_opts *new_tcp_opts(struct weir_stack *stack)
+{
+    struct wr_tcp_opts *opts = wr_zalloc(stack, sizeof *opts);
+    if (opts == NULL)
+        return NULL;
+    opts->rcvbuf = (uint32_t)stack->tunables.tcp_rmem_default;
+    opts->sndbuf = (uint32_t)stack->tunables.tcp_wmem_default;
+    opts->rcvlowat = 1;
+    return opts;
+}
+
+int weir_sock_open(struct weir_stack *stack, int domain, int type, int protocol, weir_sock *handle)
+{
+    int error = check_kind(domain, type, protocol);
+    if (error != 0)
+        return error;
+    struct wr_sock *sock;
+    error = wr_sock_new(stack, &sock);
+    if (error != 0)
+        return error;
+    sock->is_v6 = domain == WEIR_AF_INET6;
+    sock->is_udp = type == WEIR_SOCK_DGRAM;
+    sock->mtu_discover = stack->tunables.ip_no_pmtu_disc ? 0 : 1;
+    sock->local.addr = wr_sock_any(sock);
+    if (sock->is_udp)
+        sock->udp = wr_udp_open(stack, &sock->ready);
+    else
+        sock->opts = new_tcp_opts(stack);
+    if (sock->is_udp ? sock->udp == NULL : sock->opts == NULL) {
+        wr_sock_free(stack, sock);
+        return WEIR_ENOMEM;
+    }
+    *handle = sock->ready.sock;
+    return 0;
+}
+
+/* ---- close ------------------------------------------------------------------------------------- */
+
+int weir_sock_close(struct weir_stack *stack, weir_sock handle, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (sock->is_udp)
+        wr_udp_close(stack, sock->udp);
+    else if (sock->state == WR_SOCK_LISTENING)
+        wr_tcp_unlisten(stack, sock->listener, now);
+    else if (sock->tcb != NULL)
+        wr_tcp_close(stack, sock->tcb, now);
+    wr_sock_free(stack, sock);
+    return 0;
+}
+
+void wr_socks_fini(struct weir_stack *stack)
+{
+    struct wr_socks *socks = stack->socks;
+    for (uint32_t slot = 0; slot < socks->pool.n_slots; slot++) {
+        struct wr_sock *sock = wr_pool_at(&socks->pool, slot);
+        if (sock != NULL)
+            weir_sock_close(stack, sock->ready.sock, stack->now);
+    }
+    wr_hash_fini(&socks->binds);
+    wr_pool_fini(&socks->pool);
+    wr_free(stack, socks, sizeof *socks);
+    stack->socks = NULL;
+}
+
+int weir_sock_set_user(struct weir_stack *stack, weir_sock handle, uint64_t user)
+{
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    sock->ready.user = user;
+    return 0;
+}

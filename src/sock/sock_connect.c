@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * connect, listen, accept, shutdown, abort: the calls that move a socket from state to state (see
+ * sock.h), with Linux's answers in each.
+ *
+ * A connect that has failed is told once: by SO_ERROR, by send or recv, or by the next connect,
+ * which then takes the socket back to IDLE, so that the one after that starts anew.
+ */
+#include <string.h>
+
+#include "sock/sock.h"
+
+struct wr_tcp_opts *wr_sock_opts(struct wr_sock *sock)
+{
+    return wr_sock_has_tcb(sock) ? wr_tcp_opts(sock->tcb) : sock->opts;
+}
+
+struct weir_addr wr_sock_any(const struct wr_sock *sock)
+{
+    return sock->is_v6 ? weir_addr_any6() : weir_addr_any4();
+}
+
+/* ---- back to IDLE ------------------------------------------------------------------------------ */
+
+/* A port that the user did not name is given back, so is an address (Linux's tcp_disconnect). */
+static void forget_chosen(struct weir_stack *stack, struct wr_sock *sock)
+{
+    struct weir_addr addr = sock->local.addr;
+    if (!sock->port_chosen)
+        wr_bind_leave(stack, sock);
+    if (sock->addr_chosen)
+        sock->local.addr = addr;
+}
+
+/* Takes the options back from the tcb, which the caller will let go. */
+static int save_opts(struct weir_stack *stack, struct wr_sock *sock)
+{
+    sock->opts = wr_alloc(stack, sizeof *sock->opts);
+    if (sock->opts == NULL)
+        return WEIR_ENOMEM;
+    *sock->opts = *wr_tcp_opts(sock->tcb);
+    sock->opts->reuseaddr = sock->reuseaddr;
+    sock->opts->reuseport = sock->reuseport;
+    return 0;
+}
+
+/* Does the peer think that it has a connection, which ends with a reset? (Linux's tcp_need_reset) */
+static bool is_reset_by_disconnect(int state)
+{
+    return state == WEIR_TCP_ESTABLISHED || state == WEIR_TCP_CLOSE_WAIT ||
+           state == WEIR_TCP_FIN_WAIT1 || state == WEIR_TCP_FIN_WAIT2 ||
+           state == WEIR_TCP_SYN_RECV || state == WEIR_TCP_SYN_SENT;
+}
+
+/* connect(AF_UNSPEC) and its like, a call that RFC 9293 does not have. */
+static int disconnect_tcb(struct weir_stack *stack, struct wr_sock *sock, weir_time now)
+{
+    int error = save_opts(stack, sock);
+    if (error != 0)
+        return error;
+    struct tcb *tcb = sock->tcb;
+    sock->error = wr_tcp_take_error(tcb);
+    if (is_reset_by_disconnect(wr_tcp_state(tcb)))
+        sock->error = ECONNRESET;
+    sock->tcb = NULL;
+    sock->state = WR_SOCK_IDLE;
+    sock->shut = 0;
+    wr_tcp_abort(stack, tcb, false, now);
+    forget_chosen(stack, sock);
+    wr_ready_touch(stack, &sock->ready);
+    return 0;
+}
+
+static void stop_listening(struct weir_stack *stack, struct wr_sock *sock, weir_time now)
+{
+    wr_tcp_unlisten(stack, sock->listener, now);
+    sock->listener = NULL;
+    sock->state = WR_SOCK_IDLE;
+    forget_chosen(stack, sock);
+    wr_ready_touch(stack, &sock->ready);
+}
+
+static int dissolve(struct weir_stack *stack, struct wr_sock *sock, weir_time now)
+{
+    if (sock->is_udp) {
+        wr_udp_connect(stack, sock->udp, NULL);
+        sock->state = WR_SOCK_IDLE;
+        struct weir_endpoint before = sock->local;
+        forget_chosen(stack, sock);
+        if (before.port != sock->local.port || !weir_addr_eq(&before.addr, &sock->local.addr))
+            wr_udp_bound(stack, sock->udp, &sock->local, sock->v6only);
+        return 0;
+    }
+    switch ((enum wr_sock_state)sock->state) {
+    case WR_SOCK_IDLE:
+        return 0;
+    case WR_SOCK_LISTENING:
+        stop_listening(stack, sock, now);
+        return 0;
+    case WR_SOCK_CONNECTING:
+    case WR_SOCK_CONNECTED:
+        break;
+    }
+    return disconnect_tcb(stack, sock, now);
+}
+
+/* ---- connect ----------------------------------------------------------------------------------- */
+
+/* The unspecified address as a destination is this host (Linux; RFC 1122 3.2.1.3 allows it for the
+ * source only). */
+struct weir_addr wr_sock_destination(const struct wr_sock *sock, const struct weir_addr *remote)
+{
+    if (!weir_addr_is_any(remote))
+        return *remote;
+    if (sock->addr_chosen)
+        return sock->local.addr;
+    if (weir_addr_is_v4(remote))
+        return weir_addr_v4(0x7f000001);
+    struct weir_addr one = weir_addr_any6();
+    one.b[15] = 1;
+    return one;
+}
+
+/* Finds the local address: the bound one, or the route's. */
+static int choose_source(struct weir_stack *stack, const struct wr_sock *sock,
+                         const struct weir_addr *remote, struct weir_addr *source)
+{
+    struct wr_path path;
+    struct weir_addr wanted = sock->local.addr;
+    bool any = weir_addr_is_any(&wanted);
+    if (!any && weir_addr_is_v4(&wanted) != weir_addr_is_v4(remote))
+        return WEIR_ENETUNREACH;
+    if (any)
+        wanted = weir_addr_is_v4(remote) ? weir_addr_any4() : weir_addr_any6();
+    int error = wr_path_find(stack, remote, &wanted, &path);
+    if (error == 0)
+        *source = path.src;
+    return error;
+}
+
+static int start_connect(struct weir_stack *stack, struct wr_sock *sock,
+                         const struct weir_endpoint *to, weir_time now)
+{
+    int error = wr_sock_family_check(sock, &to->addr, WEIR_ENETUNREACH);
+    if (error != 0)
+        return error;
+    struct weir_endpoint remote = {.addr = wr_sock_destination(sock, &to->addr), .port = to->port};
+    if (weir_addr_is_multicast(&remote.addr) || wr_udp_is_broadcast(stack, &remote.addr))
+        return WEIR_ENETUNREACH;
+    struct weir_endpoint local = {.port = sock->local.port};
+    error = choose_source(stack, sock, &remote.addr, &local.addr);
+    if (error == 0 && local.port == 0)
+        error = wr_bind_choose_port(stack, &local, &remote, now);
+    if (error != 0)
+        return error;
+
+    struct tcb *tcb;
+    error = wr_tcp_connect(stack, &local, &remote, sock->opts, &sock->ready, &tcb, now);
+    if (error != 0)
+        return error == WEIR_EADDRINUSE ? WEIR_EADDRNOTAVAIL : error;
+    wr_free(stack, sock->opts, sizeof *sock->opts);
+    sock->opts = NULL;
+    sock->tcb = tcb;
+    sock->state = WR_SOCK_CONNECTING;
+    sock->error = 0;
+    sock->shut = 0;
+    return WEIR_EINPROGRESS;
+}
+
+/* connect() while one is under way, or after it has ended. */
+static int ask_connect(struct weir_stack *stack, struct wr_sock *sock, weir_time now)
+{
+    int state = wr_tcp_state(sock->tcb);
+    if (state == WEIR_TCP_SYN_SENT || state == WEIR_TCP_SYN_RECV)
+        return WEIR_EALREADY;
+    if (state != WEIR_TCP_CLOSE) {
+        sock->state = WR_SOCK_CONNECTED;
+        return 0;
+    }
+    int told = wr_tcp_take_error(sock->tcb);
+    int error = disconnect_tcb(stack, sock, now);
+    if (error != 0)
+        return error;
+    return told != 0 ? -told : WEIR_ECONNABORTED;
+}
+
+static int connect_udp(struct weir_stack *stack, struct wr_sock *sock,
+                       const struct weir_endpoint *to)
+{
+    int error = wr_sock_family_check(sock, &to->addr, WEIR_ENETUNREACH);
+    if (error != 0)
+        return error;
+    struct weir_endpoint remote = {.addr = wr_sock_destination(sock, &to->addr), .port = to->port};
+    bool bound = sock->local.port != 0;
+    if (!bound) {
+        error = wr_sock_autobind(stack, sock);
+        if (error != 0)
+            return error;
+    }
+    error = wr_udp_connect(stack, sock->udp, &remote);
+    if (error == 0)
+        sock->state = WR_SOCK_CONNECTED;
+    return error;
+}
+
+int weir_sock_connect(struct weir_stack *stack, weir_sock handle,
+                      const struct weir_endpoint *remote, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (remote == NULL)
+        return dissolve(stack, sock, now);
+    if (sock->is_udp)
+        return connect_udp(stack, sock, remote);
+    switch ((enum wr_sock_state)sock->state) {
+    case WR_SOCK_IDLE:
+        return start_connect(stack, sock, remote, now);
+    case WR_SOCK_CONNECTING:
+        return ask_connect(stack, sock, now);
+    case WR_SOCK_LISTENING:
+    case WR_SOCK_CONNECTED:
+        break;
+    }
+    return WEIR_EISCONN;
+}
+
+/* ---- listen, accept ---------------------------------------------------------------------------- */
+
+static int clamp_backlog(const struct weir_stack *stack, int backlog)
+{
+    int64_t most = stack->tunables.somaxconn;
+    return (uint32_t)backlog > (uint64_t)most ? (int)most : backlog;
+}
+
+static int start_listen(struct weir_stack *stack, struct wr_sock *sock, int backlog, weir_time now)
+{
+    int error =
+        sock->local.port == 0 ? wr_sock_autobind(stack, sock) : wr_bind_recheck(stack, sock);
+    if (error != 0)
+        return error;
+    sock->opts->v6only = sock->v6only;
+    error = wr_tcp_listen(stack, &sock->local, backlog, sock->reuseport, sock->opts, &sock->ready,
+                          &sock->listener, now);
+    if (error == 0)
+        sock->state = WR_SOCK_LISTENING;
+    return error;
+}
+
+int weir_sock_listen(struct weir_stack *stack, weir_sock handle, int backlog, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (sock->is_udp)
+        return WEIR_ENOTSUP;
+    backlog = clamp_backlog(stack, backlog);
+    switch ((enum wr_sock_state)sock->state) {
+    case WR_SOCK_IDLE:
+        return start_listen(stack, sock, backlog, now);
+    case WR_SOCK_LISTENING:
+        wr_tcp_listen_backlog(sock->listener, backlog);
+        return 0;
+    case WR_SOCK_CONNECTING:
+    case WR_SOCK_CONNECTED:
+        break;
+    }
+    return WEIR_EINVAL;
+}
+
+int weir_sock_accept(struct weir_stack *stack, weir_sock handle, weir_sock *conn,
+                     struct weir_endpoint *peer, weir_time now)
+{
+    wr_clock(stack, now);
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (sock->is_udp)
+        return WEIR_ENOTSUP;
+    if (sock->state != WR_SOCK_LISTENING)
+        return WEIR_EINVAL;
+    if (!wr_tcp_accept_pending(sock->listener))
+        return WEIR_EAGAIN;
+    struct wr_sock *child;
+    int error = wr_sock_new(stack, &child);
+    if (error != 0)
+        return error;
+    child->tcb = wr_tcp_accept(stack, sock->listener, &child->ready);
+    if (child->tcb == NULL) {
+        wr_sock_free(stack, child);
+        return WEIR_EAGAIN;
+    }
+    child->state = WR_SOCK_CONNECTED;
+    child->is_v6 = sock->is_v6;
+    child->v6only = sock->v6only;
+    child->reuseaddr = sock->reuseaddr;
+    child->reuseport = sock->reuseport;
+    child->broadcast = sock->broadcast;
+    child->mtu_discover = sock->mtu_discover;
+    child->local.addr = wr_sock_any(child);
+    struct weir_endpoint local, remote;
+    wr_tcp_endpoints(child->tcb, &local, &remote);
+    if (peer != NULL)
+        *peer = remote;
+    *conn = child->ready.sock;
+    return 0;
+}
+
+/* ---- shutdown, abort --------------------------------------------------------------------------- */
+
+static int shutdown_idle(struct weir_stack *stack, struct wr_sock *sock, int how)
+{
+    sock->shut |= (uint8_t)(how + 1); /* SHUT_RD, WR, RDWR become bits 1, 2, both */
+    wr_ready_touch(stack, &sock->ready);
+    return sock->is_udp && sock->state == WR_SOCK_CONNECTED ? 0 : WEIR_ENOTCONN;
+}
+
+static int shutdown_conn(struct weir_stack *stack, struct wr_sock *sock, int how, weir_time now)
+{
+    int state = wr_tcp_state(sock->tcb);
+    if (state == WEIR_TCP_SYN_SENT)
+        return disconnect_tcb(stack, sock, now);
+    if (state != WEIR_TCP_SYN_RECV && state != WEIR_TCP_CLOSE)
+        sock->state = WR_SOCK_CONNECTED;
+    return wr_tcp_shutdown(stack, sock->tcb, how, now);
+}
+
+int weir_sock_shutdown(struct weir_stack *stack, weir_sock handle, int how, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (how < WEIR_SHUT_RD || how > WEIR_SHUT_RDWR)
+        return WEIR_EINVAL;
+    if (sock->is_udp || sock->state == WR_SOCK_IDLE)
+        return shutdown_idle(stack, sock, how);
+    if (sock->state != WR_SOCK_LISTENING)
+        return shutdown_conn(stack, sock, how, now);
+    if (how != WEIR_SHUT_WR)
+        stop_listening(stack, sock, now);
+    return 0;
+}
+
+int weir_sock_abort(struct weir_stack *stack, weir_sock handle, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (sock->is_udp)
+        return WEIR_ENOTSUP;
+    if (!wr_sock_has_tcb(sock))
+        return WEIR_ENOTCONN;
+    wr_tcp_abort(stack, sock->tcb, true, now);
+    return 0;
+}

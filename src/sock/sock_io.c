@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* send, recv, peek and consume, and how much is queued, with Linux's errors where no connection is. */
+#include "sock/sock.h"
+
+/* ---- UDP --------------------------------------------------------------------------------------- */
+
+static ptrdiff_t send_udp(struct weir_stack *stack, struct wr_sock *sock, const void *data,
+                          size_t len, int flags, const struct weir_endpoint *to, weir_time now)
+{
+    struct weir_endpoint remote;
+    if (flags & WEIR_MSG_OOB)
+        return WEIR_ENOTSUP;
+    if (len > 0xffff)
+        return WEIR_EMSGSIZE;
+    if (to != NULL) {
+        int error = wr_sock_family_check(sock, &to->addr, WEIR_ENETUNREACH);
+        if (error == 0 && to->port == 0)
+            error = WEIR_EINVAL;
+        if (error != 0)
+            return error;
+        remote.addr = wr_sock_destination(sock, &to->addr);
+        remote.port = to->port;
+    } else if (sock->state != WR_SOCK_CONNECTED) {
+        return WEIR_EDESTADDRREQ;
+    }
+    if (sock->shut & WR_SOCK_SHUT_SEND)
+        return WEIR_EPIPE;
+    int error = sock->local.port == 0 ? wr_sock_autobind(stack, sock) : 0;
+    if (error != 0)
+        return error == WEIR_EADDRINUSE ? WEIR_EAGAIN : error;
+    return wr_udp_send(stack, sock->udp, data, len, to != NULL ? &remote : NULL, now);
+}
+
+static ptrdiff_t recv_udp(struct weir_stack *stack, struct wr_sock *sock, void *data, size_t len,
+                          int flags, struct weir_endpoint *from)
+{
+    if (flags & WEIR_MSG_OOB)
+        return WEIR_ENOTSUP;
+    ptrdiff_t got = wr_udp_recv(stack, sock->udp, data, len, flags, from);
+    return got == WEIR_EAGAIN && (sock->shut & WR_SOCK_SHUT_RCV) ? 0 : got;
+}
+
+/* ---- TCP without a connection ------------------------------------------------------------------ */
+
+static ptrdiff_t send_unconnected(struct wr_sock *sock)
+{
+    int error = sock->state == WR_SOCK_IDLE ? wr_sock_take_error(sock) : 0;
+    return error != 0 ? -error : WEIR_EPIPE;
+}
+
+static ptrdiff_t recv_unconnected(struct wr_sock *sock, int flags)
+{
+    if (sock->state == WR_SOCK_LISTENING)
+        return WEIR_ENOTCONN;
+    if (flags & WEIR_MSG_OOB)
+        return WEIR_EINVAL;
+    int error = wr_sock_take_error(sock);
+    if (error != 0)
+        return -error;
+    return sock->shut & WR_SOCK_SHUT_RCV ? 0 : WEIR_ENOTCONN;
+}
+
+/* ---- the calls --------------------------------------------------------------------------------- */
+
+ptrdiff_t weir_sock_send(struct weir_stack *stack, weir_sock handle, const void *data, size_t len,
+                         int flags, const struct weir_endpoint *to, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (sock->is_udp)
+        return send_udp(stack, sock, data, len, flags, to, now);
+    if (!wr_sock_has_tcb(sock))
+        return send_unconnected(sock);
+    return wr_tcp_send(stack, sock->tcb, data, len, flags, now);
+}
+
+ptrdiff_t weir_sock_recv(struct weir_stack *stack, weir_sock handle, void *data, size_t len,
+                         int flags, struct weir_endpoint *from, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (sock->is_udp)
+        return recv_udp(stack, sock, data, len, flags, from);
+    if (!wr_sock_has_tcb(sock))
+        return recv_unconnected(sock, flags);
+    if (from != NULL) {
+        struct weir_endpoint local;
+        wr_tcp_endpoints(sock->tcb, &local, from);
+    }
+    return wr_tcp_recv(stack, sock->tcb, data, len, flags, now);
+}
+
+ptrdiff_t weir_sock_peek(struct weir_stack *stack, weir_sock handle, struct weir_span span[2],
+                         weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (sock->is_udp)
+        return WEIR_ENOTSUP;
+    if (!wr_sock_has_tcb(sock))
+        return recv_unconnected(sock, 0);
+    return wr_tcp_peek(stack, sock->tcb, span, now);
+}
+
+int weir_sock_consume(struct weir_stack *stack, weir_sock handle, size_t len, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (sock->is_udp)
+        return WEIR_ENOTSUP;
+    if (!wr_sock_has_tcb(sock))
+        return WEIR_ENOTCONN;
+    return wr_tcp_consume(stack, sock->tcb, len, now);
+}
+
+/* ---- queues ------------------------------------------------------------------------------------ */
+
+ptrdiff_t weir_sock_inq(struct weir_stack *stack, weir_sock handle)
+{
+    const struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (sock->is_udp)
+        return (ptrdiff_t)wr_udp_inq(sock->udp);
+    if (sock->state == WR_SOCK_LISTENING)
+        return WEIR_EINVAL;
+    return wr_sock_has_tcb(sock) ? (ptrdiff_t)wr_tcp_inq(sock->tcb) : 0;
+}
+
+ptrdiff_t weir_sock_outq(struct weir_stack *stack, weir_sock handle)
+{
+    const struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (!sock->is_udp && sock->state == WR_SOCK_LISTENING)
+        return WEIR_EINVAL;
+    return wr_sock_has_tcb(sock) ? (ptrdiff_t)wr_tcp_outq(sock->tcb) : 0;
+}
+
+int weir_sock_atmark(struct weir_stack *stack, weir_sock handle)
+{
+    const struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    if (sock->is_udp)
+        return WEIR_ENOTSUP;
+    return wr_sock_has_tcb(sock) && wr_tcp_atmark(sock->tcb) ? 1 : 0;
+}
