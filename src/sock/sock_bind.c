@@ -229,7 +229,10 @@ int wr_bind_enter(struct weir_stack *stack, struct wr_sock *sock, const struct w
     if (!wr_hash_insert(&socks->binds, &sock->bind_node, hash))
         return WEIR_ENOMEM;
     sock->local = claim.local;
-    return 0;
+    int error = sock->is_udp ? wr_udp_bound(stack, sock->udp, &sock->local, sock->v6only) : 0;
+    if (error != 0)
+        wr_bind_leave(stack, sock);
+    return error;
 }
 
 void wr_bind_leave(struct weir_stack *stack, struct wr_sock *sock)
@@ -254,8 +257,6 @@ int wr_sock_autobind(struct weir_stack *stack, struct wr_sock *sock)
     if (error != 0)
         return error;
     sock->port_chosen = false;
-    if (sock->is_udp)
-        wr_udp_bound(stack, sock->udp, &sock->local, sock->v6only);
     return 0;
 }
 
@@ -296,7 +297,5 @@ int weir_sock_bind(struct weir_stack *stack, weir_sock handle, const struct weir
         return error;
     sock->port_chosen = local->port != 0;
     sock->addr_chosen = !weir_addr_is_any(&local->addr);
-    if (sock->is_udp)
-        wr_udp_bound(stack, sock->udp, &sock->local, sock->v6only);
     return 0;
 }

@@ -85,9 +85,8 @@ static int dissolve(struct weir_stack *stack, struct wr_sock *sock, weir_time no
     if (sock->is_udp) {
         wr_udp_connect(stack, sock->udp, NULL);
         sock->state = WR_SOCK_IDLE;
-        struct weir_endpoint before = sock->local;
         forget_chosen(stack, sock);
-        if (before.port != sock->local.port || !weir_addr_eq(&before.addr, &sock->local.addr))
+        if (sock->local.port == 0)
             wr_udp_bound(stack, sock->udp, &sock->local, sock->v6only);
         return 0;
     }
@@ -191,8 +190,7 @@ static int connect_udp(struct weir_stack *stack, struct wr_sock *sock,
     if (error != 0)
         return error;
     struct weir_endpoint remote = {.addr = wr_sock_destination(sock, &to->addr), .port = to->port};
-    bool bound = sock->local.port != 0;
-    if (!bound) {
+    if (sock->local.port == 0) {
         error = wr_sock_autobind(stack, sock);
         if (error != 0)
             return error;

@@ -14,8 +14,11 @@ static void endpoints(const struct wr_sock *sock, struct weir_endpoint *local,
     *local = sock->local;
     memset(peer, 0, sizeof *peer);
     peer->addr = wr_sock_any(sock);
-    if (sock->is_udp && sock->local.port != 0)
+    if (sock->is_udp && sock->local.port != 0) {
         wr_udp_endpoints(sock->udp, local, peer);
+        if (sock->state != WR_SOCK_CONNECTED)
+            peer->addr = wr_sock_any(sock);
+    }
 }
 
 int weir_sock_getsockname(struct weir_stack *stack, weir_sock handle, struct weir_endpoint *local)
