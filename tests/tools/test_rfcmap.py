@@ -64,6 +64,14 @@ def test_script_header_and_pytest_count(tree):
     assert "| 5961-1 | MUST | 5961 §3.2 | - | tests/script/rst/challenge.pkt |" in the_map(tree)
 
 
+def test_a_pattern_names_rows_without_test(tree):
+    plant(tree, {"docs/not-met.tsv": "9293-*\tlater\n5961-*\tlater\nLNX-TCP-07\tnever\n"})
+    assert run(tree)[0] == 0
+    assert "Challenge. | later |" in the_map(tree)
+    assert "Hold. | never |" in the_map(tree)
+    assert "Discard a bad checksum. | later" not in the_map(tree)
+
+
 def test_stale_map_fails(tree):
     plant(tree, {"tests/interop/test_rst.py": "def test_5961_1_challenge():\n"})
     code, out = run(tree, "--check")
@@ -83,6 +91,7 @@ def test_line_numbers_may_drift(tree):
     ({"tests/script/a/x.pkt": "// row: 5961-1 5961-9\n"}, "no row 5961-9"),
     ({"tests/script/a/LNX-TCP-99.pkt": "0 x\n"}, "no row LNX-TCP-99"),
     ({"docs/not-met.tsv": "9293-M78\twhy\n"}, "there is no row 9293-M78"),
+    ({"docs/not-met.tsv": "BBR-*\twhy\n"}, "there is no row BBR-*"),
     ({"docs/not-met.tsv": "5961-1\t\n"}, "no reason is given"),
     ({"docs/not-met.tsv": "9293-M03\twhy\n"}, "9293-M03 is listed and yet shown"),
 ])
