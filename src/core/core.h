@@ -211,6 +211,8 @@ int wr_netif_add_loopback(struct weir_stack *stack, weir_time now);
 /* Frees every interface with its queue and addresses, without a word to routes and connections: for
  * weir_stack_free(), after the layers have gone. */
 void wr_netif_free_all(struct weir_stack *stack);
+/* Throws away what waits in an interface's queue, and the frame lent last. */
+void wr_netif_flush(struct weir_stack *stack, struct wr_netif *netif);
 struct wr_netif *wr_netif_by_index(struct weir_stack *stack, int ifindex);
 /* The address record if addr is one of the stack's own (on netif, or on any when NULL). */
 struct wr_ifaddr *wr_netif_own_addr(struct weir_stack *stack, struct wr_netif *netif,
