@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * listen() and accept(). The pair of a listening socket holds a byte, a token, for each connection in the
+ * accept queue: so poll, epoll with all its modes, and several processes that wait on one listener are
+ * the kernel's business. Whoever accepts takes a token out of the program's end first; without one there
+ * is nothing to accept. The new connection's descriptor is put in place by the answer itself.
+ */
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "run/run_int.h"
+
+int64_t wr_run_call_listen(struct run_call *call)
+{
+    struct run_sock *rs = call->rs;
+    struct weir_endpoint local;
+    bool first = rs->state == RUN_FRESH;
+    if (!first && rs->state != RUN_LISTEN)
+        return -EINVAL;
+    int err = weir_sock_listen(call->stack, rs->sock, (int)call->req->data.args[1], weir_now());
+    if (err)
+        return err;
+    rs->state = RUN_LISTEN;
+    struct weir_run_events *events = &rs->program->events;
+    if (first && events->on_listen && weir_sock_getsockname(call->stack, rs->sock, &local) == 0)
+        events->on_listen(events->arg, rs->program, &local);
+    return 0;
+}
+
+static bool take_token(struct run_call *call)
+{
+    char token;
+    if (recv(call->dup, &token, 1, MSG_DONTWAIT) != 1)
+        return false;
+    if (call->rs->tokens > 0)
+        call->rs->tokens--;
+    return true;
+}
+
+/* The connection has left Weir's queue: it is the caller's, or closed. */
+static int64_t hand_over(struct run_call *call, weir_sock conn, const struct weir_endpoint *peer,
+                         int flags)
+{
+    const struct seccomp_data *data = &call->req->data;
+    struct weir_program *program = call->rs->program;
+    struct run_sock *rs;
+    int end;
+    int err = wr_run_sock_new(program, call->rs->domain, conn, flags & SOCK_NONBLOCK, &rs, &end);
+    if (err) {
+        weir_sock_close(call->stack, conn, weir_now());
+        return err;
+    }
+    rs->state = RUN_OPEN;
+    wr_run_sock_unfill(rs);
+    if (data->args[1])
+        err = wr_run_mem_addr_out(call, rs->domain, peer, data->args[1], data->args[2]);
+    if (!err)
+        err =
+            wr_run_answer_fd(call->program->listener_fd, call->req->id, end, flags & SOCK_CLOEXEC);
+    close(end);
+    if (err) {
+        wr_run_sock_drop(rs, err == WEIR_ENOENT);
+        return err;
+    }
+    wr_run_pump(rs);
+    return RUN_SENT;
+}
+
+int64_t wr_run_call_accept(struct run_call *call)
+{
+    const struct seccomp_data *data = &call->req->data;
+    int flags = data->nr == SYS_accept4 ? (int)data->args[3] : 0;
+    struct run_sock *rs = call->rs;
+    struct weir_endpoint peer;
+    weir_sock conn;
+    if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+        return -EINVAL;
+    if (rs->state != RUN_LISTEN)
+        return -EINVAL;
+    wr_run_pump_tokens(rs);
+    int err = take_token(call) ? weir_sock_accept(call->stack, rs->sock, &conn, &peer, weir_now())
+                               : WEIR_EAGAIN;
+    if (err == 0)
+        return hand_over(call, conn, &peer, flags);
+    if (err != WEIR_EAGAIN || wr_run_fd_nonblock(call->dup))
+        return err;
+    return wr_run_park(call, wr_run_fd_deadline(call->dup, SO_RCVTIMEO), EAGAIN);
+}

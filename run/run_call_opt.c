@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * setsockopt(), getsockopt(), ioctl(): Weir's socket answers. The kernel keeps what it needs for reading
+ * and writing the pair: the time-outs and SO_RCVLOWAT.
+ *
+ * SO_ERROR of a connection that failed: whether the program has read the error already, the pair itself
+ * knows (reading ECONNRESET clears it there), which error it was, the record knows.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "run/run_int.h"
+
+enum { OPTION_MAX = 4096 };
+
+#ifndef SO_RCVTIMEO_NEW
+#    define SO_RCVTIMEO_NEW 66
+#    define SO_SNDTIMEO_NEW 67
+#endif
+#ifndef SO_RCVTIMEO_OLD
+#    define SO_RCVTIMEO_OLD 20
+#    define SO_SNDTIMEO_OLD 21
+#endif
+
+/* Options of blocking, and of peeking: the pair's. */
+static bool is_kernels(int level, int option)
+{
+    if (level != SOL_SOCKET)
+        return false;
+    return option == SO_RCVTIMEO_OLD || option == SO_SNDTIMEO_OLD || option == SO_RCVTIMEO_NEW ||
+           option == SO_SNDTIMEO_NEW || option == SO_PEEK_OFF;
+}
+
+int64_t wr_run_call_setsockopt(struct run_call *call)
+{
+    const struct seccomp_data *data = &call->req->data;
+    struct run_sock *rs = call->rs;
+    int level = (int)data->args[1], option = (int)data->args[2], len = (int)data->args[4];
+    uint8_t value[OPTION_MAX];
+    if (is_kernels(level, option))
+        return RUN_CONTINUE;
+    if (len < 0)
+        return -EINVAL;
+    size_t size = (size_t)len < sizeof value ? (size_t)len : sizeof value;
+    int err = wr_run_mem_read(call, data->args[3], value, size);
+    if (err)
+        return err;
+    if (!wr_run_pump_up(rs) || rs->state == RUN_DEAD)
+        return level == SOL_SOCKET ? 0 : -EINVAL;
+    err = weir_sock_setsockopt(call->stack, rs->sock, level, option, value, size, weir_now());
+    if (!err && level == SOL_SOCKET && option == SO_RCVLOWAT)
+        return RUN_CONTINUE;
+    return err;
+}
+
+/* Copies a value out as Linux does: no more than the caller has room for, and says how much it was. */
+static int64_t option_out(struct run_call *call, const void *value, size_t size, size_t room)
+{
+    const struct seccomp_data *data = &call->req->data;
+    int len = (int)(size < room ? size : room);
+    int err = wr_run_mem_write(call, data->args[3], value, (size_t)len);
+    return err ? err : wr_run_mem_write(call, data->args[4], &len, sizeof len);
+}
+
+static int error_of(struct run_call *call)
+{
+    struct run_sock *rs = call->rs;
+    int pending = 0;
+    socklen_t len = sizeof pending;
+    if (rs->state != RUN_DEAD) {
+        int error = wr_run_sock_error(rs);
+        if (error && rs->state == RUN_OPEN)
+            rs->error = error;
+        return error;
+    }
+    if (getsockopt(call->dup, SOL_SOCKET, SO_ERROR, &pending, &len) < 0 || pending == 0)
+        return 0;
+    return rs->error ? rs->error : pending;
+}
+
+/* Of a socket whose Weir socket is gone: the few that programs ask for at the end. */
+static int dead_option(const struct run_sock *rs, int level, int option, int *value)
+{
+    if (level != SOL_SOCKET)
+        return WEIR_EINVAL;
+    switch (option) {
+    case SO_TYPE:
+        *value = SOCK_STREAM;
+        return 0;
+    case SO_DOMAIN:
+        *value = rs->domain;
+        return 0;
+    case SO_PROTOCOL:
+        *value = IPPROTO_TCP;
+        return 0;
+    default:
+        *value = 0;
+        return 0;
+    }
+}
+
+int64_t wr_run_call_getsockopt(struct run_call *call)
+{
+    const struct seccomp_data *data = &call->req->data;
+    struct run_sock *rs = call->rs;
+    int level = (int)data->args[1], option = (int)data->args[2], room = 0, number = 0;
+    uint8_t value[OPTION_MAX];
+    if (is_kernels(level, option))
+        return RUN_CONTINUE;
+    int err = wr_run_mem_read(call, data->args[4], &room, sizeof room);
+    if (err)
+        return err;
+    if (room < 0)
+        return -EINVAL;
+    if (level == SOL_SOCKET && option == SO_ERROR) {
+        number = error_of(call);
+        return option_out(call, &number, sizeof number, (size_t)room);
+    }
+    if (!wr_run_pump_up(rs) || rs->state == RUN_DEAD) {
+        err = dead_option(rs, level, option, &number);
+        return err ? err : option_out(call, &number, sizeof number, (size_t)room);
+    }
+    size_t size = (size_t)room < sizeof value ? (size_t)room : sizeof value;
+    err = weir_sock_getsockopt(call->stack, rs->sock, level, option, value, &size, weir_now());
+    return err ? err : option_out(call, value, size, (size_t)room);
+}
+
+/* SIOCOUTQ: what the peer has not acknowledged, and what waits before Weir. */
+int64_t wr_run_call_ioctl(struct run_call *call)
+{
+    struct run_sock *rs = call->rs;
+    int waiting = 0;
+    if (rs->state == RUN_LISTEN)
+        return -EINVAL;
+    if (wr_run_pump_up(rs) && rs->state == RUN_OPEN) {
+        ptrdiff_t queued = weir_sock_outq(call->stack, rs->sock);
+        waiting = (int)((queued > 0 ? queued : 0) + (ptrdiff_t)rs->hold_len);
+    }
+    return wr_run_mem_write(call, call->req->data.args[2], &waiting, sizeof waiting);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which socket is a descriptor of the program? It is fetched through a pidfd (pidfd_getfd) and known by
+ * its inode. So there is no table of descriptors to keep, and none to get wrong over dup, fork and exec.
+ *
+ * A pidfd for each calling thread is cached. The cache is direct-mapped by thread id; an entry whose
+ * thread has ended fails with ESRCH, even if the id is in use again, and is opened anew. The call being
+ * served keeps its thread from ending, so the new one is of the right thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "run/run_int.h"
+
+#define RUN_PIDFD_THREAD O_EXCL /* PIDFD_THREAD of Linux 6.9 */
+
+static int tgid_of(pid_t tid)
+{
+    char path[40], line[128];
+    int tgid = -1;
+    snprintf(path, sizeof path, "/proc/%d/status", tid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return -1;
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "Tgid: %d", &tgid) == 1)
+            break;
+    fclose(file);
+    return tgid;
+}
+
+/* Before Linux 6.9 a pidfd is of a process: the thread's group, which shares descriptors with it unless
+ * the program called unshare(CLONE_FILES). */
+static int open_pidfd(pid_t tid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, tid, RUN_PIDFD_THREAD);
+    if (fd < 0 && errno == EINVAL) {
+        int tgid = tgid_of(tid);
+        if (tgid < 0)
+            return -ESRCH;
+        fd = (int)syscall(SYS_pidfd_open, tgid, 0);
+    }
+    return fd < 0 ? -errno : fd;
+}
+
+static void tell_undumpable(struct weir_run *run, pid_t tid)
+{
+    if (run->told_undumpable)
+        return;
+    run->told_undumpable = true;
+    fprintf(
+        stderr,
+        "weir: process %d may not be inspected (it is not dumpable or changed its user, and there "
+        "is no user namespace around it): its TCP sockets will not work\n",
+        tid);
+}
+
+int wr_run_fd_get(struct weir_run *run, pid_t tid, int fd)
+{
+    struct run_pidfd *slot = &run->pidfds[(unsigned)tid % RUN_PIDFD_SLOTS];
+    for (int tries = 0; tries < 2; tries++) {
+        if (slot->fd < 0 || slot->tid != tid) {
+            int pidfd = open_pidfd(tid);
+            if (slot->fd >= 0)
+                close(slot->fd);
+            slot->fd = pidfd < 0 ? -1 : pidfd;
+            slot->tid = tid;
+            if (pidfd < 0)
+                return pidfd;
+        }
+        int got = (int)syscall(SYS_pidfd_getfd, slot->fd, fd, 0);
+        if (got >= 0)
+            return got;
+        if (errno == EPERM)
+            tell_undumpable(run, tid);
+        if (errno != ESRCH)
+            return -errno;
+        close(slot->fd);
+        slot->fd = -1;
+    }
+    return -ESRCH;
+}
+
+ino_t wr_run_fd_inode(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return 0;
+    return st.st_ino;
+}
+
+bool wr_run_fd_nonblock(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_NONBLOCK);
+}
+
+weir_time wr_run_fd_deadline(int fd, int option)
+{
+    struct timeval tv = {0};
+    socklen_t len = sizeof tv;
+    if (getsockopt(fd, SOL_SOCKET, option, &tv, &len) < 0 || (tv.tv_sec == 0 && tv.tv_usec == 0))
+        return WEIR_TIME_NEVER;
+    return weir_time_after(weir_now(), tv.tv_sec * WEIR_SEC + tv.tv_usec * WEIR_US);
+}
+
+void wr_run_fd_forget(struct weir_run *run)
+{
+    for (size_t i = 0; i < RUN_PIDFD_SLOTS; i++) {
+        if (run->pidfds[i].fd >= 0)
+            close(run->pidfds[i].fd);
+        run->pidfds[i].fd = -1;
+    }
+}

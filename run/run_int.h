@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of run/ share. The map and the theory are in run.h. */
+#ifndef WEIR_RUN_INT_H
+#define WEIR_RUN_INT_H
+
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <weir/host.h>
+
+#include "run/run.h"
+
+struct run_sock;
+
+/* Something in the supervisor's epoll: what to do when it is ready. Embedded in its owner. */
+struct run_source {
+    void (*ready)(struct run_source *source, uint32_t events);
+};
+
+enum {
+    RUN_PIDFD_SLOTS = 256,        /* of the cache of run_fd.c */
+    RUN_SCRATCH_BYTES = 256 << 10 /* what is read from a pair at once */
+};
+
+struct run_pidfd {
+    pid_t tid;
+    int fd; /* -1: none */
+};
+
+struct weir_run {
+    struct weir_loop *loop;
+    int epoll_fd;
+    struct run_source signals;
+    int signal_fd;
+    sigset_t saved_mask;
+    struct rlimit saved_nofile;
+    struct weir_program *programs; /* linked by next */
+
+    struct run_sock **socks; /* run_sock.c: hash by inode, chained by bucket_next */
+    size_t n_buckets, n_socks;
+    struct run_sock *dead_first, *dead_last; /* without a pair, oldest first */
+    size_t n_dead;
+    struct run_sock *garbage; /* freed when the batch of events is through */
+
+    struct run_park *parks; /* run_park.c */
+    size_t n_parks, park_turn;
+
+    struct run_pidfd pidfds[RUN_PIDFD_SLOTS];
+    uint8_t *scratch;
+    bool told_undumpable; /* the warning of run_fd.c was given */
+    bool can_isolate;     /* namespaces are to be had */
+};
+
+struct weir_program {
+    struct run_source listener;
+    struct weir_run *run;
+    struct weir_host *host;
+    struct weir_program *next;
+    struct weir_run_events events;
+    pid_t pid;
+    int listener_fd; /* seccomp notifications; -1: no process of it is left */
+    bool isolated;
+    bool first_ended; /* the first process; wait_status is its */
+    bool told;        /* on_exit was called */
+    int wait_status;
+};
+
+/* ---- run_filter.c ----------------------------------------------------------------------------- */
+
+/* Makes the filter's program for seccomp(2). `refuse_native`: Internet sockets other than TCP fail with
+ * EACCES. The caller frees fprog->filter. 0 or a negative error. */
+struct sock_fprog;
+int wr_run_filter_build(bool refuse_native, struct sock_fprog *fprog);
+/* Puts it on the calling process. Returns the listener's descriptor (close-on-exec) or a negative
+ * error; WEIR_EBUSY: there is a listener already. Sets no_new_privs if it must. Async-signal-safe. */
+int wr_run_filter_load(const struct sock_fprog *fprog);
+
+/* ---- run_space.c ------------------------------------------------------------------------------ */
+
+/* What the program's namespaces are to be. */
+struct run_space {
+    const struct weir_run_options *options;
+    uid_t uid;
+    gid_t gid;
+};
+/* In the child: leaves for namespaces of its own. 1: isolated; 0: not possible here; negative: an error
+ * half way, with *what naming the step. */
+int wr_run_space_enter(const struct run_space *space, const char **what);
+/* True if a child can have namespaces here (asked by trying, in a child of its own). */
+bool wr_run_space_possible(void);
+
+/* ---- run_spawn.c ------------------------------------------------------------------------------ */
+
+/* The listener hung up: no process of the program is left. */
+void wr_run_spawn_gone(struct weir_program *program);
+
+/* ---- run_sock.c ------------------------------------------------------------------------------- */
+
+enum run_state {
+    RUN_FRESH,      /* not connected: the pair is filled */
+    RUN_CONNECTING, /* SYN sent: the pair is filled */
+    RUN_OPEN,       /* bytes flow */
+    RUN_LISTEN,     /* the pair holds tokens */
+    RUN_DEAD        /* the supervisor's end is closed; names and the error are still known */
+};
+
+struct run_sock {
+    struct run_source source;
+    struct weir_program *program;
+    ino_t ino;      /* of the program's end */
+    int fd;         /* the supervisor's end; -1 when dead */
+    weir_sock sock; /* 0 when dead */
+    enum run_state state;
+    int domain;
+    uint32_t unread; /* bytes at the head of our end's queue that are not the program's to send: the
+                           filling, or the one byte that is kept back */
+    uint32_t tokens; /* listener: bytes put into the pair and not taken by accept */
+    bool connect_news; /* an asynchronous connect succeeded and no connect() has said so */
+    bool closed;       /* the program's last descriptor is closed */
+    bool shut_wr;      /* the program has shut its sending side */
+    bool fin_sent;     /* and Weir knows */
+    bool shut_rd;      /* the program's receiving side is at its end: our end is shut for writing */
+    int error;         /* that sending met; dead: what SO_ERROR says if it was not read yet */
+    struct weir_endpoint local, peer; /* dead: as they were */
+    struct weir_endpoint target;      /* of the connect under way, for reports */
+    uint8_t *hold;                    /* bytes taken from the pair that Weir had no room for */
+    size_t hold_off, hold_len;
+    struct run_sock *bucket_next;
+    struct run_sock *dead_prev, *dead_next;
+};
+
+/* Makes the pair and the record, filled, not yet known to the program. *end is the program's end, which
+ * the caller closes after handing it over. 0 or a negative error; on success the record owns `sock`. */
+int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, bool nonblock,
+                    struct run_sock **rs, int *end);
+/* The record of an inode, or NULL. */
+struct run_sock *wr_run_sock_find(struct weir_run *run, ino_t ino);
+/* Takes the filling out but for one byte: the socket becomes writable for the program. */
+void wr_run_sock_unfill(struct run_sock *rs);
+/* Closes our end and the Weir socket, remembers names. error 0: the program reads end of file;
+ * else it reads ECONNRESET after what is there, and SO_ERROR says `error`. */
+void wr_run_sock_die(struct run_sock *rs, int error);
+/* The program has closed it: forgets the record. The Weir socket closes, or resets if `reset`. */
+void wr_run_sock_drop(struct run_sock *rs, bool reset);
+/* Drops all records of a program. */
+void wr_run_sock_drop_all(struct weir_program *program);
+/* Frees what was dropped while events were being served. */
+void wr_run_sock_sweep(struct weir_run *run);
+/* SO_ERROR of the Weir socket, read and cleared: a positive errno or 0. */
+int wr_run_sock_error(struct run_sock *rs);
+/* Tells on_report a line about the connection: how it went. */
+void wr_run_sock_report(struct run_sock *rs, const char *how);
+
+/* ---- run_pump.c ------------------------------------------------------------------------------- */
+
+/* Moves what can be moved, both ways, and carries ends and errors over. The record may be dropped. */
+void wr_run_pump(struct run_sock *rs);
+/* Program to Weir only: before a control call, so that what was written counts as sent before. False if
+ * the connection failed and the record is dead. */
+bool wr_run_pump_up(struct run_sock *rs);
+/* Puts a byte into a listener's pair for each connection that waits. */
+void wr_run_pump_tokens(struct run_sock *rs);
+/* An event of the Weir socket (weir_host_on_event). */
+void wr_run_pump_event(void *arg, const struct weir_event *event);
+/* Our end of a pair became ready (run_source). */
+void wr_run_pump_ready(struct run_source *source, uint32_t events);
+
+/* ---- run_notify.c ----------------------------------------------------------------------------- */
+
+/* A notified call while it is served. */
+struct run_call {
+    struct weir_run *run;
+    struct weir_program *program;
+    struct seccomp_notif *req;
+    struct weir_stack *stack; /* locked */
+    struct run_sock *rs;      /* what args[0] is; NULL for socket() */
+    int dup;                  /* the program's end, fetched; closed after the call */
+    weir_time deadline;       /* of a call that was parked before; else 0 */
+};
+
+/* What a call's function returns: a value >= 0 or a negated errno to answer with, or one of these. */
+enum {
+    RUN_CONTINUE = -100000, /* let the kernel do it */
+    RUN_PARKED,             /* answered later */
+    RUN_SENT                /* answered already */
+};
+/* Answers. False if the caller is gone. */
+bool wr_run_answer(int listener_fd, uint64_t id, int64_t value);
+/* Gives `fd` to the caller as the call's result. 0, or a negative error (WEIR_EMFILE: the caller has no
+ * free descriptor; WEIR_ENOENT: it is gone). */
+int wr_run_answer_fd(int listener_fd, uint64_t id, int fd, bool cloexec);
+/* True while the call is still waiting for its answer. */
+bool wr_run_call_alive(int listener_fd, uint64_t id);
+/* The listener's descriptor is readable or hung up (run_source). */
+void wr_run_notify_ready(struct run_source *source, uint32_t events);
+
+/* ---- run_fd.c --------------------------------------------------------------------------------- */
+
+/* Fetches descriptor `fd` of thread `tid`. A descriptor of ours, or a negative error. */
+int wr_run_fd_get(struct weir_run *run, pid_t tid, int fd);
+/* Its inode if it is a socket, else 0. */
+ino_t wr_run_fd_inode(int fd);
+bool wr_run_fd_nonblock(int fd);
+/* SO_SNDTIMEO or SO_RCVTIMEO as a deadline from now; WEIR_TIME_NEVER when not set. */
+weir_time wr_run_fd_deadline(int fd, int option);
+void wr_run_fd_forget(struct weir_run *run);
+
+/* ---- run_mem.c -------------------------------------------------------------------------------- */
+
+/* Copies from or to the caller's memory, checking that the caller is still the one that called.
+ * 0, WEIR_EFAULT, or WEIR_ENOENT if it is gone. */
+int wr_run_mem_read(const struct run_call *call, uint64_t from, void *to, size_t len);
+int wr_run_mem_write(const struct run_call *call, uint64_t to, const void *from, size_t len);
+/* Reads a socket address for a socket of `domain` with Linux's checks: EINVAL for a wrong length,
+ * EAFNOSUPPORT for a wrong family. *unspec: the address is AF_UNSPEC (not an error here). */
+int wr_run_mem_addr_in(const struct run_call *call, int domain, uint64_t addr, uint64_t len,
+                       struct weir_endpoint *endpoint, bool *unspec);
+/* Writes one: as much as *len allows, and its whole length to *len. */
+int wr_run_mem_addr_out(const struct run_call *call, int domain,
+                        const struct weir_endpoint *endpoint, uint64_t addr, uint64_t len_addr);
+
+/* ---- run_call_*.c ------------------------------------------------------------------------------ */
+
+int64_t wr_run_call_socket(struct run_call *call);
+int64_t wr_run_call_bind(struct run_call *call);
+int64_t wr_run_call_listen(struct run_call *call);
+int64_t wr_run_call_accept(struct run_call *call);
+int64_t wr_run_call_connect(struct run_call *call);
+int64_t wr_run_call_getsockname(struct run_call *call);
+int64_t wr_run_call_getpeername(struct run_call *call);
+int64_t wr_run_call_setsockopt(struct run_call *call);
+int64_t wr_run_call_getsockopt(struct run_call *call);
+int64_t wr_run_call_shutdown(struct run_call *call);
+int64_t wr_run_call_sendto(struct run_call *call);
+int64_t wr_run_call_ioctl(struct run_call *call);
+
+/* The connect under way is decided: error 0 or a positive errno. The record may die. */
+void wr_run_connect_done(struct run_sock *rs, int error);
+
+/* ---- run_park.c ------------------------------------------------------------------------------- */
+
+/* A call that waits. */
+struct run_park {
+    struct run_park *next;
+    struct weir_program *program;
+    struct seccomp_notif req;
+    ino_t ino;          /* of the socket it waits for */
+    weir_time deadline; /* WEIR_TIME_NEVER */
+    int timeout_error;  /* positive errno to answer with then */
+};
+/* Parks the call until an event of its socket. If it was parked before, its first deadline counts.
+ * RUN_PARKED, or WEIR_ENOMEM. */
+int64_t wr_run_park(struct run_call *call, weir_time deadline, int timeout_error);
+/* Serves parked calls of this socket again, oldest first, as long as they do not park again. */
+void wr_run_park_retry(struct weir_run *run, ino_t ino);
+/* Answers all of them with this value. Returns how many. */
+unsigned wr_run_park_answer(struct weir_run *run, ino_t ino, int64_t value);
+bool wr_run_park_any(const struct weir_run *run, ino_t ino);
+/* Forgets those of a program. */
+void wr_run_park_drop(struct weir_program *program);
+
+/* Serves a call: fills in what the functions above need, dispatches, answers. `deadline` is 0, or
+ * that of a call which was parked before. */
+void wr_run_notify_serve(struct weir_program *program, struct seccomp_notif *req,
+                         weir_time deadline);
+
+#endif

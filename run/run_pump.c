@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bytes between the pair and the Weir socket, and what the two have to tell each other.
+ *
+ *      program | pair                                  | supervisor         | Weir
+ *      --------+---------------------------------------+--------------------+----------------------
+ *      write   | -> [k|...new bytes...]                 | wr_run_pump_up     | -> weir_sock_send
+ *      read    | <- [..............]                    | pump_down          | <- weir_sock_peek
+ *
+ *      k: the kept byte. It was sent on already, but stays at the head of the queue until newer bytes
+ *      are behind it, so that the queue is never empty and closing our end resets the program's.
+ *
+ * Backpressure is passed on by not reading: a full Weir buffer leaves the pair full (at most one read's
+ * rest is held in the record), a full pair leaves Weir's receive buffer full and so closes the window.
+ *
+ * What happens                          seen as                     done
+ *   program shuts its sending side      notified (run_call_end.c)   FIN when the queue is sent
+ *   program closes the last descriptor  HUP of our end              as close(2): FIN, or
+ *      ... with bytes unread            ... and ECONNRESET          RST, as Linux does
+ *      ... with SO_LINGER 0                                         RST
+ *   peer's FIN                          peek gives 0                SHUT_WR of our end
+ *   peer's RST, time-out                peek gives an error         our end is closed: ECONNRESET
+ *   both directions ended                                           our end is emptied and closed
+ *
+ * HUP tells a last close only while not both directions are shut: when they are, our end shows HUP
+ * anyway. That is why it is given up then.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <weir/info.h>
+
+#include "run/run_int.h"
+
+/* ---- program to Weir -------------------------------------------------------------------------- */
+
+/* Bytes in the pair that were not sent on yet. */
+static size_t fresh_bytes(const struct run_sock *rs)
+{
+    int n = 0;
+    if (ioctl(rs->fd, FIONREAD, &n) < 0 || n < 0 || (uint32_t)n <= rs->unread)
+        return 0;
+    return (size_t)n - rs->unread;
+}
+
+/* Takes up to `cap` of the `fresh` bytes in the pair, and keeps the newest of them back in the queue. */
+static size_t take_bytes(struct run_sock *rs, size_t fresh, uint8_t *to, size_t cap)
+{
+    uint8_t kept[1];
+    size_t want = fresh < cap ? fresh : cap;
+    bool peek_last = want == fresh;
+    struct iovec iov[2] = {{kept, rs->unread}, {to, want - (peek_last ? 1 : 0)}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t n = 0;
+    if (iov[0].iov_len + iov[1].iov_len > 0)
+        n = recvmsg(rs->fd, &msg, MSG_DONTWAIT);
+    if (n < (ssize_t)rs->unread)
+        return 0;
+    size_t got = (size_t)n - rs->unread;
+    rs->unread = 0;
+    if (peek_last && got == iov[1].iov_len &&
+        recv(rs->fd, to + got, 1, MSG_DONTWAIT | MSG_PEEK) == 1) {
+        rs->unread = 1;
+        got++;
+    }
+    return got;
+}
+
+/* Bytes that Weir took, or a negative error that ends the connection's sending. */
+static ptrdiff_t send_bytes(struct run_sock *rs, const uint8_t *data, size_t len)
+{
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    ptrdiff_t n = weir_sock_send(stack, rs->sock, data, len, WEIR_MSG_DONTWAIT | WEIR_MSG_NOSIGNAL,
+                                 NULL, weir_now());
+    weir_host_unlock(rs->program->host);
+    return n == WEIR_EAGAIN || n == WEIR_ENOBUFS || n == WEIR_ENOMEM ? 0 : n;
+}
+
+/* Keeps what Weir had no room for. Without memory for it the connection cannot go on. */
+static bool hold_bytes(struct run_sock *rs, const uint8_t *data, size_t len)
+{
+    rs->hold = malloc(len);
+    if (!rs->hold)
+        return false;
+    memcpy(rs->hold, data, len);
+    rs->hold_off = 0;
+    rs->hold_len = len;
+    return true;
+}
+
+/* 1: nothing is held any more; 0: Weir is full; negative: an error. */
+static ptrdiff_t send_held(struct run_sock *rs)
+{
+    while (rs->hold_len > 0) {
+        ptrdiff_t n = send_bytes(rs, rs->hold + rs->hold_off, rs->hold_len);
+        if (n <= 0)
+            return n;
+        rs->hold_off += (size_t)n;
+        rs->hold_len -= (size_t)n;
+    }
+    free(rs->hold);
+    rs->hold = NULL;
+    return 1;
+}
+
+/* The same for one batch out of the pair; 1 also if the pair is empty, *empty says so. */
+static ptrdiff_t send_batch(struct run_sock *rs, bool *empty)
+{
+    uint8_t *scratch = rs->program->run->scratch;
+    size_t fresh = fresh_bytes(rs);
+    size_t got = fresh ? take_bytes(rs, fresh, scratch, RUN_SCRATCH_BYTES) : 0;
+    *empty = got == 0;
+    if (!got)
+        return 1;
+    ptrdiff_t n = send_bytes(rs, scratch, got);
+    if (n < 0)
+        return n;
+    if ((size_t)n < got) {
+        if (!hold_bytes(rs, scratch + n, got - (size_t)n))
+            return WEIR_ENOMEM;
+        return 0;
+    }
+    return 1;
+}
+
+/* The program will send no more and all of it is with Weir. */
+static void send_fin(struct run_sock *rs)
+{
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    weir_sock_shutdown(stack, rs->sock, WEIR_SHUT_WR, weir_now());
+    weir_host_unlock(rs->program->host);
+    rs->fin_sent = true;
+}
+
+/* A failed send: the reader must still get what came before the failure, so that the error is left to
+ * pump_down, unless nobody reads any more. What the program goes on writing is thrown away. */
+static bool send_failed(struct run_sock *rs, int error)
+{
+    free(rs->hold);
+    rs->hold = NULL;
+    rs->hold_len = 0;
+    if (error != WEIR_EPIPE)
+        rs->error = -error;
+    if (rs->shut_rd || error == WEIR_ENOMEM) {
+        wr_run_sock_die(rs, -error);
+        return false;
+    }
+    return true;
+}
+
+bool wr_run_pump_up(struct run_sock *rs)
+{
+    bool empty = false;
+    if (rs->state != RUN_OPEN || rs->fin_sent)
+        return rs->state != RUN_DEAD;
+    while (!empty) {
+        ptrdiff_t n = send_held(rs);
+        if (n > 0)
+            n = send_batch(rs, &empty);
+        if (n < 0)
+            return send_failed(rs, (int)n);
+        if (n == 0)
+            return true;
+    }
+    if (rs->shut_wr && !rs->closed)
+        send_fin(rs);
+    return true;
+}
+
+/* ---- Weir to program -------------------------------------------------------------------------- */
+
+static ssize_t put_bytes(const struct run_sock *rs, const struct weir_span span[2])
+{
+    struct iovec iov[2] = {{(void *)(uintptr_t)span[0].ptr, span[0].len},
+                           {(void *)(uintptr_t)span[1].ptr, span[1].len}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = span[1].len ? 2 : 1};
+    return sendmsg(rs->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* The peer's end of stream. */
+static void put_end(struct run_sock *rs)
+{
+    shutdown(rs->fd, SHUT_WR);
+    rs->shut_rd = true;
+}
+
+static void pump_down(struct run_sock *rs)
+{
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    while (rs->state == RUN_OPEN && !rs->shut_rd) {
+        struct weir_span span[2] = {{0}, {0}};
+        ptrdiff_t n = weir_sock_peek(stack, rs->sock, span, weir_now());
+        if (n == WEIR_EAGAIN)
+            break;
+        if (n < 0 || (n == 0 && rs->error))
+            wr_run_sock_die(rs, n < 0 ? (int)-n : rs->error);
+        else if (n == 0)
+            put_end(rs);
+        if (n <= 0)
+            break;
+        ssize_t put = put_bytes(rs, span);
+        if (put <= 0)
+            break; /* full: EPOLLOUT will come; EPIPE: the hang-up will */
+        weir_sock_consume(stack, rs->sock, (size_t)put, weir_now());
+    }
+    weir_host_unlock(rs->program->host);
+}
+
+/* ---- ends ------------------------------------------------------------------------------------- */
+
+static bool lingers_zero(struct run_sock *rs)
+{
+    struct weir_linger linger = {0};
+    size_t len = sizeof linger;
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    int err = weir_sock_getsockopt(stack, rs->sock, WEIR_SOL_SOCKET, WEIR_SO_LINGER, &linger, &len,
+                                   weir_now());
+    weir_host_unlock(rs->program->host);
+    return err == 0 && linger.on && linger.seconds == 0;
+}
+
+/* The last descriptor is closed and the program had not read all that was in the pair. */
+static bool closed_unread(const struct run_sock *rs)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    return getsockopt(rs->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == ECONNRESET;
+}
+
+static bool anything_in(struct run_sock *rs)
+{
+    struct weir_span span[2];
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    ptrdiff_t n = weir_sock_peek(stack, rs->sock, span, weir_now());
+    weir_host_unlock(rs->program->host);
+    return n != WEIR_EAGAIN && n != 0;
+}
+
+/* The program is done with it. What it wrote goes out first, unless bytes for it were lost: then, and
+ * when more come, the peer must learn so by a reset (RFC 2525 2.17, as Linux). */
+static void pump_closed(struct run_sock *rs)
+{
+    if (rs->state != RUN_OPEN) {
+        wr_run_sock_drop(rs, false);
+        return;
+    }
+    if (lingers_zero(rs) || closed_unread(rs) || (!rs->shut_rd && anything_in(rs))) {
+        wr_run_sock_drop(rs, true);
+        return;
+    }
+    if (wr_run_pump_up(rs) && rs->hold_len == 0 && fresh_bytes(rs) == 0)
+        wr_run_sock_drop(rs, false);
+}
+
+void wr_run_pump(struct run_sock *rs)
+{
+    if (rs->state == RUN_DEAD)
+        return;
+    if (rs->closed) {
+        pump_closed(rs);
+        return;
+    }
+    if (rs->state != RUN_OPEN)
+        return;
+    if (!wr_run_pump_up(rs))
+        return;
+    pump_down(rs);
+    if (rs->state == RUN_OPEN && rs->fin_sent && rs->shut_rd)
+        wr_run_sock_die(rs, 0);
+}
+
+void wr_run_pump_ready(struct run_source *source, uint32_t events)
+{
+    struct run_sock *rs = (struct run_sock *)((char *)source - offsetof(struct run_sock, source));
+    if (rs->state == RUN_DEAD)
+        return;
+    if ((events & EPOLLHUP) && !(rs->shut_wr && rs->shut_rd))
+        rs->closed = true;
+    wr_run_pump(rs);
+}
+
+/* ---- events of Weir --------------------------------------------------------------------------- */
+
+void wr_run_pump_tokens(struct run_sock *rs)
+{
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    struct weir_tcp_info info;
+    size_t len = sizeof info;
+    memset(&info, 0, sizeof info);
+    int err =
+        weir_sock_getsockopt(stack, rs->sock, WEIR_SOL_TCP, WEIR_TCP_INFO, &info, &len, weir_now());
+    uint32_t waiting = err ? 0 : info.tcpi_unacked; /* of a listener: the accept queue's length */
+    weir_host_unlock(rs->program->host);
+    while (rs->tokens < waiting && send(rs->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+        rs->tokens++;
+}
+
+void wr_run_pump_event(void *arg, const struct weir_event *event)
+{
+    struct weir_run *run = arg;
+    struct run_sock *rs = wr_run_sock_find(run, (ino_t)event->user);
+    if (!rs || rs->sock != event->sock)
+        return;
+    if (rs->state == RUN_LISTEN) {
+        wr_run_park_retry(run, rs->ino);
+        if (rs->state == RUN_LISTEN)
+            wr_run_pump_tokens(rs);
+    } else if (rs->state == RUN_CONNECTING) {
+        int error = wr_run_sock_error(rs);
+        if (error || (event->ready & WEIR_POLLOUT))
+            wr_run_connect_done(rs, error);
+    } else {
+        wr_run_pump(rs);
+    }
+}

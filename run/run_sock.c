@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor's record of a socket of the program: the pair, the Weir socket, and what state they are
+ * in. Records are found by the inode of the program's end, in a hash table that grows.
+ *
+ * A record lives until the program's last close, which our end of the pair shows as a hang-up. When our
+ * end had to be closed before that (reset; both directions ended) the record is "dead": it still answers
+ * getsockname, getpeername and SO_ERROR. Its last close cannot be seen, so the oldest of the dead are
+ * forgotten when there are more than DEAD_MAX.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <weir/info.h>
+
+#include "run/run_int.h"
+
+enum {
+    DEAD_MAX = 4096,
+    /* Bytes that make poll() show no POLLOUT: a stream socket is writable while four times what it has
+     * in flight fits its SO_SNDBUF. */
+    FILL_DIVISOR = 4,
+    FILL_MAX = 1 << 20
+};
+
+/* ---- the table -------------------------------------------------------------------------------- */
+
+static size_t bucket_of(const struct weir_run *run, ino_t ino)
+{
+    return (size_t)((uint64_t)ino * 0x9e3779b97f4a7c15u >> 32) & (run->n_buckets - 1);
+}
+
+static bool table_grow(struct weir_run *run)
+{
+    size_t n = run->n_buckets ? run->n_buckets * 2 : 64;
+    struct run_sock **fresh = calloc(n, sizeof *fresh);
+    struct run_sock **old = run->socks;
+    size_t n_old = run->n_buckets;
+    if (!fresh)
+        return run->n_buckets != 0;
+    run->socks = fresh;
+    run->n_buckets = n;
+    for (size_t i = 0; i < n_old; i++) {
+        for (struct run_sock *rs = old[i], *next; rs; rs = next) {
+            next = rs->bucket_next;
+            size_t b = bucket_of(run, rs->ino);
+            rs->bucket_next = fresh[b];
+            fresh[b] = rs;
+        }
+    }
+    free(old);
+    return true;
+}
+
+static bool table_add(struct weir_run *run, struct run_sock *rs)
+{
+    if (run->n_socks >= run->n_buckets && !table_grow(run))
+        return false;
+    size_t b = bucket_of(run, rs->ino);
+    rs->bucket_next = run->socks[b];
+    run->socks[b] = rs;
+    run->n_socks++;
+    return true;
+}
+
+static void table_remove(struct weir_run *run, struct run_sock *rs)
+{
+    for (struct run_sock **p = &run->socks[bucket_of(run, rs->ino)]; *p; p = &(*p)->bucket_next) {
+        if (*p == rs) {
+            *p = rs->bucket_next;
+            run->n_socks--;
+            return;
+        }
+    }
+}
+
+struct run_sock *wr_run_sock_find(struct weir_run *run, ino_t ino)
+{
+    if (!run->n_buckets)
+        return NULL;
+    struct run_sock *rs = run->socks[bucket_of(run, ino)];
+    while (rs && rs->ino != ino)
+        rs = rs->bucket_next;
+    return rs;
+}
+
+/* ---- making one ------------------------------------------------------------------------------- */
+
+/* Fills the program's end from its own side. Returns the bytes, or a negative error. */
+static ssize_t fill(int end)
+{
+    static const char filling[FILL_MAX]; /* zeros */
+    int sndbuf = 0;
+    socklen_t len = sizeof sndbuf;
+    if (getsockopt(end, SOL_SOCKET, SO_SNDBUF, &sndbuf, &len) < 0)
+        return -errno;
+    size_t want = (size_t)sndbuf / FILL_DIVISOR + 4096;
+    if (want > FILL_MAX)
+        want = FILL_MAX;
+    ssize_t n = send(end, filling, want, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n < 0 ? -errno : n;
+}
+
+static int make_pair(bool nonblock, int pair[2], ino_t *ino, uint32_t *filled)
+{
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return errno == ENFILE || errno == EMFILE ? WEIR_EMFILE : -errno;
+    ssize_t n = fill(pair[1]);
+    *ino = wr_run_fd_inode(pair[1]);
+    if (n <= 0 || !*ino || (nonblock && fcntl(pair[1], F_SETFL, O_NONBLOCK) < 0)) {
+        close(pair[0]);
+        close(pair[1]);
+        return n < 0 ? (int)n : WEIR_EIO;
+    }
+    *filled = (uint32_t)n;
+    return 0;
+}
+
+int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, bool nonblock,
+                    struct run_sock **out, int *end)
+{
+    struct weir_run *run = program->run;
+    struct run_sock *rs = calloc(1, sizeof *rs);
+    int pair[2];
+    int err = WEIR_ENOMEM;
+    if (!rs)
+        return err;
+    err = make_pair(nonblock, pair, &rs->ino, &rs->unread);
+    if (err) {
+        free(rs);
+        return err;
+    }
+    rs->source.ready = wr_run_pump_ready;
+    rs->program = program;
+    rs->fd = pair[0];
+    rs->sock = sock;
+    rs->domain = domain;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+                                .data.ptr = &rs->source};
+    if (!table_add(run, rs)) {
+        err = WEIR_ENOMEM;
+    } else if (epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, rs->fd, &event) < 0) {
+        table_remove(run, rs);
+        err = WEIR_ENOMEM;
+    }
+    if (err) {
+        close(pair[0]);
+        close(pair[1]);
+        free(rs);
+        return err;
+    }
+    struct weir_stack *stack = weir_host_lock(program->host);
+    weir_sock_set_user(stack, sock, rs->ino);
+    weir_host_unlock(program->host);
+    *out = rs;
+    *end = pair[1];
+    return 0;
+}
+
+/* ---- its life --------------------------------------------------------------------------------- */
+
+/* Takes n bytes off the head of our end's queue. */
+static void discard(struct run_sock *rs, size_t n)
+{
+    while (n > 0) {
+        size_t want = n < RUN_SCRATCH_BYTES ? n : RUN_SCRATCH_BYTES;
+        ssize_t got = recv(rs->fd, rs->program->run->scratch, want, MSG_DONTWAIT);
+        if (got <= 0)
+            return;
+        n -= (size_t)got;
+    }
+}
+
+void wr_run_sock_unfill(struct run_sock *rs)
+{
+    if (rs->unread > 1)
+        discard(rs, rs->unread - 1);
+    rs->unread = 1;
+}
+
+int wr_run_sock_error(struct run_sock *rs)
+{
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    int error = 0;
+    size_t len = sizeof error;
+    if (weir_sock_getsockopt(stack, rs->sock, WEIR_SOL_SOCKET, WEIR_SO_ERROR, &error, &len,
+                             weir_now()) < 0)
+        error = 0;
+    weir_host_unlock(rs->program->host);
+    return error;
+}
+
+static void remember_names(struct run_sock *rs, struct weir_stack *stack)
+{
+    struct weir_endpoint none = {rs->domain == AF_INET ? weir_addr_any4() : weir_addr_any6(), 0};
+    if (weir_sock_getsockname(stack, rs->sock, &rs->local) < 0)
+        rs->local = none;
+    if (weir_sock_getpeername(stack, rs->sock, &rs->peer) < 0)
+        rs->peer = none;
+}
+
+void wr_run_sock_report(struct run_sock *rs, const char *how)
+{
+    struct weir_program *program = rs->program;
+    struct weir_tcp_info info;
+    struct weir_endpoint local, peer;
+    char from[WEIR_ENDPOINT_STRLEN], to[WEIR_ENDPOINT_STRLEN], line[320];
+    size_t len = sizeof info;
+    if (!program->events.on_report || !rs->sock)
+        return;
+    struct weir_stack *stack = weir_host_lock(program->host);
+    memset(&info, 0, sizeof info);
+    bool known = weir_sock_getsockopt(stack, rs->sock, WEIR_SOL_TCP, WEIR_TCP_INFO, &info, &len,
+                                      weir_now()) == 0;
+    if (weir_sock_getsockname(stack, rs->sock, &local) < 0)
+        local = rs->local;
+    if (weir_sock_getpeername(stack, rs->sock, &peer) < 0)
+        peer = rs->target;
+    weir_host_unlock(program->host);
+    weir_endpoint_format(&local, from, sizeof from);
+    weir_endpoint_format(&peer, to, sizeof to);
+    int n = snprintf(line, sizeof line, "%s %s: %s", from, to, how);
+    if (known && rs->state == RUN_OPEN)
+        snprintf(line + n, sizeof line - (size_t)n,
+                 "; sent %llu, received %llu bytes, %u retransmissions, rtt %.1f ms, mss %u",
+                 (unsigned long long)info.tcpi_bytes_acked,
+                 (unsigned long long)info.tcpi_bytes_received, info.tcpi_total_retrans,
+                 info.tcpi_rtt / 1000.0, info.tcpi_snd_mss);
+    program->events.on_report(program->events.arg, program, line);
+}
+
+static void close_both(struct run_sock *rs, bool reset)
+{
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    if (rs->sock) {
+        if (reset)
+            weir_sock_abort(stack, rs->sock, weir_now());
+        weir_sock_close(stack, rs->sock, weir_now());
+    }
+    weir_host_unlock(rs->program->host);
+    rs->sock = 0;
+    if (rs->fd >= 0)
+        close(rs->fd);
+    rs->fd = -1;
+    free(rs->hold);
+    rs->hold = NULL;
+    rs->hold_len = 0;
+}
+
+static void dead_unlink(struct weir_run *run, struct run_sock *rs)
+{
+    *(rs->dead_prev ? &rs->dead_prev->dead_next : &run->dead_first) = rs->dead_next;
+    *(rs->dead_next ? &rs->dead_next->dead_prev : &run->dead_last) = rs->dead_prev;
+    run->n_dead--;
+}
+
+static void dead_link(struct weir_run *run, struct run_sock *rs)
+{
+    rs->dead_next = NULL;
+    rs->dead_prev = run->dead_last;
+    *(run->dead_last ? &run->dead_last->dead_next : &run->dead_first) = rs;
+    run->dead_last = rs;
+    if (++run->n_dead > DEAD_MAX)
+        wr_run_sock_drop(run->dead_first, false);
+}
+
+void wr_run_sock_die(struct run_sock *rs, int error)
+{
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    remember_names(rs, stack);
+    weir_host_unlock(rs->program->host);
+    wr_run_sock_report(rs, error ? strerror(error) : "closed");
+    if (!error)
+        discard(rs, rs->unread); /* with nothing unread the program's end reads end of file */
+    close_both(rs, false);
+    rs->error = error;
+    rs->state = RUN_DEAD;
+    dead_link(rs->program->run, rs);
+}
+
+void wr_run_sock_drop(struct run_sock *rs, bool reset)
+{
+    struct weir_run *run = rs->program->run;
+    if (rs->state == RUN_DEAD) {
+        dead_unlink(run, rs);
+    } else {
+        if (rs->state == RUN_OPEN)
+            wr_run_sock_report(rs, reset ? "reset" : "closed");
+        close_both(rs, reset);
+        rs->state = RUN_DEAD;
+    }
+    wr_run_park_answer(run, rs->ino, WEIR_EBADF);
+    table_remove(run, rs);
+    rs->bucket_next = run->garbage;
+    run->garbage = rs;
+}
+
+void wr_run_sock_drop_all(struct weir_program *program)
+{
+    struct weir_run *run = program->run;
+    for (size_t i = 0; i < run->n_buckets; i++) {
+        for (struct run_sock *rs = run->socks[i], *next; rs; rs = next) {
+            next = rs->bucket_next;
+            if (rs->program == program)
+                wr_run_sock_drop(rs, false);
+        }
+    }
+    wr_run_sock_sweep(run);
+}
+
+void wr_run_sock_sweep(struct weir_run *run)
+{
+    while (run->garbage) {
+        struct run_sock *rs = run->garbage;
+        run->garbage = rs->bucket_next;
+        free(rs);
+    }
+}

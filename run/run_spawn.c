@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor's life, and that of its programs.
+ *
+ * Starting one: the child enters its namespaces, puts the seccomp filter on itself, sends the filter's
+ * listener to the supervisor over a socket pair (sendmsg is not filtered), waits for the word, and execs.
+ * If exec fails the pair carries errno; if it succeeds the pair closes.
+ *
+ * Ending: the first process's status is what the program's owner is told, but only when every other
+ * process that uses the filter is gone too, since without the supervisor those would have no network.
+ * The kernel says so by a hang-up of the listener. Orphans become children of the supervisor, which
+ * is their subreaper, so that it may inspect them (Yama) and reap them.
+ *
+ * If the supervisor dies the first process gets SIGTERM (PR_SET_PDEATHSIG).
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "run/run_int.h"
+
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#    define SECCOMP_IOCTL_NOTIF_SET_FLAGS      SECCOMP_IOW(4, __u64)
+#    define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+
+void weir_run_options_default(struct weir_run_options *options)
+{
+    memset(options, 0, sizeof *options);
+    for (int i = 0; i < 3; i++)
+        options->stdio[i] = -1;
+}
+
+/* ---- the supervisor --------------------------------------------------------------------------- */
+
+static bool
+    the_one_exists; /* SIGCHLD and the subreaper's role are the process's, not the object's */
+
+static void tell_exit(struct weir_program *program)
+{
+    if (!program->first_ended || program->listener_fd >= 0 || program->told)
+        return;
+    program->told = true;
+    if (program->events.on_exit)
+        program->events.on_exit(program->events.arg, program, program->wait_status);
+}
+
+void wr_run_spawn_gone(struct weir_program *program)
+{
+    epoll_ctl(program->run->epoll_fd, EPOLL_CTL_DEL, program->listener_fd, NULL);
+    close(program->listener_fd);
+    program->listener_fd = -1;
+    wr_run_park_drop(program);
+    tell_exit(program);
+}
+
+static void reap(struct weir_run *run)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (struct weir_program *p = run->programs, *next; p; p = next) {
+            next = p->next;
+            if (p->pid != pid || p->first_ended)
+                continue;
+            p->first_ended = true;
+            p->wait_status = status;
+            tell_exit(p);
+        }
+    }
+}
+
+static void signals_ready(struct run_source *source, uint32_t events)
+{
+    struct weir_run *run = (struct weir_run *)((char *)source - offsetof(struct weir_run, signals));
+    struct signalfd_siginfo info;
+    (void)events;
+    while (read(run->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        ;
+    reap(run);
+}
+
+/* What a batch drops is freed at its end only, for later events of the batch may name it. Control calls
+ * come last in a batch, since bytes written before a call must count as sent before it. */
+static void run_ready(void *arg, int fd, uint32_t events)
+{
+    struct weir_run *run = arg;
+    struct epoll_event ready[64];
+    int n = epoll_wait(fd, ready, 64, 0);
+    (void)events;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < n; i++) {
+            struct run_source *source = ready[i].data.ptr;
+            if ((source->ready == wr_run_notify_ready) == (pass == 1))
+                source->ready(source, ready[i].events);
+        }
+    }
+    wr_run_sock_sweep(run);
+}
+
+static int watch_signals(struct weir_run *run)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &set, &run->saved_mask) < 0)
+        return -errno;
+    run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (run->signal_fd < 0)
+        return -errno;
+    run->signals.ready = signals_ready;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &run->signals};
+    return epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, run->signal_fd, &event) < 0 ? -errno : 0;
+}
+
+static void raise_nofile(struct weir_run *run)
+{
+    getrlimit(RLIMIT_NOFILE, &run->saved_nofile);
+    struct rlimit raised = {run->saved_nofile.rlim_max, run->saved_nofile.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &raised);
+}
+
+static int run_set_up(struct weir_run *run)
+{
+    struct seccomp_notif_sizes sizes;
+    if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
+        return WEIR_ENOTSUP;
+    run->scratch = malloc(RUN_SCRATCH_BYTES);
+    if (!run->scratch)
+        return WEIR_ENOMEM;
+    run->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (run->epoll_fd < 0)
+        return -errno;
+    int err = watch_signals(run);
+    if (err)
+        return err;
+    raise_nofile(run);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    run->can_isolate = wr_run_space_possible();
+    return weir_loop_watch(run->loop, run->epoll_fd, EPOLLIN, run_ready, run);
+}
+
+int weir_run_new(struct weir_loop *loop, struct weir_run **out)
+{
+    struct weir_run *run;
+    int err;
+    if (the_one_exists)
+        return WEIR_EBUSY;
+    run = calloc(1, sizeof *run);
+    if (!run)
+        return WEIR_ENOMEM;
+    run->loop = loop;
+    run->epoll_fd = run->signal_fd = -1;
+    for (size_t i = 0; i < RUN_PIDFD_SLOTS; i++)
+        run->pidfds[i].fd = -1;
+    the_one_exists = true;
+    err = run_set_up(run);
+    if (err) {
+        weir_run_free(run);
+        return err;
+    }
+    *out = run;
+    return 0;
+}
+
+void weir_run_free(struct weir_run *run)
+{
+    while (run->programs)
+        weir_program_free(run->programs);
+    wr_run_sock_sweep(run);
+    wr_run_fd_forget(run);
+    if (run->signal_fd >= 0) {
+        close(run->signal_fd);
+        sigprocmask(SIG_SETMASK, &run->saved_mask, NULL);
+        prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+    }
+    if (run->epoll_fd >= 0) {
+        weir_loop_watch(run->loop, run->epoll_fd, 0, NULL, NULL);
+        close(run->epoll_fd);
+    }
+    if (run->saved_nofile.rlim_max)
+        setrlimit(RLIMIT_NOFILE, &run->saved_nofile);
+    free(run->socks);
+    free(run->scratch);
+    free(run);
+    the_one_exists = false;
+}
+
+/* ---- the child -------------------------------------------------------------------------------- */
+
+/* What the child says of itself: the listener travels with `step` 0, trouble with its step's name. */
+struct child_word {
+    int error;
+    bool isolated;
+    const char *step; /* a literal: the same address in parent and child */
+};
+
+static void say(int sock, struct child_word word, int fd)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {&word, sizeof word};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (fd >= 0) {
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = sizeof control.bytes;
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(cmsg), &fd, sizeof fd);
+    }
+    if (sendmsg(sock, &msg, MSG_NOSIGNAL) < 0)
+        _exit(125);
+}
+
+static void take_stdio(const struct weir_run_options *options)
+{
+    for (int i = 0; i < 3; i++)
+        if (options->stdio[i] >= 0)
+            dup2(options->stdio[i], i);
+}
+
+/* What must be so for the program and is otherwise in the supervisor. */
+static void restore_process(struct weir_run *run, pid_t parent)
+{
+    signal(SIGPIPE, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &run->saved_mask, NULL);
+    setrlimit(RLIMIT_NOFILE, &run->saved_nofile);
+    prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+    if (getppid() != parent)
+        _exit(125);
+}
+
+static void child_main(struct weir_run *run, const struct weir_run_options *options,
+                       char *const argv[], int sock, const struct sock_fprog filter[2],
+                       const struct run_space *space, pid_t parent)
+{
+    struct child_word word = {0};
+    char go;
+    if (run->can_isolate) {
+        word.error = wr_run_space_enter(space, &word.step);
+        word.isolated = word.error == 1;
+    }
+    int listener = word.error < 0 ? -1 : wr_run_filter_load(&filter[word.isolated ? 1 : 0]);
+    if (word.error >= 0 && listener < 0) {
+        word.error = listener;
+        word.step = "seccomp filter";
+    }
+    say(sock, word, listener);
+    if (listener < 0)
+        _exit(125);
+    close(listener);
+    if (read(sock, &go, 1) != 1)
+        _exit(125);
+    take_stdio(options);
+    restore_process(run, parent);
+    execvp(argv[0], argv);
+    say(sock, (struct child_word){.error = -errno, .step = "exec"}, -1);
+    _exit(errno == ENOENT ? 127 : 126);
+}
+
+/* ---- the parent ------------------------------------------------------------------------------- */
+
+static int hear(int sock, struct child_word *word, int *fd)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {word, sizeof *word};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof control.bytes};
+    ssize_t n;
+    *fd = -1;
+    do
+        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return 0;
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+    if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(cmsg), sizeof *fd);
+    return (int)n;
+}
+
+static int explain(const struct child_word *word, const char *name, char *error, size_t cap)
+{
+    if (word->step && strcmp(word->step, "exec") == 0)
+        snprintf(error, cap, "%s: %s", name,
+                 word->error == -ENOENT ? "no such program" : strerror(-word->error));
+    else if (word->error == -EBUSY)
+        snprintf(
+            error, cap,
+            "this runs under another supervisor with a seccomp listener (another weir run, or a "
+            "container engine); one cannot run inside the other");
+    else
+        snprintf(error, cap, "cannot prepare the program's process: %s: %s",
+                 word->step ? word->step : "child", strerror(-word->error));
+    return word->error;
+}
+
+static int watch_program(struct weir_run *run, struct weir_program *program)
+{
+    uint64_t flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &program->listener};
+    ioctl(program->listener_fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags); /* Linux 6.6; else slower */
+    program->listener.ready = wr_run_notify_ready;
+    return epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, program->listener_fd, &event) < 0 ? -errno : 0;
+}
+
+/* Talks with the child until exec has happened or failed. Negative: it failed, *error says why. */
+static int meet_child(struct weir_program *program, int sock, const char *name, char *error,
+                      size_t cap)
+{
+    struct child_word word = {0};
+    int fd;
+    if (hear(sock, &word, &program->listener_fd) == 0)
+        word = (struct child_word){.error = -EIO, .step = "child"};
+    if (program->listener_fd < 0)
+        return explain(&word, name, error, cap);
+    program->isolated = word.isolated;
+    if (write(sock, "g", 1) != 1)
+        return explain(&(struct child_word){.error = -EIO, .step = "child"}, name, error, cap);
+    if (hear(sock, &word, &fd) > 0)
+        return explain(&word, name, error, cap);
+    return 0;
+}
+
+static int start_child(struct weir_run *run, const struct weir_run_options *options,
+                       char *const argv[], struct weir_program *program,
+                       const struct sock_fprog filter[2], char *error, size_t cap)
+{
+    struct run_space space = {.options = options, .uid = geteuid(), .gid = getegid()};
+    pid_t parent = getpid();
+    int pair[2];
+    int err;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    program->pid = fork();
+    if (program->pid == 0) {
+        close(pair[0]);
+        child_main(run, options, argv, pair[1], filter, &space, parent);
+    }
+    err = program->pid < 0 ? -errno : 0;
+    close(pair[1]);
+    if (!err)
+        err = meet_child(program, pair[0], argv[0], error, cap);
+    close(pair[0]);
+    if (err && program->pid > 0) {
+        kill(program->pid, SIGKILL);
+        waitpid(program->pid, NULL, 0);
+    }
+    return err;
+}
+
+int weir_run_spawn(struct weir_run *run, struct weir_host *host,
+                   const struct weir_run_options *options, char *const argv[],
+                   struct weir_program **out, char *error, size_t cap)
+{
+    struct sock_fprog filter[2] = {{0}, {0}}; /* [isolated] */
+    struct weir_program *program = calloc(1, sizeof *program);
+    int err;
+    snprintf(error, cap, "out of memory");
+    if (!program)
+        return WEIR_ENOMEM;
+    program->run = run;
+    program->host = host;
+    program->events = options->events;
+    program->listener_fd = -1;
+    snprintf(error, cap, "cannot make the seccomp filter");
+    err = wr_run_filter_build(true, &filter[0]);
+    if (!err)
+        err = wr_run_filter_build(false, &filter[1]);
+    if (!err) {
+        snprintf(error, cap, "cannot start a process");
+        err = start_child(run, options, argv, program, filter, error, cap);
+    }
+    if (!err)
+        err = watch_program(run, program);
+    free(filter[0].filter);
+    free(filter[1].filter);
+    if (err) {
+        if (program->listener_fd >= 0)
+            close(program->listener_fd);
+        free(program);
+        return err;
+    }
+    weir_host_on_event(host, wr_run_pump_event, run);
+    program->next = run->programs;
+    run->programs = program;
+    *out = program;
+    return 0;
+}
+
+void weir_program_free(struct weir_program *program)
+{
+    struct weir_run *run = program->run;
+    for (struct weir_program **p = &run->programs; *p; p = &(*p)->next) {
+        if (*p == program) {
+            *p = program->next;
+            break;
+        }
+    }
+    wr_run_park_drop(program);
+    wr_run_sock_drop_all(program);
+    if (program->listener_fd >= 0)
+        close(program->listener_fd);
+    free(program);
+}
+
+/* ---- signals ---------------------------------------------------------------------------------- */
+
+int weir_program_signal(struct weir_program *program, int sig)
+{
+    if (program->first_ended || kill(program->pid, sig) < 0)
+        return WEIR_ENOENT;
+    return 0;
+}
+
+/* The parent of a process by /proc/PID/stat: the second field after the name's last ')'. */
+static pid_t parent_of(pid_t pid)
+{
+    char path[40], text[512];
+    int parent = -1;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    const char *after = strrchr(text, ')');
+    if (!after || sscanf(after, ") %*c %d", &parent) != 1)
+        return -1;
+    return parent;
+}
+
+/* Whether a process descends from the program's first process, or is an orphan that the supervisor took
+ * over, which may be of any of its programs if there are several. */
+static bool is_of(const struct weir_program *program, pid_t pid)
+{
+    pid_t self = getpid();
+    for (int depth = 0; depth < 64 && pid > 1; depth++) {
+        if (pid == program->pid)
+            return true;
+        pid_t parent = parent_of(pid);
+        if (parent == self) {
+            for (const struct weir_program *p = program->run->programs; p; p = p->next)
+                if (p->pid == pid && !p->first_ended)
+                    return false;
+            return true;
+        }
+        pid = parent;
+    }
+    return false;
+}
+
+void weir_program_signal_all(struct weir_program *program, int sig)
+{
+    DIR *dir = opendir("/proc");
+    struct dirent *entry;
+    if (!dir)
+        return;
+    while ((entry = readdir(dir))) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+        if (pid > 1 && is_of(program, pid))
+            kill(pid, sig);
+    }
+    closedir(dir);
+}
+
+int weir_program_pid(const struct weir_program *program)
+{
+    return program->pid;
+}
+
+bool weir_program_isolated(const struct weir_program *program)
+{
+    return program->isolated;
+}
