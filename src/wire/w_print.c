@@ -33,7 +33,7 @@ struct packet {
     size_t len;
 };
 
-/* " name 123" */
+/* The name, which brings its own space, and the number. */
 static void named(struct wr_text *t, const char *name, uint64_t v)
 {
     wr_text_str(t, name);
@@ -42,7 +42,7 @@ static void named(struct wr_text *t, const char *name, uint64_t v)
 
 static void bad(struct wr_text *t, const char *what, enum w_err err)
 {
-    wr_text_str(t, " [");
+    wr_text_str(t, t->len > 0 ? " [" : "[");
     wr_text_str(t, what);
     wr_text_str(t, ": ");
     wr_text_str(t, wr_w_err_text(err));
@@ -55,11 +55,12 @@ static void end_point(struct wr_text *t, const struct weir_addr *a, uint16_t por
     named(t, ".", port);
 }
 
-/* "src > dst:" with or without ports. */
+/* " src > dst:" with or without ports. */
 static void from_to(const struct packet *pkt, bool ports, uint16_t src_port, uint16_t dst_port)
 {
     struct wr_text *t = pkt->t;
 
+    wr_text_char(t, ' ');
     if (ports)
         end_point(t, &pkt->src, src_port);
     else
@@ -283,7 +284,7 @@ static void quoted(struct wr_text *t, const uint8_t *p, size_t len, bool v6)
     bool ports =
         (q.proto == W_IPPROTO_TCP || q.proto == W_IPPROTO_UDP) && q.l4_len >= 4 && !q.is_fragment;
     struct packet inner = {.t = t, .src = q.src, .dst = q.dst};
-    wr_text_str(t, v6 ? " (for IP6 " : " (for IP ");
+    wr_text_str(t, v6 ? " (for IP6" : " (for IP");
     from_to(&inner, ports, ports ? get_be16(q.l4) : 0, ports ? get_be16(q.l4 + 2) : 0);
     named(t, " proto ", q.proto);
     wr_text_char(t, ')');
@@ -486,7 +487,7 @@ static void print_ip4(struct packet *pkt, const uint8_t *p, size_t len)
     struct w_ip4 ip;
     enum w_err err = wr_w_ip4_parse(p, len, &ip);
 
-    wr_text_str(pkt->t, "IP ");
+    wr_text_str(pkt->t, "IP");
     if (err != W_OK && err != W_CSUM) {
         bad(pkt->t, "ip", err);
         return;
@@ -511,7 +512,7 @@ static void print_ip6(struct packet *pkt, const uint8_t *p, size_t len)
     struct w_ip6ext ext;
     enum w_err err = wr_w_ip6_parse(p, len, &ip);
 
-    wr_text_str(pkt->t, "IP6 ");
+    wr_text_str(pkt->t, "IP6");
     if (err != W_OK) {
         bad(pkt->t, "ip6", err);
         return;
@@ -553,16 +554,16 @@ static void print_arp(struct wr_text *t, const uint8_t *p, size_t len)
     struct w_arp arp;
     enum w_err err = wr_w_arp_parse(p, len, &arp);
 
-    wr_text_str(t, "ARP, ");
+    wr_text_str(t, "ARP");
     if (err != W_OK) {
         bad(t, "arp", err);
     } else if (arp.op == W_ARP_REQUEST) {
-        wr_text_str(t, "Request who-has ");
+        wr_text_str(t, ", Request who-has ");
         wr_text_addr(t, &arp.tpa);
         wr_text_str(t, " tell ");
         wr_text_addr(t, &arp.spa);
     } else {
-        wr_text_str(t, "Reply ");
+        wr_text_str(t, ", Reply ");
         wr_text_addr(t, &arp.spa);
         wr_text_str(t, " is-at ");
         wr_text_bytes(t, arp.sha, 6, ':');
