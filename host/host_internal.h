@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of host/ share.
+ *
+ *   loop.c       waiting: epoll, timer, watches, alarms, the lock
+ *   hostio.c     hosts and the traffic between their links and stacks
+ *   hostsock.c   BSD-style calls; hosttable.c their descriptors, hostwait.c their blocking and poll,
+ *                hostaddr.c their addresses
+ *
+ * One recursive lock a loop guards everything: the loop, its hosts, their stacks and links, and the
+ * descriptor tables. It is never held while a thread sleeps. A thread that gives it up at the
+ * outermost level first settles: it carries the traffic that its calls have caused, in
+ * its own time, without waking the loop's thread, and sets the loop's timer.
+ */
+#ifndef WEIR_HOST_INTERNAL_H
+#define WEIR_HOST_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/host.h>
+
+struct wr_attach;
+
+enum wr_fd_kind { WR_FD_NONE, WR_FD_WATCH, WR_FD_LINK };
+
+/* What the loop knows of a descriptor; `age` tells an event of an earlier use from one of this. */
+struct wr_fd_entry {
+    enum wr_fd_kind kind;
+    uint32_t age;
+    weir_watch_fn *fn;
+    void *arg;
+    struct wr_attach *attach;
+};
+
+struct wr_alarm {
+    weir_time at;
+    weir_alarm_fn *fn;
+    void *arg;
+};
+
+struct weir_loop {
+    pthread_mutex_t lock; /* recursive */
+    unsigned depth;       /* how often its holder holds it */
+    unsigned serving;     /* callbacks may be running: leave hosts where they are */
+    int epoll_fd, timer_fd, wake_fd;
+    weir_time timer_at; /* what the timer is set to; NEVER: not set */
+    bool again;         /* there is work that no descriptor will announce */
+    bool stop, running, started;
+    pthread_t thread; /* of weir_loop_start */
+    struct weir_host *hosts;
+    struct wr_fd_entry *fds; /* by descriptor */
+    size_t n_fds;
+    struct wr_alarm *alarms;
+    size_t n_alarms, cap_alarms;
+};
+
+/* A link in use by a host. */
+struct wr_attach {
+    struct wr_attach *next;
+    struct weir_host *host;
+    struct weir_link *link;
+    int ifindex, fd;
+    bool kick; /* its descriptor had an event, or recv stopped before the end */
+    bool dead;
+    bool has_pending; /* `pending` was refused with EAGAIN and waits, its bytes in buf */
+    struct weir_out pending;
+    uint8_t *buf;
+    size_t cap;
+    uint64_t lost; /* frames that the link refused for good */
+};
+
+struct wr_hsock;
+
+struct weir_host {
+    struct weir_host *next;
+    struct weir_loop *loop;
+    struct weir_stack *stack;
+    struct wr_attach *links;
+    bool had_input; /* since events were handed out last */
+    bool doomed;    /* freed within a callback: goes at the end of the turn */
+    weir_host_event_fn *event_fn;
+    void *event_arg;
+    struct weir_event *stash; /* events for event_fn that other threads came upon */
+    size_t n_stash, cap_stash;
+    struct wr_hsock **table;        /* by descriptor */
+    size_t n_table, low_free;       /* no free descriptor is below low_free */
+    struct wr_wait_link *lingering; /* threads in close() that wait for the last ACK */
+};
+
+/* ---- loop.c ------------------------------------------------------------------------------------- */
+
+void wr_loop_lock(struct weir_loop *loop);
+/* Settles if this is the outermost level and no callback is running, then unlocks. */
+void wr_loop_unlock(struct weir_loop *loop);
+/* Carries what there is to carry and sets the timer. The lock is held. */
+void wr_loop_settle(struct weir_loop *loop);
+/* Sleeps on a condition with the lock released; false at `until`. The caller holds the lock once. */
+bool wr_loop_sleep(struct weir_loop *loop, pthread_cond_t *cond, weir_time until);
+/* Makes a sleeping loop turn. */
+void wr_loop_wake(struct weir_loop *loop);
+int wr_loop_add_link(struct weir_loop *loop, struct wr_attach *attach);
+void wr_loop_remove_link(struct weir_loop *loop, struct wr_attach *attach);
+
+/* ---- hostio.c ----------------------------------------------------------------------------------- */
+
+/* One round of a host: link to stack, timers, stack to link. True when something moved. */
+bool wr_host_io(struct weir_host *host, weir_time now);
+/* Hands out events. In the loop's thread those of on_event too: true when there were some. In others
+ * these are kept: true when some are waiting. */
+bool wr_host_events(struct weir_host *host, bool in_loop);
+weir_time wr_host_deadline(const struct weir_host *host);
+/* Frees what weir_host_free() left for the end of the turn. */
+void wr_host_free_doomed(struct weir_loop *loop);
+
+/* ---- hostwait.c --------------------------------------------------------------------------------- */
+
+struct wr_waiter {
+    pthread_cond_t cond;
+    bool woken;
+};
+
+struct wr_wait_link {
+    struct wr_waiter *waiter;
+    struct wr_wait_link *next, **back;
+};
+
+/* A descriptor. It lives as long as it is in the table or a thread is in a call on it. */
+struct wr_hsock {
+    weir_sock sock;
+    int fd, domain, type;
+    unsigned refs;
+    bool closed, nonblock;
+    weir_time recv_timeout, send_timeout; /* NEVER: none */
+    size_t recv_lowat;
+    struct wr_wait_link *waiters;
+};
+
+void wr_waiter_init(struct wr_waiter *waiter);
+void wr_waiter_fini(struct wr_waiter *waiter);
+/* Puts a waiter into a list, and takes it out. */
+void wr_wait_join(struct wr_wait_link **list, struct wr_wait_link *link, struct wr_waiter *waiter);
+void wr_wait_leave(struct wr_wait_link *link);
+/* Wakes all who wait in a list. */
+void wr_wait_wake(struct wr_wait_link *list);
+/* Settles, then sleeps until the waiter is woken. 0; WEIR_EAGAIN at `until`; -EDEADLK in a callback. */
+int wr_wait_sleep(struct weir_host *host, struct wr_waiter *waiter, weir_time until);
+/* Waits until the descriptor has an event or is closed. 0; WEIR_EAGAIN at `until`; WEIR_EBADF when it is
+ * closed; -EDEADLK inside a callback. May return early. */
+int wr_wait(struct weir_host *host, struct wr_hsock *hs, weir_time until);
+
+/* ---- hostaddr.c --------------------------------------------------------------------------------- */
+
+/* 0, or WEIR_EINVAL, WEIR_EAFNOSUPPORT as the kernel says for a socket of `domain`. */
+int wr_endpoint_from(int domain, const struct sockaddr *addr, socklen_t len,
+                     struct weir_endpoint *endpoint);
+/* Writes the endpoint as a socket of `domain` shows it, cut to *len; *len becomes its whole size. Either
+ * pointer may be NULL. */
+void wr_endpoint_to(int domain, const struct weir_endpoint *endpoint, struct sockaddr *addr,
+                    socklen_t *len);
+
+/* ---- rand.c ------------------------------------------------------------------------------------- */
+
+/* 32 bytes from the kernel's random source, or a negative error. */
+int wr_host_seed(uint8_t seed[32]);
+
+/* Resets and forgets all sockets of a host that is being freed. */
+void wr_hostsock_abort_all(struct weir_host *host, weir_time now);
+/* The descriptor an event belongs to, or NULL. */
+struct wr_hsock *wr_hostsock_of(struct weir_host *host, const struct weir_event *event);
+/* Locks and takes hold of a descriptor; NULL (unlocked) and errno EBADF when there is none. Let go
+ * with wr_hostsock_leave(), which settles and unlocks. */
+struct wr_hsock *wr_hostsock_enter(struct weir_host *host, int fd);
+void wr_hostsock_leave(struct weir_host *host, struct wr_hsock *hs);
+/* The same without locking: the lock is held. */
+struct wr_hsock *wr_hostsock_hold(struct weir_host *host, int fd);
+void wr_hostsock_drop(struct wr_hsock *hs);
+
+#endif

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hosts: a stack with its links, and the traffic between them.
+ *
+ * A round takes frames from each link that has some, up to a bound, into the stack, lets timers run,
+ * then gives each link all that the stack wants to send. So ACKs go out after a batch of data and not
+ * after each segment, and what came in decides what goes out. A frame that a link refuses with
+ * WEIR_EAGAIN is copied out of the stack's buffers and waits in front of the link; nothing more is
+ * asked of the stack for that link until it has gone, so that a slow link is felt by the connections
+ * and not by a queue.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/host_internal.h"
+
+enum { FRAMES_AT_ONCE = 32 };
+
+/* ---- out ---------------------------------------------------------------------------------------- */
+
+static void link_down(struct wr_attach *a, weir_time now)
+{
+    a->dead = true;
+    a->has_pending = false;
+    weir_netif_set_up(a->host->stack, a->ifindex, false, now);
+}
+
+/* Copies a refused frame, since the stack's loan ends with the next call on it. */
+static bool keep_pending(struct wr_attach *a, const struct weir_out *out, size_t len)
+{
+    if (a->cap < len) {
+        uint8_t *buf = realloc(a->buf, len);
+        if (!buf)
+            return false;
+        a->buf = buf;
+        a->cap = len;
+    }
+    size_t at = out->head_len;
+    memcpy(a->buf, out->head, at);
+    for (unsigned i = 0; i < out->n_spans; i++) {
+        memcpy(a->buf + at, out->span[i].ptr, out->span[i].len);
+        at += out->span[i].len;
+    }
+    a->pending = *out;
+    a->pending.head = a->buf;
+    a->pending.n_spans = 1;
+    a->pending.span[0] = (struct weir_span){a->buf + out->head_len, len - out->head_len};
+    a->has_pending = true;
+    return true;
+}
+
+static void send_failed(struct wr_attach *a, int rc, weir_time now)
+{
+    a->lost++;
+    if (rc == WEIR_ENETDOWN)
+        link_down(a, now);
+}
+
+/* Sends what was refused before. True when it is gone. */
+static bool send_pending(struct wr_attach *a, weir_time now)
+{
+    int rc = a->link->ops->send(a->link, &a->pending, now);
+    if (rc == WEIR_EAGAIN)
+        return false;
+    a->has_pending = false;
+    if (rc != 0)
+        send_failed(a, rc, now);
+    return true;
+}
+
+static bool send_all(struct wr_attach *a, weir_time now)
+{
+    uint8_t head[WEIR_HEAD_MAX];
+    bool moved = false;
+    while (!a->has_pending && !a->dead) {
+        struct weir_out out = {.head = head};
+        size_t len = weir_output(a->host->stack, a->ifindex, &out, now);
+        if (len == 0)
+            break;
+        moved = true;
+        int rc = a->link->ops->send(a->link, &out, now);
+        if (rc == WEIR_EAGAIN && !keep_pending(a, &out, len))
+            rc = WEIR_ENOMEM;
+        if (rc != 0 && rc != WEIR_EAGAIN)
+            send_failed(a, rc, now);
+    }
+    return moved;
+}
+
+/* ---- in ----------------------------------------------------------------------------------------- */
+
+/* Takes frames in until there are none or the batch is full. True when there were some. */
+static bool take_in(struct wr_attach *a, weir_time now)
+{
+    for (unsigned n = 0; n < FRAMES_AT_ONCE; n++) {
+        struct weir_frame frame;
+        int rc = a->link->ops->recv(a->link, &frame, now);
+        if (rc <= 0) {
+            if (rc < 0)
+                link_down(a, now);
+            a->kick = false;
+            return n > 0 || rc < 0;
+        }
+        weir_input(a->host->stack, a->ifindex, &frame, now);
+        a->host->had_input = true;
+    }
+    a->kick = true;
+    return true;
+}
+
+static bool serve_link(struct wr_attach *a, weir_time now)
+{
+    bool moved = false;
+    if (a->dead || (!a->kick && a->link->ops->deadline(a->link) > now))
+        return false;
+    if (a->has_pending)
+        moved = send_pending(a, now);
+    return take_in(a, now) || moved;
+}
+
+bool wr_host_io(struct weir_host *host, weir_time now)
+{
+    bool moved = false;
+    for (struct wr_attach *a = host->links; a; a = a->next)
+        moved |= serve_link(a, now);
+    if (weir_deadline(host->stack) <= now)
+        weir_advance(host->stack, now);
+    for (struct wr_attach *a = host->links; a; a = a->next)
+        moved |= send_all(a, now);
+    return moved;
+}
+
+weir_time wr_host_deadline(const struct weir_host *host)
+{
+    weir_time at = weir_deadline(host->stack);
+    for (const struct wr_attach *a = host->links; a; a = a->next)
+        if (!a->dead)
+            at = weir_time_min(at, a->link->ops->deadline(a->link));
+    return at;
+}
+
+/* ---- events ------------------------------------------------------------------------------------- */
+
+/* Room for one more event that waits for the loop's thread. */
+static bool stash_room(struct weir_host *host)
+{
+    if (host->n_stash < host->cap_stash)
+        return true;
+    size_t cap = host->cap_stash ? host->cap_stash * 2 : 16;
+    struct weir_event *stash = realloc(host->stash, cap * sizeof *stash);
+    if (!stash)
+        return false;
+    host->stash = stash;
+    host->cap_stash = cap;
+    return true;
+}
+
+/* Hands out the events that other threads came upon, with the bits of now. */
+static bool deliver_stash(struct weir_host *host)
+{
+    bool any = host->n_stash > 0;
+    while (host->n_stash > 0 && host->event_fn && !host->doomed) {
+        struct weir_event event = host->stash[0];
+        host->n_stash--;
+        memmove(host->stash, host->stash + 1, host->n_stash * sizeof *host->stash);
+        int ready = weir_sock_ready(host->stack, event.sock);
+        if (ready < 0)
+            continue; /* closed since */
+        event.ready = (uint32_t)ready;
+        host->event_fn(host->event_arg, &event);
+    }
+    host->n_stash = 0;
+    return any;
+}
+
+bool wr_host_events(struct weir_host *host, bool in_loop)
+{
+    struct weir_event event;
+    bool told = in_loop && deliver_stash(host);
+    while (!host->doomed && (in_loop || stash_room(host)) && weir_next_event(host->stack, &event)) {
+        struct wr_hsock *hs = wr_hostsock_of(host, &event);
+        if (hs) {
+            wr_wait_wake(hs->waiters);
+        } else if (host->event_fn && in_loop) {
+            host->event_fn(host->event_arg, &event);
+            told = true;
+        } else if (host->event_fn) {
+            host->stash[host->n_stash++] = event;
+        }
+    }
+    if (host->had_input)
+        wr_wait_wake(host->lingering); /* the last ACK is no event */
+    host->had_input = false;
+    return in_loop ? told : host->n_stash > 0;
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+int weir_host_new(struct weir_loop *loop, const struct weir_config *config, struct weir_host **out)
+{
+    struct weir_config defaults;
+    int rc = 0;
+    if (!config) {
+        weir_config_default(&defaults);
+        rc = wr_host_seed(defaults.seed);
+        config = &defaults;
+    }
+    if (rc != 0)
+        return rc;
+    struct weir_host *host = calloc(1, sizeof *host);
+    if (host)
+        host->stack = weir_stack_new(config, weir_now());
+    if (!host || !host->stack) {
+        free(host);
+        return WEIR_ENOMEM;
+    }
+    wr_loop_lock(loop);
+    host->loop = loop;
+    host->next = loop->hosts;
+    loop->hosts = host;
+    wr_loop_unlock(loop);
+    *out = host;
+    return 0;
+}
+
+static void attach_free(struct wr_attach *a)
+{
+    wr_loop_remove_link(a->host->loop, a);
+    weir_link_free(a->link);
+    free(a->buf);
+    free(a);
+}
+
+/* Resets the connections and says so on the links, as far as they take it now. */
+static void say_goodbye(struct weir_host *host)
+{
+    weir_time now = weir_now();
+    wr_hostsock_abort_all(host, now);
+    for (struct wr_attach *a = host->links; a; a = a->next)
+        if (!a->dead)
+            send_all(a, now);
+}
+
+static void host_destroy(struct weir_host *host)
+{
+    struct weir_host **at = &host->loop->hosts;
+    while (*at != host)
+        at = &(*at)->next;
+    *at = host->next;
+    say_goodbye(host);
+    while (host->links) {
+        struct wr_attach *a = host->links;
+        host->links = a->next;
+        attach_free(a);
+    }
+    weir_stack_free(host->stack);
+    free(host->stash);
+    free(host);
+}
+
+void weir_host_free(struct weir_host *host)
+{
+    if (!host)
+        return;
+    struct weir_loop *loop = host->loop;
+    wr_loop_lock(loop);
+    if (loop->serving > 0)
+        host->doomed = true;
+    else
+        host_destroy(host);
+    wr_loop_unlock(loop);
+}
+
+void wr_host_free_doomed(struct weir_loop *loop)
+{
+    struct weir_host *host = loop->hosts;
+    while (host) {
+        struct weir_host *next = host->next;
+        if (host->doomed)
+            host_destroy(host);
+        host = next;
+    }
+}
+
+struct weir_stack *weir_host_lock(struct weir_host *host)
+{
+    wr_loop_lock(host->loop);
+    return host->stack;
+}
+
+void weir_host_unlock(struct weir_host *host)
+{
+    wr_loop_unlock(host->loop);
+}
+
+void weir_host_on_event(struct weir_host *host, weir_host_event_fn *fn, void *arg)
+{
+    wr_loop_lock(host->loop);
+    host->event_fn = fn;
+    host->event_arg = arg;
+    wr_loop_unlock(host->loop);
+}
+
+/* ---- configuration ------------------------------------------------------------------------------ */
+
+/* Adds the interface under the link's name, or with the next free number behind it. */
+static int add_netif(struct weir_host *host, struct weir_netif_config config, weir_time now)
+{
+    char base[sizeof config.name];
+    size_t n = strnlen(config.name, sizeof config.name - 1);
+    if (n == 0)
+        n = (size_t)snprintf(config.name, sizeof config.name, "link0");
+    int rc = weir_netif_add(host->stack, &config, now);
+    while (n > 1 && config.name[n - 1] >= '0' && config.name[n - 1] <= '9')
+        n--;
+    if (n > 8)
+        n = 8; /* room for a number */
+    memcpy(base, config.name, n);
+    base[n] = '\0';
+    for (unsigned i = 0; rc == WEIR_EEXIST && i < 100000; i++) {
+        snprintf(config.name, sizeof config.name, "%.8s%u", base, i);
+        rc = weir_netif_add(host->stack, &config, now);
+    }
+    return rc;
+}
+
+int weir_host_add_link(struct weir_host *host, struct weir_link *link)
+{
+    struct wr_attach *a = calloc(1, sizeof *a);
+    if (!a)
+        return WEIR_ENOMEM;
+    wr_loop_lock(host->loop);
+    a->host = host;
+    a->link = link;
+    a->fd = link->ops->fd(link);
+    int rc = add_netif(host, link->netif, weir_now());
+    a->ifindex = rc;
+    if (rc > 0) {
+        int added = wr_loop_add_link(host->loop, a);
+        if (added != 0) {
+            weir_netif_remove(host->stack, rc, weir_now());
+            rc = added;
+        }
+    }
+    if (rc > 0) {
+        struct wr_attach **at = &host->links;
+        while (*at)
+            at = &(*at)->next;
+        *at = a;
+    } else {
+        free(a);
+    }
+    wr_loop_unlock(host->loop);
+    return rc;
+}
+
+/* Splits "address/bits"; without bits, the whole address. */
+static int parse_prefix(const char *text, struct weir_addr *addr, unsigned *bits)
+{
+    char copy[64];
+    const char *slash = strchr(text, '/');
+    size_t n = slash ? (size_t)(slash - text) : strlen(text);
+    if (n >= sizeof copy)
+        return WEIR_EINVAL;
+    memcpy(copy, text, n);
+    copy[n] = '\0';
+    if (!weir_addr_parse(copy, addr))
+        return WEIR_EINVAL;
+    unsigned most = weir_addr_is_v4(addr) ? 32 : 128, value = most;
+    if (slash) {
+        value = 0;
+        if (slash[1] == '\0')
+            return WEIR_EINVAL;
+        for (const char *p = slash + 1; *p; p++) {
+            if (*p < '0' || *p > '9' || value > most)
+                return WEIR_EINVAL;
+            value = value * 10 + (unsigned)(*p - '0');
+        }
+    }
+    *bits = value;
+    return value <= most ? 0 : WEIR_EINVAL;
+}
+
+int weir_host_add_addr(struct weir_host *host, int ifindex, const char *addr_prefix)
+{
+    struct weir_addr addr;
+    unsigned bits;
+    int rc = parse_prefix(addr_prefix, &addr, &bits);
+    if (rc != 0)
+        return rc;
+    wr_loop_lock(host->loop);
+    rc = weir_addr_add(host->stack, ifindex, &addr, bits, weir_now());
+    wr_loop_unlock(host->loop);
+    return rc;
+}
+
+static int add_default(struct weir_host *host, struct weir_route *route, bool v4, bool v6)
+{
+    int rc = 0;
+    route->prefix = weir_addr_any4();
+    if (v4)
+        rc = weir_route_add(host->stack, route);
+    route->prefix = weir_addr_any6();
+    if (v6 && rc == 0)
+        rc = weir_route_add(host->stack, route);
+    return rc;
+}
+
+int weir_host_add_route(struct weir_host *host, const char *prefix, const char *gateway,
+                        int ifindex)
+{
+    struct weir_route route = {.ifindex = ifindex};
+    bool is_default = strcmp(prefix, "default") == 0;
+    int rc = is_default ? 0 : parse_prefix(prefix, &route.prefix, &route.prefix_len);
+    if (rc != 0 || (gateway && !weir_addr_parse(gateway, &route.gateway)))
+        return WEIR_EINVAL;
+    bool v4 = !gateway || weir_addr_is_v4(&route.gateway);
+    bool v6 = !gateway || !v4; /* without a gateway the default is for both families */
+    if (!is_default && !(weir_addr_is_v4(&route.prefix) ? v4 : v6))
+        return WEIR_EINVAL;
+    wr_loop_lock(host->loop);
+    if (is_default)
+        rc = add_default(host, &route, v4, v6);
+    else
+        rc = weir_route_add(host->stack, &route);
+    wr_loop_unlock(host->loop);
+    return rc;
+}

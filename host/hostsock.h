@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* The descriptor table, for the calls of hostsock.c. The lock is held in all of these. */
+#ifndef WEIR_HOSTSOCK_H
+#define WEIR_HOSTSOCK_H
+
+#include "host/host_internal.h"
+
+/* Gives a socket of the core the lowest free descriptor. It, or WEIR_ENOMEM. */
+int wr_hostsock_add(struct weir_host *host, weir_sock sock, int domain, int type, bool nonblock);
+/* Takes a descriptor out of the table and wakes who waits for it; the caller still holds it. */
+void wr_hostsock_remove(struct weir_host *host, struct wr_hsock *hs);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How threads wait. A waiter is a condition of one thread; it joins the lists of all descriptors
+ * that it waits for, so that one event wakes those who asked for it and nobody else. A call looks
+ * first, then joins, settles and sleeps, all under the lock: what happens in between is an event.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "host/host_internal.h"
+
+enum { POLL_ON_STACK = 16 };
+
+void wr_waiter_init(struct wr_waiter *waiter)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&waiter->cond, &attr);
+    pthread_condattr_destroy(&attr);
+    waiter->woken = false;
+}
+
+void wr_waiter_fini(struct wr_waiter *waiter)
+{
+    pthread_cond_destroy(&waiter->cond);
+}
+
+void wr_wait_join(struct wr_wait_link **list, struct wr_wait_link *link, struct wr_waiter *waiter)
+{
+    link->waiter = waiter;
+    link->next = *list;
+    link->back = list;
+    if (link->next)
+        link->next->back = &link->next;
+    *list = link;
+}
+
+void wr_wait_leave(struct wr_wait_link *link)
+{
+    *link->back = link->next;
+    if (link->next)
+        link->next->back = link->back;
+}
+
+void wr_wait_wake(struct wr_wait_link *list)
+{
+    for (; list; list = list->next) {
+        if (!list->waiter->woken)
+            pthread_cond_signal(&list->waiter->cond);
+        list->waiter->woken = true;
+    }
+}
+
+int wr_wait_sleep(struct weir_host *host, struct wr_waiter *waiter, weir_time until)
+{
+    struct weir_loop *loop = host->loop;
+    if (loop->depth != 1 || loop->serving > 0)
+        return -EDEADLK;
+    wr_loop_settle(loop);
+    while (!waiter->woken)
+        if (!wr_loop_sleep(loop, &waiter->cond, until))
+            return waiter->woken ? 0 : WEIR_EAGAIN;
+    return 0;
+}
+
+int wr_wait(struct weir_host *host, struct wr_hsock *hs, weir_time until)
+{
+    struct wr_waiter waiter;
+    struct wr_wait_link link;
+    wr_waiter_init(&waiter);
+    wr_wait_join(&hs->waiters, &link, &waiter);
+    int rc = wr_wait_sleep(host, &waiter, until);
+    wr_wait_leave(&link);
+    wr_waiter_fini(&waiter);
+    return hs->closed ? WEIR_EBADF : rc;
+}
+
+/* ---- poll --------------------------------------------------------------------------------------- */
+
+struct polled {
+    struct wr_hsock *hs; /* NULL: no such descriptor, or a negative one */
+    struct wr_wait_link link;
+};
+
+static short poll_one(struct weir_host *host, const struct polled *polled, const struct pollfd *pfd)
+{
+    if (pfd->fd < 0)
+        return 0;
+    if (!polled->hs || polled->hs->closed)
+        return POLLNVAL;
+    int ready = weir_sock_ready(host->stack, polled->hs->sock);
+    if (ready < 0)
+        return POLLNVAL;
+    if (ready & WEIR_POLLIN)
+        ready |= POLLRDNORM;
+    if (ready & WEIR_POLLOUT)
+        ready |= POLLWRNORM;
+    return (short)(ready & (pfd->events | POLLERR | POLLHUP));
+}
+
+static int poll_scan(struct weir_host *host, const struct polled *polled, struct pollfd *fds,
+                     nfds_t n)
+{
+    int count = 0;
+    for (nfds_t i = 0; i < n; i++) {
+        fds[i].revents = poll_one(host, &polled[i], &fds[i]);
+        count += fds[i].revents != 0;
+    }
+    return count;
+}
+
+/* Looks, and waits while there is nothing. A count, or a negative error. */
+static int poll_wait(struct weir_host *host, struct wr_waiter *waiter, const struct polled *polled,
+                     struct pollfd *fds, nfds_t n, weir_time until)
+{
+    for (;;) {
+        waiter->woken = false;
+        int count = poll_scan(host, polled, fds, n);
+        if (count > 0 || until <= weir_now())
+            return count;
+        int rc = wr_wait_sleep(host, waiter, until);
+        if (rc == WEIR_EAGAIN)
+            return poll_scan(host, polled, fds, n);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+int weir_poll(struct weir_host *host, struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    struct polled few[POLL_ON_STACK], *polled = few;
+    struct wr_waiter waiter;
+    weir_time until = WEIR_TIME_NEVER;
+    if (timeout_ms >= 0)
+        until = weir_now() + timeout_ms * WEIR_MS;
+    if (n > POLL_ON_STACK && !(polled = malloc(n * sizeof *polled))) {
+        errno = ENOMEM;
+        return -1;
+    }
+    wr_waiter_init(&waiter);
+    wr_loop_lock(host->loop);
+    for (nfds_t i = 0; i < n; i++) {
+        polled[i].hs = fds[i].fd < 0 ? NULL : wr_hostsock_hold(host, fds[i].fd);
+        if (polled[i].hs)
+            wr_wait_join(&polled[i].hs->waiters, &polled[i].link, &waiter);
+    }
+    int rc = poll_wait(host, &waiter, polled, fds, n, until);
+    for (nfds_t i = 0; i < n; i++)
+        if (polled[i].hs) {
+            wr_wait_leave(&polled[i].link);
+            wr_hostsock_drop(polled[i].hs);
+        }
+    wr_loop_unlock(host->loop);
+    wr_waiter_fini(&waiter);
+    if (polled != few)
+        free(polled);
+    if (rc < 0)
+        errno = -rc;
+    return rc < 0 ? -1 : rc;
+}

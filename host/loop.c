@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loop: waits for descriptors and time, and has the hosts served.
+ *
+ * A turn is: sleep, callbacks of watches and alarms, then rounds of wr_host_io() over all hosts until
+ * nothing moves (hosts joined by a pipe feed each other within a turn), then events. Links are
+ * registered edge-triggered, once: a link that is not drained keeps its `kick`.
+ *
+ * Any thread that ends a call does the same rounds itself before it releases the lock (settle), so
+ * that data leaves in the caller's time and an ACK over a pipe may be back before the call returns. The
+ * sleeping thread has to be woken only for a nearer deadline, and for that setting the timer
+ * is enough. The timer is set to the nearest deadline when that is nearer than what it is set to, and left
+ * alone when it is further away: deadlines of TCP move away with each ACK, and one idle turn is cheaper than
+ * a system call for each.
+ */
+#define _GNU_SOURCE /* epoll_pwait2 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "host/host_internal.h"
+
+enum {
+    EVENTS_AT_ONCE = 64,
+    ROUNDS_IN_LOOP = 64, /* then watches get their turn */
+    ROUNDS_IN_CALL = 16  /* then the loop's thread takes over */
+};
+
+/* ---- lock --------------------------------------------------------------------------------------- */
+
+void wr_loop_lock(struct weir_loop *loop)
+{
+    pthread_mutex_lock(&loop->lock);
+    loop->depth++;
+}
+
+static void unlock_only(struct weir_loop *loop)
+{
+    loop->depth--;
+    pthread_mutex_unlock(&loop->lock);
+}
+
+void wr_loop_unlock(struct weir_loop *loop)
+{
+    if (loop->depth == 1 && loop->serving == 0)
+        wr_loop_settle(loop);
+    unlock_only(loop);
+}
+
+bool wr_loop_sleep(struct weir_loop *loop, pthread_cond_t *cond, weir_time until)
+{
+    int rc;
+    loop->depth--;
+    if (until == WEIR_TIME_NEVER) {
+        rc = pthread_cond_wait(cond, &loop->lock);
+    } else {
+        struct timespec ts = {.tv_sec = until / WEIR_SEC, .tv_nsec = until % WEIR_SEC};
+        rc = pthread_cond_timedwait(cond, &loop->lock, &ts);
+    }
+    loop->depth++;
+    return rc == 0;
+}
+
+void wr_loop_wake(struct weir_loop *loop)
+{
+    uint64_t one = 1;
+    loop->again = true;
+    if (write(loop->wake_fd, &one, sizeof one) < 0)
+        return; /* only a full counter refuses, and that is readable */
+}
+
+/* ---- time --------------------------------------------------------------------------------------- */
+
+static weir_time next_deadline(const struct weir_loop *loop)
+{
+    weir_time at = WEIR_TIME_NEVER;
+    for (const struct weir_host *host = loop->hosts; host; host = host->next)
+        at = weir_time_min(at, wr_host_deadline(host));
+    for (size_t i = 0; i < loop->n_alarms; i++)
+        at = weir_time_min(at, loop->alarms[i].at);
+    return at;
+}
+
+static void set_timer(struct weir_loop *loop)
+{
+    weir_time at = next_deadline(loop);
+    if (at >= loop->timer_at)
+        return;
+    if (at < 1)
+        at = 1; /* zero would disarm it */
+    struct itimerspec its = {
+        .it_value = {.tv_sec = at / WEIR_SEC, .tv_nsec = at % WEIR_SEC},
+    };
+    timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &its, NULL);
+    loop->timer_at = at;
+}
+
+/* Calls what is due. A callback may change the list, so each search starts anew; what it sets to
+ * a time already past waits for the next turn. */
+static void run_alarms(struct weir_loop *loop, weir_time now)
+{
+    for (size_t calls = loop->n_alarms; calls > 0; calls--) {
+        size_t i = 0;
+        while (i < loop->n_alarms && loop->alarms[i].at > now)
+            i++;
+        if (i == loop->n_alarms)
+            return;
+        struct wr_alarm due = loop->alarms[i];
+        loop->alarms[i] = loop->alarms[--loop->n_alarms];
+        due.fn(due.arg, now);
+    }
+}
+
+static int alarm_add(struct weir_loop *loop, const struct wr_alarm *alarm)
+{
+    if (loop->n_alarms == loop->cap_alarms) {
+        size_t cap = loop->cap_alarms ? loop->cap_alarms * 2 : 8;
+        struct wr_alarm *alarms = realloc(loop->alarms, cap * sizeof *alarms);
+        if (!alarms)
+            return WEIR_ENOMEM;
+        loop->alarms = alarms;
+        loop->cap_alarms = cap;
+    }
+    loop->alarms[loop->n_alarms++] = *alarm;
+    return 0;
+}
+
+int weir_loop_alarm(struct weir_loop *loop, weir_time at, weir_alarm_fn *fn, void *arg)
+{
+    struct wr_alarm alarm = {at, fn, arg};
+    int rc = 0;
+    wr_loop_lock(loop);
+    for (size_t i = 0; i < loop->n_alarms; i++)
+        if (loop->alarms[i].fn == fn && loop->alarms[i].arg == arg) {
+            loop->alarms[i] = loop->alarms[--loop->n_alarms];
+            break;
+        }
+    if (at != WEIR_TIME_NEVER)
+        rc = alarm_add(loop, &alarm);
+    wr_loop_unlock(loop);
+    return rc;
+}
+
+/* ---- work --------------------------------------------------------------------------------------- */
+
+static bool all_io(struct weir_loop *loop)
+{
+    weir_time now = weir_now();
+    bool moved = false;
+    for (struct weir_host *host = loop->hosts; host; host = host->next)
+        moved |= !host->doomed && wr_host_io(host, now);
+    return moved;
+}
+
+static bool all_events(struct weir_loop *loop, bool in_loop)
+{
+    bool any = false;
+    for (struct weir_host *host = loop->hosts; host; host = host->next)
+        any |= !host->doomed && wr_host_events(host, in_loop);
+    return any;
+}
+
+/* Rounds until nothing moves and there is no event that this thread may hand out. Events come when
+ * traffic pauses, so that a thread is not woken only to wait for the lock. False when something is
+ * left for the loop's thread. */
+static bool serve(struct weir_loop *loop, bool in_loop)
+{
+    int rounds = in_loop ? ROUNDS_IN_LOOP : ROUNDS_IN_CALL;
+    bool more;
+    loop->serving++;
+    do {
+        do
+            more = all_io(loop);
+        while (more && --rounds > 0);
+        more |= all_events(loop, in_loop);
+    } while (more && in_loop && --rounds > 0);
+    loop->serving--;
+    return !more;
+}
+
+void wr_loop_settle(struct weir_loop *loop)
+{
+    if (!serve(loop, false))
+        wr_loop_wake(loop);
+    set_timer(loop);
+}
+
+static void dispatch(struct weir_loop *loop, const struct epoll_event *event)
+{
+    int fd = (int)(uint32_t)event->data.u64;
+    uint32_t age = (uint32_t)(event->data.u64 >> 32);
+    uint64_t count;
+    if (fd == loop->timer_fd) {
+        loop->timer_at = WEIR_TIME_NEVER;
+    } else if (fd == loop->wake_fd) {
+        if (read(fd, &count, sizeof count) < 0)
+            return; /* another turn took it */
+    } else if ((size_t)fd < loop->n_fds && loop->fds[fd].age == age) {
+        struct wr_fd_entry entry = loop->fds[fd];
+        if (entry.kind == WR_FD_LINK)
+            entry.attach->kick = true;
+        else if (entry.kind == WR_FD_WATCH)
+            entry.fn(entry.arg, fd, event->events);
+    }
+}
+
+static int wait_for_events(struct weir_loop *loop, struct epoll_event *events, int64_t timeout_ns)
+{
+    struct timespec ts = {.tv_sec = timeout_ns / WEIR_SEC, .tv_nsec = timeout_ns % WEIR_SEC};
+    int n = epoll_pwait2(loop->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns < 0 ? NULL : &ts, NULL);
+    return n < 0 && errno != EINTR ? -errno : n;
+}
+
+int weir_loop_step(struct weir_loop *loop, int64_t timeout_ns)
+{
+    struct epoll_event events[EVENTS_AT_ONCE];
+    wr_loop_lock(loop);
+    if (loop->again)
+        timeout_ns = 0;
+    loop->again = false;
+    unlock_only(loop);
+
+    int n = wait_for_events(loop, events, timeout_ns);
+    wr_loop_lock(loop);
+    loop->serving++;
+    for (int i = 0; i < n; i++)
+        dispatch(loop, &events[i]);
+    run_alarms(loop, weir_now());
+    if (!serve(loop, true))
+        wr_loop_wake(loop);
+    loop->serving--;
+    if (loop->serving == 0)
+        wr_host_free_doomed(loop);
+    set_timer(loop);
+    unlock_only(loop);
+    return n < -1 ? n : 0;
+}
+
+/* ---- running ------------------------------------------------------------------------------------ */
+
+int weir_loop_run(struct weir_loop *loop)
+{
+    int rc = 0;
+    wr_loop_lock(loop);
+    if (loop->running) {
+        unlock_only(loop);
+        return WEIR_EBUSY;
+    }
+    loop->running = true;
+    while (!loop->stop && rc == 0) {
+        unlock_only(loop);
+        rc = weir_loop_step(loop, -1);
+        wr_loop_lock(loop);
+    }
+    loop->stop = false;
+    loop->running = false;
+    unlock_only(loop);
+    return rc;
+}
+
+static void *loop_thread(void *arg)
+{
+    weir_loop_run(arg);
+    return NULL;
+}
+
+int weir_loop_start(struct weir_loop *loop)
+{
+    wr_loop_lock(loop);
+    int rc = loop->started || loop->running
+                 ? EBUSY
+                 : pthread_create(&loop->thread, NULL, loop_thread, loop);
+    if (rc == 0)
+        loop->started = true;
+    unlock_only(loop);
+    return -rc;
+}
+
+void weir_loop_stop(struct weir_loop *loop)
+{
+    wr_loop_lock(loop);
+    bool join = loop->started && !pthread_equal(loop->thread, pthread_self());
+    loop->stop = loop->running || loop->started;
+    wr_loop_wake(loop);
+    if (join)
+        loop->started = false; /* one thread joins */
+    pthread_t thread = loop->thread;
+    unlock_only(loop);
+    if (!join)
+        return;
+    pthread_join(thread, NULL);
+    wr_loop_lock(loop);
+    loop->stop = false; /* for a thread that had ended before it was asked to */
+    unlock_only(loop);
+}
+
+int weir_loop_fd(const struct weir_loop *loop)
+{
+    return loop->epoll_fd;
+}
+
+/* ---- descriptors -------------------------------------------------------------------------------- */
+
+static int grow_fds(struct weir_loop *loop, int fd)
+{
+    size_t need = (size_t)fd + 1, cap = loop->n_fds * 2 > need ? loop->n_fds * 2 : need;
+    if (need <= loop->n_fds)
+        return 0;
+    struct wr_fd_entry *fds = realloc(loop->fds, cap * sizeof *fds);
+    if (!fds)
+        return WEIR_ENOMEM;
+    memset(fds + loop->n_fds, 0, (cap - loop->n_fds) * sizeof *fds);
+    loop->fds = fds;
+    loop->n_fds = cap;
+    return 0;
+}
+
+static int control(struct weir_loop *loop, int op, int fd, uint32_t events)
+{
+    struct epoll_event event = {.events = events};
+    uint32_t age = loop->fds && (size_t)fd < loop->n_fds ? loop->fds[fd].age : 0;
+    event.data.u64 = (uint64_t)age << 32 | (uint32_t)fd;
+    return epoll_ctl(loop->epoll_fd, op, fd, &event) == 0 ? 0 : -errno;
+}
+
+static int watch_end(struct weir_loop *loop, int fd)
+{
+    if ((size_t)fd >= loop->n_fds || loop->fds[fd].kind != WR_FD_WATCH)
+        return WEIR_ENOENT;
+    loop->fds[fd].kind = WR_FD_NONE;
+    loop->fds[fd].age++;
+    control(loop, EPOLL_CTL_DEL, fd, 0); /* fails when the caller has closed it: as good */
+    return 0;
+}
+
+static int watch_begin(struct weir_loop *loop, int fd, uint32_t events, weir_watch_fn *fn,
+                       void *arg)
+{
+    int rc = grow_fds(loop, fd);
+    if (rc != 0)
+        return rc;
+    struct wr_fd_entry *entry = &loop->fds[fd];
+    if (entry->kind == WR_FD_LINK)
+        return WEIR_EBUSY;
+    rc = control(loop, entry->kind == WR_FD_NONE ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, events);
+    if (rc == WEIR_ENOENT) /* closed and opened anew since */
+        rc = control(loop, EPOLL_CTL_ADD, fd, events);
+    if (rc != 0)
+        return rc;
+    entry->kind = WR_FD_WATCH;
+    entry->fn = fn;
+    entry->arg = arg;
+    return 0;
+}
+
+int weir_loop_watch(struct weir_loop *loop, int fd, uint32_t events, weir_watch_fn *fn, void *arg)
+{
+    if (fd < 0)
+        return WEIR_EBADF;
+    wr_loop_lock(loop);
+    int rc = events ? watch_begin(loop, fd, events, fn, arg) : watch_end(loop, fd);
+    wr_loop_unlock(loop);
+    return rc;
+}
+
+int wr_loop_add_link(struct weir_loop *loop, struct wr_attach *attach)
+{
+    int rc = attach->fd < 0 ? 0 : grow_fds(loop, attach->fd);
+    attach->kick = true; /* something may be there already */
+    if (rc != 0 || attach->fd < 0)
+        return rc;
+    struct wr_fd_entry *entry = &loop->fds[attach->fd];
+    if (entry->kind != WR_FD_NONE)
+        return WEIR_EBUSY;
+    rc = control(loop, EPOLL_CTL_ADD, attach->fd, EPOLLIN | EPOLLOUT | EPOLLET);
+    if (rc != 0)
+        return rc;
+    entry->kind = WR_FD_LINK;
+    entry->attach = attach;
+    return 0;
+}
+
+void wr_loop_remove_link(struct weir_loop *loop, struct wr_attach *attach)
+{
+    if (attach->fd < 0)
+        return;
+    loop->fds[attach->fd].kind = WR_FD_NONE;
+    loop->fds[attach->fd].age++;
+    control(loop, EPOLL_CTL_DEL, attach->fd, 0);
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+static void loop_destroy(struct weir_loop *loop)
+{
+    int fds[3] = {loop->epoll_fd, loop->timer_fd, loop->wake_fd};
+    for (unsigned i = 0; i < 3; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    pthread_mutex_destroy(&loop->lock);
+    free(loop->fds);
+    free(loop->alarms);
+    free(loop);
+}
+
+static void make_recursive(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
+int weir_loop_new(struct weir_loop **out)
+{
+    struct weir_loop *loop = calloc(1, sizeof *loop);
+    if (!loop)
+        return WEIR_ENOMEM;
+    make_recursive(&loop->lock);
+    loop->timer_at = WEIR_TIME_NEVER;
+    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    int rc = loop->epoll_fd < 0 || loop->timer_fd < 0 || loop->wake_fd < 0 ? -errno : 0;
+    if (rc == 0)
+        rc = control(loop, EPOLL_CTL_ADD, loop->timer_fd, EPOLLIN | EPOLLET);
+    if (rc == 0)
+        rc = control(loop, EPOLL_CTL_ADD, loop->wake_fd, EPOLLIN);
+    if (rc != 0) {
+        loop_destroy(loop);
+        return rc;
+    }
+    *out = loop;
+    return 0;
+}
+
+int weir_loop_free(struct weir_loop *loop)
+{
+    wr_loop_lock(loop);
+    bool busy = loop->hosts != NULL || (loop->running && !loop->started);
+    bool join = loop->started;
+    unlock_only(loop);
+    if (busy)
+        return WEIR_EBUSY;
+    if (join)
+        weir_loop_stop(loop);
+    loop_destroy(loop);
+    return 0;
+}
