@@ -23,7 +23,7 @@ struct weir_addr wr_addr_masked(const struct weir_addr *addr, unsigned len)
     for (unsigned i = 0; i < 16; i++) {
         if (len >= 8 * (i + 1))
             continue;
-        out.b[i] = len <= 8 * i ? 0 : (uint8_t)(out.b[i] & (0xff00u >> (len - 8 * i)));
+        out.b[i] = (uint8_t)(len <= 8 * i ? 0 : out.b[i] & (0xff00u >> (len - 8 * i)));
     }
     return out;
 }
