@@ -22,11 +22,19 @@
 
 enum {
     DEAD_MAX = 4096,
-    /* Bytes that make poll() show no POLLOUT: a stream socket is writable while four times what it has
-     * in flight fits its SO_SNDBUF. */
-    FILL_DIVISOR = 4,
+    /* Twice this becomes SO_SNDBUF, as the kernel doubles it; the usual net.core.wmem_max allows it. */
+    PAIR_SNDBUF = 212992,
+    /* A stream socket is writable for poll() while four times what it has in flight fits SO_SNDBUF. */
+    WRITABLE_DIVISOR = 4,
     FILL_MAX = 1 << 20
 };
+
+/*
+ * How large the pair must be. A byte that is kept back pins the whole buffer it came in: up to 36 KiB of
+ * a write, 64 KiB of a sendfile. If that were more than a quarter of SO_SNDBUF the program would never
+ * again see POLLOUT. The default SO_SNDBUF (208 KiB) is too small for it, twice that is not. For the same
+ * reason the last byte of the filling, which is the first to be kept, is sent by itself.
+ */
 
 /* ---- the table -------------------------------------------------------------------------------- */
 
@@ -95,15 +103,18 @@ struct run_sock *wr_run_sock_find(struct weir_run *run, ino_t ino)
 static ssize_t fill(int end)
 {
     static const char filling[FILL_MAX]; /* zeros */
-    int sndbuf = 0;
+    int sndbuf = PAIR_SNDBUF;
     socklen_t len = sizeof sndbuf;
+    (void)setsockopt(end, SOL_SOCKET, SO_SNDBUF, &sndbuf, len);
     if (getsockopt(end, SOL_SOCKET, SO_SNDBUF, &sndbuf, &len) < 0)
         return -errno;
-    size_t want = (size_t)sndbuf / FILL_DIVISOR + 4096;
+    size_t want = (size_t)sndbuf / WRITABLE_DIVISOR + 1;
     if (want > FILL_MAX)
         want = FILL_MAX;
     ssize_t n = send(end, filling, want, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return n < 0 ? -errno : n;
+    if (n < 0 || send(end, filling, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+        return -errno;
+    return n + 1;
 }
 
 static int make_pair(bool nonblock, int pair[2], ino_t *ino, uint32_t *filled)
