@@ -69,7 +69,10 @@ static bool is_ours(struct weir_stack *stack, const struct wr_netif *netif,
 
 static enum wr_drop drop_of_ext(const struct w_ip6ext *ext)
 {
-    if (ext->err == W_CHAIN)
+    if (ext->has_frag && ext->err == W_LENGTH)
+        return ext->act == W_IP6EXT_PROBLEM && ext->pointer != 4 ? WR_DROP_frag_too_big
+                                                                 : WR_DROP_frag_bad_length;
+    if (ext->err == W_CHAIN && ext->n_headers == W_IP6EXT_MAX)
         return WR_DROP_ip6_too_many_ext;
     if (ext->err == W_OPTION || ext->code == W_ICMP6_PARAM_OPTION)
         return WR_DROP_ip6_unknown_option;

@@ -498,7 +498,7 @@ void wr_frag_input4(struct weir_stack *stack, const struct wr_pkt *pkt, const st
         take(stack, &frag, now);
 }
 
-/* RFC 7112 5, RFC 8200 4.5: the first fragment must hold all headers up to the upper layer's. */
+/* That lengths fit has been seen by wr_w_ip6ext_walk(). RFC 7112 5, RFC 8200 4.5: the first fragment must hold all headers up to the upper layer's. */
 static bool headers_are_whole(const struct wr_pkt *pkt, uint8_t next)
 {
     size_t off = 0;
@@ -530,16 +530,7 @@ void wr_frag_input6(struct weir_stack *stack, const struct wr_pkt *pkt, const st
         .head_len = ext->frag_hdr_off,
         .next_off = ext->frag_next_off,
     };
-    if (pkt->len == 0) {
-        wr_drop(stack, WR_DROP_frag_bad_length);
-    } else if (ext->more_frags && pkt->len % 8 != 0) {
-        wr_drop(stack, WR_DROP_frag_bad_length);
-        wr_icmp6_error(stack, pkt, W_ICMP6_PARAM_PROBLEM, W_ICMP6_PARAM_FIELD, 4, false, now);
-    } else if (ext->frag_hdr_off - W_IP6_HLEN + frag.off + pkt->len > DATAGRAM_MAX) {
-        wr_drop(stack, WR_DROP_frag_too_big);
-        wr_icmp6_error(stack, pkt, W_ICMP6_PARAM_PROBLEM, W_ICMP6_PARAM_FIELD,
-                       ext->frag_hdr_off + 2, false, now);
-    } else if (frag.off == 0 && !headers_are_whole(pkt, ext->proto)) {
+    if (frag.off == 0 && !headers_are_whole(pkt, ext->proto)) {
         wr_drop(stack, WR_DROP_frag_tiny);
         wr_icmp6_error(stack, pkt, W_ICMP6_PARAM_PROBLEM, W_ICMP6_PARAM_CHAIN, 0, false, now);
     } else {

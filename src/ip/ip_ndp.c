@@ -18,6 +18,7 @@
  */
 #include "ip/ip.h"
 
+#include "wire/w_eth.h"
 #include "wire/w_icmp6.h"
 
 #define DAD_DELAY_MAX (1 * WEIR_SEC) /* RFC 4861 10, MAX_RTR_SOLICITATION_DELAY */
@@ -225,6 +226,11 @@ static enum wr_drop drop_of(enum w_err err, uint8_t hop_limit)
     return err == W_ADDR ? WR_DROP_ndp_bad_source : WR_DROP_ndp_malformed;
 }
 
+static bool is_unicast_mac(const uint8_t mac[6])
+{
+    return !wr_w_eth_is_group(mac) && !wr_w_eth_is_zero(mac);
+}
+
 void wr_ndp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now)
 {
     struct w_ndp ndp;
@@ -232,6 +238,11 @@ void wr_ndp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
         wr_w_ndp_parse(pkt->data, pkt->len, &pkt->src, &pkt->dst, pkt->hop_limit, &ndp);
     if (err != W_OK) {
         wr_drop(stack, drop_of(err, pkt->hop_limit));
+        return;
+    }
+    if ((ndp.has_slla && !is_unicast_mac(ndp.slla)) ||
+        (ndp.has_tlla && !is_unicast_mac(ndp.tlla))) {
+        wr_drop(stack, WR_DROP_ndp_malformed);
         return;
     }
     /* RFC 6980 5: discovery messages are never fragmented. Without link addresses there is nothing

@@ -20,10 +20,10 @@ enum { LEARNT_MAX = 64 }; /* routes of RA and redirects */
 struct weir_addr wr_addr_masked(const struct weir_addr *addr, unsigned len)
 {
     struct weir_addr out = *addr;
-    for (unsigned i = 0; i < 16; i++) {
-        if (len >= 8 * (i + 1))
-            continue;
-        out.b[i] = (uint8_t)(len <= 8 * i ? 0 : out.b[i] & (0xff00u >> (len - 8 * i)));
+    unsigned whole = len / 8;
+    if (whole < sizeof out.b) {
+        out.b[whole] &= (uint8_t)(0xff00u >> len % 8);
+        memset(out.b + whole + 1, 0, sizeof out.b - whole - 1);
     }
     return out;
 }
