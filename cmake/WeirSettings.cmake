@@ -105,7 +105,7 @@ function(weir_link_all target)
     set_target_properties(${target} PROPERTIES C_EXTENSIONS ON)
 endfunction()
 
-# weir_programs(folder pattern): one program a file, with the public headers alone.
+# weir_programs(folder pattern): one program a file, with the public headers (benchmarks: src too).
 function(weir_programs folder pattern)
     file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/${pattern})
     if(NOT TARGET libweir-host OR NOT EXISTS ${PROJECT_SOURCE_DIR}/src/tcp/tcp_input.c)
@@ -119,6 +119,10 @@ function(weir_programs folder pattern)
             set(target ${stem})
         endif()
         add_executable(${target} ${source})
+        if(folder STREQUAL "bench")
+            # A benchmark may measure one function alone.
+            target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+        endif()
         weir_settings(${target})
         set_target_properties(${target} PROPERTIES
             C_EXTENSIONS ON

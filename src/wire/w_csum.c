@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RFC 1071 2: the sum may be taken in any word size and in the machine's own byte order, since
- * one's complement addition carries around and swapping the bytes of all words swaps those of the
- * sum. So memory is read in 64-bit words, whose two halves are added to 64-bit accumulators that
- * cannot overflow below 2^32 words; there is no carry to follow, and the loop has several
- * independent sums that a compiler may put into vector registers. Only folding brings the result to
- * host order.
+ * RFC 1071 2: the sum may be taken in any word size and in the machine's own byte order, since one's
+ * complement addition carries around and swapping the bytes of all words swaps those of the sum. So
+ * memory is read in 64-bit words, added with the carry brought back in. The carry chain is what costs,
+ * so long data goes to four sums in turn, which the processor adds at once. Only folding brings the
+ * result to host order.
  */
 #include "wire/w_csum.h"
 
@@ -29,28 +28,60 @@ uint64_t wr_csum_join(uint64_t a, uint64_t b)
     return sum + (sum < a);
 }
 
+/* 32-byte blocks into four sums, which are then joined. */
+static uint64_t add_blocks(uint64_t sum, const uint8_t *p, size_t blocks)
+{
+    uint64_t a = sum, b = 0, c = 0, d = 0;
+
+    for (; blocks > 0; blocks--, p += 32) {
+        a = wr_csum_join(a, load64(p));
+        b = wr_csum_join(b, load64(p + 8));
+        c = wr_csum_join(c, load64(p + 16));
+        d = wr_csum_join(d, load64(p + 24));
+    }
+    return wr_csum_join(wr_csum_join(a, b), wr_csum_join(c, d));
+}
+
+/*
+ * The last n < 8 bytes. Where in a 64-bit word they would stand does not matter, as long as each piece
+ * stands at an even offset: 2^16 is 1 in one's complement.
+ */
+static uint64_t add_tail(uint64_t sum, const uint8_t *p, size_t n)
+{
+    if (n & 4) {
+        uint32_t v;
+        memcpy(&v, p, sizeof v);
+        sum = wr_csum_join(sum, v);
+        p += 4;
+    }
+    if (n & 2) {
+        uint16_t v;
+        memcpy(&v, p, sizeof v);
+        sum = wr_csum_join(sum, v);
+        p += 2;
+    }
+    if (n & 1) {
+        const uint8_t padded[2] = {p[0], 0};
+        uint16_t v;
+        memcpy(&v, padded, sizeof v);
+        sum = wr_csum_join(sum, v);
+    }
+    return sum;
+}
+
 uint64_t wr_csum_add(uint64_t sum, const void *data, size_t n)
 {
     const uint8_t *p = data;
-    uint64_t low[4] = {0}, high[4] = {0};
+    size_t blocks = n / 32;
 
-    for (; n >= 32; n -= 32, p += 32) {
-        for (int i = 0; i < 4; i++) {
-            uint64_t v = load64(p + 8 * i);
-            low[i] += v & 0xffffffffu;
-            high[i] += v >> 32;
-        }
+    if (blocks > 0) {
+        sum = add_blocks(sum, p, blocks);
+        p += blocks * 32;
+        n %= 32;
     }
     for (; n >= 8; n -= 8, p += 8)
-        low[0] += halves(load64(p));
-    if (n > 0) {
-        uint64_t tail = 0;
-        memcpy(&tail, p, n);
-        low[1] += halves(tail);
-    }
-    for (int i = 0; i < 4; i++)
-        sum = wr_csum_join(sum, wr_csum_join(low[i], high[i]));
-    return sum;
+        sum = wr_csum_join(sum, load64(p));
+    return add_tail(sum, p, n);
 }
 
 /* Folded to 16 bits, in memory order. */
