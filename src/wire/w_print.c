@@ -339,7 +339,7 @@ static void print_icmp4(const struct packet *pkt)
     enum w_err err = wr_w_icmp4_parse(pkt->p, pkt->len, &icmp);
 
     from_to(pkt, false, 0, 0);
-    wr_text_str(t, " ICMP ");
+    wr_text_str(t, err == W_SHORT ? " ICMP" : " ICMP ");
     if (err != W_SHORT)
         icmp4_message(pkt, &icmp);
     named(t, ", length ", pkt->len);
@@ -440,7 +440,7 @@ static void print_icmp6(const struct packet *pkt)
     enum w_err err = wr_w_icmp6_parse(pkt->p, pkt->len, &pkt->src, &pkt->dst, &icmp);
 
     from_to(pkt, false, 0, 0);
-    wr_text_str(t, " ICMP6, ");
+    wr_text_str(t, err == W_SHORT ? " ICMP6" : " ICMP6, ");
     if (err != W_SHORT)
         icmp6_message(pkt, &icmp);
     named(t, ", length ", pkt->len);

@@ -191,6 +191,80 @@ static void icmp6_and_neighbour_discovery_are_told(void **state)
         "proto 59), length 48");
 }
 
+static void routers_and_errors_of_icmp6_are_told(void **state)
+{
+    struct weir_addr s = addr("fe80::1"), d = addr("fe80::2");
+    struct w_ndp ra = {.type = W_ICMP6_RA, .has_mtu = true, .mtu = 1400, .n_prefixes = 1};
+    struct w_ndp to = {.type = W_ICMP6_REDIRECT,
+                       .target = s,
+                       .dest = addr("fd00::9"),
+                       .has_tlla = true,
+                       .tlla = {2, 0, 0, 0, 0, 9}};
+    struct w_icmp6 none = {W_ICMP6_UNREACH, W_ICMP6_UNREACH_PORT, 0};
+    struct w_icmp6 odd = {200, 0, 0};
+    uint8_t p[200] = {0};
+    size_t n;
+
+    (void)state;
+    ra.prefixes[0] = (struct w_ndp_prefix){addr("fd00::"), 64, true, true, 1, 1};
+    n = wr_w_ndp_emit(p + 40, &ra);
+    wr_w_icmp6_seal(p + 40, n, &s, &d);
+    assert_prints(
+        W_PRINT_IP, p, put_ip(p, "fe80::1", "fe80::2", W_IPPROTO_ICMP6, n),
+        "IP6 fe80::1 > fe80::2: ICMP6, router advertisement, mtu 1400, prefix fd00::/64, length 56");
+    p[40 + 1] = 9;
+    wr_w_icmp6_seal(p + 40, n, &s, &d);
+    assert_prints(W_PRINT_IP, p, put_ip(p, "fe80::1", "fe80::2", W_IPPROTO_ICMP6, n),
+                  "IP6 fe80::1 > fe80::2: ICMP6, router advertisement [ndp: bad field], length 56");
+    n = wr_w_ndp_emit(p + 40, &to);
+    wr_w_icmp6_seal(p + 40, n, &s, &d);
+    assert_prints(W_PRINT_IP, p, put_ip(p, "fe80::1", "fe80::2", W_IPPROTO_ICMP6, n),
+                  "IP6 fe80::1 > fe80::2: ICMP6, redirect, fe80::1 to fd00::9, target "
+                  "02:00:00:00:00:09, length 48");
+    memset(p + 48, 0, 40);
+    wr_w_icmp6_emit(p + 40, 48, &s, &d, &none);
+    assert_prints(W_PRINT_IP, p, put_ip(p, "fe80::1", "fe80::2", W_IPPROTO_ICMP6, 48),
+                  "IP6 fe80::1 > fe80::2: ICMP6, destination unreachable, port [quoted packet: bad "
+                  "version], length 48");
+    wr_w_icmp6_emit(p + 40, 48, &s, &d, &odd);
+    assert_prints(W_PRINT_IP, p, put_ip(p, "fe80::1", "fe80::2", W_IPPROTO_ICMP6, 48),
+                  "IP6 fe80::1 > fe80::2: ICMP6, type 200, length 48");
+}
+
+static void wrong_checksums_and_short_headers_are_named(void **state)
+{
+    struct weir_addr s = addr("10.0.0.1"), d = addr("10.0.0.2");
+    struct w_udp udp = {1, 2, 9, 0};
+    struct w_icmp4 problem = {W_ICMP4_PARAM_PROBLEM, 0, wr_w_icmp4_pointer_rest(21)};
+    struct w_icmp4 exceeded = {W_ICMP4_TIME_EXCEEDED, W_ICMP4_EXC_TTL, 0};
+    uint8_t p[100] = {0};
+
+    (void)state;
+    wr_w_udp_emit(p + 20, &udp);
+    wr_w_udp_seal(p + 20, 9, &s, &d);
+    p[28] ^= 1;
+    assert_prints(W_PRINT_IP, p, put_ip(p, "10.0.0.1", "10.0.0.2", W_IPPROTO_UDP, 9),
+                  "IP 10.0.0.1.1 > 10.0.0.2.2: UDP, length 1 [udp: bad checksum]");
+    assert_prints(W_PRINT_IP, p, put_ip(p, "10.0.0.1", "10.0.0.2", W_IPPROTO_UDP, 7),
+                  "IP 10.0.0.1 > 10.0.0.2: UDP [udp: truncated]");
+    assert_prints(W_PRINT_IP, p, put_ip(p, "10.0.0.1", "10.0.0.2", W_IPPROTO_TCP, 19),
+                  "IP 10.0.0.1 > 10.0.0.2: [tcp: truncated]");
+    assert_prints(W_PRINT_IP, p, put_ip(p, "10.0.0.1", "10.0.0.2", W_IPPROTO_ICMP, 7),
+                  "IP 10.0.0.1 > 10.0.0.2: ICMP, length 7 [icmp: truncated]");
+    memset(p + 20, 0, 80);
+    wr_w_icmp4_emit(p + 20, 8, &problem);
+    assert_prints(
+        W_PRINT_IP, p, put_ip(p, "10.0.0.1", "10.0.0.2", W_IPPROTO_ICMP, 8),
+        "IP 10.0.0.1 > 10.0.0.2: ICMP parameter problem - octet 21 [quoted packet: truncated], "
+        "length 8");
+    wr_w_icmp4_emit(p + 20, 8, &exceeded);
+    p[22] ^= 1;
+    assert_prints(
+        W_PRINT_IP, p, put_ip(p, "10.0.0.1", "10.0.0.2", W_IPPROTO_ICMP, 8),
+        "IP 10.0.0.1 > 10.0.0.2: ICMP time exceeded in-transit [quoted packet: truncated], "
+        "length 8 [icmp: bad checksum]");
+}
+
 static void fragments_are_told(void **state)
 {
     struct w_ip4 ip = {.src = addr("10.0.0.1"),
@@ -300,6 +374,8 @@ int main(void)
         cmocka_unit_test(udp_arp_and_others_are_told),
         cmocka_unit_test(icmp_is_told),
         cmocka_unit_test(icmp6_and_neighbour_discovery_are_told),
+        cmocka_unit_test(routers_and_errors_of_icmp6_are_told),
+        cmocka_unit_test(wrong_checksums_and_short_headers_are_named),
         cmocka_unit_test(fragments_are_told),
         cmocka_unit_test(malformed_packets_are_named),
         cmocka_unit_test(an_unfinished_checksum_is_not_judged),
