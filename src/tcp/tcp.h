@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TCP, RFC 9293: the map of the folder and the theory.
+ *
+ * A segment's way in
+ *
+ *     wr_tcp_input (tcp_input)     parse, verify, find whom it is for
+ *       tcp_demux                  4-tuple -> struct tcb, SYN entry or TIME-WAIT record; else a listener
+ *       tcp_listen                 LISTEN, SYN-RECEIVED of passive opens, accept queue
+ *       tcp_timewait               TIME-WAIT
+ *       tcp_input                  every other state, in the order of RFC 9293 3.10.7
+ *         tcp_ack                  acceptable ACK? SND.UNA, send window, RTT
+ *           tcp_sendq              what was sent, when, and what became of it
+ *           tcp_sack, tcp_recovery what is lost, what may be sent meanwhile
+ *           cc/                    how much may be in flight
+ *         tcp_reasm                data into the receive ring, SACK blocks, receive window
+ *         tcp_delack               when to acknowledge
+ *         tcp_close                FIN, RST: leaving
+ *
+ * The way out is pulled. Whoever gives a connection a reason to send calls wr_output_kick(), which
+ * puts it on its interface's list; wr_tcp_output() asks the connections of the list in turn what they
+ * have to send *now*, builds one segment (up to 64 KB where the link cuts it) and lends its data from
+ * the send ring. A connection without anything to send falls off the list. So there is no decision
+ * to send anywhere but in tcp_output, and no queue between TCP and the link.
+ *
+ * Sequence space, sending
+ *
+ *      snd_una           snd_nxt            write_seq
+ *         |  in flight      |   not yet sent    |
+ *     ----+-----------------+-------------------+----> snd_ring holds [snd_una, write_seq)
+ *         |<---- snd_wnd (peer's window) ----->|
+ *
+ * A SYN takes iss and is not in the ring: in SYN-SENT snd_una is iss and the ring begins at iss + 1.
+ * A FIN takes write_seq when fin_queued, and is not in the ring either: snd_nxt is write_seq + 1 when
+ * it was sent.
+ *
+ * Sequence space, receiving
+ *
+ *      copied_seq        rcv_nxt                     rcv_wup + rcv_wnd
+ *         |  readable       |  ...ofo ranges...             |
+ *     ----+-----------------+-------------------------------+----> rcv_ring begins at copied_seq
+ *                  ^ rcv_wup: rcv_nxt when the window was last announced
+ *
+ * copied_seq is rcv_nxt - rcv_ring.len, less one when the peer's FIN has been taken in.
+ *
+ * Life of a struct tcb
+ *
+ *     made      by wr_tcp_connect (SYN-SENT), or by tcp_listen when the third ACK comes (ESTABLISHED).
+ *               SYN-RECEIVED of a passive open is a small struct wr_syn, TIME-WAIT a small struct wr_tw.
+ *     tied      to a socket when `ready` is set; to a listener while in its accept queue.
+ *     done      (wr_tcb_done) its state is CLOSE, it is in no table, list or timer. Received data and
+ *               an error may be left for its socket.
+ *     freed     in wr_tcb_settle at the end of an entry point, once done and tied to nothing. So no
+ *               function below an entry point ever sees its tcb vanish.
+ *
+ * Every entry point ends with wr_tcb_settle(): it frees, arms the one timer and checks invariants.
+ *
+ * Memory. Rings, the out-of-order set and the sending side's state (struct wr_tx) are made when first
+ * needed. All allocation may fail: a connect or send says so, a SYN or final ACK is dropped, a segment
+ * is not queued and so not acknowledged, a record of what was sent is merged with its neighbour.
+ */
+#ifndef WR_TCP_H
+#define WR_TCP_H
+
+#include <assert.h>
+
+#include <weir/cc.h>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/ranges.h"
+#include "base/ring.h"
+#include "base/seq.h"
+#include "ip/ip_entry.h"
+#include "tcp/tcp_entry.h"
+#include "wire/w_csum.h"
+#include "wire/w_tcp.h"
+#include "wire/w_tcpopt.h"
+
+/* ---- constants: Linux's where the RFCs leave the choice ----------------------------------------- */
+
+#define WR_TCP_RTO_INITIAL   (1 * WEIR_SEC)  /* RFC 6298 2.1 */
+#define WR_TCP_RTO_FALLBACK  (3 * WEIR_SEC)  /* RFC 6298 5.7 */
+#define WR_TCP_ATO_MIN       (40 * WEIR_MS)  /* shortest delay of an ACK */
+#define WR_TCP_DELACK_MAX    (200 * WEIR_MS) /* longest, RFC 9293 3.8.6.3 asks for under 500 ms */
+#define WR_TCP_TIMEWAIT      (60 * WEIR_SEC) /* 2 MSL */
+#define WR_TCP_PAWS_IDLE     (24 * 86400 * WEIR_SEC) /* RFC 7323 5.5 */
+#define WR_TCP_MSS_V4        536u                    /* RFC 9293 3.7.1 */
+#define WR_TCP_MSS_V6        1220u
+#define WR_TCP_MAX_WSCALE    14u
+#define WR_TCP_IW_SEGMENTS   10u /* RFC 6928 */
+#define WR_TCP_MAX_QUICKACKS 16u
+#define WR_TCP_DUP_THRESH    3u
+#define WR_TCP_MAX_OFO       1024u /* islands of out-of-order data kept */
+#define WR_TCP_MAX_SENT      8192u /* records of a connection's flight */
+
+/* ---- what the flow table finds ------------------------------------------------------------------ */
+
+/* A hash key: no padding. */
+struct wr_tuple {
+    struct weir_addr local, remote;
+    uint16_t lport, rport;
+};
+static_assert(sizeof(struct wr_tuple) == 36, "a hash key must have no padding");
+
+enum wr_flow_kind { WR_FLOW_TCB, WR_FLOW_SYN, WR_FLOW_TIMEWAIT };
+
+struct wr_flow {
+    struct wr_hash_node node;
+    struct wr_tuple tuple;
+    uint8_t kind; /* enum wr_flow_kind */
+};
+
+/* ---- a segment that arrived --------------------------------------------------------------------- */
+
+struct seg {
+    const struct wr_pkt *pkt;
+    struct wr_tuple tuple; /* local is us */
+    uint64_t hash;         /* of the tuple */
+    uint32_t seq, ack;
+    uint32_t end_seq; /* seq + len + SYN + FIN */
+    const uint8_t *data;
+    uint32_t len;   /* SEG.LEN without SYN and FIN */
+    uint16_t flags; /* W_TCP_* */
+    uint16_t wnd;   /* as on the wire */
+    uint16_t urg;
+    uint16_t n_segs;   /* segments on the wire that it stands for, >= 1 */
+    uint32_t wire_mss; /* payload of each of them */
+    struct w_tcpopt opt;
+};
+
+/* ---- round-trip time: tcp_rtt ------------------------------------------------------------------- */
+
+struct wr_rtt {
+    weir_time srtt;      /* 0: no sample yet */
+    weir_time var;       /* what is added to srtt: 4 * mean deviation, floored and smoothed */
+    weir_time mdev4;     /* 4 * mean deviation */
+    weir_time mdev4_max; /* its maximum in this window of data */
+    weir_time rto;       /* with backoff */
+    weir_time min_rtt;
+    uint32_t window_end; /* snd_nxt when this window of data began */
+    uint8_t backoff;     /* doublings in rto */
+};
+
+/* ---- what was sent: tcp_sendq ------------------------------------------------------------------- */
+
+enum {
+    WR_SENT_SACKED = 1, /* the peer says that it has it */
+    WR_SENT_LOST = 2,   /* to be sent again; on the lost list unless WR_SENT_REXMIT */
+    WR_SENT_REXMIT = 4, /* sent again since it was found lost */
+    WR_SENT_EVER = 8    /* was ever sent twice: no RTT sample (Karn) */
+};
+
+/* A range of sequence numbers that were sent together and have had the same fate since. */
+struct wr_sent {
+    uint32_t start, end; /* with the FIN if it is in */
+    uint32_t mss;        /* payload of its segments */
+    uint32_t prio;       /* heap order of the treap */
+    weir_time sent_at;   /* latest transmission */
+    struct wr_list by_seq;
+    struct wr_list lost; /* struct wr_sendq.lost */
+    struct wr_sent *left, *right;
+    uint8_t flags;
+};
+
+struct wr_sendq {
+    struct wr_list by_seq;
+    struct wr_list lost; /* LOST and not REXMIT, in the order in which they were found lost */
+    struct wr_sent *root;
+    uint32_t count;
+    uint32_t sacked_bytes, lost_bytes, rexmit_bytes; /* sums over records with the flag */
+};
+
+/* ---- the sending side, from the first data or FIN on --------------------------------------------- */
+
+struct wr_tx {
+    struct weir_cc cc;
+    const struct weir_cc_ops *cc_ops;
+    struct wr_sendq q;
+    uint8_t ca_state;     /* WEIR_CA_* */
+    bool cwnd_limited;    /* cwnd held data back since the last ACK */
+    bool rto_spurious_ok; /* reserved to the recovery's own use */
+    uint8_t dupacks;      /* duplicate ACKs without SACK information, RFC 5681 2 */
+    uint32_t reno_sacked; /* bytes that dupacks stand for, of a peer without SACK */
+    uint32_t recover;     /* snd_nxt when recovery or loss state began, RFC 6582 */
+    uint32_t high_sacked; /* highest end of a SACK block, or snd_una */
+    uint32_t lost_edge;   /* below it everything not SACKed was marked lost, RFC 6675 4 IsLost */
+    uint32_t rescue;      /* RFC 6675 4 NextSeg (4): no rescue before snd_una passes it */
+    uint32_t max_flight;  /* most in flight in this round, for application-limited growth */
+    uint32_t round_end;   /* the round ends when snd_una reaches it */
+    uint64_t delivered_bytes;
+    weir_time last_sent_at; /* of data */
+    weir_time mtu_check_at;
+    uint32_t reordering; /* packets; what TCP_INFO shows */
+};
+
+/* ---- when to acknowledge: tcp_delack -------------------------------------------------------------- */
+
+enum {
+    WR_ACK_SCHED = 1,   /* something received is not acknowledged */
+    WR_ACK_PUSHED = 2,  /* a short segment was among it */
+    WR_ACK_PUSHED2 = 4, /* a second one */
+};
+
+struct wr_delack {
+    weir_time ato;     /* 0: nothing received yet */
+    weir_time last_at; /* when data came last */
+    uint32_t rcv_mss;  /* estimate of the peer's segment size */
+    uint16_t last_len;
+    uint8_t quick;   /* ACKs to send at once */
+    uint8_t pending; /* WR_ACK_* */
+    bool pingpong;   /* data flows both ways: an ACK can ride on it */
+};
+
+/* ---- the connection -------------------------------------------------------------------------------- */
+
+enum { /* struct tcb.want: what tcp_output shall send besides data */
+       WR_WANT_ACK = 1,
+       WR_WANT_SYN = 2,
+       WR_WANT_PROBE = 4,     /* an empty segment at snd_una - 1 */
+       WR_WANT_PROBE_URG = 8, /* one at snd_una that carries the urgent pointer */
+       WR_WANT_HEAD = 16,     /* the first lost range, whatever cwnd and pipe say */
+       WR_WANT_FORCE = 32,    /* one segment of data though Nagle, cork or SWS avoidance hold it */
+};
+
+enum { WR_SHUT_RCV = 1, WR_SHUT_SND = 2, WR_SHUT_BOTH = 3 };
+
+enum { /* struct tcb.urg_state */
+       WR_URG_NONE,
+       WR_URG_NOTYET, /* announced, the byte is not here */
+       WR_URG_VALID,  /* the byte is here */
+       WR_URG_READ    /* and was read */
+};
+
+enum { /* where struct tcb.out is linked */
+       WR_OUT_IDLE,
+       WR_OUT_READY,
+       WR_OUT_NEIGH
+};
+
+struct tcb {
+    /* hot: every segment in or out */
+    struct wr_flow flow;
+    uint8_t state;         /* WEIR_TCP_* */
+    uint8_t want;          /* WR_WANT_* */
+    uint8_t shut;          /* WR_SHUT_* */
+    uint8_t out_list;      /* WR_OUT_* */
+    bool fin_queued : 1;   /* the user has closed: a FIN follows write_seq */
+    bool fin_seen : 1;     /* the peer's FIN arrived, maybe ahead of data */
+    bool fin_received : 1; /* the peer's FIN was taken in: rcv_nxt counts it */
+    bool ts_ok : 1;        /* timestamps negotiated */
+    bool sack_ok : 1;
+    bool wscale_ok : 1;
+    bool passive : 1;   /* RFC 9293 3.5: SYN-RECEIVED came from LISTEN */
+    bool in_accept : 1; /* in a listener's accept queue */
+    bool more : 1;      /* the last send had MSG_MORE */
+    bool mtu_stale : 1; /* look the path MTU up before the next data */
+    bool dsack_set : 1;
+    bool held : 1;   /* unsent data waits with nothing in flight: the persist timer runs */
+    bool orphan : 1; /* counted in struct wr_tcp.n_orphans */
+    uint8_t snd_wscale, rcv_wscale;
+    uint8_t dup_owed; /* duplicate ACKs to send beyond the first, to a peer without SACK */
+    uint8_t urg_state;
+
+    uint32_t snd_una, snd_nxt, write_seq;
+    uint32_t snd_wnd, max_wnd, snd_wl1;
+    uint32_t smss;    /* payload of a full segment, timestamps deducted */
+    uint32_t snd_sml; /* end of the last short segment (Minshall) */
+    uint32_t rcv_nxt, rcv_wup, rcv_wnd;
+    uint32_t rcv_ssthresh, window_clamp;
+    uint32_t ts_recent, ts_offset;
+    weir_time ts_recent_at;
+    struct wr_ring snd_ring, rcv_ring;
+    struct wr_tx *tx; /* NULL: nothing was sent yet */
+    struct wr_list out;
+    struct wr_path path;
+    struct wr_rtt rtt;
+    struct wr_delack delack;
+
+    /* timers: NEVER or the deadline; `timer` is armed no later than the earliest */
+    weir_time rto_at; /* retransmission, persist, SYN */
+    weir_time delack_at;
+    weir_time keep_at; /* keepalive; FIN-WAIT-2 of an orphan */
+    struct wr_timer timer;
+
+    /* ack: less often */
+    struct wr_ranges *ofo; /* out-of-order data beyond rcv_nxt, in rcv_ring; NULL: never any */
+    uint32_t iss, irs;
+    uint16_t peer_mss; /* from its SYN, or the default */
+    uint16_t adv_mss;  /* in our SYN */
+    uint32_t snd_up;   /* urgent pointer to send, valid while after snd_una */
+    uint32_t urg_seq;
+    uint32_t dsack_start, dsack_end;
+    uint8_t urg_byte;
+    uint8_t port_reuse;  /* as given to wr_port_hold() */
+    uint8_t retransmits; /* consecutive, of the head */
+    uint8_t probes;      /* unanswered */
+    uint8_t syn_retries;
+    weir_time syn_at;      /* first SYN left, or the SYN-ACK of a passive open */
+    weir_time oow_ack_at;  /* last challenge ACK, RFC 5961 7 */
+    weir_time stalled_at;  /* first transmission of what is being retransmitted; or 0 */
+    weir_time last_ack_at; /* an ACK came in */
+    uint32_t space_seq,
+        space; /* receive buffer auto-tuning: copied_seq at its start, bytes per RTT */
+    weir_time space_at;
+    uint32_t fin_seq; /* of the peer's FIN, when fin_seen */
+
+    /* cold: owner, options, counters */
+    struct wr_ready *ready;       /* its socket's; NULL: orphan or not yet accepted */
+    struct wr_listener *listener; /* while in_accept */
+    struct wr_list accept;
+    int error, soft_error; /* positive errno */
+    struct wr_tcp_opts opts;
+    uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
+    uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
+    uint32_t total_retrans, dsack_dups, ofo_packets;
+    uint16_t total_rto;
+};
+
+/* ---- SYN-RECEIVED of a passive open: tcp_listen ---------------------------------------------------- */
+
+enum { WR_SYN_LEVELS = 8 };
+
+struct wr_syn {
+    struct wr_flow flow;
+    struct wr_list wait; /* struct wr_tcp.syn_wait[min(retries, WR_SYN_LEVELS - 1)] */
+    struct wr_list of_listener;
+    struct wr_listener *listener;
+    weir_time resend_at;
+    uint32_t iss, irs, ts_recent;
+    uint16_t peer_mss, wnd; /* its MSS; the window our SYN-ACK offers */
+    uint32_t oow_ms; /* last answer to a segment that is not the final ACK, milliseconds; 0: none */
+    uint8_t snd_wscale, rcv_wscale;
+    uint8_t retries;
+    bool ts_ok : 1, sack_ok : 1, wscale_ok : 1, acked : 1;
+};
+static_assert(sizeof(struct wr_syn) <= 128, "a SYN flood pays for these");
+
+struct wr_listener {
+    struct wr_hash_node node; /* struct wr_tcp.listeners, by endpoint */
+    struct wr_list all;
+    struct weir_endpoint local;
+    const struct wr_tcp_opts *opts; /* its socket's */
+    struct wr_ready *ready;
+    struct wr_list syns;   /* struct wr_syn.of_listener */
+    struct wr_list accept; /* struct tcb.accept, oldest first */
+    uint32_t n_syns, n_accept, backlog;
+    uint32_t id;
+    bool reuseport;
+};
+
+/* ---- TIME-WAIT: tcp_timewait ------------------------------------------------------------------------ */
+
+struct wr_tw {
+    struct wr_flow flow;
+    uint8_t ds;
+    uint8_t port_reuse;
+    bool ts_ok : 1;
+    uint16_t wnd; /* as it stands in the header */
+    uint32_t snd_nxt, rcv_nxt, rcv_wnd;
+    uint32_t ts_recent, ts_offset;
+    uint32_t oow_ms;      /* last ACK to an unacceptable segment, milliseconds; 0: none */
+    weir_time expires_at; /* ts_recent was valid 2 MSL before */
+    struct wr_list queue; /* struct wr_tcp.tw_queue, first to expire first */
+};
+
+/* ---- all of TCP -------------------------------------------------------------------------------------- */
+
+struct wr_tcp {
+    struct wr_hash flows;
+    struct wr_hash listeners;
+    struct wr_list listener_list;
+    struct wr_pool tcbs, syns, tws;
+    struct wr_list neigh_wait;              /* struct tcb.out: their next hop is being asked for */
+    struct wr_list syn_wait[WR_SYN_LEVELS]; /* each in the order of resend_at */
+    struct wr_timer syn_timer;
+    struct wr_list tw_queue;
+    struct wr_timer tw_timer;
+    uint8_t isn_key[16], ts_key[16];
+    uint32_t n_orphans, next_listener_id;
+};
+
+/* ---- tcp_tcb ------------------------------------------------------------------------------------------ */
+
+/* A connection in state CLOSE, in the flow table, with opts and defaults. NULL: no memory, or tuple taken
+ * by the caller's fault. */
+struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple,
+                       const struct wr_tcp_opts *opts, weir_time now);
+/* The sending side's state, made when it is not there. NULL: out of memory. */
+struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* CLOSED: out of the flow table, lists and timers; send side freed; an orphan is freed by wr_tcb_settle.
+ * error (positive errno, or 0) is left to the socket. */
+void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error);
+/* The end of every entry point that touched tcb; it may be freed here. */
+void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* Bytes of the flight that are thought to be in the network, RFC 6675 3 `pipe`. */
+uint32_t wr_tcb_pipe(const struct tcb *tcb);
+/* Sequence number of the first byte in rcv_ring: the next that the user reads. */
+static inline uint32_t wr_tcb_copied_seq(const struct tcb *tcb)
+{
+    return tcb->rcv_nxt - tcb->rcv_ring.len - (tcb->fin_received ? 1 : 0);
+}
+/* Sequence number of the first byte in snd_ring. */
+static inline uint32_t wr_tcb_snd_head(const struct tcb *tcb)
+{
+    return tcb->write_seq - tcb->snd_ring.len;
+}
+/* Bytes queued and never sent, without the FIN. */
+static inline uint32_t wr_tcb_unsent(const struct tcb *tcb)
+{
+    return seq_lt(tcb->snd_nxt, tcb->write_seq) ? tcb->write_seq - tcb->snd_nxt : 0;
+}
+static inline bool wr_tcb_is_v4(const struct tcb *tcb)
+{
+    return weir_addr_is_v4(&tcb->flow.tuple.remote);
+}
+/* Something of ours is not acknowledged. */
+static inline bool wr_tcb_in_flight(const struct tcb *tcb)
+{
+    return tcb->snd_una != tcb->snd_nxt;
+}
+static inline void wr_tcb_touch(struct weir_stack *stack, struct tcb *tcb)
+{
+    wr_ready_touch(stack, tcb->ready);
+}
+/* Asserts what must hold of every connection between two entry points. */
+void wr_tcb_check(const struct weir_stack *stack, const struct tcb *tcb);
+
+/* ---- tcp_demux ---------------------------------------------------------------------------------------- */
+
+uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple);
+/* The flow of a tuple, or NULL. */
+struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tuple *tuple,
+                              uint64_t hash);
+bool wr_demux_insert(struct weir_stack *stack, struct wr_flow *flow, enum wr_flow_kind kind,
+                     const struct wr_tuple *tuple);
+void wr_demux_remove(struct weir_stack *stack, struct wr_flow *flow);
+/* The listener for a SYN to tuple->local: the most specific; of a reuseport group one by hash. */
+struct wr_listener *wr_demux_listener(const struct weir_stack *stack, const struct wr_tuple *tuple,
+                                      uint64_t hash);
+bool wr_demux_add_listener(struct weir_stack *stack, struct wr_listener *listener);
+void wr_demux_remove_listener(struct weir_stack *stack, struct wr_listener *listener);
+
+/* ---- tcp_input ---------------------------------------------------------------------------------------- */
+
+/* Segment for a connection in any state; settles nothing. */
+void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now);
+/* The handshake is done (snd_una, rcv_nxt, options are set): ESTABLISHED, or FIN-WAIT-1 when the user has
+ * closed meanwhile. wnd: the peer's, scaled. */
+void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, uint32_t seg_seq, uint32_t wnd,
+                        weir_time now);
+/* Options of a peer's SYN into the connection; what we did not offer counts for nothing. */
+void wr_input_syn_options(struct tcb *tcb, const struct seg *seg, weir_time now);
+/* A challenge ACK unless one was sent less than tcp_invalid_ratelimit ago, RFC 5961 7. */
+void wr_input_challenge(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+
+/* ---- tcp_listen --------------------------------------------------------------------------------------- */
+
+/* RFC 9293 3.10.7.2. `iss_above` not 0: the ISN must be this (a SYN that reuses a TIME-WAIT record). */
+void wr_listen_input(struct weir_stack *stack, struct wr_listener *listener, struct seg *seg,
+                     const uint32_t *iss, weir_time now);
+/* A segment for an entry of the SYN queue: RFC 9293 3.10.7.4 in SYN-RECEIVED. */
+void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct seg *seg,
+                         weir_time now);
+/* The connection leaves its listener's accept queue because it is freed. */
+void wr_listen_forget(struct tcb *tcb);
+/* First window and shift to announce, from the receive buffer. */
+void wr_listen_window(const struct weir_stack *stack, const struct wr_tcp_opts *opts, uint32_t mss,
+                      bool wscale_ok, uint32_t *wnd, uint32_t *clamp, uint8_t *wscale);
+/* The MSS that we announce to a peer, RFC 9293 3.7.1. */
+uint16_t wr_listen_adv_mss(struct weir_stack *stack, const struct wr_path *path,
+                           const struct weir_addr *remote, const struct wr_tcp_opts *opts);
+
+/* ---- tcp_isn ------------------------------------------------------------------------------------------ */
+
+/* RFC 6528: 64 ns clock plus keyed hash of the 4-tuple. */
+uint32_t wr_isn(const struct weir_stack *stack, const struct wr_tuple *tuple, weir_time now);
+/* Offset of the timestamp clock towards this peer, RFC 7323 7.1. */
+uint32_t wr_isn_ts_offset(const struct weir_stack *stack, const struct wr_tuple *tuple);
+/* The timestamp clock: 1 ms, RFC 7323 5.4. */
+static inline uint32_t wr_ts_now(uint32_t offset, weir_time now)
+{
+    return (uint32_t)((uint64_t)(now / WEIR_MS)) + offset;
+}
+
+/* ---- tcp_ack ------------------------------------------------------------------------------------------ */
+
+/* What to do with the rest of the segment. */
+enum wr_ack_verdict {
+    WR_ACK_FINE,
+    WR_ACK_DROP /* it was answered or dropped, and counted */
+};
+/* RFC 9293 3.10.7.4 fifth, and RFC 5961 5: SND.UNA, window, RTT, loss, congestion. */
+enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                                 weir_time now);
+/* Window of a segment, scaled. */
+static inline uint32_t wr_ack_window(const struct tcb *tcb, const struct seg *seg)
+{
+    return (uint32_t)seg->wnd << ((seg->flags & W_TCP_SYN) ? 0 : tcb->snd_wscale);
+}
+
+/* ---- tcp_reasm ---------------------------------------------------------------------------------------- */
+
+/* RFC 9293 3.10.7.4 seventh: takes segment text in, in order or out of it, and notes what to acknowledge.
+ * True when the peer's FIN was reached. */
+bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now);
+/* RFC 9293 3.10.7.4 sixth. */
+void wr_reasm_urgent(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg);
+/* SACK blocks to send: a D-SACK first (RFC 2883), then the most recent (RFC 2018 4). Takes the D-SACK. */
+unsigned wr_reasm_sacks(struct tcb *tcb, struct w_sack *out, unsigned max);
+void wr_reasm_dsack(const struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end);
+/* Bytes of window left as last announced. */
+static inline uint32_t wr_reasm_wnd(const struct tcb *tcb)
+{
+    int32_t wnd = seq_diff(tcb->rcv_wup + tcb->rcv_wnd, tcb->rcv_nxt);
+    return wnd > 0 ? (uint32_t)wnd : 0;
+}
+/* The window that could be announced now; never touches state. */
+uint32_t wr_reasm_window_free(const struct tcb *tcb);
+/* Decides the window to announce, never to the left of the last (RFC 9293 3.8.6); the header field. */
+uint16_t wr_reasm_window_announce(struct tcb *tcb);
+/* After the user has read `copied` bytes: window update or pending ACK, buffer auto-tuning. */
+void wr_reasm_read(struct weir_stack *stack, struct tcb *tcb, uint32_t copied, weir_time now);
+/* The data of a received segment grew the trust in the receive window. */
+void wr_reasm_grow(struct tcb *tcb, uint32_t len);
+void wr_reasm_free(struct weir_stack *stack, struct tcb *tcb);
+
+/* ---- tcp_delack --------------------------------------------------------------------------------------- */
+
+void wr_delack_init(struct tcb *tcb);
+/* Segment with data came in. */
+void wr_delack_data_received(struct tcb *tcb, const struct seg *seg, weir_time now);
+/* Acknowledge now or later? At the end of a segment's processing. */
+void wr_delack_check(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* An ACK left, alone or on data. */
+void wr_delack_ack_sent(struct tcb *tcb);
+/* Data left: it may be an answer. */
+void wr_delack_data_sent(struct tcb *tcb, weir_time now);
+void wr_delack_quick(struct tcb *tcb, unsigned most);
+void wr_delack_enter_quick(struct tcb *tcb);
+/* delack_at has come. */
+void wr_delack_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+
+/* ---- tcp_output --------------------------------------------------------------------------------------- */
+
+/* There may be something to send: put it on its interface's list. */
+void wr_output_kick(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* An ACK must go now; `dup` asks for one of its own even if one is wanted already. */
+void wr_output_want_ack(struct weir_stack *stack, struct tcb *tcb, bool dup, weir_time now);
+void wr_output_unlink(struct tcb *tcb);
+/* Path and path MTU as they are now; smss follows. False: no way there (error in soft_error). */
+bool wr_output_sync_path(struct weir_stack *stack, struct tcb *tcb);
+void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb);
+/* RST for a connection: seq snd_nxt, ack rcv_nxt (RFC 9293 3.10.5). */
+void wr_output_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* RST that answers a segment, RFC 9293 3.5.2. Never answers a RST. */
+void wr_output_reset_reply(struct weir_stack *stack, const struct seg *seg, weir_time now);
+
+/* A segment without data and without a tcb: SYN-ACKs, ACKs of TIME-WAIT, RSTs. */
+struct wr_bare {
+    const struct wr_tuple *tuple;
+    const struct wr_path *path; /* or NULL */
+    uint64_t hash;
+    uint32_t seq, ack;
+    uint16_t flags, wnd;
+    uint8_t hop_limit, ds;
+    const struct w_tcpopt *opt; /* NULL: none */
+};
+int wr_output_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now);
+
+/* ---- tcp_sendq ---------------------------------------------------------------------------------------- */
+
+void wr_sendq_init(struct wr_sendq *q);
+void wr_sendq_clear(struct weir_stack *stack, struct wr_sendq *q);
+/* New data [start, end) left, behind all there is. False: out of memory and nothing to merge with. */
+bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t start, uint32_t end,
+                     uint32_t mss, weir_time now);
+/* The record that contains seq, or NULL. O(log n). */
+struct wr_sent *wr_sendq_find(const struct wr_sendq *q, uint32_t seq);
+struct wr_sent *wr_sendq_first(const struct wr_sendq *q);
+struct wr_sent *wr_sendq_next(const struct wr_sendq *q, const struct wr_sent *sent);
+struct wr_sent *wr_sendq_prev(const struct wr_sendq *q, const struct wr_sent *sent);
+/* Cuts it so that a record begins at seq (start < seq < end): the right part, or NULL without memory. */
+struct wr_sent *wr_sendq_split(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent,
+                               uint32_t seq);
+/* Changes of fate; sums and the lost list follow. */
+void wr_sendq_mark_sacked(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent);
+void wr_sendq_mark_lost(struct wr_sendq *q, struct wr_sent *sent);
+void wr_sendq_mark_rexmit(struct wr_sendq *q, struct wr_sent *sent, uint32_t mss, weir_time now);
+/* Forgets that it is SACKed (reneging) or sent again. */
+void wr_sendq_unmark(struct wr_sendq *q, struct wr_sent *sent, uint8_t flags);
+
+/* What an ACK freed. */
+struct wr_acked {
+    uint32_t bytes;                  /* of sequence space */
+    uint32_t fresh_bytes;            /* of them, those not SACKed before */
+    weir_time first_sent, last_sent; /* of records never sent twice; -1: none */
+    bool rexmitted;                  /* one of them was sent twice */
+};
+/* Everything below una is acknowledged. */
+void wr_sendq_ack(struct weir_stack *stack, struct wr_sendq *q, uint32_t una,
+                  struct wr_acked *acked);
+bool wr_sendq_check(const struct wr_sendq *q, uint32_t una, uint32_t nxt);
+
+/* ---- tcp_rtt ------------------------------------------------------------------------------------------ */
+
+void wr_rtt_init(struct wr_rtt *rtt);
+/* A sample (>= 0). una, nxt: SND.UNA and SND.NXT, which tell windows of data apart. */
+void wr_rtt_sample(struct wr_rtt *rtt, weir_time sample, uint32_t una, uint32_t nxt,
+                   const struct wr_tunables *tunables);
+/* RTO without backoff: srtt + var, or the initial one. */
+weir_time wr_rtt_base_rto(const struct wr_rtt *rtt, const struct wr_tunables *tunables);
+/* RFC 6298 5.5 */
+void wr_rtt_backoff(struct wr_rtt *rtt, const struct wr_tunables *tunables);
+void wr_rtt_reset_backoff(struct wr_rtt *rtt, const struct wr_tunables *tunables);
+
+/* ---- tcp_sack ----------------------------------------------------------------------------------------- */
+
+struct wr_sack_result {
+    uint32_t new_bytes; /* newly SACKed */
+    weir_time
+        last_sent; /* latest transmission time of a newly SACKed record never sent twice; -1: none */
+    bool dsack;    /* the first block was a D-SACK */
+};
+/* RFC 2018 5, RFC 2883 5: blocks of an ACK into the send queue. */
+void wr_sack_input(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                   uint32_t prior_una, struct wr_sack_result *result);
+/* RFC 6675 4 IsLost over the whole flight; returns bytes newly marked. */
+uint32_t wr_sack_mark_lost(struct tcb *tcb);
+
+/* ---- tcp_recovery ------------------------------------------------------------------------------------- */
+
+/* After an ACK was taken in. */
+struct wr_ack_event {
+    uint32_t prior_una;
+    uint32_t acked_bytes; /* cumulatively */
+    uint32_t delivered;   /* newly, by ACK or SACK */
+    uint32_t prior_flight;
+    weir_time rtt;  /* or -1 */
+    bool duplicate; /* RFC 5681 2 */
+    bool sacked;    /* brought new SACK information */
+};
+void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
+                       weir_time now);
+/* The retransmission timer fired. */
+void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* The path MTU fell: what was sent in larger segments must go again (RFC 1191 6.4). */
+void wr_recovery_too_big(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* What may be retransmitted now beyond the lost list, RFC 6675 4 NextSeg (3) and (4). */
+struct wr_sent *wr_recovery_next(struct weir_stack *stack, struct tcb *tcb);
+
+/* ---- tcp_timers: named for what happened ---------------------------------------------------------------- */
+
+void wr_timers_data_sent(struct weir_stack *stack, struct tcb *tcb, bool rexmit, weir_time now);
+void wr_timers_syn_sent(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* SND.UNA moved, or the window opened or closed. */
+void wr_timers_acked(struct weir_stack *stack, struct tcb *tcb, bool progress, weir_time now);
+/* Unsent data cannot go, and nothing is in flight that would bring an ACK. */
+void wr_timers_held(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* No route, no neighbour, no memory: try again after an RTO. */
+void wr_timers_blocked(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+void wr_timers_delay_ack(struct weir_stack *stack, struct tcb *tcb, weir_time at);
+void wr_timers_keepalive(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+void wr_timers_fin_wait2(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+void wr_timers_stop(struct weir_stack *stack, struct tcb *tcb);
+/* Arms the timer for the earliest deadline. */
+void wr_timers_update(struct weir_stack *stack, struct tcb *tcb);
+
+/* ---- tcp_timewait --------------------------------------------------------------------------------------- */
+
+/* The connection goes to TIME-WAIT: a record takes its place, the tcb is done. */
+void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* A segment for the record. True: it is a SYN that may open a new connection; the record is gone and *iss
+ * holds the ISN to use. */
+bool wr_tw_input(struct weir_stack *stack, struct wr_tw *tw, struct seg *seg, uint32_t *iss,
+                 weir_time now);
+void wr_tw_free(struct weir_stack *stack, struct wr_tw *tw);
+/* May an active open take the record's place (tcp_tw_reuse)? */
+bool wr_tw_reusable(const struct weir_stack *stack, const struct wr_tw *tw, weir_time now);
+
+/* ---- tcp_close ------------------------------------------------------------------------------------------ */
+
+/* The user will send no more: FIN after all queued data. */
+void wr_close_send(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* Our FIN was acknowledged. */
+void wr_close_fin_acked(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* The peer's FIN was reached, RFC 9293 3.10.7.4 eighth. */
+void wr_close_fin_received(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* A valid RST came, RFC 9293 3.10.7.4 second. */
+void wr_close_reset_received(struct weir_stack *stack, struct tcb *tcb);
+/* The connection fails by a time-out: its soft error, or ETIMEDOUT. */
+void wr_close_timed_out(struct weir_stack *stack, struct tcb *tcb);
+
+/* ---- cc/cc.c -------------------------------------------------------------------------------------------- */
+
+#include "cc/cc_list.h"
+
+#endif

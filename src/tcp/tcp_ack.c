@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ACK side: RFC 9293 3.10.7.4 fifth check, RFC 5961 5, RFC 7323 4.
+ *
+ *          snd_una - max_wnd            snd_una              snd_nxt
+ *     ...  |  old: counts for nothing      |  new: acceptable   |   never sent
+ *     too old: challenge                                           challenge
+ *
+ * In order: is it acceptable; the send window; what it acknowledges and SACKs; a round-trip sample;
+ * then tcp_recovery judges losses and tells congestion control, and the rest of the stack learns that
+ * there is room.
+ */
+#include "tcp/tcp.h"
+
+/* RFC 9293 3.10.7.4: newer by WL1/WL2, or the same and larger; Linux also takes a zero. */
+static bool window_is_newer(const struct tcb *tcb, const struct seg *seg, uint32_t wnd)
+{
+    return seq_gt(seg->ack, tcb->snd_una) || seq_gt(seg->seq, tcb->snd_wl1) ||
+           (seg->seq == tcb->snd_wl1 && (wnd > tcb->snd_wnd || wnd == 0));
+}
+
+/* True when the window changed. */
+static bool update_window(struct tcb *tcb, const struct seg *seg)
+{
+    uint32_t wnd = wr_ack_window(tcb, seg);
+    bool changed;
+
+    if (!window_is_newer(tcb, seg, wnd))
+        return false;
+    tcb->snd_wl1 = seg->seq;
+    changed = wnd != tcb->snd_wnd;
+    tcb->snd_wnd = wnd;
+    if (wnd > tcb->max_wnd)
+        tcb->max_wnd = wnd;
+    return changed;
+}
+
+/* A sample from the times of transmission; for ranges sent twice only timestamps tell which copy it was
+ * (RFC 6298 3, RFC 7323 4.1). */
+static weir_time rtt_sample(struct tcb *tcb, const struct seg *seg, const struct wr_acked *acked,
+                            const struct wr_sack_result *sack, weir_time now)
+{
+    if (!acked->rexmitted && acked->first_sent >= 0)
+        return now - acked->first_sent;
+    if (acked->bytes == 0 && sack->last_sent >= 0)
+        return now - sack->last_sent;
+    if (acked->bytes > 0 && tcb->ts_ok && seg->opt.has_ts && seg->opt.ts_ecr != 0) {
+        uint32_t ms = wr_ts_now(tcb->ts_offset, now) - seg->opt.ts_ecr;
+        if (ms < 0x7fffffffu / 1000)
+            return (ms > 0 ? ms : 1) * WEIR_MS;
+    }
+    return -1;
+}
+
+/* SND.UNA moves to seg->ack: the ring lets go of the data, the queue of its records. */
+static void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack, struct wr_acked *acked)
+{
+    uint32_t data_end = seq_min(ack, tcb->write_seq), head = wr_tcb_snd_head(tcb);
+
+    if (seq_gt(data_end, head)) {
+        tcb->bytes_acked += data_end - head;
+        wr_ring_drop(&tcb->snd_ring, &stack->alloc, data_end - head);
+    }
+    tcb->snd_una = ack;
+    if (tcb->tx != NULL)
+        wr_sendq_ack(stack, &tcb->tx->q, ack, acked);
+}
+
+/* RFC 5681 2: no data, no window change, nothing new, something outstanding. */
+static bool is_duplicate(const struct tcb *tcb, const struct seg *seg, bool window_changed)
+{
+    return seg->ack == tcb->snd_una && seg->len == 0 && !window_changed &&
+           !(seg->flags & (W_TCP_SYN | W_TCP_FIN)) && wr_tcb_in_flight(tcb);
+}
+
+/* Linux: the send buffer follows cwnd, twice over, so that a window of data can wait behind the one in
+ * flight. */
+static void grow_send_buffer(const struct weir_stack *stack, struct tcb *tcb)
+{
+    uint64_t want = 2 * (uint64_t)tcb->tx->cc.cwnd + 2 * (uint64_t)tcb->smss;
+
+    if (tcb->opts.sndbuf_locked)
+        return;
+    if (want > (uint64_t)stack->tunables.tcp_wmem_max)
+        want = (uint64_t)stack->tunables.tcp_wmem_max;
+    if (want > tcb->opts.sndbuf) {
+        tcb->opts.sndbuf = (uint32_t)want;
+        wr_ring_set_limit(&tcb->snd_ring, tcb->opts.sndbuf);
+    }
+}
+
+/* Acceptable by RFC 9293 and RFC 5961 5.2? If not it was answered. */
+static bool acceptable(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                       weir_time now)
+{
+    uint64_t most = tcb->max_wnd;
+
+    if (seq_gt(seg->ack, tcb->snd_nxt)) {
+        wr_drop(stack, WR_DROP_tcp_ack_unsent);
+        wr_input_challenge(stack, tcb, now);
+        return false;
+    }
+    if (most > tcb->bytes_acked) /* nothing before our ISN was ever sent */
+        most = tcb->bytes_acked;
+    if (seq_lt(seg->ack, tcb->snd_una - (uint32_t)most)) {
+        wr_drop(stack, WR_DROP_tcp_ack_too_old);
+        wr_input_challenge(stack, tcb, now);
+        return false;
+    }
+    return true;
+}
+
+enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                                 weir_time now)
+{
+    struct wr_sack_result sack = {.last_sent = -1};
+    struct wr_acked acked = {.first_sent = -1, .last_sent = -1};
+    struct wr_ack_event ev = {.prior_una = tcb->snd_una, .rtt = -1};
+    bool window_changed, old = seq_lt(seg->ack, tcb->snd_una);
+
+    if (!acceptable(stack, tcb, seg, now))
+        return WR_ACK_DROP;
+    tcb->last_ack_at = now;
+    if (old) {
+        if (tcb->tx != NULL && seg->opt.n_sack > 0 && tcb->sack_ok)
+            wr_sack_input(stack, tcb, seg, tcb->snd_una, &sack);
+        return WR_ACK_FINE;
+    }
+    ev.prior_flight = tcb->snd_nxt - tcb->snd_una;
+    window_changed = update_window(tcb, seg);
+    ev.duplicate = is_duplicate(tcb, seg, window_changed);
+    if (seq_gt(seg->ack, tcb->snd_una)) {
+        tcb->soft_error = 0;
+        advance(stack, tcb, seg->ack, &acked);
+        ev.acked_bytes = acked.bytes;
+        wr_neigh_confirm(stack, &tcb->path, now);
+    }
+    if (tcb->tx == NULL) {
+        if (window_changed)
+            wr_output_kick(stack, tcb, now);
+        wr_timers_acked(stack, tcb, false, now);
+        return WR_ACK_FINE;
+    }
+    if (seg->opt.n_sack > 0 && tcb->sack_ok)
+        wr_sack_input(stack, tcb, seg, ev.prior_una, &sack);
+    ev.sacked = sack.new_bytes > 0;
+    ev.delivered = acked.fresh_bytes + sack.new_bytes;
+    ev.rtt = rtt_sample(tcb, seg, &acked, &sack, now);
+    if (ev.rtt >= 0) {
+        wr_rtt_sample(&tcb->rtt, ev.rtt, tcb->snd_una, tcb->snd_nxt, &stack->tunables);
+        tcb->tx->cc.srtt = tcb->rtt.srtt;
+        tcb->tx->cc.min_rtt = tcb->rtt.min_rtt;
+    }
+    wr_timers_acked(stack, tcb, acked.bytes > 0, now);
+    if (acked.bytes > 0 || ev.duplicate || ev.sacked)
+        wr_recovery_acked(stack, tcb, &ev, now);
+    if (acked.bytes > 0) {
+        grow_send_buffer(stack, tcb);
+        wr_tcb_touch(stack, tcb); /* room in the send buffer */
+    }
+    if (wr_tcb_unsent(tcb) > 0 || wr_list_first(&tcb->tx->q.lost) != NULL || tcb->want != 0 ||
+        (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq) ||
+        tcb->tx->ca_state == WEIR_CA_RECOVERY)
+        wr_output_kick(stack, tcb, now);
+    return WR_ACK_FINE;
+}

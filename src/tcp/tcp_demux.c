@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whom is a segment for? RFC 9293 3.10.7.
+ *
+ * One table holds connections, SYN queue entries and TIME-WAIT records by 4-tuple; one holds
+ * listeners by local endpoint. Both are keyed with SipHash under a secret, so that a peer that
+ * chooses its ports cannot aim for one chain. A SYN for a listener is looked up at most three times:
+ * the exact address, the wildcard of its family, and for IPv4 the IPv6 wildcard that takes both.
+ */
+#include "tcp/tcp.h"
+
+#include <string.h>
+
+struct listen_key {
+    struct weir_addr addr;
+    uint16_t port;
+};
+static_assert(sizeof(struct listen_key) == 18, "a hash key must have no padding");
+
+uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple)
+{
+    return wr_hash_of(&stack->tcp->flows, tuple, sizeof *tuple);
+}
+
+struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tuple *tuple,
+                              uint64_t hash)
+{
+    struct wr_hash_node *node = wr_hash_first(&stack->tcp->flows, hash);
+
+    for (; node != NULL; node = wr_hash_next(node)) {
+        struct wr_flow *flow = WR_CONTAINER(node, struct wr_flow, node);
+        if (memcmp(&flow->tuple, tuple, sizeof *tuple) == 0)
+            return flow;
+    }
+    return NULL;
+}
+
+bool wr_demux_insert(struct weir_stack *stack, struct wr_flow *flow, enum wr_flow_kind kind,
+                     const struct wr_tuple *tuple)
+{
+    flow->tuple = *tuple;
+    flow->kind = (uint8_t)kind;
+    return wr_hash_insert(&stack->tcp->flows, &flow->node, wr_demux_hash(stack, tuple));
+}
+
+void wr_demux_remove(struct weir_stack *stack, struct wr_flow *flow)
+{
+    wr_hash_remove(&stack->tcp->flows, &flow->node);
+}
+
+/* ---- listeners -------------------------------------------------------------------------------- */
+
+static uint64_t listen_hash(const struct weir_stack *stack, const struct weir_addr *addr,
+                            uint16_t port)
+{
+    struct listen_key key = {*addr, port};
+    return wr_hash_of(&stack->tcp->listeners, &key, sizeof key);
+}
+
+/* A number that every pair of connection and listener has of its own: the highest is chosen, so that a
+ * connection's choice does not change when another listener comes or goes. */
+static uint64_t weight(uint64_t hash, uint32_t id)
+{
+    uint64_t x = hash ^ (id * 0x9e3779b97f4a7c15u);
+    x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93u;
+    return x ^ (x >> 32);
+}
+
+static struct wr_listener *find_at(const struct weir_stack *stack, const struct weir_addr *addr,
+                                   uint16_t port, bool want_v4, uint64_t hash)
+{
+    struct wr_hash_node *node =
+        wr_hash_first(&stack->tcp->listeners, listen_hash(stack, addr, port));
+    struct wr_listener *best = NULL;
+    uint64_t best_weight = 0;
+
+    for (; node != NULL; node = wr_hash_next(node)) {
+        struct wr_listener *listener = WR_CONTAINER(node, struct wr_listener, node);
+        uint64_t w = weight(hash, listener->id);
+        if (listener->local.port != port || !weir_addr_eq(&listener->local.addr, addr))
+            continue;
+        if (want_v4 && !weir_addr_is_v4(addr) && listener->opts->v6only)
+            continue;
+        if (best == NULL || w > best_weight) {
+            best = listener;
+            best_weight = w;
+        }
+    }
+    return best;
+}
+
+struct wr_listener *wr_demux_listener(const struct weir_stack *stack, const struct wr_tuple *tuple,
+                                      uint64_t hash)
+{
+    bool v4 = weir_addr_is_v4(&tuple->local);
+    struct weir_addr any4 = weir_addr_any4(), any6 = weir_addr_any6();
+    struct wr_listener *found = find_at(stack, &tuple->local, tuple->lport, v4, hash);
+
+    if (found == NULL && v4)
+        found = find_at(stack, &any4, tuple->lport, v4, hash);
+    if (found == NULL)
+        found = find_at(stack, &any6, tuple->lport, v4, hash);
+    return found;
+}
+
+bool wr_demux_add_listener(struct weir_stack *stack, struct wr_listener *listener)
+{
+    uint64_t hash = listen_hash(stack, &listener->local.addr, listener->local.port);
+
+    if (!wr_hash_insert(&stack->tcp->listeners, &listener->node, hash))
+        return false;
+    listener->id = stack->tcp->next_listener_id++;
+    wr_list_push_back(&stack->tcp->listener_list, &listener->all);
+    return true;
+}
+
+void wr_demux_remove_listener(struct weir_stack *stack, struct wr_listener *listener)
+{
+    wr_hash_remove(&stack->tcp->listeners, &listener->node);
+    wr_list_remove(&listener->all);
+}

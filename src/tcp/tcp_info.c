@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* STATUS in numbers: TCP_INFO as on Linux, and the rows of the connection table. */
+#include "tcp/tcp.h"
+
+#include <string.h>
+
+static uint32_t packets(uint64_t bytes, uint32_t mss)
+{
+    return (uint32_t)((bytes + mss - 1) / mss);
+}
+
+static uint32_t ms_since(weir_time at, weir_time now)
+{
+    weir_time ms = (now - at) / WEIR_MS;
+    return ms < 0 ? 0 : ms > (weir_time)UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+}
+
+static uint32_t us(weir_time t)
+{
+    return (uint32_t)(t / WEIR_US);
+}
+
+static void send_side(const struct tcb *tcb, struct weir_tcp_info *info, weir_time now)
+{
+    const struct wr_tx *tx = tcb->tx;
+
+    info->tcpi_snd_cwnd = WR_TCP_IW_SEGMENTS;
+    info->tcpi_snd_ssthresh = 0x7fffffff; /* what Linux shows for "not known yet" */
+    info->tcpi_reordering = WR_TCP_DUP_THRESH;
+    info->tcpi_unacked = tcb->snd_nxt == tcb->snd_una ? 0 : 1;
+    if (tx == NULL)
+        return;
+    info->tcpi_ca_state = tx->ca_state;
+    info->tcpi_unacked = packets(tcb->snd_nxt - tcb->snd_una, tcb->smss);
+    info->tcpi_sacked = packets(tx->q.sacked_bytes + tx->reno_sacked, tcb->smss);
+    info->tcpi_lost = packets(tx->q.lost_bytes, tcb->smss);
+    info->tcpi_retrans = packets(tx->q.rexmit_bytes, tcb->smss);
+    info->tcpi_snd_cwnd = tx->cc.cwnd / tcb->smss;
+    if (tx->cc.ssthresh != UINT32_MAX)
+        info->tcpi_snd_ssthresh = tx->cc.ssthresh / tcb->smss;
+    info->tcpi_last_data_sent = ms_since(tx->last_sent_at, now);
+    info->tcpi_reordering = tx->reordering;
+    info->tcpi_delivered = packets(tx->delivered_bytes, tcb->smss);
+}
+
+static void counters(const struct tcb *tcb, struct weir_tcp_info *info)
+{
+    info->tcpi_bytes_acked = tcb->bytes_acked;
+    info->tcpi_bytes_received = tcb->bytes_received;
+    info->tcpi_bytes_sent = tcb->bytes_sent;
+    info->tcpi_bytes_retrans = tcb->bytes_retrans;
+    info->tcpi_segs_in = tcb->segs_in;
+    info->tcpi_segs_out = tcb->segs_out;
+    info->tcpi_data_segs_in = tcb->data_segs_in;
+    info->tcpi_data_segs_out = tcb->data_segs_out;
+    info->tcpi_total_retrans = tcb->total_retrans;
+    info->tcpi_dsack_dups = tcb->dsack_dups;
+    info->tcpi_rcv_ooopack = tcb->ofo_packets;
+    info->tcpi_total_rto = tcb->total_rto;
+}
+
+void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct weir_tcp_info *info,
+                 weir_time now)
+{
+    memset(info, 0, sizeof *info);
+    info->tcpi_state = tcb->state;
+    info->tcpi_retransmits = tcb->retransmits;
+    info->tcpi_probes = tcb->probes;
+    info->tcpi_backoff = tcb->rtt.backoff;
+    if (tcb->ts_ok)
+        info->tcpi_options |= WEIR_TCPI_OPT_TIMESTAMPS;
+    if (tcb->sack_ok)
+        info->tcpi_options |= WEIR_TCPI_OPT_SACK;
+    if (tcb->wscale_ok) {
+        info->tcpi_options |= WEIR_TCPI_OPT_WSCALE;
+        info->tcpi_wscale = (uint8_t)(tcb->snd_wscale | tcb->rcv_wscale << 4);
+    }
+    info->tcpi_rto = us(tcb->rtt.rto);
+    info->tcpi_ato = us(tcb->delack.ato);
+    info->tcpi_snd_mss = tcb->smss;
+    info->tcpi_rcv_mss = tcb->delack.rcv_mss;
+    info->tcpi_last_data_recv = ms_since(tcb->delack.last_at, now);
+    info->tcpi_last_ack_recv = ms_since(tcb->last_ack_at, now);
+    if (tcb->path.netif != NULL && !wr_path_stale(stack, &tcb->path))
+        info->tcpi_pmtu = tcb->path.netif->config.mtu;
+    info->tcpi_rcv_ssthresh = tcb->rcv_ssthresh;
+    info->tcpi_rtt = us(tcb->rtt.srtt);
+    info->tcpi_rttvar = us(tcb->rtt.mdev4 / 4);
+    info->tcpi_min_rtt = us(tcb->rtt.min_rtt);
+    info->tcpi_advmss = tcb->adv_mss;
+    info->tcpi_rcv_rtt = us(tcb->rtt.srtt);
+    info->tcpi_rcv_space = tcb->space;
+    info->tcpi_notsent_bytes = wr_tcb_unsent(tcb);
+    info->tcpi_snd_wnd = tcb->snd_wnd;
+    info->tcpi_rcv_wnd = tcb->rcv_wnd;
+    info->tcpi_max_pacing_rate = UINT64_MAX;
+    send_side(tcb, info, now);
+    counters(tcb, info);
+}
+
+void wr_tcp_listener_info(const struct wr_listener *listener, struct weir_tcp_info *info)
+{
+    memset(info, 0, sizeof *info);
+    info->tcpi_state = WEIR_TCP_LISTEN;
+    info->tcpi_unacked = listener->n_accept;
+    info->tcpi_sacked = listener->backlog;
+}
+
+/* ---- the table ----------------------------------------------------------------------------------------- */
+
+/* The cursor is the kind of row in its upper half and the next slot of that kind's pool in its lower. */
+enum { ROW_TCB, ROW_SYN, ROW_TW, ROW_KINDS };
+
+static void flow_row(const struct wr_flow *flow, int state, struct weir_sock_row *row)
+{
+    *row = (struct weir_sock_row){.type = WEIR_SOCK_STREAM, .state = state};
+    row->local = (struct weir_endpoint){flow->tuple.local, flow->tuple.lport};
+    row->peer = (struct weir_endpoint){flow->tuple.remote, flow->tuple.rport};
+}
+
+static bool row_at(struct weir_stack *stack, unsigned kind, uint32_t slot,
+                   struct weir_sock_row *row)
+{
+    struct wr_tcp *tcp = stack->tcp;
+
+    if (kind == ROW_TCB) {
+        const struct tcb *tcb = wr_pool_at(&tcp->tcbs, slot);
+        if (tcb == NULL || tcb->state == WEIR_TCP_CLOSE)
+            return false;
+        flow_row(&tcb->flow, tcb->state, row);
+        row->sock = tcb->ready != NULL ? tcb->ready->sock : 0;
+        row->recv_q = wr_tcp_inq(tcb);
+        row->send_q = wr_tcp_outq(tcb);
+        return true;
+    }
+    if (kind == ROW_SYN) {
+        const struct wr_syn *syn = wr_pool_at(&tcp->syns, slot);
+        if (syn != NULL)
+            flow_row(&syn->flow, WEIR_TCP_SYN_RECV, row);
+        return syn != NULL;
+    }
+    const struct wr_tw *tw = wr_pool_at(&tcp->tws, slot);
+    if (tw != NULL)
+        flow_row(&tw->flow, WEIR_TCP_TIME_WAIT, row);
+    return tw != NULL;
+}
+
+bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row)
+{
+    struct wr_tcp *tcp = stack->tcp;
+    const struct wr_pool *pools[ROW_KINDS] = {&tcp->tcbs, &tcp->syns, &tcp->tws};
+    unsigned kind = (unsigned)(*cursor >> 32);
+    uint32_t slot = (uint32_t)*cursor;
+
+    for (; kind < ROW_KINDS; kind++, slot = 0) {
+        while (slot < pools[kind]->n_slots) {
+            bool found = row_at(stack, kind, slot++, row);
+            *cursor = (uint64_t)kind << 32 | slot;
+            if (found)
+                return true;
+        }
+    }
+    *cursor = (uint64_t)ROW_KINDS << 32;
+    return false;
+}

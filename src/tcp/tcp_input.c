@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SEGMENT ARRIVES: RFC 9293 3.10.7, in its own order. LISTEN, SYN-RECEIVED of passive opens and
+ * TIME-WAIT have files of their own; this one finds out whom a segment is for, and serves the other
+ * states.
+ */
+#include "tcp/tcp.h"
+
+#include <string.h>
+
+/* ---- parsing and delivery --------------------------------------------------------------------------- */
+
+static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg *seg)
+{
+    struct w_tcp th;
+    size_t n_opts;
+
+    switch (wr_w_tcp_parse(pkt->data, pkt->len, &th)) {
+    case W_OK:
+        break;
+    case W_SHORT:
+        wr_drop(stack, WR_DROP_tcp_short);
+        return false;
+    default:
+        wr_drop(stack, WR_DROP_tcp_bad_offset);
+        return false;
+    }
+    if (!pkt->csum_valid && !wr_w_tcp_csum_ok(pkt->data, pkt->len, &pkt->src, &pkt->dst)) {
+        wr_drop(stack, WR_DROP_tcp_bad_checksum);
+        return false;
+    }
+    *seg = (struct seg){.pkt = pkt, .seq = th.seq, .ack = th.ack, .flags = th.flags};
+    seg->wnd = th.wnd;
+    seg->urg = th.urg;
+    seg->data = pkt->data + th.data_off;
+    seg->len = (uint32_t)(pkt->len - th.data_off);
+    seg->end_seq =
+        seg->seq + seg->len + ((th.flags & W_TCP_SYN) ? 1 : 0) + ((th.flags & W_TCP_FIN) ? 1 : 0);
+    seg->wire_mss = pkt->gso_size != 0 && pkt->gso_size < seg->len ? pkt->gso_size : seg->len;
+    seg->n_segs =
+        (uint16_t)(seg->wire_mss > 0 ? (seg->len + seg->wire_mss - 1) / seg->wire_mss : 1);
+    seg->tuple = (struct wr_tuple){pkt->dst, pkt->src, th.dst_port, th.src_port};
+
+    n_opts = th.data_off - (size_t)W_TCP_HLEN;
+    if (wr_w_tcpopt_parse_ts(pkt->data + W_TCP_HLEN, n_opts, &seg->opt.ts_val, &seg->opt.ts_ecr))
+        seg->opt.has_ts = true;
+    else if (n_opts > 0 && wr_w_tcpopt_parse(pkt->data + W_TCP_HLEN, n_opts,
+                                             (th.flags & W_TCP_SYN) != 0, &seg->opt) != W_OK)
+        wr_drop(stack, WR_DROP_tcp_bad_option); /* what stood before the bad one counts */
+    return true;
+}
+
+/* RFC 9293 3.9.2.3 MUST-57, MUST-63 */
+static bool endpoints_fit(struct weir_stack *stack, const struct wr_pkt *pkt)
+{
+    if (!pkt->dst_unicast) {
+        wr_drop(stack, WR_DROP_tcp_not_unicast);
+        return false;
+    }
+    if (weir_addr_is_any(&pkt->src) || weir_addr_is_multicast(&pkt->src) ||
+        weir_addr_is_broadcast(&pkt->src)) {
+        wr_drop(stack, WR_DROP_tcp_bad_endpoint);
+        return false;
+    }
+    return true;
+}
+
+/* RFC 9293 3.10.7.1: CLOSED */
+static void no_connection(struct weir_stack *stack, struct seg *seg, weir_time now)
+{
+    wr_drop(stack, WR_DROP_tcp_no_socket);
+    wr_output_reset_reply(stack, seg, now);
+}
+
+static void to_listener(struct weir_stack *stack, struct seg *seg, const uint32_t *iss,
+                        weir_time now)
+{
+    struct wr_listener *listener = wr_demux_listener(stack, &seg->tuple, seg->hash);
+
+    if (listener != NULL)
+        wr_listen_input(stack, listener, seg, iss, now);
+    else
+        no_connection(stack, seg, now);
+}
+
+static void to_timewait(struct weir_stack *stack, struct wr_tw *tw, struct seg *seg, weir_time now)
+{
+    uint32_t iss;
+
+    /* A SYN may reuse the tuple only if somebody listens for it. */
+    if ((seg->flags & (W_TCP_SYN | W_TCP_ACK | W_TCP_RST)) == W_TCP_SYN &&
+        wr_demux_listener(stack, &seg->tuple, seg->hash) == NULL) {
+        no_connection(stack, seg, now);
+        return;
+    }
+    if (wr_tw_input(stack, tw, seg, &iss, now))
+        to_listener(stack, seg, &iss, now);
+}
+
+void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now)
+{
+    struct wr_flow *flow;
+    struct seg seg;
+
+    if (!endpoints_fit(stack, pkt))
+        return;
+    if (!parse(stack, pkt, &seg)) {
+        wr_count(stack, WR_STAT_tcp_in_errs);
+        return;
+    }
+    wr_count_add(stack, WR_STAT_tcp_in_segs, seg.n_segs);
+    seg.hash = wr_demux_hash(stack, &seg.tuple);
+    flow = wr_demux_find(stack, &seg.tuple, seg.hash);
+    if (flow == NULL) {
+        to_listener(stack, &seg, NULL, now);
+    } else if (flow->kind == WR_FLOW_TCB) {
+        struct tcb *tcb = WR_CONTAINER(flow, struct tcb, flow);
+        wr_input_tcb(stack, tcb, &seg, now);
+        wr_tcb_settle(stack, tcb, now);
+    } else if (flow->kind == WR_FLOW_SYN) {
+        wr_listen_syn_input(stack, WR_CONTAINER(flow, struct wr_syn, flow), &seg, now);
+    } else {
+        to_timewait(stack, WR_CONTAINER(flow, struct wr_tw, flow), &seg, now);
+    }
+}
+
+/* ---- challenge and duplicate ACKs --------------------------------------------------------------------- */
+
+/* RFC 5961 7 as on Linux: one answer to invalid segments per tcp_invalid_ratelimit and connection, so that
+ * no connection can be observed through another's budget (CVE-2016-5696). */
+static bool oow_limited(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    weir_time gap = stack->tunables.tcp_invalid_ratelimit_ms * WEIR_MS;
+
+    if (tcb->oow_ack_at >= 0 && now - tcb->oow_ack_at < gap) {
+        wr_drop(stack, WR_DROP_tcp_challenge_limited);
+        return true;
+    }
+    tcb->oow_ack_at = now;
+    return false;
+}
+
+void wr_input_challenge(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    if (oow_limited(stack, tcb, now))
+        return;
+    wr_count(stack, WR_STAT_tcp_challenge_acks);
+    wr_output_want_ack(stack, tcb, true, now);
+}
+
+/* The answer to an unacceptable segment. Segments with data are always answered: they cost their sender
+ * as much, and a lost ACK must be replaced. */
+static void answer_unacceptable(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                                weir_time now)
+{
+    if ((seg->len == 0 && !(seg->flags & W_TCP_FIN)) && oow_limited(stack, tcb, now))
+        return;
+    if (seg->end_seq != seg->seq && seq_lt(seg->seq, tcb->rcv_nxt)) {
+        wr_reasm_dsack(stack, tcb, seg->seq, seq_min(seg->end_seq, tcb->rcv_nxt));
+        wr_delack_enter_quick(tcb);
+    }
+    wr_output_want_ack(stack, tcb, true, now);
+}
+
+/* ---- the handshake's end --------------------------------------------------------------------------------- */
+
+void wr_input_syn_options(struct tcb *tcb, const struct seg *seg, weir_time now)
+{
+    if (seg->opt.has_mss)
+        tcb->peer_mss = seg->opt.mss; /* floored when used */
+    if (!seg->opt.has_ts)
+        tcb->ts_ok = false;
+    if (!seg->opt.sack_permitted)
+        tcb->sack_ok = false;
+    if (!seg->opt.has_wscale)
+        tcb->wscale_ok = false;
+    if (tcb->ts_ok) {
+        tcb->ts_recent = seg->opt.ts_val;
+        tcb->ts_recent_at = now;
+    }
+    tcb->snd_wscale = 0;
+    if (tcb->wscale_ok)
+        tcb->snd_wscale =
+            seg->opt.wscale < WR_TCP_MAX_WSCALE ? seg->opt.wscale : (uint8_t)WR_TCP_MAX_WSCALE;
+    else {
+        tcb->rcv_wscale = 0;
+        if (tcb->window_clamp > UINT16_MAX)
+            tcb->window_clamp = UINT16_MAX;
+    }
+}
+
+/* The handshake gives the first round-trip sample, unless a SYN or SYN-ACK went twice (Karn). */
+static void first_rtt(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    if (tcb->syn_retries == 0) {
+        wr_rtt_sample(&tcb->rtt, now - tcb->syn_at, tcb->snd_una, tcb->snd_nxt, &stack->tunables);
+        return;
+    }
+    wr_rtt_init(&tcb->rtt);
+    tcb->rtt.rto = WR_TCP_RTO_FALLBACK; /* RFC 6298 5.7 */
+}
+
+void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, uint32_t seg_seq, uint32_t wnd,
+                        weir_time now)
+{
+    tcb->state = tcb->fin_queued ? WEIR_TCP_FIN_WAIT1 : WEIR_TCP_ESTABLISHED;
+    tcb->snd_wnd = wnd;
+    tcb->max_wnd = wnd;
+    tcb->snd_wl1 = seg_seq;
+    tcb->rto_at = WEIR_TIME_NEVER;
+    tcb->stalled_at = 0;
+    tcb->retransmits = 0;
+    tcb->last_ack_at = now;
+    first_rtt(stack, tcb, now);
+    tcb->snd_sml = tcb->snd_una;
+    tcb->snd_up = tcb->snd_una;
+    wr_output_sync_path(stack, tcb);
+    wr_output_sync_mss(stack, tcb);
+    wr_delack_init(tcb);
+    tcb->rcv_ssthresh = tcb->rcv_wnd;
+    tcb->space_seq = tcb->rcv_nxt;
+    tcb->space = tcb->rcv_wnd < 10u * tcb->adv_mss ? tcb->rcv_wnd : 10u * tcb->adv_mss;
+    tcb->space_at = now;
+    wr_ring_set_limit(&tcb->rcv_ring, tcb->opts.rcvbuf + UINT16_MAX + 1);
+    if (!tcb->opts.sndbuf_locked && tcb->opts.sndbuf < 2 * WR_TCP_IW_SEGMENTS * tcb->smss)
+        tcb->opts.sndbuf = 2 * WR_TCP_IW_SEGMENTS * tcb->smss;
+    wr_ring_set_limit(&tcb->snd_ring, tcb->opts.sndbuf);
+    wr_timers_keepalive(stack, tcb, now);
+    wr_tcb_touch(stack, tcb);
+    if (tcb->fin_queued)
+        wr_output_kick(stack, tcb, now);
+}
+
+/* ---- SYN-SENT ------------------------------------------------------------------------------------------------ */
+
+/* A timestamp echo must be of a SYN that we sent (RFC 7323 3.2; Linux resets what is not). */
+static bool echo_fits(const struct tcb *tcb, const struct seg *seg, weir_time now)
+{
+    uint32_t first = wr_ts_now(tcb->ts_offset, tcb->syn_at);
+
+    if (!tcb->ts_ok || !seg->opt.has_ts || seg->opt.ts_ecr == 0)
+        return true;
+    return seg->opt.ts_ecr - first <= wr_ts_now(tcb->ts_offset, now) - first;
+}
+
+static void syn_sent_to_synchronized(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                                     weir_time now)
+{
+    tcb->irs = seg->seq;
+    tcb->rcv_nxt = tcb->rcv_wup = seg->seq + 1;
+    wr_input_syn_options(tcb, seg, now);
+    if (seg->flags & W_TCP_ACK) {
+        tcb->snd_una = seg->ack;
+        tcb->want &= (uint8_t)~WR_WANT_SYN;
+        wr_input_establish(stack, tcb, seg->seq, seg->wnd, now);
+        wr_neigh_confirm(stack, &tcb->path, now);
+        seg->flags &= (uint16_t)~W_TCP_FIN; /* RFC 9293 3.10.7.4 eighth: not in SYN-SENT */
+        if (seg->len > 0)
+            wr_reasm_input(stack, tcb, seg, now);
+        wr_output_want_ack(stack, tcb, false, now);
+        return;
+    }
+    /* Simultaneous open, RFC 9293 3.5: the SYN goes again, with an ACK. */
+    tcb->state = WEIR_TCP_SYN_RECV;
+    tcb->snd_wnd = seg->wnd;
+    tcb->max_wnd = seg->wnd;
+    tcb->snd_wl1 = seg->seq;
+    wr_delack_init(tcb);
+    tcb->want |= WR_WANT_SYN;
+    tcb->rto_at = now + tcb->rtt.rto;
+    wr_output_kick(stack, tcb, now);
+}
+
+/* RFC 9293 3.10.7.3 */
+static void syn_sent_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                           weir_time now)
+{
+    bool has_ack = (seg->flags & W_TCP_ACK) != 0;
+
+    /* first: ACK */
+    if (has_ack && (seq_leq(seg->ack, tcb->iss) || seq_gt(seg->ack, tcb->snd_nxt) ||
+                    !echo_fits(tcb, seg, now))) {
+        wr_drop(stack, WR_DROP_tcp_ack_unsent);
+        wr_output_reset_reply(stack, seg, now);
+        return;
+    }
+    /* second: RST */
+    if (seg->flags & W_TCP_RST) {
+        if (has_ack)
+            wr_close_reset_received(stack, tcb);
+        else
+            wr_drop(stack, WR_DROP_tcp_rst_out_of_window);
+        return;
+    }
+    /* fourth: SYN */
+    if (seg->flags & W_TCP_SYN) {
+        syn_sent_to_synchronized(stack, tcb, seg, now);
+        return;
+    }
+    /* fifth: neither SYN nor RST */
+    wr_drop(stack, WR_DROP_tcp_bad_flags);
+}
+
+/* ---- synchronized states: the checks -------------------------------------------------------------------------- */
+
+/* RFC 7323 5.3 R1, strictly older; a pure ACK that was only overtaken on its way is let through, since it
+ * can do no harm and is no sign of anything. */
+static bool paws_rejects(const struct tcb *tcb, const struct seg *seg, weir_time now)
+{
+    uint32_t age = tcb->ts_recent - seg->opt.ts_val;
+
+    if (!tcb->ts_ok || !seg->opt.has_ts || (int32_t)age <= 0 || tcb->ts_recent == 0)
+        return false;
+    if (now - tcb->ts_recent_at >= WR_TCP_PAWS_IDLE) /* RFC 7323 5.5 */
+        return false;
+    return seg->end_seq != seg->seq || seg->seq != tcb->rcv_nxt ||
+           age > (uint64_t)(tcb->rtt.rto / WEIR_MS);
+}
+
+/* RFC 7323 4.3: what comes in order of sequence renews TS.Recent. */
+static void update_ts_recent(struct tcb *tcb, const struct seg *seg, weir_time now)
+{
+    if (!tcb->ts_ok || !seg->opt.has_ts || seq_gt(seg->seq, tcb->rcv_wup))
+        return;
+    if ((int32_t)(seg->opt.ts_val - tcb->ts_recent) >= 0 ||
+        now - tcb->ts_recent_at >= WR_TCP_PAWS_IDLE) {
+        tcb->ts_recent = seg->opt.ts_val;
+        tcb->ts_recent_at = now;
+    }
+}
+
+/* RFC 9293 3.10.7.4 first. The left edge is that of our last ACK, as on Linux: an ACK that crossed ours
+ * is still of use (RFC 9293 A.2). The right edge itself is taken for a segment without data. */
+static bool in_window(const struct tcb *tcb, const struct seg *seg)
+{
+    uint32_t edge = tcb->rcv_nxt + wr_reasm_wnd(tcb);
+
+    if (seq_lt(seg->end_seq, tcb->rcv_wup))
+        return false;
+    return seg->end_seq == seg->seq ? seq_leq(seg->seq, edge)
+                                    : seq_lt(seg->seq, edge) || seg->seq == tcb->rcv_nxt;
+}
+
+/* RFC 5961 3.2: exactly RCV.NXT. Linux also takes the byte before it after a FIN (a peer that does not count
+ * its FIN), and the end of the highest SACKed range (a peer that lost what lies below). */
+static bool reset_matches(const struct tcb *tcb, const struct seg *seg)
+{
+    struct wr_range last;
+
+    if (seg->seq == tcb->rcv_nxt)
+        return true;
+    if (tcb->fin_received && seg->seq == tcb->rcv_nxt - 1)
+        return true;
+    return tcb->sack_ok && tcb->ofo != NULL && wr_ranges_last(tcb->ofo, &last) &&
+           seg->seq == last.end;
+}
+
+static void reset_input(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                        weir_time now)
+{
+    uint32_t edge = tcb->rcv_nxt + wr_reasm_wnd(tcb);
+
+    if (reset_matches(tcb, seg)) {
+        wr_close_reset_received(stack, tcb);
+    } else if (seq_geq(seg->seq, tcb->rcv_nxt) && seq_lt(seg->seq, edge)) {
+        wr_drop(stack, WR_DROP_tcp_rst_challenged);
+        wr_input_challenge(stack, tcb, now);
+    } else {
+        wr_drop(stack, WR_DROP_tcp_rst_out_of_window);
+    }
+}
+
+/* RFC 9293 3.10.7.4 fifth, in SYN-RECEIVED (of a simultaneous open). */
+static bool syn_received_ack(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                             weir_time now)
+{
+    if (seq_leq(seg->ack, tcb->snd_una) || seq_gt(seg->ack, tcb->snd_nxt)) {
+        wr_drop(stack, WR_DROP_tcp_ack_unsent);
+        wr_output_reset_reply(stack, seg, now);
+        return false;
+    }
+    tcb->snd_una = seg->ack;
+    tcb->want &= (uint8_t)~WR_WANT_SYN;
+    wr_input_establish(stack, tcb, seg->seq, wr_ack_window(tcb, seg), now);
+    return true;
+}
+
+/* After close(2) or SHUT_RDWR nobody will read: new data draws a RST (RFC 9293 3.6.1 SHLD-3). */
+static bool data_after_close(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                             weir_time now)
+{
+    uint32_t data_end = seg->seq + seg->len;
+
+    if (!(tcb->shut & WR_SHUT_RCV) || seg->len == 0 || seq_leq(data_end, tcb->rcv_nxt))
+        return false;
+    if (tcb->state != WEIR_TCP_FIN_WAIT1 && tcb->state != WEIR_TCP_FIN_WAIT2)
+        return false;
+    wr_drop(stack, WR_DROP_tcp_after_close);
+    wr_count(stack, WR_STAT_tcp_abort_on_data);
+    wr_output_reset_reply(stack, seg, now);
+    wr_tcb_done(stack, tcb, ECONNRESET);
+    return true;
+}
+
+static bool takes_data(const struct tcb *tcb)
+{
+    return tcb->state == WEIR_TCP_ESTABLISHED || tcb->state == WEIR_TCP_FIN_WAIT1 ||
+           tcb->state == WEIR_TCP_FIN_WAIT2;
+}
+
+/* RFC 9293 3.10.7.4, steps six to eight. */
+static void segment_text(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
+{
+    if (!takes_data(tcb)) {
+        if (seg->len > 0 || (seg->flags & W_TCP_FIN)) { /* seen before, or after the FIN */
+            wr_drop(stack, WR_DROP_tcp_after_close);
+            answer_unacceptable(stack, tcb, seg, now);
+        }
+        return;
+    }
+    /* sixth: URG */
+    if ((seg->flags & W_TCP_URG) || tcb->urg_state == WR_URG_NOTYET)
+        wr_reasm_urgent(stack, tcb, seg);
+    /* seventh: segment text */
+    if (wr_reasm_input(stack, tcb, seg, now))
+        /* eighth: FIN */
+        wr_close_fin_received(stack, tcb, now);
+}
+
+/* ---- synchronized states: the order of RFC 9293 3.10.7.4 -------------------------------------------------------- */
+
+void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
+{
+    tcb->segs_in += seg->n_segs;
+    if (seg->len > 0)
+        tcb->data_segs_in += seg->n_segs;
+    if (tcb->state == WEIR_TCP_SYN_SENT) {
+        syn_sent_input(stack, tcb, seg, now);
+        return;
+    }
+    /* RFC 7323 5.3: PAWS comes before the sequence number; a RST skips it. */
+    if (!(seg->flags & W_TCP_RST) && paws_rejects(tcb, seg, now)) {
+        wr_drop(stack, WR_DROP_tcp_paws);
+        answer_unacceptable(stack, tcb, seg, now);
+        return;
+    }
+    /* first: sequence number */
+    if (!(seg->flags & W_TCP_RST) && !in_window(tcb, seg)) {
+        wr_drop(stack, WR_DROP_tcp_out_of_window);
+        if (seg->flags & W_TCP_SYN)
+            wr_input_challenge(stack, tcb, now);
+        else
+            answer_unacceptable(stack, tcb, seg, now);
+        return;
+    }
+    /* second: RST */
+    if (seg->flags & W_TCP_RST) {
+        reset_input(stack, tcb, seg, now);
+        return;
+    }
+    /* third: security and compartment are not used (RFC 9293 A.1) */
+    /* fourth: SYN. RFC 5961 4.2. The SYN-ACK of a simultaneous open is taken for its ACK. */
+    if (seg->flags & W_TCP_SYN) {
+        if (tcb->state != WEIR_TCP_SYN_RECV || !(seg->flags & W_TCP_ACK) || seg->seq != tcb->irs) {
+            wr_drop(stack, WR_DROP_tcp_syn_in_window);
+            wr_input_challenge(stack, tcb, now);
+            return;
+        }
+    }
+    /* fifth: ACK */
+    if (!(seg->flags & W_TCP_ACK)) {
+        wr_drop(stack, WR_DROP_tcp_no_ack);
+        return;
+    }
+    if (tcb->state == WEIR_TCP_SYN_RECV && !syn_received_ack(stack, tcb, seg, now))
+        return;
+    if (wr_ack_input(stack, tcb, seg, now) == WR_ACK_DROP)
+        return;
+    update_ts_recent(tcb, seg, now);
+    if (tcb->fin_queued && tcb->snd_una == tcb->write_seq + 1)
+        wr_close_fin_acked(stack, tcb, now);
+    if (tcb->state == WEIR_TCP_CLOSE || data_after_close(stack, tcb, seg, now))
+        return;
+    segment_text(stack, tcb, seg, now);
+    if (tcb->state != WEIR_TCP_CLOSE)
+        wr_delack_check(stack, tcb, now);
+}
+
+/* ---- ICMP errors --------------------------------------------------------------------------------------------------- */
+
+/* RFC 5927 4.1: the quoted segment must be one of those in flight. */
+static bool quotes_our_flight(struct weir_stack *stack, const struct tcb *tcb, uint32_t seq)
+{
+    if (seq_geq(seq, tcb->snd_una) && seq_leq(seq, tcb->snd_nxt))
+        return true;
+    wr_drop(stack, WR_DROP_tcp_icmp_out_of_window);
+    return false;
+}
+
+static void packet_too_big(struct weir_stack *stack, struct tcb *tcb, uint32_t mtu, weir_time now)
+{
+    uint32_t before = tcb->smss;
+
+    wr_path_mtu_learn(stack, &tcb->flow.tuple.remote, mtu, now);
+    if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV)
+        return;
+    wr_output_sync_path(stack, tcb);
+    wr_output_sync_mss(stack, tcb);
+    if (tcb->smss < before)
+        wr_recovery_too_big(stack, tcb, now);
+}
+
+/* RFC 5927 5.2, LNX-TCP-20: an error ends an attempt; a connection only remembers it. */
+static void icmp_for_tcb(struct weir_stack *stack, struct tcb *tcb,
+                         const struct wr_icmp_error *error, weir_time now)
+{
+    if (!quotes_our_flight(stack, tcb, get_be32(error->quoted + 4)))
+        return;
+    if (error->mtu != 0) {
+        packet_too_big(stack, tcb, error->mtu, now);
+    } else if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV) {
+        wr_count(stack, WR_STAT_tcp_attempt_fails);
+        wr_tcb_done(stack, tcb, -error->error);
+    } else {
+        tcb->soft_error = -error->error;
+    }
+}
+
+void wr_tcp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now)
+{
+    struct wr_tuple tuple = {error->local, error->remote, 0, 0};
+    struct wr_flow *flow;
+
+    if (error->quoted_len < 8)
+        return;
+    tuple.lport = get_be16(error->quoted);
+    tuple.rport = get_be16(error->quoted + 2);
+    flow = wr_demux_find(stack, &tuple, wr_demux_hash(stack, &tuple));
+    if (flow == NULL || flow->kind == WR_FLOW_TIMEWAIT) {
+        wr_drop(stack, WR_DROP_icmp_not_for_us);
+    } else if (flow->kind == WR_FLOW_TCB) {
+        struct tcb *tcb = WR_CONTAINER(flow, struct tcb, flow);
+        icmp_for_tcb(stack, tcb, error, now);
+        wr_tcb_settle(stack, tcb, now);
+    } else if (get_be32(error->quoted + 4) != WR_CONTAINER(flow, struct wr_syn, flow)->iss) {
+        wr_drop(stack, WR_DROP_tcp_icmp_out_of_window);
+    }
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Initial sequence numbers, RFC 6528: ISN = M + F(4-tuple, secret). F is SipHash-2-4 under a key of
+ * its own; M is a clock of 64 ns as on Linux (RFC 6528 says 4 us), so that it passes 2^32 in 274 s
+ * and stays ahead of what a connection can send at 62 MB/s. A new incarnation of a 4-tuple so
+ * begins above the old one, and nobody without the key learns anything from the ISN of another.
+ *
+ * The timestamp clock is offset in the same way for each pair of hosts (RFC 7323 7.1): per pair, not per
+ * connection, so that TIME-WAIT may compare timestamps of two incarnations (RFC 6191).
+ */
+#include "tcp/tcp.h"
+
+#include <sodium/crypto_shorthash.h>
+
+static uint64_t keyed(const uint8_t key[16], const void *data, size_t len)
+{
+    uint8_t out[crypto_shorthash_BYTES];
+    crypto_shorthash(out, data, len, key);
+    return get_be64(out);
+}
+
+uint32_t wr_isn(const struct weir_stack *stack, const struct wr_tuple *tuple, weir_time now)
+{
+    uint32_t clock = (uint32_t)((uint64_t)now >> 6);
+#ifdef WEIR_HARD
+    /* Wrap within the first bytes of the connection. */
+    (void)clock;
+    return 0xffffff80u + (uint32_t)(keyed(stack->tcp->isn_key, tuple, sizeof *tuple) & 0x7f);
+#else
+    return (uint32_t)keyed(stack->tcp->isn_key, tuple, sizeof *tuple) + clock;
+#endif
+}
+
+uint32_t wr_isn_ts_offset(const struct weir_stack *stack, const struct wr_tuple *tuple)
+{
+    struct weir_addr pair[2] = {tuple->local, tuple->remote};
+
+    if (stack->tunables.tcp_timestamps == 2)
+        return 0;
+    return (uint32_t)keyed(stack->tcp->ts_key, pair, sizeof pair);
+}

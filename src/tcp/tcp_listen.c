@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * LISTEN, and SYN-RECEIVED of passive opens: RFC 9293 3.10.7.2 and 3.10.7.4, Linux's two queues.
+ *
+ *     SYN ----> SYN queue: struct wr_syn, no tcb    ----ACK----> accept queue: struct tcb --> accept()
+ *               SYN-ACK again at 1, 3, 7, 15, 31 s              at most backlog + 1
+ *
+ * A SYN is dropped when either queue is full. The final ACK is ignored while the accept queue is full
+ * (tcp_abort_on_overflow: answered with RST); the SYN-ACK then goes again, and the peer's data or ACK
+ * opens the connection later. Data on the third ACK is taken at once; any segment that acknowledges the
+ * SYN-ACK counts as the third ACK, so that a lost one is healed by data.
+ *
+ * Entries wait in lists by the number of retransmissions: all in a list wait equally long, so each list
+ * is in the order of time, and one timer does for all.
+ */
+#include "tcp/tcp.h"
+
+static weir_time level_wait(unsigned level)
+{
+    weir_time wait = WR_TCP_RTO_INITIAL << level;
+    return wait < 120 * WEIR_SEC ? wait : 120 * WEIR_SEC;
+}
+
+static unsigned level_of(const struct wr_syn *syn)
+{
+    return syn->retries < WR_SYN_LEVELS ? syn->retries : WR_SYN_LEVELS - 1;
+}
+
+/* ---- windows and MSS ------------------------------------------------------------------------------ */
+
+void wr_listen_window(const struct weir_stack *stack, const struct wr_tcp_opts *opts, uint32_t mss,
+                      bool wscale_ok, uint32_t *wnd, uint32_t *clamp, uint8_t *wscale)
+{
+    uint64_t most = (uint64_t)stack->tunables.tcp_rmem_max;
+    uint32_t space = opts->rcvbuf / 2;
+
+    *clamp = space;
+    if (opts->window_clamp != 0 && *clamp > opts->window_clamp)
+        *clamp = opts->window_clamp;
+    if (space > *clamp)
+        space = *clamp;
+    if (space > mss && mss > 0)
+        space -= space % mss;
+    if (opts->rcvbuf_locked)
+        most = opts->rcvbuf;
+    else if (most < opts->rcvbuf)
+        most = opts->rcvbuf;
+    if (opts->window_clamp != 0 && most > opts->window_clamp)
+        most = opts->window_clamp;
+    *wscale = 0;
+    while (wscale_ok && *wscale < WR_TCP_MAX_WSCALE && most >> (*wscale + 16) != 0)
+        (*wscale)++; /* so that `most` fits in 16 bits */
+    *wnd = space > UINT16_MAX ? UINT16_MAX : space;
+    if (!wscale_ok && *clamp > UINT16_MAX)
+        *clamp = UINT16_MAX;
+}
+
+uint16_t wr_listen_adv_mss(struct weir_stack *stack, const struct wr_path *path,
+                           const struct weir_addr *remote, const struct wr_tcp_opts *opts)
+{
+    uint32_t head = (weir_addr_is_v4(remote) ? 20u : 40u) + W_TCP_HLEN;
+    uint32_t mtu = path->netif->config.mtu, mss = mtu > head + 8 ? mtu - head : 8;
+
+    (void)stack;
+    if (opts->maxseg != 0 && mss > opts->maxseg)
+        mss = opts->maxseg;
+    return (uint16_t)(mss < UINT16_MAX ? mss : UINT16_MAX);
+}
+
+/* ---- the SYN queue -------------------------------------------------------------------------------- */
+
+static void arm(struct weir_stack *stack)
+{
+    struct wr_tcp *tcp = stack->tcp;
+    weir_time at = WEIR_TIME_NEVER;
+
+    for (unsigned i = 0; i < WR_SYN_LEVELS; i++) {
+        struct wr_list *first = wr_list_first(&tcp->syn_wait[i]);
+        if (first != NULL)
+            at = weir_time_min(at, WR_CONTAINER(first, struct wr_syn, wait)->resend_at);
+    }
+    if (at != tcp->syn_timer.at)
+        wr_timer_arm(stack, &tcp->syn_timer, at);
+}
+
+static void enqueue(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
+{
+    unsigned level = level_of(syn);
+
+    wr_list_remove(&syn->wait);
+    syn->resend_at = now + level_wait(level);
+    wr_list_push_back(&stack->tcp->syn_wait[level], &syn->wait);
+    arm(stack);
+}
+
+static void syn_free(struct weir_stack *stack, struct wr_syn *syn)
+{
+    wr_demux_remove(stack, &syn->flow);
+    wr_list_remove(&syn->wait);
+    wr_list_remove(&syn->of_listener);
+    syn->listener->n_syns--;
+    wr_pool_free(&stack->tcp->syns, syn);
+}
+
+/* Not kept in the entry: it follows from the way back. */
+static uint16_t syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn)
+{
+    const struct wr_tuple *tuple = &syn->flow.tuple;
+    struct wr_path path;
+
+    if (wr_path_find(stack, &tuple->remote, &tuple->local, &path) < 0)
+        return WR_TCP_MSS_V4;
+    return wr_listen_adv_mss(stack, &path, &tuple->remote, syn->listener->opts);
+}
+
+static void send_synack(struct weir_stack *stack, const struct wr_syn *syn, weir_time now)
+{
+    struct w_tcpopt opt = {.has_mss = true,
+                           .mss = syn_adv_mss(stack, syn),
+                           .sack_permitted = syn->sack_ok,
+                           .has_wscale = syn->wscale_ok,
+                           .wscale = syn->rcv_wscale,
+                           .has_ts = syn->ts_ok,
+                           .ts_ecr = syn->ts_recent};
+    struct wr_bare synack = {.tuple = &syn->flow.tuple,
+                             .hash = syn->flow.node.hash,
+                             .seq = syn->iss,
+                             .ack = syn->irs + 1,
+                             .flags = W_TCP_SYN | W_TCP_ACK,
+                             .wnd = syn->wnd,
+                             .hop_limit = syn->listener->opts->hop_limit,
+                             .ds = syn->listener->opts->ds,
+                             .opt = &opt};
+
+    opt.ts_val = wr_ts_now(wr_isn_ts_offset(stack, &syn->flow.tuple), now);
+    wr_output_bare(stack, &synack, now);
+}
+
+/* TCP_DEFER_ACCEPT in seconds as a number of SYN-ACK retransmissions. */
+static unsigned defer_retries(const struct wr_tcp_opts *opts)
+{
+    weir_time period = 0;
+    unsigned n = 0;
+
+    while (opts->defer_accept_s > 0 && period < opts->defer_accept_s * WEIR_SEC && n < 255)
+        period += level_wait(n < WR_SYN_LEVELS ? n : WR_SYN_LEVELS - 1), n++;
+    return n;
+}
+
+static void syn_expired(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
+{
+    const struct wr_tcp_opts *opts = syn->listener->opts;
+    int64_t limit = opts->syncnt != 0 ? opts->syncnt : stack->tunables.tcp_synack_retries;
+    unsigned defer = defer_retries(opts);
+    /* An entry whose final ACK was ignored for TCP_DEFER_ACCEPT is not asked again until its period is
+     * nearly over. */
+    bool resend = defer == 0 || !syn->acked || syn->retries + 1u >= defer;
+
+    if (syn->retries >= limit && (defer == 0 || !syn->acked || syn->retries >= defer)) {
+        wr_count(stack, WR_STAT_tcp_attempt_fails);
+        syn_free(stack, syn);
+        return;
+    }
+    if (syn->retries < UINT8_MAX)
+        syn->retries++;
+    enqueue(stack, syn, now);
+    if (resend) {
+        wr_count(stack, WR_STAT_tcp_retrans_segs);
+        send_synack(stack, syn, now);
+    }
+}
+
+void wr_tcp_listen_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now)
+{
+    (void)timer;
+    for (unsigned i = WR_SYN_LEVELS; i-- > 0;) {
+        struct wr_list *first;
+        while ((first = wr_list_first(&stack->tcp->syn_wait[i])) != NULL &&
+               WR_CONTAINER(first, struct wr_syn, wait)->resend_at <= now)
+            syn_expired(stack, WR_CONTAINER(first, struct wr_syn, wait), now);
+    }
+    arm(stack);
+}
+
+/* ---- LISTEN: a segment without a connection ------------------------------------------------------------ */
+
+static bool accept_queue_full(const struct wr_listener *listener)
+{
+    return listener->n_accept > listener->backlog;
+}
+
+static bool queues_full(struct weir_stack *stack, const struct wr_listener *listener)
+{
+    uint32_t limit = listener->backlog > 16 ? listener->backlog : 16;
+
+    if (accept_queue_full(listener)) {
+        wr_drop(stack, WR_DROP_tcp_accept_queue_full);
+        wr_count(stack, WR_STAT_tcp_listen_overflows);
+        wr_count(stack, WR_STAT_tcp_listen_drops);
+        return true;
+    }
+    if (listener->n_syns >= limit || listener->n_syns >= stack->tunables.tcp_max_syn_backlog) {
+        wr_drop(stack, WR_DROP_tcp_syn_queue_full);
+        wr_count(stack, WR_STAT_tcp_listen_drops);
+        return true;
+    }
+    return false;
+}
+
+static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
+                     const struct wr_path *path)
+{
+    const struct wr_tunables *tunables = &stack->tunables;
+    const struct wr_tcp_opts *opts = syn->listener->opts;
+    uint32_t floor = (uint32_t)tunables->tcp_min_snd_mss, wnd, clamp;
+    bool v4 = weir_addr_is_v4(&seg->tuple.remote);
+
+    syn->irs = seg->seq;
+    syn->peer_mss = (uint16_t)(v4 ? WR_TCP_MSS_V4 : WR_TCP_MSS_V6);
+    if (seg->opt.has_mss)
+        syn->peer_mss = seg->opt.mss > floor ? seg->opt.mss : (uint16_t)floor;
+    syn->ts_ok = seg->opt.has_ts && tunables->tcp_timestamps;
+    syn->ts_recent = seg->opt.ts_val;
+    syn->sack_ok = seg->opt.sack_permitted && tunables->tcp_sack;
+    syn->wscale_ok = seg->opt.has_wscale && tunables->tcp_window_scaling;
+    syn->snd_wscale = seg->opt.wscale < WR_TCP_MAX_WSCALE ? seg->opt.wscale : WR_TCP_MAX_WSCALE;
+    wr_listen_window(stack, opts, wr_listen_adv_mss(stack, path, &seg->tuple.remote, opts),
+                     syn->wscale_ok, &wnd, &clamp, &syn->rcv_wscale);
+    syn->wnd = (uint16_t)wnd;
+    if (!syn->wscale_ok)
+        syn->snd_wscale = 0;
+}
+
+static void take_syn(struct weir_stack *stack, struct wr_listener *listener, struct seg *seg,
+                     const uint32_t *iss, weir_time now)
+{
+    struct wr_syn *syn;
+    struct wr_path path;
+    void *obj = NULL;
+
+    if (queues_full(stack, listener))
+        return;
+    if (wr_path_find(stack, &seg->tuple.remote, &seg->tuple.local, &path) < 0) {
+        wr_drop(stack, WR_DROP_no_route);
+        return;
+    }
+    if (wr_pool_alloc(&stack->tcp->syns, &obj) == 0) {
+        wr_drop(stack, WR_DROP_no_memory);
+        return;
+    }
+    syn = obj;
+    syn->listener = listener;
+    wr_list_init(&syn->wait);
+    wr_list_init(&syn->of_listener);
+    if (!wr_demux_insert(stack, &syn->flow, WR_FLOW_SYN, &seg->tuple)) {
+        wr_pool_free(&stack->tcp->syns, syn);
+        wr_drop(stack, WR_DROP_no_memory);
+        return;
+    }
+    syn_fill(stack, syn, seg, &path);
+    syn->iss = iss != NULL ? *iss : wr_isn(stack, &seg->tuple, now);
+    wr_list_push_back(&listener->syns, &syn->of_listener);
+    listener->n_syns++;
+    enqueue(stack, syn, now);
+    send_synack(stack, syn, now);
+}
+
+void wr_listen_input(struct weir_stack *stack, struct wr_listener *listener, struct seg *seg,
+                     const uint32_t *iss, weir_time now)
+{
+    /* RFC 9293 3.10.7.2 first: RST */
+    if (seg->flags & W_TCP_RST) {
+        wr_drop(stack, WR_DROP_tcp_no_socket);
+        return;
+    }
+    /* RFC 9293 3.10.7.2 second: ACK */
+    if (seg->flags & W_TCP_ACK) {
+        wr_drop(stack, WR_DROP_tcp_no_socket);
+        wr_output_reset_reply(stack, seg, now);
+        return;
+    }
+    /* RFC 9293 3.10.7.2 third: SYN. With FIN it is nobody's (Linux drops it too). */
+    if ((seg->flags & (W_TCP_SYN | W_TCP_FIN)) == W_TCP_SYN) {
+        take_syn(stack, listener, seg, iss, now);
+        return;
+    }
+    /* RFC 9293 3.10.7.2 fourth: anything else */
+    wr_drop(stack, WR_DROP_tcp_bad_flags);
+}
+
+/* ---- SYN-RECEIVED ------------------------------------------------------------------------------------------ */
+
+/* The entry becomes a connection in its listener's accept queue. NULL: no memory; the entry stays. */
+static struct tcb *promote(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
+                           weir_time now)
+{
+    struct wr_listener *listener = syn->listener;
+    struct wr_tuple tuple = syn->flow.tuple;
+    struct tcb *tcb;
+    uint8_t unused;
+    uint32_t wnd;
+
+    wr_hash_remove(&stack->tcp->flows, &syn->flow.node);
+    tcb = wr_tcb_new(stack, &tuple, listener->opts, now);
+    if (tcb == NULL) {
+        wr_hash_insert(&stack->tcp->flows, &syn->flow.node, seg->hash);
+        wr_drop(stack, WR_DROP_no_memory);
+        return NULL;
+    }
+    tcb->passive = true;
+    tcb->iss = syn->iss;
+    tcb->irs = syn->irs;
+    tcb->snd_una = tcb->snd_nxt = tcb->write_seq = syn->iss + 1;
+    tcb->rcv_nxt = tcb->rcv_wup = syn->irs + 1;
+    tcb->peer_mss = syn->peer_mss;
+    tcb->adv_mss = syn_adv_mss(stack, syn);
+    tcb->ts_ok = syn->ts_ok;
+    tcb->ts_recent = syn->ts_recent;
+    tcb->ts_recent_at = now;
+    tcb->ts_offset = wr_isn_ts_offset(stack, &tuple);
+    tcb->sack_ok = syn->sack_ok;
+    tcb->wscale_ok = syn->wscale_ok;
+    tcb->snd_wscale = syn->snd_wscale;
+    tcb->syn_retries = syn->retries;
+    wr_listen_window(stack, &tcb->opts, tcb->adv_mss, tcb->wscale_ok, &wnd, &tcb->window_clamp,
+                     &unused);
+    tcb->rcv_wscale = syn->rcv_wscale;
+    tcb->rcv_wnd = syn->wnd;
+    if (syn->retries == 0)
+        tcb->syn_at = syn->resend_at - level_wait(0);
+    tcb->listener = listener;
+    tcb->in_accept = true;
+    wr_list_push_back(&listener->accept, &tcb->accept);
+    listener->n_accept++;
+    /* The entry is out of the table already; give back the rest of it. */
+    wr_list_remove(&syn->wait);
+    wr_list_remove(&syn->of_listener);
+    listener->n_syns--;
+    wr_pool_free(&stack->tcp->syns, syn);
+    wr_count(stack, WR_STAT_tcp_passive_opens);
+    return tcb;
+}
+
+static bool syn_limited(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
+{
+    uint32_t ms = (uint32_t)(now / WEIR_MS) | 1;
+
+    if (syn->oow_ms != 0 && (int64_t)(ms - syn->oow_ms) < stack->tunables.tcp_invalid_ratelimit_ms)
+        return true;
+    syn->oow_ms = ms;
+    return false;
+}
+
+static void syn_challenge(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
+{
+    struct w_tcpopt opt = {.has_ts = syn->ts_ok, .ts_ecr = syn->ts_recent};
+    struct wr_bare ack = {.tuple = &syn->flow.tuple,
+                          .hash = syn->flow.node.hash,
+                          .seq = syn->iss + 1,
+                          .ack = syn->irs + 1,
+                          .flags = W_TCP_ACK,
+                          .wnd = (uint16_t)(syn->wnd >> syn->rcv_wscale),
+                          .opt = &opt};
+
+    opt.ts_val = wr_ts_now(wr_isn_ts_offset(stack, &syn->flow.tuple), now);
+    if (syn_limited(stack, syn, now)) {
+        wr_drop(stack, WR_DROP_tcp_challenge_limited);
+        return;
+    }
+    wr_count(stack, WR_STAT_tcp_challenge_acks);
+    wr_output_bare(stack, &ack, now);
+}
+
+static bool syn_in_window(const struct wr_syn *syn, const struct seg *seg)
+{
+    uint32_t nxt = syn->irs + 1, edge = nxt + syn->wnd;
+
+    return seq_geq(seg->end_seq, nxt) && seq_leq(seg->seq, edge);
+}
+
+/* The final ACK is here: open the connection, or not yet. */
+static void syn_acked(struct weir_stack *stack, struct wr_syn *syn, struct seg *seg, weir_time now)
+{
+    struct wr_listener *listener = syn->listener;
+    struct tcb *tcb;
+
+    if (seg->end_seq == syn->irs + 1 && syn->retries < defer_retries(listener->opts)) {
+        syn->acked = true; /* TCP_DEFER_ACCEPT: wait for data */
+        return;
+    }
+    if (accept_queue_full(listener)) {
+        wr_drop(stack, WR_DROP_tcp_accept_queue_full);
+        wr_count(stack, WR_STAT_tcp_listen_overflows);
+        if (stack->tunables.tcp_abort_on_overflow) {
+            wr_output_reset_reply(stack, seg, now);
+            syn_free(stack, syn);
+        } else {
+            syn->acked = true;
+        }
+        return;
+    }
+    tcb = promote(stack, syn, seg, now);
+    if (tcb == NULL)
+        return;
+    if (tcb->ts_ok && seg->opt.has_ts)
+        tcb->ts_recent = seg->opt.ts_val;
+    wr_input_establish(stack, tcb, seg->seq, (uint32_t)seg->wnd << tcb->snd_wscale, now);
+    wr_input_tcb(stack, tcb, seg, now); /* data and FIN that came with it */
+    wr_ready_touch(stack, listener->ready);
+    wr_tcb_settle(stack, tcb, now);
+}
+
+void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct seg *seg,
+                         weir_time now)
+{
+    uint16_t flags = seg->flags;
+    bool old = syn->ts_ok && seg->opt.has_ts && (int32_t)(syn->ts_recent - seg->opt.ts_val) > 0 &&
+               !(flags & W_TCP_RST);
+
+    /* The same SYN again: our SYN-ACK was lost. */
+    if ((flags & (W_TCP_SYN | W_TCP_RST | W_TCP_ACK)) == W_TCP_SYN && seg->seq == syn->irs) {
+        if (!old && !syn_limited(stack, syn, now))
+            send_synack(stack, syn, now);
+        return;
+    }
+    /* RFC 9293 3.10.7.4 first: sequence number, PAWS before it */
+    if (old || !syn_in_window(syn, seg)) {
+        wr_drop(stack, old ? WR_DROP_tcp_paws : WR_DROP_tcp_out_of_window);
+        if (!(flags & W_TCP_RST))
+            syn_challenge(stack, syn, now);
+        return;
+    }
+    /* RFC 9293 3.10.7.4 second: RST; RFC 5961 3.2 */
+    if (flags & W_TCP_RST) {
+        if (seg->seq == syn->irs + 1) {
+            wr_count(stack, WR_STAT_tcp_attempt_fails);
+            syn_free(stack, syn);
+            arm(stack);
+        } else {
+            wr_drop(stack, WR_DROP_tcp_rst_challenged);
+            syn_challenge(stack, syn, now);
+        }
+        return;
+    }
+    /* RFC 9293 3.10.7.4 fourth: SYN. Back to LISTEN; the peer learns by a RST, as from Linux. */
+    if ((flags & W_TCP_SYN) && seg->seq != syn->irs) {
+        wr_drop(stack, WR_DROP_tcp_syn_in_window);
+        wr_output_reset_reply(stack, seg, now);
+        syn_free(stack, syn);
+        arm(stack);
+        return;
+    }
+    /* RFC 9293 3.10.7.4 fifth: ACK */
+    if (!(flags & W_TCP_ACK)) {
+        wr_drop(stack, WR_DROP_tcp_no_ack);
+        return;
+    }
+    if (seg->ack != syn->iss + 1) {
+        wr_drop(stack, WR_DROP_tcp_ack_unsent);
+        wr_output_reset_reply(stack, seg, now);
+        return;
+    }
+    syn_acked(stack, syn, seg, now);
+    arm(stack);
+}
+
+void wr_listen_forget(struct tcb *tcb)
+{
+    if (!tcb->in_accept)
+        return;
+    wr_list_remove(&tcb->accept);
+    tcb->listener->n_accept--;
+    tcb->in_accept = false;
+    tcb->listener = NULL;
+}
+
+/* ---- the user's calls -------------------------------------------------------------------------------------- */
+
+static uint32_t backlog_of(const struct weir_stack *stack, int backlog)
+{
+    int64_t most = stack->tunables.somaxconn;
+    return (uint32_t)(backlog < 0 || backlog > most ? most : backlog);
+}
+
+int wr_tcp_listen(struct weir_stack *stack, const struct weir_endpoint *local, int backlog,
+                  bool reuseport, const struct wr_tcp_opts *opts, struct wr_ready *ready,
+                  struct wr_listener **out, weir_time now)
+{
+    struct wr_listener *listener = wr_zalloc(stack, sizeof *listener);
+
+    (void)now;
+    if (listener == NULL)
+        return WEIR_ENOMEM;
+    listener->local = *local;
+    listener->opts = opts;
+    listener->ready = ready;
+    listener->reuseport = reuseport;
+    listener->backlog = backlog_of(stack, backlog);
+    wr_list_init(&listener->all);
+    wr_list_init(&listener->syns);
+    wr_list_init(&listener->accept);
+    if (!wr_demux_add_listener(stack, listener)) {
+        wr_free(stack, listener, sizeof *listener);
+        return WEIR_ENOMEM;
+    }
+    *out = listener;
+    return 0;
+}
+
+void wr_tcp_listen_backlog(struct wr_listener *listener, int backlog)
+{
+    /* somaxconn is the caller's to apply: a listener does not know its stack. */
+    listener->backlog = backlog < 0 ? 4096 : (uint32_t)backlog;
+}
+
+void wr_tcp_unlisten(struct weir_stack *stack, struct wr_listener *listener, weir_time now)
+{
+    wr_demux_remove_listener(stack, listener);
+    while (!wr_list_is_empty(&listener->syns))
+        syn_free(stack, WR_CONTAINER(wr_list_first(&listener->syns), struct wr_syn, of_listener));
+    arm(stack);
+    while (!wr_list_is_empty(&listener->accept)) {
+        struct tcb *tcb = WR_CONTAINER(wr_list_first(&listener->accept), struct tcb, accept);
+        wr_listen_forget(tcb);
+        wr_tcp_abort(stack, tcb, false, now);
+    }
+    wr_free(stack, listener, sizeof *listener);
+}
+
+bool wr_tcp_accept_pending(const struct wr_listener *listener)
+{
+    return !wr_list_is_empty(&listener->accept);
+}
+
+struct tcb *wr_tcp_accept(struct weir_stack *stack, struct wr_listener *listener,
+                          struct wr_ready *ready)
+{
+    struct wr_list *first = wr_list_first(&listener->accept);
+    struct tcb *tcb;
+
+    (void)stack;
+    if (first == NULL)
+        return NULL;
+    tcb = WR_CONTAINER(first, struct tcb, accept);
+    wr_listen_forget(tcb);
+    tcb->ready = ready;
+    return tcb;
+}

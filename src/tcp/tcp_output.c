@@ -1,0 +1,723 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What to send now. Output is pulled by the link, one segment a call; the connections that may have
+ * something to send stand on their interface's list and are asked in turn:
+ *
+ *     SYN or SYN-ACK            when tcp_timers or an open wants one
+ *     probe                     keepalive or zero window: empty, at SND.UNA - 1
+ *     retransmission            the oldest lost range, as cwnd allows (RFC 6675 4 NextSeg 1)
+ *     new data                  as window, cwnd, Nagle and silly window avoidance allow (2)
+ *     more retransmission       ranges that may be lost (3), the rescue (4)
+ *     ACK alone                 when one is wanted and nothing above carried it
+ *
+ * A segment of data may be up to 64 KB where the link cuts it (gso_size); all decisions are made for
+ * the whole of it. Its payload is lent from the send ring, never copied.
+ *
+ * Silly window avoidance (RFC 9293 3.8.6.2.1): a segment leaves when it is full (or half of the largest
+ * window the peer ever offered), or when it is all there is and Nagle lets it. Nagle is Minshall's: a
+ * short segment waits only while an earlier short one is unacknowledged. What is held while nothing
+ * is in flight is freed by the persist timer.
+ */
+#include "tcp/tcp.h"
+
+/* ---- the list ------------------------------------------------------------------------------------- */
+
+void wr_output_unlink(struct tcb *tcb)
+{
+    wr_list_remove(&tcb->out);
+    tcb->out_list = WR_OUT_IDLE;
+}
+
+static bool synchronized_or_opening(const struct tcb *tcb)
+{
+    return tcb->state != WEIR_TCP_CLOSE;
+}
+
+void wr_output_kick(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    if (tcb->out_list != WR_OUT_IDLE || !synchronized_or_opening(tcb))
+        return;
+    if (!wr_output_sync_path(stack, tcb)) {
+        wr_timers_blocked(stack, tcb, now);
+        return;
+    }
+    wr_list_push_back(&tcb->path.netif->tcp_ready, &tcb->out);
+    tcb->out_list = WR_OUT_READY;
+}
+
+void wr_output_want_ack(struct weir_stack *stack, struct tcb *tcb, bool dup, weir_time now)
+{
+    /* To a peer without SACK each duplicate ACK counts (RFC 5681 3.2); to one with SACK the latest says
+     * all. */
+    if (dup && (tcb->want & WR_WANT_ACK) && !tcb->sack_ok && tcb->dup_owed < UINT8_MAX)
+        tcb->dup_owed++;
+    tcb->want |= WR_WANT_ACK;
+    wr_output_kick(stack, tcb, now);
+}
+
+/* ---- path and segment size ------------------------------------------------------------------------- */
+
+bool wr_output_sync_path(struct weir_stack *stack, struct tcb *tcb)
+{
+    const struct wr_tuple *tuple = &tcb->flow.tuple;
+    int error;
+
+    if (tcb->path.netif != NULL && !wr_path_stale(stack, &tcb->path))
+        return true;
+    error = wr_path_find(stack, &tuple->remote, &tuple->local, &tcb->path);
+    if (error < 0) {
+        tcb->path.netif = NULL;
+        tcb->soft_error = -error;
+        return false;
+    }
+    if (tcb->state != WEIR_TCP_SYN_SENT && tcb->state != WEIR_TCP_CLOSE)
+        wr_output_sync_mss(stack, tcb);
+    return true;
+}
+
+void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb)
+{
+    uint32_t head = (wr_tcb_is_v4(tcb) ? 20u : 40u) + W_TCP_HLEN;
+    uint32_t mtu, mss = tcb->peer_mss, floor = (uint32_t)stack->tunables.tcp_min_snd_mss;
+
+    if (tcb->path.netif == NULL)
+        return;
+    mtu = wr_path_mtu(stack, &tcb->path, &tcb->flow.tuple.remote);
+    if (tcb->opts.maxseg != 0 && mss > tcb->opts.maxseg)
+        mss = tcb->opts.maxseg;
+    if (mtu > head && mss > mtu - head)
+        mss = mtu - head;
+    if (mss < floor)
+        mss = floor;
+    if (tcb->ts_ok)
+        mss -= W_TCPOPT_TS_LEN; /* RFC 6691: options are deducted from what is sent */
+    tcb->smss = mss;
+    if (tcb->tx != NULL) {
+        tcb->tx->cc.smss = mss;
+        if (tcb->tx->cc.cwnd < mss)
+            tcb->tx->cc.cwnd = mss;
+    }
+}
+
+/* ---- building a segment ------------------------------------------------------------------------------ */
+
+struct segment {
+    uint32_t seq;
+    uint32_t len; /* of data */
+    uint32_t mss; /* cut into pieces of this */
+    uint16_t flags;
+    bool urgent;
+    unsigned n_sack;
+    struct w_sack sack[W_TCPOPT_SACKS];
+};
+
+static uint32_t flow_label(uint64_t hash)
+{
+    return (uint32_t)(hash >> 40) & 0xfffff; /* RFC 6437: the same for all of a flow */
+}
+
+static void syn_options(const struct tcb *tcb, struct w_tcpopt *opt, weir_time now)
+{
+    bool answer = tcb->state == WEIR_TCP_SYN_RECV;
+
+    opt->has_mss = true;
+    opt->mss = tcb->adv_mss;
+    opt->sack_permitted = tcb->sack_ok;
+    opt->has_wscale = tcb->wscale_ok;
+    opt->wscale = tcb->rcv_wscale;
+    opt->has_ts = tcb->ts_ok;
+    opt->ts_val = wr_ts_now(tcb->ts_offset, now);
+    opt->ts_ecr = answer ? tcb->ts_recent : 0;
+}
+
+static uint16_t urgent_field(const struct tcb *tcb, const struct segment *s, uint16_t *flags)
+{
+    uint32_t ahead = tcb->snd_up - s->seq;
+
+    if (!s->urgent || !seq_gt(tcb->snd_up, s->seq))
+        return 0;
+    *flags |= W_TCP_URG;
+    return (uint16_t)(ahead < UINT16_MAX ? ahead : UINT16_MAX);
+}
+
+static size_t emit_options(struct tcb *tcb, const struct segment *s, uint8_t *p, weir_time now)
+{
+    struct w_tcpopt opt = {0};
+
+    if (s->flags & W_TCP_SYN) {
+        syn_options(tcb, &opt, now);
+        return wr_w_tcpopt_emit_syn(p, &opt);
+    }
+    if (!tcb->ts_ok && s->n_sack == 0)
+        return 0;
+    opt.has_ts = tcb->ts_ok;
+    opt.ts_val = wr_ts_now(tcb->ts_offset, now);
+    opt.ts_ecr = tcb->ts_recent;
+    opt.n_sack = (uint8_t)s->n_sack;
+    for (unsigned i = 0; i < s->n_sack; i++)
+        opt.sack[i] = s->sack[i];
+    return wr_w_tcpopt_emit(p, &opt);
+}
+
+static uint16_t window_field(struct tcb *tcb, const struct segment *s)
+{
+    if (s->flags & W_TCP_SYN) /* never scaled, RFC 7323 2.2 */
+        return (uint16_t)(tcb->rcv_wnd > UINT16_MAX ? UINT16_MAX : tcb->rcv_wnd);
+    return wr_reasm_window_announce(tcb);
+}
+
+static void finish_checksum(struct weir_stack *stack, const struct tcb *tcb, struct weir_out *out,
+                            size_t l3_len, size_t tcp_hlen, uint32_t len)
+{
+    const struct wr_tuple *tuple = &tcb->flow.tuple;
+    uint8_t *th = out->head + l3_len;
+    uint64_t sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)tcp_hlen + len);
+
+    (void)stack;
+    if (tcb->path.netif->config.tx_csum) {
+        out->csum_partial = true;
+        out->csum_start = (uint16_t)l3_len;
+        out->csum_offset = W_TCP_OFF_CSUM;
+        put_be16(th + W_TCP_OFF_CSUM, wr_csum_fold(sum));
+        return;
+    }
+    sum = wr_csum_add(sum, th, tcp_hlen);
+    if (out->n_spans > 0)
+        sum = wr_csum_join(sum, wr_csum_spans(0, out->span, out->n_spans));
+    put_be16(th + W_TCP_OFF_CSUM, wr_csum_finish(sum));
+}
+
+/* Writes the segment; returns the length of the whole frame. */
+static size_t build(struct weir_stack *stack, struct tcb *tcb, struct segment *s,
+                    struct weir_out *out, weir_time now)
+{
+    const struct wr_tuple *tuple = &tcb->flow.tuple;
+    unsigned n_segs = s->len > s->mss ? (s->len + s->mss - 1) / s->mss : 1;
+    size_t l3_len = wr_ip_head_len(&tcb->path, &tuple->remote), hlen;
+    struct w_tcp th = {.src_port = tuple->lport, .dst_port = tuple->rport, .seq = s->seq};
+    struct wr_ip_tx tx = {.src = tuple->local,
+                          .dst = tuple->remote,
+                          .proto = 6,
+                          .hop_limit = tcb->opts.hop_limit,
+                          .ds = (uint8_t)(tcb->opts.ds & ~3u),
+                          .dont_fragment = stack->tunables.ip_no_pmtu_disc == 0,
+                          .flow_label = flow_label(tcb->flow.node.hash)};
+
+    out->n_spans = 0;
+    out->gso_size = 0;
+    out->gso_ipv6 = false;
+    out->csum_partial = false;
+    hlen = W_TCP_HLEN + emit_options(tcb, s, out->head + l3_len + W_TCP_HLEN, now);
+    th.flags = s->flags;
+    th.urg = urgent_field(tcb, s, &th.flags);
+    th.ack = (s->flags & W_TCP_ACK) ? tcb->rcv_nxt : 0;
+    th.wnd = window_field(tcb, s);
+    th.data_off = (uint8_t)hlen;
+    wr_w_tcp_emit(out->head + l3_len, &th);
+    if (s->len > 0)
+        out->n_spans = (unsigned)wr_ring_peek(&tcb->snd_ring, s->seq - wr_tcb_snd_head(tcb), s->len,
+                                              out->span);
+    out->head_len = l3_len + hlen;
+    if (n_segs > 1) {
+        out->gso_size = (uint16_t)s->mss;
+        out->gso_ipv6 = !wr_tcb_is_v4(tcb);
+    }
+    wr_ip_emit(stack, &tcb->path, &tx, hlen + s->len, n_segs, out->head, now);
+    finish_checksum(stack, tcb, out, l3_len, hlen, s->len);
+
+    wr_count_add(stack, WR_STAT_tcp_out_segs, n_segs);
+    tcb->segs_out += n_segs;
+    if (s->len > 0)
+        tcb->data_segs_out += n_segs;
+    if (s->flags & W_TCP_ACK)
+        wr_delack_ack_sent(tcb);
+    return out->head_len + s->len;
+}
+
+/* ---- what to send ------------------------------------------------------------------------------------- */
+
+/* Most payload of one segment handed to this link. */
+static uint32_t most_payload(const struct tcb *tcb, uint32_t mss)
+{
+    const struct weir_netif_config *config = &tcb->path.netif->config;
+    uint32_t head = 60 + W_TCP_HLEN_MAX, most = config->gso_max_bytes;
+
+    if (!config->tx_csum || most <= head + mss)
+        return mss;
+    if (most > UINT16_MAX)
+        most = UINT16_MAX;
+    return (most - head) / mss * mss;
+}
+
+/* Payload of a full segment of now: less the SACK blocks it carries, and no more than half the largest
+ * window the peer has offered. */
+static uint32_t current_mss(const struct tcb *tcb, unsigned n_sack)
+{
+    uint32_t mss = tcb->smss, options = (uint32_t)wr_w_tcpopt_len(tcb->ts_ok, n_sack) -
+                                        (uint32_t)wr_w_tcpopt_len(tcb->ts_ok, 0);
+    uint32_t half = tcb->max_wnd > WR_TCP_MSS_V4 ? tcb->max_wnd / 2 : tcb->max_wnd;
+
+    mss = mss > options + 8 ? mss - options : 8;
+    if (half != 0 && mss > half)
+        mss = half;
+    return mss;
+}
+
+static bool nagle_holds(const struct tcb *tcb)
+{
+    if (tcb->fin_queued || seq_gt(tcb->snd_up, tcb->snd_una))
+        return false;
+    if (tcb->opts.cork || tcb->more)
+        return true;
+    return !tcb->opts.nodelay && wr_tcb_in_flight(tcb) && seq_gt(tcb->snd_sml, tcb->snd_una) &&
+           seq_leq(tcb->snd_sml, tcb->snd_nxt);
+}
+
+/* RFC 5681 4.1 as on Linux: cwnd halves for each RTO of silence, down to the initial window. */
+static void restart_after_idle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+    weir_time idle = now - tx->last_sent_at, rto = tcb->rtt.rto;
+    uint32_t least = WR_TCP_IW_SEGMENTS * tcb->smss, cwnd = tx->cc.cwnd;
+
+    if (wr_tcb_in_flight(tcb) || tx->last_sent_at == 0 || idle <= rto)
+        return;
+    if (tx->cc_ops->on_idle != NULL)
+        tx->cc_ops->on_idle(&tx->cc, idle, now);
+    if (!stack->tunables.tcp_slow_start_after_idle)
+        return;
+    if (tx->cc.ssthresh < cwnd / 4 * 3)
+        tx->cc.ssthresh = cwnd / 4 * 3;
+    if (least > cwnd)
+        least = cwnd;
+    while ((idle -= rto) > 0 && cwnd > least)
+        cwnd /= 2;
+    tx->cc.cwnd = cwnd > least ? cwnd : least;
+}
+
+/* How much new data may go in one segment now; 0: none. */
+static uint32_t new_data(struct weir_stack *stack, struct tcb *tcb, uint32_t mss, weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+    uint32_t unsent = wr_tcb_unsent(tcb), pipe = wr_tcb_pipe(tcb), len = unsent;
+    int32_t wnd = seq_diff(tcb->snd_una + tcb->snd_wnd, tcb->snd_nxt);
+    uint32_t most = most_payload(tcb, mss), cwnd;
+
+    if (unsent == 0 || wnd <= 0)
+        return 0;
+    if (tcb->want & WR_WANT_FORCE) {
+        len = len < mss ? len : mss;
+        return len < (uint32_t)wnd ? len : (uint32_t)wnd;
+    }
+    restart_after_idle(stack, tcb, now);
+    cwnd = tx->cc.cwnd > pipe ? tx->cc.cwnd - pipe : 0;
+    if (len > (uint32_t)wnd)
+        len = (uint32_t)wnd;
+    if (len > cwnd) {
+        len = cwnd;
+        tx->cwnd_limited = true;
+    }
+    if (len > most)
+        len = most;
+    if (len % mss == 0 || (len == unsent && !nagle_holds(tcb)))
+        return len;
+    return len / mss * mss;
+}
+
+static bool fin_fits(const struct tcb *tcb, uint32_t next)
+{
+    return tcb->fin_queued && next == tcb->write_seq && seq_lt(next, tcb->snd_una + tcb->snd_wnd);
+}
+
+static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment *s, uint32_t mss,
+                       struct weir_out *out, weir_time now)
+{
+    uint32_t end;
+    bool fin;
+
+    if (wr_tcb_tx(stack, tcb, now) == NULL) {
+        wr_timers_blocked(stack, tcb, now);
+        return 0;
+    }
+    s->seq = tcb->snd_nxt;
+    s->len = new_data(stack, tcb, mss, now);
+    s->mss = mss;
+    if (s->len == 0 && wr_tcb_unsent(tcb) > 0)
+        return 0;
+    fin = fin_fits(tcb, tcb->snd_nxt + s->len);
+    if (s->len == 0 && !fin)
+        return 0;
+    end = s->seq + s->len + (fin ? 1 : 0);
+    if (!wr_sendq_append(stack, &tcb->tx->q, s->seq, end, mss, now)) {
+        wr_timers_blocked(stack, tcb, now);
+        return 0;
+    }
+    s->flags = W_TCP_ACK;
+    if (fin)
+        s->flags |= W_TCP_FIN;
+    if (s->len > 0 && s->seq + s->len == tcb->write_seq)
+        s->flags |= W_TCP_PSH; /* RFC 9293 3.9.1.2 MUST-61 */
+    s->urgent = true;
+    tcb->want &= (uint8_t)~WR_WANT_FORCE;
+    if (s->len % mss != 0)
+        tcb->snd_sml = s->seq + s->len;
+    tcb->snd_nxt = end;
+    tcb->bytes_sent += s->len;
+    tcb->tx->last_sent_at = now;
+    if (tcb->snd_nxt - tcb->snd_una > tcb->tx->max_flight)
+        tcb->tx->max_flight = tcb->snd_nxt - tcb->snd_una;
+    wr_timers_data_sent(stack, tcb, false, now);
+    if (s->len > 0)
+        wr_delack_data_sent(tcb, now);
+    return build(stack, tcb, s, out, now);
+}
+
+/* ---- retransmission ------------------------------------------------------------------------------------- */
+
+/* The part of `sent` that may go now, or 0. */
+static uint32_t rexmit_len(const struct tcb *tcb, const struct wr_sent *sent, uint32_t mss,
+                           bool forced)
+{
+    const struct wr_tx *tx = tcb->tx;
+    uint32_t len = sent->end - sent->start, pipe = wr_tcb_pipe(tcb), most = most_payload(tcb, mss);
+    int32_t wnd = seq_diff(tcb->snd_una + tcb->snd_wnd, sent->start);
+    uint32_t room = tx->cc.cwnd > pipe ? tx->cc.cwnd - pipe : 0;
+
+    if (wnd <= 0 && sent->start != tcb->snd_una)
+        return 0; /* the window shrank: only the head, RFC 9293 3.8.6 */
+    if (forced || wnd <= 0)
+        return len < mss ? len : mss;
+    if (len > (uint32_t)wnd)
+        len = (uint32_t)wnd;
+    if (len > most)
+        len = most;
+    if (len > room) {
+        if (room < mss)
+            return 0;
+        len = room / mss * mss;
+    }
+    return len;
+}
+
+static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_sent *sent,
+                         uint32_t len, struct segment *s, uint32_t mss, struct weir_out *out,
+                         weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+    uint32_t end;
+
+    if (len < sent->end - sent->start)
+        wr_sendq_split(stack, &tx->q, sent,
+                       sent->start + len); /* if not: the rest waits for the RTO */
+    end = sent->start + len;
+    wr_sendq_mark_rexmit(&tx->q, sent, mss, now);
+    tcb->want &= (uint8_t)~WR_WANT_HEAD;
+    s->seq = sent->start;
+    s->flags = W_TCP_ACK;
+    if (seq_gt(end, tcb->write_seq)) {
+        s->flags |= W_TCP_FIN;
+        end--;
+    }
+    s->len = end - s->seq;
+    s->mss = mss;
+    s->urgent = true;
+    if (s->len > 0 && end == tcb->write_seq)
+        s->flags |= W_TCP_PSH;
+    tcb->total_retrans += s->len > mss ? (s->len + mss - 1) / mss : 1;
+    tcb->bytes_retrans += s->len;
+    tcb->bytes_sent += s->len;
+    wr_count_add(stack, WR_STAT_tcp_retrans_segs, s->len > mss ? (s->len + mss - 1) / mss : 1);
+    tx->last_sent_at = now;
+    wr_timers_data_sent(stack, tcb, true, now);
+    return build(stack, tcb, s, out, now);
+}
+
+static size_t send_lost(struct weir_stack *stack, struct tcb *tcb, struct segment *s, uint32_t mss,
+                        struct weir_out *out, weir_time now)
+{
+    struct wr_list *node = tcb->tx != NULL ? wr_list_first(&tcb->tx->q.lost) : NULL;
+    struct wr_sent *sent;
+    uint32_t len;
+
+    if (node == NULL) {
+        tcb->want &= (uint8_t)~WR_WANT_HEAD;
+        return 0;
+    }
+    sent = WR_CONTAINER(node, struct wr_sent, lost);
+    len = rexmit_len(tcb, sent, mss, (tcb->want & WR_WANT_HEAD) != 0);
+    return len > 0 ? send_again(stack, tcb, sent, len, s, mss, out, now) : 0;
+}
+
+static size_t send_doubtful(struct weir_stack *stack, struct tcb *tcb, struct segment *s,
+                            uint32_t mss, struct weir_out *out, weir_time now)
+{
+    struct wr_sent *sent;
+    uint32_t len;
+
+    if (tcb->tx == NULL || tcb->tx->ca_state != WEIR_CA_RECOVERY)
+        return 0;
+    if (wr_tcb_pipe(tcb) + mss > tcb->tx->cc.cwnd)
+        return 0;
+    sent = wr_recovery_next(stack, tcb);
+    if (sent == NULL)
+        return 0;
+    len = rexmit_len(tcb, sent, mss, true);
+    return len > 0 ? send_again(stack, tcb, sent, len, s, mss, out, now) : 0;
+}
+
+/* ---- control segments -------------------------------------------------------------------------------- */
+
+static size_t send_syn(struct weir_stack *stack, struct tcb *tcb, struct segment *s,
+                       struct weir_out *out, weir_time now)
+{
+    bool answer = tcb->state == WEIR_TCP_SYN_RECV;
+
+    tcb->want &= (uint8_t)~WR_WANT_SYN;
+    s->seq = tcb->iss;
+    s->flags = answer ? W_TCP_SYN | W_TCP_ACK : W_TCP_SYN;
+    s->mss = tcb->smss;
+    if (tcb->syn_retries > 0) {
+        tcb->total_retrans++;
+        wr_count(stack, WR_STAT_tcp_retrans_segs);
+    }
+    if (answer)
+        tcb->rcv_wup = tcb->rcv_nxt;
+    return build(stack, tcb, s, out, now);
+}
+
+static size_t send_empty(struct weir_stack *stack, struct tcb *tcb, struct segment *s,
+                         struct weir_out *out, weir_time now)
+{
+    s->flags = W_TCP_ACK;
+    s->mss = tcb->smss;
+    if (tcb->want & WR_WANT_PROBE_URG) {
+        tcb->want &= (uint8_t)~WR_WANT_PROBE_URG;
+        s->seq = tcb->snd_una;
+        s->urgent = true;
+        return build(stack, tcb, s, out, now);
+    }
+    if (tcb->want & WR_WANT_PROBE) {
+        tcb->want &= (uint8_t)~WR_WANT_PROBE;
+        s->seq = tcb->snd_una - 1;
+        return build(stack, tcb, s, out, now);
+    }
+    s->seq = tcb->snd_nxt;
+    return build(stack, tcb, s, out, now);
+}
+
+/* ---- one turn of one connection ---------------------------------------------------------------------- */
+
+static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_out *out,
+                       weir_time now)
+{
+    struct segment s = {0};
+    bool opening = tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV;
+    uint32_t mss;
+    size_t len = 0;
+
+    if (tcb->want & WR_WANT_SYN)
+        return opening ? send_syn(stack, tcb, &s, out, now) : 0;
+    if (tcb->state == WEIR_TCP_SYN_SENT)
+        return 0;
+    s.n_sack = wr_reasm_sacks(tcb, s.sack, tcb->ts_ok ? 3 : 4);
+    mss = current_mss(tcb, s.n_sack);
+    if (tcb->want & (WR_WANT_PROBE | WR_WANT_PROBE_URG))
+        return send_empty(stack, tcb, &s, out, now);
+    if (!opening) {
+        len = send_lost(stack, tcb, &s, mss, out, now);
+        if (len == 0)
+            len = send_new(stack, tcb, &s, mss, out, now);
+        if (len == 0)
+            len = send_doubtful(stack, tcb, &s, mss, out, now);
+    }
+    if (len == 0 && ((tcb->want & WR_WANT_ACK) || tcb->dup_owed > 0)) {
+        if (tcb->dup_owed > 0)
+            tcb->dup_owed--;
+        len = send_empty(stack, tcb, &s, out, now);
+    }
+    if (len == 0 && s.n_sack > 0 && seq_leq(s.sack[0].end, tcb->rcv_nxt))
+        wr_reasm_dsack(stack, tcb, s.sack[0].start, s.sack[0].end); /* not told yet */
+    return len;
+}
+
+/* Nothing to send now: off the list, and if data is left behind somebody must bring it back. */
+static void rest(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    wr_output_unlink(tcb);
+    tcb->want &= (uint8_t) ~(WR_WANT_FORCE | WR_WANT_HEAD);
+    if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV)
+        return;
+    if (!wr_tcb_in_flight(tcb) &&
+        (wr_tcb_unsent(tcb) > 0 || (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq)))
+        wr_timers_held(stack, tcb, now);
+}
+
+static void neighbour_failed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    wr_output_unlink(tcb);
+    if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV) {
+        wr_count(stack, WR_STAT_tcp_attempt_fails);
+        wr_tcb_done(stack, tcb, EHOSTUNREACH);
+        return;
+    }
+    tcb->soft_error = EHOSTUNREACH;
+    wr_timers_blocked(stack, tcb, now);
+}
+
+/* Is the way out open? If not the connection is off the list, and waits for what will bring it back. */
+static bool way_open(struct weir_stack *stack, struct wr_netif *netif, struct tcb *tcb,
+                     weir_time now)
+{
+    if (tcb->path.netif != netif || wr_path_stale(stack, &tcb->path)) {
+        wr_output_unlink(tcb);
+        wr_output_kick(stack, tcb, now);
+        if (tcb->out_list != WR_OUT_READY || tcb->path.netif != netif)
+            return false;
+    }
+    switch (wr_neigh_resolve(stack, &tcb->path, now)) {
+    case WR_NEIGH_READY:
+        return true;
+    case WR_NEIGH_WAIT:
+        wr_list_remove(&tcb->out);
+        wr_list_push_back(&stack->tcp->neigh_wait, &tcb->out);
+        tcb->out_list = WR_OUT_NEIGH;
+        return false;
+    case WR_NEIGH_FAILED:
+        break;
+    }
+    neighbour_failed(stack, tcb, now);
+    return false;
+}
+
+size_t wr_tcp_output(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out,
+                     weir_time now)
+{
+    struct wr_list *node;
+
+    while ((node = wr_list_first(&netif->tcp_ready)) != NULL) {
+        struct tcb *tcb = WR_CONTAINER(node, struct tcb, out);
+        size_t len = 0;
+        if (way_open(stack, netif, tcb, now)) {
+            len = send_one(stack, tcb, out, now);
+            if (len > 0) { /* the next in turn first, then this one again */
+                wr_list_remove(&tcb->out);
+                wr_list_push_back(&netif->tcp_ready, &tcb->out);
+            } else {
+                rest(stack, tcb, now);
+            }
+        }
+        wr_tcb_settle(stack, tcb, now);
+        if (len > 0)
+            return len;
+    }
+    return 0;
+}
+
+/* ---- what IP tells ------------------------------------------------------------------------------------ */
+
+void wr_tcp_neigh_settled(struct weir_stack *stack, struct wr_netif *netif,
+                          const struct weir_addr *next_hop, bool failed, weir_time now)
+{
+    struct wr_list waiting;
+
+    wr_list_init(&waiting);
+    wr_list_splice_back(&waiting, &stack->tcp->neigh_wait);
+    while (!wr_list_is_empty(&waiting)) {
+        struct tcb *tcb = WR_CONTAINER(wr_list_pop_front(&waiting), struct tcb, out);
+        bool same = !wr_path_stale(stack, &tcb->path) && tcb->path.netif == netif &&
+                    weir_addr_eq(&tcb->path.next_hop, next_hop);
+        if (!same && !wr_path_stale(stack, &tcb->path)) {
+            wr_list_push_back(&stack->tcp->neigh_wait, &tcb->out);
+            continue;
+        }
+        tcb->out_list = WR_OUT_IDLE;
+        if (same && failed)
+            neighbour_failed(stack, tcb, now);
+        else
+            wr_output_kick(stack, tcb, now);
+        wr_tcb_settle(stack, tcb, now);
+    }
+}
+
+void wr_tcp_netif_gone(struct weir_stack *stack, struct wr_netif *netif, weir_time now)
+{
+    while (!wr_list_is_empty(&netif->tcp_ready)) {
+        struct tcb *tcb = WR_CONTAINER(wr_list_first(&netif->tcp_ready), struct tcb, out);
+        wr_output_unlink(tcb);
+        tcb->path.netif = NULL;
+        wr_timers_blocked(stack, tcb, now);
+        wr_tcb_settle(stack, tcb, now);
+    }
+}
+
+/* ---- segments without data ------------------------------------------------------------------------------ */
+
+int wr_output_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now)
+{
+    const struct wr_tuple *tuple = bare->tuple;
+    uint8_t bytes[W_TCP_HLEN_MAX];
+    size_t hlen = W_TCP_HLEN;
+    struct w_tcp th = {.src_port = tuple->lport,
+                       .dst_port = tuple->rport,
+                       .seq = bare->seq,
+                       .ack = bare->ack,
+                       .flags = bare->flags,
+                       .wnd = bare->wnd};
+    struct wr_ip_tx tx = {.src = tuple->local,
+                          .dst = tuple->remote,
+                          .proto = 6,
+                          .hop_limit = bare->hop_limit,
+                          .ds = (uint8_t)(bare->ds & ~3u),
+                          .dont_fragment = true,
+                          .flow_label = flow_label(bare->hash)};
+    struct weir_span span = {bytes, 0};
+    uint64_t sum;
+
+    if (bare->opt != NULL)
+        hlen += (bare->flags & W_TCP_SYN) ? wr_w_tcpopt_emit_syn(bytes + W_TCP_HLEN, bare->opt)
+                                          : wr_w_tcpopt_emit(bytes + W_TCP_HLEN, bare->opt);
+    th.data_off = (uint8_t)hlen;
+    wr_w_tcp_emit(bytes, &th);
+    sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)hlen);
+    put_be16(bytes + W_TCP_OFF_CSUM, wr_csum_finish(wr_csum_add(sum, bytes, hlen)));
+    span.len = hlen;
+    wr_count(stack, WR_STAT_tcp_out_segs);
+    if (bare->flags & W_TCP_RST)
+        wr_count(stack, WR_STAT_tcp_out_rsts);
+    return wr_ip_send(stack, bare->path, &tx, &span, 1, now);
+}
+
+void wr_output_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    struct w_tcpopt opt = {0};
+    struct wr_bare rst = {.tuple = &tcb->flow.tuple,
+                          .hash = tcb->flow.node.hash,
+                          .seq = tcb->snd_nxt,
+                          .ack = tcb->rcv_nxt,
+                          .flags = W_TCP_RST | W_TCP_ACK,
+                          .hop_limit = tcb->opts.hop_limit,
+                          .ds = tcb->opts.ds,
+                          .opt = &opt};
+
+    if (tcb->ts_ok) {
+        opt.has_ts = true;
+        opt.ts_val = wr_ts_now(tcb->ts_offset, now);
+        opt.ts_ecr = tcb->ts_recent;
+    }
+    wr_output_bare(stack, &rst, now);
+}
+
+void wr_output_reset_reply(struct weir_stack *stack, const struct seg *seg, weir_time now)
+{
+    struct wr_bare rst = {.tuple = &seg->tuple, .hash = seg->hash, .flags = W_TCP_RST};
+
+    if (seg->flags & W_TCP_RST)
+        return;
+    if (seg->flags & W_TCP_ACK) {
+        rst.seq = seg->ack;
+    } else {
+        rst.ack = seg->end_seq;
+        rst.flags |= W_TCP_ACK;
+    }
+    wr_output_bare(stack, &rst, now);
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The data side of receiving: RFC 9293 3.10.7.4 seventh, RFC 2018 and RFC 2883 as a receiver, the
+ * receive window.
+ *
+ * All bytes lie in one ring at the place where they will be read; what is beyond rcv_nxt is described by
+ * a set of ranges. A segment's bytes are written only where nothing is yet, so that of two that
+ * overlap with different bytes the first wins, and a hole that is filled costs no copy.
+ *
+ * Memory that a peer can make us hold is bounded by the ring's limit, and the number of islands by
+ * WR_TCP_MAX_OFO; insertion is O(log n).
+ *
+ * The window. Half of the receive buffer can be announced (as on Linux by default); rcv_ssthresh
+ * limits it at first and grows with the data that comes. It is never taken back (RFC 9293 3.8.6):
+ * when there is less room than announced, the right edge stays where it is. It is zero when less
+ * than a sixteenth of the buffer or less than one segment is free (receiver's silly window
+ * avoidance, RFC 9293 3.8.6.2.2), and opens only in steps worth an ACK.
+ */
+#include "tcp/tcp.h"
+
+/* ---- the receive window --------------------------------------------------------------------------- */
+
+static uint32_t round_down(uint32_t value, unsigned shift)
+{
+    return value >> shift << shift;
+}
+
+static uint32_t round_up(uint32_t value, unsigned shift)
+{
+    return round_down(value + (1u << shift) - 1, shift);
+}
+
+uint32_t wr_reasm_window_free(const struct tcb *tcb)
+{
+    uint32_t whole = tcb->opts.rcvbuf / 2, full = whole, unread = tcb->rcv_ring.len;
+    uint32_t space = whole > unread ? whole - unread : 0;
+    uint32_t mss = tcb->delack.rcv_mss, wnd;
+
+    if (full > tcb->window_clamp)
+        full = tcb->window_clamp;
+    if (mss > full)
+        mss = full;
+    if (mss == 0)
+        return 0;
+    if (space < full / 2) {
+        space = round_down(space, tcb->rcv_wscale);
+        if (space < whole / 16 || space < mss)
+            return 0;
+    }
+    if (space > tcb->rcv_ssthresh)
+        space = tcb->rcv_ssthresh;
+    if (tcb->rcv_wscale != 0)
+        return round_up(space, tcb->rcv_wscale);
+    wnd = tcb->rcv_wnd;
+    if ((int64_t)wnd <= (int64_t)space - mss || wnd > space)
+        return space / mss * mss;
+    if (mss == full && space > wnd + full / 2)
+        return space;
+    return wnd;
+}
+
+uint16_t wr_reasm_window_announce(struct tcb *tcb)
+{
+    uint32_t left = wr_reasm_wnd(tcb), wnd = wr_reasm_window_free(tcb);
+    uint32_t most = (uint32_t)UINT16_MAX << tcb->rcv_wscale;
+
+    if (wnd < left)
+        wnd = round_up(left, tcb->rcv_wscale);
+    if (wnd > most)
+        wnd = most;
+    tcb->rcv_wnd = wnd;
+    tcb->rcv_wup = tcb->rcv_nxt;
+    return (uint16_t)(wnd >> tcb->rcv_wscale);
+}
+
+void wr_reasm_grow(struct tcb *tcb, uint32_t len)
+{
+    uint32_t step = 2u * tcb->adv_mss > 2 * len ? 2u * tcb->adv_mss : 2 * len;
+
+    if (tcb->rcv_ssthresh >= tcb->window_clamp)
+        return;
+    step =
+        step < tcb->window_clamp - tcb->rcv_ssthresh ? step : tcb->window_clamp - tcb->rcv_ssthresh;
+    tcb->rcv_ssthresh += step;
+}
+
+/* Dynamic right-sizing: the buffer holds twice what the reader takes per round trip, so that the window
+ * does not limit a sender whose own window doubles per round trip. */
+static void tune_buffer(const struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    uint32_t at = wr_tcb_copied_seq(tcb), copied = at - tcb->space_seq;
+    uint64_t wnd, most = (uint64_t)stack->tunables.tcp_rmem_max;
+
+    if (tcb->rtt.srtt == 0 || now - tcb->space_at < tcb->rtt.srtt)
+        return;
+    if (copied > tcb->space) {
+        if (stack->tunables.tcp_moderate_rcvbuf && !tcb->opts.rcvbuf_locked) {
+            wnd = 2 * (uint64_t)copied + 16u * tcb->adv_mss;
+            wnd += 2 * (wnd * (copied - tcb->space) / (tcb->space > 0 ? tcb->space : 1));
+            if (wnd > most / 2)
+                wnd = most / 2;
+            if (2 * wnd > tcb->opts.rcvbuf) {
+                tcb->opts.rcvbuf = (uint32_t)(2 * wnd);
+                tcb->window_clamp = (uint32_t)wnd;
+                if (tcb->opts.window_clamp != 0 && tcb->window_clamp > tcb->opts.window_clamp)
+                    tcb->window_clamp = tcb->opts.window_clamp;
+                wr_ring_set_limit(&tcb->rcv_ring, tcb->opts.rcvbuf + UINT16_MAX + 1);
+            }
+        }
+        tcb->space = copied;
+    }
+    tcb->space_seq = at;
+    tcb->space_at = now;
+}
+
+void wr_reasm_read(struct weir_stack *stack, struct tcb *tcb, uint32_t copied, weir_time now)
+{
+    struct wr_delack *d = &tcb->delack;
+    bool ack_now = false;
+
+    tune_buffer(stack, tcb, now);
+    if (d->pending & WR_ACK_SCHED) {
+        ack_now =
+            tcb->rcv_nxt - tcb->rcv_wup > d->rcv_mss ||
+            (copied > 0 && tcb->rcv_ring.len == 0 &&
+             ((d->pending & WR_ACK_PUSHED2) || ((d->pending & WR_ACK_PUSHED) && !d->pingpong)));
+    }
+    if (copied > 0 && !ack_now && !(tcb->shut & WR_SHUT_RCV)) {
+        uint32_t left = wr_reasm_wnd(tcb);
+        /* Worth an ACK of its own: the window doubles (RFC 9293 3.8.6.2.2 asks for no less). */
+        if (2 * (uint64_t)left <= tcb->window_clamp) {
+            uint32_t wnd = wr_reasm_window_free(tcb);
+            ack_now = wnd != 0 && wnd >= 2 * (uint64_t)left;
+        }
+    }
+    if (ack_now)
+        wr_output_want_ack(stack, tcb, false, now);
+}
+
+/* ---- D-SACK and SACK ------------------------------------------------------------------------------- */
+
+void wr_reasm_dsack(const struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end)
+{
+    (void)stack;
+    if (!tcb->sack_ok || !seq_lt(start, end))
+        return;
+    tcb->dsack_set = true;
+    tcb->dsack_start = start;
+    tcb->dsack_end = end;
+}
+
+unsigned wr_reasm_sacks(struct tcb *tcb, struct w_sack *out, unsigned max)
+{
+    struct wr_range recent[W_TCPOPT_SACKS];
+    unsigned n = 0;
+    size_t n_recent;
+
+    if (!tcb->sack_ok)
+        return 0;
+    if (tcb->dsack_set && max > 0) {
+        out[n++] = (struct w_sack){tcb->dsack_start, tcb->dsack_end};
+        tcb->dsack_set = false;
+    }
+    if (tcb->ofo == NULL || tcb->ofo->count == 0)
+        return n;
+    n_recent = wr_ranges_recent(tcb->ofo, recent, max - n);
+    for (size_t i = 0; i < n_recent; i++)
+        out[n++] = (struct w_sack){recent[i].start, recent[i].end};
+    return n;
+}
+
+/* ---- data ----------------------------------------------------------------------------------------------- */
+
+void wr_reasm_free(struct weir_stack *stack, struct tcb *tcb)
+{
+    if (tcb->ofo == NULL)
+        return;
+    wr_ranges_clear(tcb->ofo, &stack->alloc);
+    wr_free(stack, tcb->ofo, sizeof *tcb->ofo);
+    tcb->ofo = NULL;
+}
+
+static bool has_islands(const struct tcb *tcb)
+{
+    return tcb->ofo != NULL && tcb->ofo->count > 0;
+}
+
+/* Writes data for [seq, seq + len) into the ring where nothing lies yet. Returns how many bytes from seq
+ * on are in the ring then. */
+static uint32_t store(struct weir_stack *stack, struct tcb *tcb, uint32_t seq, const uint8_t *data,
+                      uint32_t len)
+{
+    uint32_t base = tcb->rcv_nxt - tcb->rcv_ring.len; /* of the ring */
+    uint32_t at = seq, end = seq + len;
+
+    if (!has_islands(tcb)) {
+        if (seq == tcb->rcv_nxt && tcb->rcv_ring.extent == tcb->rcv_ring.len)
+            return (uint32_t)wr_ring_write(&tcb->rcv_ring, &stack->alloc, data, len);
+        return (uint32_t)wr_ring_write_at(&tcb->rcv_ring, &stack->alloc, seq - base, data, len);
+    }
+    while (seq_lt(at, end)) {
+        struct wr_range hole;
+        uint32_t n;
+        if (!wr_ranges_next_hole(tcb->ofo, at, end, &hole))
+            return len;
+        n = (uint32_t)wr_ring_write_at(&tcb->rcv_ring, &stack->alloc, hole.start - base,
+                                       data + (hole.start - seq), hole.end - hole.start);
+        if (n < hole.end - hole.start)
+            return hole.start + n - seq;
+        at = hole.end;
+    }
+    return len;
+}
+
+/* Makes readable what lies behind rcv_nxt without a gap. */
+static void join_islands(struct weir_stack *stack, struct tcb *tcb)
+{
+    struct wr_range first;
+
+    while (has_islands(tcb) && wr_ranges_first(tcb->ofo, &first) &&
+           seq_leq(first.start, tcb->rcv_nxt)) {
+        if (seq_gt(first.end, tcb->rcv_nxt)) {
+            wr_ring_commit(&tcb->rcv_ring, first.end - tcb->rcv_nxt);
+            tcb->rcv_nxt = first.end;
+        }
+        wr_ranges_remove_below(tcb->ofo, &stack->alloc, tcb->rcv_nxt);
+    }
+}
+
+static void take_in_order(struct weir_stack *stack, struct tcb *tcb, const uint8_t *data,
+                          uint32_t len, weir_time now)
+{
+    bool islands = has_islands(tcb);
+    uint32_t before = tcb->rcv_nxt, held = tcb->rcv_ring.len;
+    uint32_t n = store(stack, tcb, tcb->rcv_nxt, data, len);
+
+    if (n < len)
+        wr_drop(stack, tcb->rcv_ring.len + len > tcb->rcv_ring.limit ? WR_DROP_tcp_buffer_full
+                                                                     : WR_DROP_no_memory);
+    if (tcb->rcv_ring.len == held) /* written beyond the tail */
+        wr_ring_commit(&tcb->rcv_ring, n);
+    tcb->rcv_nxt += n;
+    join_islands(stack, tcb);
+    tcb->bytes_received += tcb->rcv_nxt - before;
+    if (islands || n < len) /* RFC 5681 4.2: a filled hole is acknowledged at once */
+        wr_output_want_ack(stack, tcb, false, now);
+}
+
+static void take_out_of_order(struct weir_stack *stack, struct tcb *tcb, uint32_t seq,
+                              const uint8_t *data, uint32_t len, weir_time now)
+{
+    struct wr_range in;
+    uint32_t n;
+
+    tcb->ofo_packets++;
+    wr_count(stack, WR_STAT_tcp_ofo_queued);
+    wr_output_want_ack(stack, tcb, true, now); /* RFC 5681 4.2: duplicate ACK at once */
+    if (tcb->ofo == NULL) {
+        tcb->ofo = wr_alloc(stack, sizeof *tcb->ofo);
+        if (tcb->ofo == NULL) {
+            wr_drop(stack, WR_DROP_no_memory);
+            return;
+        }
+        wr_ranges_init(tcb->ofo, WR_TCP_MAX_OFO);
+    }
+    if (wr_ranges_find(tcb->ofo, seq, &in))
+        wr_reasm_dsack(stack, tcb, seq, seq_min(in.end, seq + len));
+    n = store(stack, tcb, seq, data, len);
+    if (n < len)
+        wr_drop(stack, WR_DROP_tcp_buffer_full);
+    if (n > 0 && wr_ranges_insert(tcb->ofo, &stack->alloc, seq, seq + n) != 0)
+        wr_drop(stack, WR_DROP_tcp_ofo_full);
+    if (tcb->ofo->count == 0)
+        wr_ring_forget_beyond(&tcb->rcv_ring, &stack->alloc);
+}
+
+/* Nothing new in it: say so at once, the peer may have lost our ACK (RFC 2883 4). */
+static void take_duplicate(struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end,
+                           weir_time now)
+{
+    wr_reasm_dsack(stack, tcb, start, end);
+    wr_count(stack, WR_STAT_tcp_dsack_sent);
+    wr_delack_enter_quick(tcb);
+    wr_output_want_ack(stack, tcb, true, now);
+}
+
+bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
+{
+    uint32_t start = seg->seq + ((seg->flags & W_TCP_SYN) ? 1 : 0), end = start + seg->len;
+    uint32_t edge = tcb->rcv_nxt + wr_reasm_wnd(tcb);
+    const uint8_t *data = seg->data;
+    bool fin = (seg->flags & W_TCP_FIN) != 0;
+
+    if (seg->len == 0 && !fin)
+        return false;
+    if (seq_leq(end + (fin ? 1 : 0), tcb->rcv_nxt)) {
+        take_duplicate(stack, tcb, start, end, now);
+        return false;
+    }
+    if (seq_lt(start, tcb->rcv_nxt)) { /* trim what is old */
+        uint32_t old = tcb->rcv_nxt - start;
+        wr_reasm_dsack(stack, tcb, start, tcb->rcv_nxt);
+        if (old > seg->len)
+            old = seg->len;
+        data += old;
+        start += old;
+    }
+    /* A segment that passes the window is taken whole when the reader has kept up, as on Linux, else
+     * trimmed. A zero window takes nothing but a bare FIN. */
+    if (seq_gt(end, edge) &&
+        (tcb->rcv_ring.len > 0 || edge == tcb->rcv_nxt || start != tcb->rcv_nxt)) {
+        wr_drop(stack, WR_DROP_tcp_buffer_full);
+        end = edge;
+        fin = false;
+        if (seq_leq(end, start)) {
+            wr_delack_enter_quick(tcb);
+            wr_output_want_ack(stack, tcb, true, now);
+            return false;
+        }
+    }
+    if (tcb->fin_seen && seq_gt(end, tcb->fin_seq)) /* nothing comes after a FIN */
+        end = seq_max(tcb->fin_seq, start);
+    if (fin && !tcb->fin_seen) {
+        tcb->fin_seen = true;
+        tcb->fin_seq = end;
+    }
+    if (start == tcb->rcv_nxt) {
+        if (end != start) {
+            take_in_order(stack, tcb, data, end - start, now);
+            wr_delack_data_received(tcb, seg, now);
+            if (seg->len >= 128)
+                wr_reasm_grow(tcb, seg->len);
+            wr_tcb_touch(stack, tcb);
+        }
+    } else {
+        take_out_of_order(stack, tcb, start, data, end - start, now);
+    }
+    return tcb->fin_seen && tcb->rcv_nxt == tcb->fin_seq;
+}
+
+/* ---- urgent data ------------------------------------------------------------------------------------------ */
+
+/* Linux's reading of RFC 9293 3.8.5 (tcp_stdurg 0): the pointer names the byte behind the urgent one, and
+ * only one byte is urgent; an older urgent byte that nobody has read falls back into the stream. */
+void wr_reasm_urgent(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg)
+{
+    uint32_t ptr = seg->urg, copied = wr_tcb_copied_seq(tcb), offset;
+
+    if (ptr != 0 && !stack->tunables.tcp_stdurg)
+        ptr--;
+    ptr += seg->seq;
+    if ((seg->flags & W_TCP_URG) && seq_geq(ptr, tcb->rcv_nxt) && seq_geq(ptr, copied) &&
+        (tcb->urg_state == WR_URG_NONE || seq_gt(ptr, tcb->urg_seq))) {
+        tcb->urg_state = WR_URG_NOTYET;
+        tcb->urg_seq = ptr;
+        wr_tcb_touch(stack, tcb);
+    }
+    if (tcb->urg_state != WR_URG_NOTYET)
+        return;
+    offset = tcb->urg_seq - seg->seq;
+    if (offset < seg->len) {
+        tcb->urg_byte = seg->data[offset];
+        tcb->urg_state = WR_URG_VALID;
+        wr_tcb_touch(stack, tcb);
+    }
+}

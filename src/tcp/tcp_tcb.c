@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* Connections: made, done, settled, freed; the invariants; TCP's own beginning and end. */
+#include "tcp/tcp.h"
+
+#include <string.h>
+
+/* What a connection costs while nothing is buffered, the sending side's struct wr_tx aside. */
+static_assert(sizeof(struct tcb) <= 832, "keep the connection small");
+
+/* ---- TCP as a whole --------------------------------------------------------------------------- */
+
+int wr_tcp_init(struct weir_stack *stack)
+{
+    struct wr_tcp *tcp = wr_zalloc(stack, sizeof *tcp);
+    uint8_t key[16];
+
+    if (tcp == NULL)
+        return WEIR_ENOMEM;
+    stack->tcp = tcp;
+    wr_derive_key(stack, "tcp flows", key);
+    wr_hash_init(&tcp->flows, &stack->alloc, key, UINT32_MAX);
+    wr_derive_key(stack, "tcp listeners", key);
+    wr_hash_init(&tcp->listeners, &stack->alloc, key, UINT32_MAX);
+    wr_derive_key(stack, "tcp isn", tcp->isn_key);
+    wr_derive_key(stack, "tcp timestamps", tcp->ts_key);
+    wr_list_init(&tcp->listener_list);
+    wr_list_init(&tcp->neigh_wait);
+    wr_list_init(&tcp->tw_queue);
+    for (unsigned i = 0; i < WR_SYN_LEVELS; i++)
+        wr_list_init(&tcp->syn_wait[i]);
+    wr_pool_init(&tcp->tcbs, &stack->alloc, sizeof(struct tcb), stack->max_sockets);
+    wr_pool_init(&tcp->syns, &stack->alloc, sizeof(struct wr_syn), 1u << 24);
+    wr_pool_init(&tcp->tws, &stack->alloc, sizeof(struct wr_tw), 1u << 24);
+    wr_timer_init(&tcp->syn_timer, WR_TIMER_TCP_LISTEN);
+    wr_timer_init(&tcp->tw_timer, WR_TIMER_TCP_TW);
+    return 0;
+}
+
+static void free_buffers(struct weir_stack *stack, struct tcb *tcb)
+{
+    wr_ring_fini(&tcb->snd_ring, &stack->alloc);
+    wr_ring_fini(&tcb->rcv_ring, &stack->alloc);
+    wr_reasm_free(stack, tcb);
+    if (tcb->tx != NULL) {
+        wr_sendq_clear(stack, &tcb->tx->q);
+        wr_free(stack, tcb->tx, sizeof *tcb->tx);
+        tcb->tx = NULL;
+    }
+}
+
+void wr_tcp_fini(struct weir_stack *stack)
+{
+    struct wr_tcp *tcp = stack->tcp;
+
+    if (tcp == NULL)
+        return;
+    for (uint32_t i = 0; i < tcp->tcbs.n_slots; i++) {
+        struct tcb *tcb = wr_pool_at(&tcp->tcbs, i);
+        if (tcb != NULL) {
+            wr_output_unlink(tcb);
+            free_buffers(stack, tcb);
+        }
+    }
+    while (!wr_list_is_empty(&tcp->listener_list)) {
+        struct wr_listener *listener =
+            WR_CONTAINER(wr_list_pop_front(&tcp->listener_list), struct wr_listener, all);
+        wr_free(stack, listener, sizeof *listener);
+    }
+    wr_pool_fini(&tcp->tcbs);
+    wr_pool_fini(&tcp->syns);
+    wr_pool_fini(&tcp->tws);
+    wr_hash_fini(&tcp->flows);
+    wr_hash_fini(&tcp->listeners);
+    wr_free(stack, tcp, sizeof *tcp);
+    stack->tcp = NULL;
+}
+
+/* ---- one connection ----------------------------------------------------------------------------- */
+
+struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple,
+                       const struct wr_tcp_opts *opts, weir_time now)
+{
+    struct tcb *tcb = NULL;
+    void *obj = NULL;
+
+    (void)now;
+    if (wr_pool_alloc(&stack->tcp->tcbs, &obj) == 0)
+        return NULL;
+    tcb = obj;
+    tcb->state = WEIR_TCP_CLOSE;
+    tcb->opts = *opts;
+    wr_list_init(&tcb->out);
+    wr_list_init(&tcb->accept);
+    wr_timer_init(&tcb->timer, WR_TIMER_TCP);
+    tcb->rto_at = tcb->delack_at = tcb->keep_at = WEIR_TIME_NEVER;
+    wr_ring_init(&tcb->snd_ring, opts->sndbuf);
+    wr_ring_init(&tcb->rcv_ring, opts->rcvbuf);
+    wr_rtt_init(&tcb->rtt);
+    tcb->peer_mss = (uint16_t)(weir_addr_is_v4(&tuple->remote) ? WR_TCP_MSS_V4 : WR_TCP_MSS_V6);
+    tcb->smss = tcb->peer_mss;
+    tcb->oow_ack_at = -1;
+    tcb->port_reuse = (uint8_t)((opts->reuseaddr ? WR_PORT_REUSEADDR : 0) |
+                                (opts->reuseport ? WR_PORT_REUSEPORT : 0));
+    if (!wr_port_hold(stack, tuple->lport, tcb->port_reuse)) {
+        wr_pool_free(&stack->tcp->tcbs, tcb);
+        return NULL;
+    }
+    if (!wr_demux_insert(stack, &tcb->flow, WR_FLOW_TCB, tuple)) {
+        wr_port_release(stack, tuple->lport, tcb->port_reuse);
+        wr_pool_free(&stack->tcp->tcbs, tcb);
+        return NULL;
+    }
+    return tcb;
+}
+
+struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+
+    if (tx != NULL)
+        return tx;
+    tx = wr_zalloc(stack, sizeof *tx);
+    if (tx == NULL)
+        return NULL;
+    tcb->tx = tx;
+    wr_sendq_init(&tx->q);
+    tx->recover = tcb->iss; /* RFC 6582 3.2 (1) */
+    tx->high_sacked = tx->lost_edge = tx->rescue = tx->round_end = tcb->snd_una;
+    tx->reordering = WR_TCP_DUP_THRESH;
+    tx->cc_ops = wr_cc_find(tcb->opts.congestion);
+    if (tx->cc_ops == NULL)
+        tx->cc_ops = wr_cc_find("");
+    tx->cc.smss = tcb->smss;
+    tx->cc.srtt = tcb->rtt.srtt;
+    tx->cc.min_rtt = tcb->rtt.min_rtt;
+    /* RFC 6928; RFC 5681 3.1: one segment when SYN or SYN-ACK was lost more than once. */
+    tx->cc.cwnd = (tcb->syn_retries > 1 ? 1 : WR_TCP_IW_SEGMENTS) * tcb->smss;
+    tx->cc.ssthresh = UINT32_MAX;
+    tx->cc_ops->init(&tx->cc, now);
+    return tx;
+}
+
+uint32_t wr_tcb_pipe(const struct tcb *tcb)
+{
+    const struct wr_tx *tx = tcb->tx;
+    uint32_t flight = tcb->snd_nxt - tcb->snd_una, gone;
+
+    if (tx == NULL)
+        return flight;
+    gone = tx->q.sacked_bytes + tx->reno_sacked + tx->q.lost_bytes;
+    if (gone > flight)
+        gone = flight;
+    return flight - gone + tx->q.rexmit_bytes;
+}
+
+void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
+{
+    if (tcb->state == WEIR_TCP_CLOSE)
+        return;
+    tcb->state = WEIR_TCP_CLOSE;
+    tcb->shut = WR_SHUT_BOTH;
+    tcb->want = 0;
+    if (error != 0)
+        tcb->error = error;
+    wr_timers_stop(stack, tcb);
+    wr_output_unlink(tcb);
+    wr_demux_remove(stack, &tcb->flow);
+    wr_port_release(stack, tcb->flow.tuple.lport, tcb->port_reuse);
+    wr_ring_fini(&tcb->snd_ring, &stack->alloc);
+    tcb->snd_una = tcb->write_seq = tcb->snd_nxt;
+    wr_ring_forget_beyond(&tcb->rcv_ring, &stack->alloc);
+    wr_reasm_free(stack, tcb);
+    if (tcb->tx != NULL) {
+        wr_sendq_clear(stack, &tcb->tx->q);
+        wr_free(stack, tcb->tx, sizeof *tcb->tx);
+        tcb->tx = NULL;
+    }
+    wr_tcb_touch(stack, tcb);
+}
+
+void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    (void)now;
+    if (tcb->state != WEIR_TCP_CLOSE) {
+        wr_timers_update(stack, tcb);
+#ifdef WEIR_CHECK
+        wr_tcb_check(stack, tcb);
+#endif
+        return;
+    }
+    if (tcb->ready != NULL || tcb->in_accept)
+        return;
+    if (tcb->orphan)
+        stack->tcp->n_orphans--;
+    free_buffers(stack, tcb);
+    wr_pool_free(&stack->tcp->tcbs, tcb);
+}
+
+struct wr_tcp_opts *wr_tcp_opts(struct tcb *tcb)
+{
+    return &tcb->opts;
+}
+
+/* ---- invariants ----------------------------------------------------------------------------------- */
+
+static void check_send_side(const struct tcb *tcb)
+{
+    uint32_t data_end = tcb->write_seq, head = wr_tcb_snd_head(tcb);
+    uint32_t una_data = tcb->snd_una;
+
+    assert(seq_leq(tcb->snd_una, tcb->snd_nxt));
+    assert(seq_leq(tcb->snd_nxt, data_end + (tcb->fin_queued ? 1 : 0)) ||
+           tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV);
+    if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV) {
+        assert(tcb->snd_una == tcb->iss);
+        una_data = tcb->iss + 1;
+    }
+    if (seq_gt(una_data, data_end)) /* our FIN is acknowledged */
+        una_data = data_end;
+    assert(head == una_data);
+    if (tcb->tx != NULL) {
+        assert(tcb->tx->cc.cwnd >= tcb->tx->cc.smss);
+        assert(tcb->tx->q.count > 64 || /* the check is O(n log n) */
+               wr_sendq_check(&tcb->tx->q, tcb->snd_una, tcb->snd_nxt));
+    }
+    assert(tcb->smss > 0);
+    (void)head;
+    (void)una_data;
+    (void)data_end;
+}
+
+static void check_receive_side(const struct tcb *tcb)
+{
+    assert(seq_leq(tcb->rcv_wup, tcb->rcv_nxt));
+    assert(tcb->rcv_ring.len <= tcb->rcv_ring.extent);
+    if (tcb->ofo != NULL) {
+        struct wr_range first = {0, 0};
+        assert(wr_ranges_check(tcb->ofo));
+        if (wr_ranges_first(tcb->ofo, &first))
+            assert(seq_gt(first.start, tcb->rcv_nxt));
+    }
+    assert(!tcb->fin_received || tcb->state == WEIR_TCP_CLOSE_WAIT ||
+           tcb->state == WEIR_TCP_CLOSING || tcb->state == WEIR_TCP_LAST_ACK);
+}
+
+void wr_tcb_check(const struct weir_stack *stack, const struct tcb *tcb)
+{
+    (void)stack;
+    assert(tcb->state >= WEIR_TCP_ESTABLISHED && tcb->state <= WEIR_TCP_CLOSING);
+    assert(tcb->state != WEIR_TCP_TIME_WAIT && tcb->state != WEIR_TCP_LISTEN);
+    assert(tcb->flow.kind == WR_FLOW_TCB);
+    assert((tcb->out_list != WR_OUT_IDLE) == wr_list_is_linked(&tcb->out));
+    check_send_side(tcb);
+    if (tcb->state != WEIR_TCP_SYN_SENT)
+        check_receive_side(tcb);
+    /* What is in flight is watched over: nothing waits for ever. */
+    assert(!wr_tcb_in_flight(tcb) || tcb->rto_at != WEIR_TIME_NEVER ||
+           tcb->out_list != WR_OUT_IDLE);
+    assert(wr_tcb_in_flight(tcb) || wr_tcb_unsent(tcb) == 0 || tcb->rto_at != WEIR_TIME_NEVER ||
+           tcb->out_list != WR_OUT_IDLE);
+}

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The timers of a connection. Others say what happened (data was sent, an ACK came); what that means for
+ * deadlines is decided here alone.
+ *
+ *     rto_at      SYN-SENT, SYN-RECEIVED   send the SYN again
+ *                 data or FIN in flight    retransmission, RFC 6298 5
+ *                 else, data held back     persist: zero-window probe, override of Nagle and SWS
+ *                                          avoidance (RFC 9293 3.8.6.1, 3.8.6.2.1)
+ *     delack_at   an ACK is owed
+ *     keep_at     keepalive; of an orphan in FIN-WAIT-2 its end
+ *
+ * One heap timer serves all three. It is armed no later than the earliest deadline, and is not moved
+ * when a deadline moves away (each ACK of a bulk transfer moves rto_at): it then fires early, once,
+ * finds nothing due, and is armed anew.
+ *
+ * Giving up. Linux's rule: the count tcp_retries2 is turned into a time, that which so many doublings of
+ * the minimal RTO take (15: 924.6 s); the connection ends at the first time-out beyond it.
+ */
+#include "tcp/tcp.h"
+
+static weir_time rto_max(const struct weir_stack *stack)
+{
+    return stack->tunables.tcp_rto_max_ms * WEIR_MS;
+}
+
+static weir_time rto_min(const struct weir_stack *stack)
+{
+    return stack->tunables.tcp_rto_min_us * WEIR_US;
+}
+
+void wr_timers_update(struct weir_stack *stack, struct tcb *tcb)
+{
+    weir_time at = weir_time_min(weir_time_min(tcb->rto_at, tcb->delack_at), tcb->keep_at);
+
+    if (at < tcb->timer.at)
+        wr_timer_arm(stack, &tcb->timer, at);
+}
+
+void wr_timers_stop(struct weir_stack *stack, struct tcb *tcb)
+{
+    tcb->rto_at = tcb->delack_at = tcb->keep_at = WEIR_TIME_NEVER;
+    wr_timer_cancel(stack, &tcb->timer);
+}
+
+/* ---- what happened ------------------------------------------------------------------------------ */
+
+/* The time-out now in force, cut to what is left of TCP_USER_TIMEOUT. */
+static weir_time rto_clamped(const struct tcb *tcb, weir_time now)
+{
+    weir_time left;
+
+    if (tcb->opts.user_timeout_ms == 0 || tcb->stalled_at == 0)
+        return tcb->rtt.rto;
+    left = tcb->stalled_at + tcb->opts.user_timeout_ms * WEIR_MS - now;
+    if (left < WEIR_MS)
+        left = WEIR_MS;
+    return weir_time_min(tcb->rtt.rto, left);
+}
+
+void wr_timers_data_sent(struct weir_stack *stack, struct tcb *tcb, bool rexmit, weir_time now)
+{
+    (void)stack;
+    if (rexmit) {
+        if (tcb->stalled_at == 0)
+            tcb->stalled_at = now;
+        if (tcb->rto_at == WEIR_TIME_NEVER)
+            tcb->rto_at = now + rto_clamped(tcb, now);
+        return;
+    }
+    if (tcb->held || tcb->rto_at == WEIR_TIME_NEVER) {
+        if (tcb->held) {
+            wr_rtt_reset_backoff(&tcb->rtt, &stack->tunables);
+            tcb->stalled_at = 0;
+        }
+        tcb->held = false;
+        tcb->probes = 0;
+        tcb->rto_at = now + tcb->rtt.rto;
+    }
+}
+
+void wr_timers_syn_sent(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    (void)stack;
+    tcb->rto_at = now + tcb->rtt.rto;
+}
+
+void wr_timers_acked(struct weir_stack *stack, struct tcb *tcb, bool progress, weir_time now)
+{
+    tcb->probes = 0;
+    if (progress) {
+        tcb->retransmits = 0;
+        tcb->stalled_at = 0;
+        tcb->held = false;
+        tcb->rto_at = wr_tcb_in_flight(tcb) ? now + tcb->rtt.rto : WEIR_TIME_NEVER;
+        return;
+    }
+    if (!tcb->held)
+        return;
+    if (seq_gt(tcb->snd_una + tcb->snd_wnd, tcb->snd_nxt)) { /* the window is open again */
+        wr_rtt_reset_backoff(&tcb->rtt, &stack->tunables);
+        tcb->held = false;
+        tcb->stalled_at = 0;
+        tcb->rto_at = WEIR_TIME_NEVER;
+        wr_output_kick(stack, tcb, now);
+    } else {
+        tcb->rto_at = now + tcb->rtt.rto;
+    }
+}
+
+void wr_timers_held(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    weir_time wait = tcb->rtt.rto > rto_min(stack) ? tcb->rtt.rto : rto_min(stack);
+
+    if (tcb->held && tcb->rto_at != WEIR_TIME_NEVER)
+        return;
+    tcb->held = true;
+    if (tcb->stalled_at == 0)
+        tcb->stalled_at = now;
+    if (tcb->rto_at == WEIR_TIME_NEVER)
+        tcb->rto_at = now + wait;
+}
+
+void wr_timers_blocked(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    if (wr_tcb_in_flight(tcb)) {
+        if (tcb->rto_at == WEIR_TIME_NEVER)
+            tcb->rto_at = now + tcb->rtt.rto;
+    } else if (wr_tcb_unsent(tcb) > 0 || tcb->fin_queued) {
+        wr_timers_held(stack, tcb, now);
+    }
+}
+
+void wr_timers_delay_ack(struct weir_stack *stack, struct tcb *tcb, weir_time at)
+{
+    (void)stack;
+    tcb->delack_at = at;
+}
+
+/* ---- keepalive, FIN-WAIT-2 --------------------------------------------------------------------------- */
+
+static weir_time keep_idle(const struct weir_stack *stack, const struct tcb *tcb)
+{
+    int64_t s = tcb->opts.keepidle_s;
+    return (s != 0 ? s : stack->tunables.tcp_keepalive_time_s) * WEIR_SEC;
+}
+
+static weir_time keep_interval(const struct weir_stack *stack, const struct tcb *tcb)
+{
+    int64_t s = tcb->opts.keepintvl_s;
+    return (s != 0 ? s : stack->tunables.tcp_keepalive_intvl_s) * WEIR_SEC;
+}
+
+static weir_time last_heard(const struct tcb *tcb)
+{
+    return tcb->last_ack_at > tcb->delack.last_at ? tcb->last_ack_at : tcb->delack.last_at;
+}
+
+void wr_timers_keepalive(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    weir_time at;
+
+    if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_CLOSE ||
+        (tcb->state == WEIR_TCP_FIN_WAIT2 && tcb->orphan))
+        return;
+    tcb->keep_at = WEIR_TIME_NEVER;
+    if (!tcb->opts.keepalive)
+        return;
+    at = last_heard(tcb) + keep_idle(stack, tcb);
+    tcb->keep_at = at > now ? at : now;
+}
+
+void wr_timers_fin_wait2(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    int64_t s = tcb->opts.linger2_s > 0 ? tcb->opts.linger2_s : stack->tunables.tcp_fin_timeout_s;
+    weir_time wait = s * WEIR_SEC, rto_wait = 7 * tcb->rtt.rto / 2;
+
+    /* Long enough to see the peer's FIN retransmitted. */
+    tcb->keep_at = now + (wait > rto_wait ? wait : rto_wait);
+}
+
+static void keepalive_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    weir_time idle = keep_idle(stack, tcb), quiet = now - last_heard(tcb);
+    weir_time user_timeout = tcb->opts.user_timeout_ms * WEIR_MS;
+    int64_t limit =
+        tcb->opts.keepcnt != 0 ? tcb->opts.keepcnt : stack->tunables.tcp_keepalive_probes;
+
+    if (!tcb->opts.keepalive)
+        return;
+    if (wr_tcb_in_flight(tcb) || wr_tcb_unsent(tcb) > 0) { /* the retransmission timer watches */
+        tcb->keep_at = now + idle;
+        return;
+    }
+    if (quiet < idle) {
+        tcb->keep_at = now + idle - quiet;
+        return;
+    }
+    if (user_timeout != 0 ? quiet >= user_timeout && tcb->probes > 0 : tcb->probes >= limit) {
+        wr_output_reset(stack, tcb, now);
+        wr_close_timed_out(stack, tcb);
+        return;
+    }
+    wr_count(stack, WR_STAT_tcp_keepalives);
+    tcb->probes++;
+    tcb->want |= WR_WANT_PROBE;
+    tcb->keep_at = now + keep_interval(stack, tcb);
+    wr_output_kick(stack, tcb, now);
+}
+
+static void keep_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    if (tcb->state == WEIR_TCP_FIN_WAIT2 && tcb->orphan)
+        wr_tcb_done(stack, tcb, 0);
+    else
+        keepalive_expired(stack, tcb, now);
+}
+
+/* ---- SYN ------------------------------------------------------------------------------------------------ */
+
+static bool user_timed_out(const struct tcb *tcb, weir_time now)
+{
+    return tcb->opts.user_timeout_ms != 0 && tcb->stalled_at != 0 &&
+           now - tcb->stalled_at >= tcb->opts.user_timeout_ms * WEIR_MS;
+}
+
+/* RFC 9293 3.8.3. Linux: the first tcp_syn_linear_timeouts waits are not doubled. */
+static void syn_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    int64_t linear = tcb->state == WEIR_TCP_SYN_SENT ? stack->tunables.tcp_syn_linear_timeouts : 0;
+    int64_t limit = tcb->opts.syncnt != 0 ? tcb->opts.syncnt : stack->tunables.tcp_syn_retries;
+
+    if (tcb->syn_retries >= limit + linear || user_timed_out(tcb, now)) {
+        wr_count(stack, WR_STAT_tcp_attempt_fails);
+        wr_close_timed_out(stack, tcb);
+        return;
+    }
+    if (tcb->stalled_at == 0)
+        tcb->stalled_at = now;
+    wr_count(stack, WR_STAT_tcp_timeouts);
+    tcb->total_rto++;
+    if (tcb->syn_retries < UINT8_MAX)
+        tcb->syn_retries++;
+    if (tcb->syn_retries > linear)
+        wr_rtt_backoff(&tcb->rtt, &stack->tunables);
+    tcb->want |= WR_WANT_SYN;
+    tcb->rto_at = now + rto_clamped(tcb, now);
+    wr_output_kick(stack, tcb, now);
+}
+
+/* ---- retransmission ------------------------------------------------------------------------------------- */
+
+/* The time that `retries` doublings take from the minimal RTO up to the maximal one. */
+static weir_time model_timeout(const struct weir_stack *stack, int64_t retries)
+{
+    weir_time rto = rto_min(stack), sum = 0;
+
+    for (int64_t i = 0; i <= retries; i++) {
+        sum += rto;
+        rto = rto > rto_max(stack) / 2 ? rto_max(stack) : 2 * rto;
+    }
+    return sum;
+}
+
+static int64_t orphan_retries(const struct weir_stack *stack, const struct tcb *tcb, bool alive)
+{
+    int64_t retries = stack->tunables.tcp_orphan_retries;
+
+    if (tcb->soft_error != 0 && !alive)
+        return 0; /* the network says that it cannot be reached */
+    return retries == 0 && alive ? 8 : retries;
+}
+
+static bool retransmission_timed_out(const struct weir_stack *stack, const struct tcb *tcb,
+                                     weir_time now)
+{
+    int64_t limit = stack->tunables.tcp_retries2;
+
+    if (tcb->retransmits == 0 || tcb->stalled_at == 0)
+        return false;
+    if (tcb->snd_wnd == 0 && !tcb->orphan) /* the window shrank, but the peer answers: wait */
+        return user_timed_out(tcb, now) || now - tcb->last_ack_at > 2 * rto_max(stack);
+    if (tcb->orphan)
+        limit = orphan_retries(stack, tcb, tcb->rtt.rto < rto_max(stack));
+    if (tcb->opts.user_timeout_ms != 0)
+        return user_timed_out(tcb, now);
+    return now - tcb->stalled_at >= model_timeout(stack, limit);
+}
+
+static void retransmission_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    if (retransmission_timed_out(stack, tcb, now)) {
+        wr_count(stack, WR_STAT_tcp_abort_on_timeout);
+        wr_close_timed_out(stack, tcb);
+        return;
+    }
+    wr_count(stack, WR_STAT_tcp_timeouts);
+    tcb->total_rto++;
+    if (tcb->retransmits < UINT8_MAX)
+        tcb->retransmits++;
+    if (tcb->stalled_at == 0)
+        tcb->stalled_at = now;
+    if (tcb->retransmits == stack->tunables.tcp_retries1) /* R1: try another way, RFC 9293 3.8.3 */
+        tcb->path.netif = NULL;
+    wr_recovery_timeout(stack, tcb, now);
+    wr_rtt_backoff(&tcb->rtt, &stack->tunables);
+    tcb->rto_at = now + rto_clamped(tcb, now);
+    wr_output_kick(stack, tcb, now);
+}
+
+/* ---- persist -------------------------------------------------------------------------------------------- */
+
+static bool probes_exhausted(const struct weir_stack *stack, const struct tcb *tcb, weir_time now)
+{
+    int64_t limit = stack->tunables.tcp_retries2;
+
+    if (user_timed_out(tcb, now))
+        return true;
+    if (tcb->orphan) {
+        bool alive = tcb->rtt.rto < rto_max(stack);
+        limit = orphan_retries(stack, tcb, alive);
+        if (!alive && tcb->rtt.backoff >= limit)
+            return true;
+    }
+    return tcb->probes >= limit;
+}
+
+/* RFC 9293 3.8.6.1; the probe is an empty segment at SND.UNA - 1 as on Linux. */
+static void persist_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    bool window_open = seq_gt(tcb->snd_una + tcb->snd_wnd, tcb->snd_nxt);
+
+    if (probes_exhausted(stack, tcb, now)) {
+        wr_count(stack, WR_STAT_tcp_abort_on_timeout);
+        wr_close_timed_out(stack, tcb);
+        return;
+    }
+    if (window_open) {
+        tcb->want |= WR_WANT_FORCE;
+    } else {
+        wr_count(stack, WR_STAT_tcp_window_probes);
+        tcb->want |= WR_WANT_PROBE;
+        if (seq_gt(tcb->snd_up, tcb->snd_una))
+            tcb->want |= WR_WANT_PROBE_URG;
+    }
+    tcb->probes++;
+    if (tcb->rtt.backoff < stack->tunables.tcp_retries2)
+        wr_rtt_backoff(&tcb->rtt, &stack->tunables);
+    tcb->rto_at = now + rto_clamped(tcb, now);
+    wr_output_kick(stack, tcb, now);
+}
+
+static void rto_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV)
+        syn_expired(stack, tcb, now);
+    else if (wr_tcb_in_flight(tcb))
+        retransmission_expired(stack, tcb, now);
+    else if (wr_tcb_unsent(tcb) > 0 || (tcb->fin_queued && seq_leq(tcb->snd_nxt, tcb->write_seq)))
+        persist_expired(stack, tcb, now);
+}
+
+void wr_tcp_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now)
+{
+    struct tcb *tcb = WR_CONTAINER(timer, struct tcb, timer);
+
+    if (tcb->delack_at <= now) {
+        tcb->delack_at = WEIR_TIME_NEVER;
+        wr_delack_timeout(stack, tcb, now);
+    }
+    if (tcb->rto_at <= now) {
+        tcb->rto_at = WEIR_TIME_NEVER;
+        rto_expired(stack, tcb, now);
+    }
+    if (tcb->keep_at <= now) {
+        tcb->keep_at = WEIR_TIME_NEVER;
+        keep_expired(stack, tcb, now);
+    }
+    wr_tcb_settle(stack, tcb, now);
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The user's calls: OPEN, SEND, RECEIVE, STATUS of RFC 9293 3.10.1 to 3.10.3 and 3.10.6, with the errors and
+ * poll bits of Linux's sockets in each state. CLOSE and ABORT are in tcp_close.
+ *
+ * Order of judgement, as on Linux: recv gives what is queued, then end of stream when the peer has
+ * closed, then the pending error once, then end of stream again when the connection is gone. send gives
+ * the pending error first, then EPIPE.
+ */
+#include "tcp/tcp.h"
+
+/* ---- OPEN ----------------------------------------------------------------------------------------- */
+
+bool wr_tcp_tuple_taken(struct weir_stack *stack, const struct weir_endpoint *local,
+                        const struct weir_endpoint *remote, weir_time now)
+{
+    struct wr_tuple tuple = {local->addr, remote->addr, local->port, remote->port};
+    struct wr_flow *flow = wr_demux_find(stack, &tuple, wr_demux_hash(stack, &tuple));
+
+    if (flow == NULL)
+        return false;
+    return flow->kind != WR_FLOW_TIMEWAIT ||
+           !wr_tw_reusable(stack, WR_CONTAINER(flow, struct wr_tw, flow), now);
+}
+
+/* Takes the place of a TIME-WAIT record that may be reused: *iss is above all that it sent. */
+static bool take_timewait(struct weir_stack *stack, const struct wr_tuple *tuple, uint32_t *iss)
+{
+    struct wr_flow *flow = wr_demux_find(stack, tuple, wr_demux_hash(stack, tuple));
+
+    if (flow == NULL)
+        return false;
+    *iss = WR_CONTAINER(flow, struct wr_tw, flow)->snd_nxt + UINT16_MAX + 2;
+    wr_tw_free(stack, WR_CONTAINER(flow, struct wr_tw, flow));
+    return true;
+}
+
+static void prepare_syn(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    const struct wr_tunables *tunables = &stack->tunables;
+    uint32_t wnd;
+
+    tcb->adv_mss = wr_listen_adv_mss(stack, &tcb->path, &tcb->flow.tuple.remote, &tcb->opts);
+    tcb->ts_ok = tunables->tcp_timestamps != 0;
+    tcb->ts_offset = wr_isn_ts_offset(stack, &tcb->flow.tuple);
+    tcb->sack_ok = tunables->tcp_sack != 0;
+    tcb->wscale_ok = tunables->tcp_window_scaling != 0;
+    wr_listen_window(stack, &tcb->opts, tcb->adv_mss, tcb->wscale_ok, &wnd, &tcb->window_clamp,
+                     &tcb->rcv_wscale);
+    tcb->rcv_wnd = wnd;
+    tcb->snd_una = tcb->iss;
+    tcb->snd_nxt = tcb->write_seq = tcb->iss + 1;
+    tcb->snd_up = tcb->snd_sml = tcb->iss;
+    tcb->syn_at = now;
+    tcb->want = WR_WANT_SYN;
+    tcb->state = WEIR_TCP_SYN_SENT;
+    wr_timers_syn_sent(stack, tcb, now);
+}
+
+int wr_tcp_connect(struct weir_stack *stack, const struct weir_endpoint *local,
+                   const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
+                   struct wr_ready *ready, struct tcb **out, weir_time now)
+{
+    struct wr_tuple tuple = {local->addr, remote->addr, local->port, remote->port};
+    struct wr_path path;
+    struct tcb *tcb;
+    uint32_t iss;
+    int error;
+
+    if (weir_addr_is_multicast(&remote->addr) || weir_addr_is_broadcast(&remote->addr))
+        return WEIR_ENETUNREACH; /* RFC 9293 3.9.1.1 MUST-46 */
+    if (wr_tcp_tuple_taken(stack, local, remote, now))
+        return WEIR_EADDRINUSE;
+    error = wr_path_find(stack, &remote->addr, &local->addr, &path);
+    if (error < 0)
+        return error;
+    if (!take_timewait(stack, &tuple, &iss))
+        iss = wr_isn(stack, &tuple, now);
+    tcb = wr_tcb_new(stack, &tuple, opts, now);
+    if (tcb == NULL)
+        return WEIR_ENOMEM;
+    tcb->path = path;
+    tcb->ready = ready;
+    tcb->iss = iss;
+    prepare_syn(stack, tcb, now);
+    wr_count(stack, WR_STAT_tcp_active_opens);
+    wr_output_kick(stack, tcb, now);
+    wr_tcb_settle(stack, tcb, now);
+    *out = tcb;
+    return 0;
+}
+
+/* ---- errors ------------------------------------------------------------------------------------------ */
+
+/* The pending error as a negative number, cleared; 0: none. */
+static int take_pending(struct tcb *tcb)
+{
+    int error = tcb->error;
+
+    tcb->error = 0;
+    return -error;
+}
+
+int wr_tcp_take_error(struct tcb *tcb)
+{
+    int error = -take_pending(tcb);
+
+    if (error == 0) {
+        error = tcb->soft_error;
+        tcb->soft_error = 0;
+    }
+    return error;
+}
+
+/* ---- SEND ---------------------------------------------------------------------------------------------- */
+
+static bool opening(const struct tcb *tcb)
+{
+    return tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV;
+}
+
+static bool below_notsent_lowat(const struct tcb *tcb)
+{
+    return tcb->opts.notsent_lowat == 0 || wr_tcb_unsent(tcb) < tcb->opts.notsent_lowat;
+}
+
+static int send_error(struct tcb *tcb)
+{
+    int error;
+
+    if (opening(tcb)) {
+        error = take_pending(tcb);
+        return error != 0 ? error : WEIR_EAGAIN;
+    }
+    if (tcb->error != 0 || (tcb->shut & WR_SHUT_SND) || tcb->state == WEIR_TCP_CLOSE) {
+        error = take_pending(tcb);
+        return error != 0 ? error : WEIR_EPIPE;
+    }
+    return 0;
+}
+
+ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *data, size_t len,
+                      int flags, weir_time now)
+{
+    int error = send_error(tcb);
+    size_t n;
+
+    if (error != 0)
+        return error;
+    if (len == 0)
+        return 0;
+    if (wr_ring_space(&tcb->snd_ring) == 0 || !below_notsent_lowat(tcb))
+        return WEIR_EAGAIN;
+    n = wr_ring_write(&tcb->snd_ring, &stack->alloc, data, len);
+    if (n == 0)
+        return WEIR_ENOBUFS;
+    tcb->write_seq += (uint32_t)n;
+    tcb->more = (flags & WEIR_MSG_MORE) != 0;
+    if ((flags & WEIR_MSG_OOB) && n == len)
+        tcb->snd_up = tcb->write_seq; /* RFC 9293 3.8.5: the octet behind the urgent one */
+    wr_output_kick(stack, tcb, now);
+    wr_tcb_settle(stack, tcb, now);
+    return (ptrdiff_t)n;
+}
+
+/* ---- RECEIVE ------------------------------------------------------------------------------------------- */
+
+static bool at_mark(const struct tcb *tcb)
+{
+    return tcb->urg_state != WR_URG_NONE && tcb->urg_seq == wr_tcb_copied_seq(tcb);
+}
+
+/* Linux's tcp_recv_urg(): the urgent byte out of band. */
+static ptrdiff_t recv_urgent(struct tcb *tcb, uint8_t *data, size_t len, int flags)
+{
+    if (tcb->opts.oobinline || tcb->urg_state == WR_URG_NONE || tcb->urg_state == WR_URG_READ)
+        return WEIR_EINVAL;
+    if (tcb->urg_state == WR_URG_VALID) {
+        if (!(flags & WEIR_MSG_PEEK))
+            tcb->urg_state = WR_URG_READ;
+        if (len == 0)
+            return 0;
+        if (!(flags & WEIR_MSG_TRUNC))
+            data[0] = tcb->urg_byte;
+        return 1;
+    }
+    if (tcb->state == WEIR_TCP_CLOSE || (tcb->shut & WR_SHUT_RCV))
+        return 0;
+    return WEIR_EAGAIN;
+}
+
+/* What recv answers when nothing is queued. */
+static ptrdiff_t nothing_to_read(struct tcb *tcb)
+{
+    int error;
+
+    if (tcb->fin_received)
+        return 0;
+    error = take_pending(tcb);
+    if (error != 0)
+        return error;
+    if ((tcb->shut & WR_SHUT_RCV) || tcb->state == WEIR_TCP_CLOSE)
+        return 0;
+    return WEIR_EAGAIN;
+}
+
+/* The urgent byte is not part of the stream unless SO_OOBINLINE: at the mark it is skipped. */
+static void skip_urgent(struct weir_stack *stack, struct tcb *tcb)
+{
+    if (at_mark(tcb) && !tcb->opts.oobinline && tcb->rcv_ring.len > 0) {
+        wr_ring_drop(&tcb->rcv_ring, &stack->alloc, 1);
+        if (tcb->urg_state == WR_URG_READ)
+            tcb->urg_state = WR_URG_NONE;
+    }
+}
+
+/* Bytes from `off` that one read may give: a read stops at the urgent mark. */
+static size_t readable_run(const struct tcb *tcb, size_t off)
+{
+    size_t len = tcb->rcv_ring.len - off;
+    uint32_t to_mark = tcb->urg_seq - wr_tcb_copied_seq(tcb) - (uint32_t)off;
+
+    if (tcb->urg_state != WR_URG_NONE && to_mark > 0 && to_mark < len)
+        return to_mark;
+    return len;
+}
+
+static void mark_passed(struct tcb *tcb)
+{
+    if (tcb->urg_state != WR_URG_NONE && seq_gt(wr_tcb_copied_seq(tcb), tcb->urg_seq) &&
+        (tcb->urg_state != WR_URG_VALID || tcb->opts.oobinline))
+        tcb->urg_state = WR_URG_NONE;
+}
+
+ptrdiff_t wr_tcp_recv(struct weir_stack *stack, struct tcb *tcb, void *data, size_t len, int flags,
+                      weir_time now)
+{
+    size_t n, off = 0;
+
+    if (flags & WEIR_MSG_OOB)
+        return recv_urgent(tcb, data, len, flags);
+    if (opening(tcb) && tcb->error == 0)
+        return WEIR_EAGAIN;
+    if (flags & WEIR_MSG_PEEK) {
+        if (at_mark(tcb) && !tcb->opts.oobinline && tcb->rcv_ring.len > 0)
+            off = 1;
+    } else {
+        skip_urgent(stack, tcb);
+    }
+    n = readable_run(tcb, off);
+    if (n == 0)
+        return len == 0 && tcb->error == 0 ? 0 : nothing_to_read(tcb);
+    if (n > len)
+        n = len;
+    if (flags & WEIR_MSG_PEEK)
+        return (ptrdiff_t)((flags & WEIR_MSG_TRUNC) ? n
+                                                    : wr_ring_copy(&tcb->rcv_ring, off, data, n));
+    if (flags & WEIR_MSG_TRUNC)
+        wr_ring_drop(&tcb->rcv_ring, &stack->alloc, n);
+    else
+        wr_ring_read(&tcb->rcv_ring, &stack->alloc, data, n);
+    mark_passed(tcb);
+    if (tcb->state != WEIR_TCP_CLOSE)
+        wr_reasm_read(stack, tcb, (uint32_t)n, now);
+    wr_tcb_settle(stack, tcb, now);
+    return (ptrdiff_t)n;
+}
+
+ptrdiff_t wr_tcp_peek(struct weir_stack *stack, struct tcb *tcb, struct weir_span span[2],
+                      weir_time now)
+{
+    size_t n, n_spans;
+
+    (void)now;
+    span[0] = span[1] = (struct weir_span){NULL, 0};
+    if (opening(tcb) && tcb->error == 0)
+        return WEIR_EAGAIN;
+    skip_urgent(stack, tcb);
+    n = readable_run(tcb, 0);
+    if (n == 0)
+        return nothing_to_read(tcb);
+    n_spans = wr_ring_peek(&tcb->rcv_ring, 0, n, span);
+    return (ptrdiff_t)wr_spans_len(span, n_spans);
+}
+
+int wr_tcp_consume(struct weir_stack *stack, struct tcb *tcb, size_t len, weir_time now)
+{
+    if (len > tcb->rcv_ring.len)
+        return WEIR_EINVAL;
+    wr_ring_drop(&tcb->rcv_ring, &stack->alloc, len);
+    mark_passed(tcb);
+    if (tcb->state != WEIR_TCP_CLOSE)
+        wr_reasm_read(stack, tcb, (uint32_t)len, now);
+    wr_tcb_settle(stack, tcb, now);
+    return 0;
+}
+
+/* ---- options ---------------------------------------------------------------------------------------------- */
+
+void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    if (tcb->state == WEIR_TCP_CLOSE)
+        return;
+    wr_ring_set_limit(&tcb->snd_ring, tcb->opts.sndbuf);
+    if (!opening(tcb)) {
+        wr_ring_set_limit(&tcb->rcv_ring, tcb->opts.rcvbuf + UINT16_MAX + 1);
+        tcb->window_clamp = tcb->opts.rcvbuf / 2;
+        if (tcb->opts.window_clamp != 0 && tcb->window_clamp > tcb->opts.window_clamp)
+            tcb->window_clamp = tcb->opts.window_clamp;
+        if (!tcb->wscale_ok && tcb->window_clamp > UINT16_MAX)
+            tcb->window_clamp = UINT16_MAX;
+        wr_output_sync_mss(stack, tcb);
+    }
+    if (tcb->opts.nodelay || !tcb->opts.cork) {
+        if (!tcb->opts.cork)
+            tcb->more = false;
+        wr_output_kick(stack, tcb, now);
+    }
+    if (tcb->tx != NULL) {
+        const struct weir_cc_ops *ops = wr_cc_find(tcb->opts.congestion);
+        if (ops != NULL && ops != tcb->tx->cc_ops) {
+            tcb->tx->cc_ops = ops;
+            ops->init(&tcb->tx->cc, now);
+        }
+    }
+    wr_timers_keepalive(stack, tcb, now);
+    wr_tcb_settle(stack, tcb, now);
+}
+
+const char *wr_tcp_cc_name(const char *name)
+{
+    const struct weir_cc_ops *ops = wr_cc_find(name);
+    return ops != NULL ? ops->name : NULL;
+}
+
+/* ---- STATUS ------------------------------------------------------------------------------------------------- */
+
+/* Linux's tcp_poll(). */
+uint32_t wr_tcp_ready(const struct tcb *tcb)
+{
+    uint32_t bits = 0, queued = tcb->snd_ring.len;
+    uint32_t target = tcb->opts.rcvlowat > 0 ? tcb->opts.rcvlowat : 1;
+
+    if (tcb->shut == WR_SHUT_BOTH || tcb->state == WEIR_TCP_CLOSE)
+        bits |= WEIR_POLLHUP;
+    if (tcb->shut & WR_SHUT_RCV)
+        bits |= WEIR_POLLIN | WEIR_POLLRDHUP;
+    if (!opening(tcb)) {
+        if (at_mark(tcb) && !tcb->opts.oobinline)
+            target++;
+        if (target > tcb->window_clamp && tcb->window_clamp > 0)
+            target = tcb->window_clamp;
+        if (tcb->rcv_ring.len >= target)
+            bits |= WEIR_POLLIN;
+        if (tcb->shut & WR_SHUT_SND)
+            bits |= WEIR_POLLOUT;
+        else if (queued < tcb->opts.sndbuf && tcb->opts.sndbuf - queued >= queued / 2 &&
+                 below_notsent_lowat(tcb))
+            bits |= WEIR_POLLOUT;
+        if (tcb->urg_state == WR_URG_VALID)
+            bits |= WEIR_POLLPRI;
+    }
+    if (tcb->error != 0)
+        bits |= WEIR_POLLERR;
+    return bits;
+}
+
+int wr_tcp_state(const struct tcb *tcb)
+{
+    return tcb->state;
+}
+
+void wr_tcp_endpoints(const struct tcb *tcb, struct weir_endpoint *local,
+                      struct weir_endpoint *remote)
+{
+    *local = (struct weir_endpoint){tcb->flow.tuple.local, tcb->flow.tuple.lport};
+    *remote = (struct weir_endpoint){tcb->flow.tuple.remote, tcb->flow.tuple.rport};
+}
+
+size_t wr_tcp_inq(const struct tcb *tcb)
+{
+    uint32_t to_mark = tcb->urg_seq - wr_tcb_copied_seq(tcb);
+
+    if (opening(tcb))
+        return 0;
+    if (tcb->opts.oobinline || tcb->urg_state == WR_URG_NONE || to_mark >= tcb->rcv_ring.len)
+        return tcb->rcv_ring.len;
+    return to_mark;
+}
+
+size_t wr_tcp_outq(const struct tcb *tcb)
+{
+    return opening(tcb) ? 0 : tcb->snd_ring.len;
+}
+
+bool wr_tcp_atmark(const struct tcb *tcb)
+{
+    return at_mark(tcb);
+}
+
+uint32_t wr_tcp_mss(const struct tcb *tcb)
+{
+    return tcb->smss;
+}
