@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What names in %{ }% mean: fields of TCP_INFO of the descriptor in use, constants, and
+ *
+ *     drop(tcp_bad_checksum)   packets dropped for this reason
+ *     stat(TcpRetransSegs)     the stack's counter
+ *     sysctl("net.ipv4....")   a tunable
+ *     conns(TCP_TIME_WAIT)     connections in this state, with or without a descriptor
+ *     isn(local)               the initial sequence number that the stack chose for the connection of
+ *                              packets without ports, as it was on the wire
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "drill/dr_eval.h"
+#include "drill/dr_run.h"
+
+struct field {
+    const char *name;
+    size_t offset, size;
+};
+
+#define FIELD(f)                                                                                   \
+    {                                                                                              \
+        "tcpi_" #f, offsetof(struct weir_tcp_info, tcpi_##f),                                      \
+            sizeof(((struct weir_tcp_info *)NULL)->tcpi_##f)                                       \
+    }
+
+static const struct field fields[] = {
+    FIELD(state),
+    FIELD(ca_state),
+    FIELD(retransmits),
+    FIELD(probes),
+    FIELD(backoff),
+    FIELD(options),
+    FIELD(rto),
+    FIELD(ato),
+    FIELD(snd_mss),
+    FIELD(rcv_mss),
+    FIELD(unacked),
+    FIELD(sacked),
+    FIELD(lost),
+    FIELD(retrans),
+    FIELD(fackets),
+    FIELD(last_data_sent),
+    FIELD(last_ack_sent),
+    FIELD(last_data_recv),
+    FIELD(last_ack_recv),
+    FIELD(pmtu),
+    FIELD(rcv_ssthresh),
+    FIELD(rtt),
+    FIELD(rttvar),
+    FIELD(snd_ssthresh),
+    FIELD(snd_cwnd),
+    FIELD(advmss),
+    FIELD(reordering),
+    FIELD(rcv_rtt),
+    FIELD(rcv_space),
+    FIELD(total_retrans),
+    FIELD(pacing_rate),
+    FIELD(max_pacing_rate),
+    FIELD(bytes_acked),
+    FIELD(bytes_received),
+    FIELD(segs_out),
+    FIELD(segs_in),
+    FIELD(notsent_bytes),
+    FIELD(min_rtt),
+    FIELD(data_segs_in),
+    FIELD(data_segs_out),
+    FIELD(delivery_rate),
+    FIELD(busy_time),
+    FIELD(rwnd_limited),
+    FIELD(sndbuf_limited),
+    FIELD(delivered),
+    FIELD(delivered_ce),
+    FIELD(bytes_sent),
+    FIELD(bytes_retrans),
+    FIELD(dsack_dups),
+    FIELD(reord_seen),
+    FIELD(rcv_ooopack),
+    FIELD(snd_wnd),
+    FIELD(rcv_wnd),
+    FIELD(rehash),
+    FIELD(total_rto),
+    FIELD(total_rto_recoveries),
+    FIELD(total_rto_time),
+};
+
+static bool read_info(struct dr_run *run, struct weir_tcp_info *info)
+{
+    size_t len = sizeof *info;
+    memset(info, 0, sizeof *info);
+    if (run->code_fd < 0 || !run->fds[run->code_fd].open)
+        return false;
+    return weir_sock_getsockopt(run->world.stack, run->fds[run->code_fd].sock, WEIR_SOL_TCP,
+                                WEIR_TCP_INFO, info, &len, run->world.now) == 0;
+}
+
+static long double field_value(const struct weir_tcp_info *info, const struct field *field)
+{
+    const unsigned char *at = (const unsigned char *)info + field->offset;
+    uint8_t u8;
+    uint16_t u16;
+    uint32_t u32;
+    uint64_t u64;
+    switch (field->size) {
+    case 1:
+        memcpy(&u8, at, 1);
+        return u8;
+    case 2:
+        memcpy(&u16, at, 2);
+        return u16;
+    case 4:
+        memcpy(&u32, at, 4);
+        return u32;
+    default:
+        memcpy(&u64, at, 8);
+        return (long double)u64;
+    }
+}
+
+static bool info_name(struct dr_run *run, const char *name, long double *value)
+{
+    struct weir_tcp_info info;
+    if (strncmp(name, "tcpi_", 5) != 0 || !read_info(run, &info))
+        return false;
+    if (strcmp(name, "tcpi_snd_wscale") == 0)
+        *value = info.tcpi_wscale & 0xf;
+    else if (strcmp(name, "tcpi_rcv_wscale") == 0)
+        *value = info.tcpi_wscale >> 4;
+    else if (strcmp(name, "tcpi_delivery_rate_app_limited") == 0)
+        *value = info.tcpi_delivery_limited & 1;
+    else {
+        for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+            if (strcmp(fields[i].name, name) == 0) {
+                *value = field_value(&info, &fields[i]);
+                return true;
+            }
+        return false;
+    }
+    return true;
+}
+
+static bool resolve_set(void *ctx, const char *name, long double value)
+{
+    struct dr_run *run = ctx;
+    unsigned i = 0;
+    while (i < run->n_variables && strcmp(run->variables[i].name, name) != 0)
+        i++;
+    if (i == DR_VARIABLES)
+        return false;
+    if (i == run->n_variables)
+        run->n_variables++;
+    snprintf(run->variables[i].name, sizeof run->variables[i].name, "%s", name);
+    run->variables[i].value = value;
+    return true;
+}
+
+static bool resolve_name(void *ctx, const char *name, long double *value)
+{
+    struct dr_run *run = ctx;
+    int64_t number;
+    for (unsigned i = 0; i < run->n_variables; i++)
+        if (strcmp(run->variables[i].name, name) == 0) {
+            *value = run->variables[i].value;
+            return true;
+        }
+    if (info_name(ctx, name, value))
+        return true;
+    if (!dr_symbol(name, &number))
+        return false;
+    *value = (long double)number;
+    return true;
+}
+
+static unsigned count_rows(struct dr_run *run, int64_t state)
+{
+    struct weir_sock_row row;
+    uint64_t cursor = 0;
+    unsigned n = 0;
+    while (weir_sock_next_row(run->world.stack, &cursor, &row))
+        n += row.type == WEIR_SOCK_STREAM && row.state == state;
+    return n;
+}
+
+static bool resolve_call(void *ctx, const char *function, const char *arg, long double *value)
+{
+    struct dr_run *run = ctx;
+    const struct weir_stack *stack = run->world.stack;
+    int64_t number;
+    if (strcmp(function, "drop") == 0) {
+        for (unsigned i = 0; i < weir_drop_reasons(); i++)
+            if (strcmp(weir_drop_name(i), arg) == 0) {
+                *value = (long double)weir_drop_count(stack, i);
+                return true;
+            }
+    } else if (strcmp(function, "stat") == 0) {
+        for (unsigned i = 0; i < weir_stat_kinds(); i++)
+            if (strcmp(weir_stat_name(i), arg) == 0) {
+                *value = (long double)weir_stat_count(stack, i);
+                return true;
+            }
+    } else if (strcmp(function, "sysctl") == 0) {
+        if (weir_sysctl_get(stack, arg, &number) == 0) {
+            *value = (long double)number;
+            return true;
+        }
+    } else if (strcmp(function, "isn") == 0 && run->current && run->current->local_known) {
+        *value = run->current->local_isn + run->current->local_shift;
+        return strcmp(arg, "local") == 0;
+    } else if (strcmp(function, "conns") == 0 && dr_symbol(arg, &number)) {
+        *value = count_rows(run, number);
+        return true;
+    }
+    return false;
+}
+
+static bool resolve_use(void *ctx, int fd)
+{
+    struct dr_run *run = ctx;
+    if (fd < 0 || fd >= DR_FDS || !run->fds[fd].open)
+        return false;
+    run->code_fd = fd;
+    return true;
+}
+
+void dr_code_run(struct dr_run *run, const char *text)
+{
+    char error[512];
+    struct dr_resolver resolver = {.ctx = run,
+                                   .name = resolve_name,
+                                   .call = resolve_call,
+                                   .use = resolve_use,
+                                   .set = resolve_set,
+                                   .print = run->script->options.verbose ? run->out : NULL};
+    if (!dr_eval(text, &resolver, error, sizeof error))
+        dr_fail(run, "%s", error);
+}
