@@ -167,6 +167,15 @@ static int begin_udp(struct tun *tun, size_t at, size_t len, uint16_t gso, struc
     return next_udp(tun, frame);
 }
 
+/* Finishes the checksum of a UDP datagram: an ICMP error may quote it, and the quote must be right. */
+static void finish_udp(uint8_t *frame, size_t len, const struct virtio_net_hdr *h)
+{
+    if (h->csum_offset != 6 || len < 8 || h->csum_start > len - 8)
+        return;
+    uint16_t sum = (uint16_t)~wr_link_sum(frame + h->csum_start, len - h->csum_start, 0);
+    wr_link_put16(frame + h->csum_start + 6, sum == 0 ? 0xffff : sum);
+}
+
 /* Makes sense of buf, whose frame begins at `at` and has `len` bytes. */
 static int map_vnet(struct tun *tun, size_t at, size_t len, struct weir_frame *frame)
 {
@@ -175,6 +184,8 @@ static int map_vnet(struct tun *tun, size_t at, size_t len, struct weir_frame *f
     unsigned gso = h.gso_type & ~(unsigned)VIRTIO_NET_HDR_GSO_ECN;
     if (gso == VIRTIO_NET_HDR_GSO_UDP_L4)
         return begin_udp(tun, at, len, h.gso_size, frame);
+    if (h.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+        finish_udp(tun->buf + at, len, &h);
     *frame = (struct weir_frame){
         .data = tun->buf + at,
         .len = len,
