@@ -92,6 +92,9 @@ int weir_run_new(struct weir_loop *loop, struct weir_run **run);
 /* Frees it and all programs' records. Programs that still run lose their network. */
 void weir_run_free(struct weir_run *run);
 
+/* True when no socket is open: what ended programs wrote last is with Weir, all of it. */
+bool weir_run_idle(const struct weir_run *run);
+
 /* Starts argv[0] (found in PATH) with its TCP sockets on `host`, which must live as long as the program.
  * Options are copied as far as needed. Returns 0 and *program, or a negative error with a sentence in
  * error[cap] that says what went wrong; WEIR_ENOENT and WEIR_EACCES: argv[0] cannot be run. */
@@ -103,6 +106,8 @@ int weir_run_spawn(struct weir_run *run, struct weir_host *host,
 int weir_program_signal(struct weir_program *program, int sig);
 /* Sends a signal to every process that the program consists of, orphans included. */
 void weir_program_signal_all(struct weir_program *program, int sig);
+/* True if this process is one of those. */
+bool weir_program_has(const struct weir_program *program, int pid);
 /* The process id of its first process. */
 int weir_program_pid(const struct weir_program *program);
 /* True if the program has a network namespace of its own. */

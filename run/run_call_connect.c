@@ -24,12 +24,23 @@ static int64_t wait_for_it(struct run_call *call, int64_t busy)
     return wr_run_park(call, wr_run_fd_deadline(call->dup, SO_SNDTIMEO), EINPROGRESS);
 }
 
+/* The failure is told by the call itself, so the next connect() is a first one again. */
+static void start_anew(struct run_sock *rs)
+{
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    weir_sock_connect(stack, rs->sock, NULL, weir_now());
+    weir_host_unlock(rs->program->host);
+    (void)wr_run_sock_error(rs);
+}
+
 void wr_run_connect_done(struct run_sock *rs, int error)
 {
     struct weir_run *run = rs->program->run;
     if (error) {
         wr_run_sock_report(rs, strerror(error));
         rs->state = RUN_FRESH;
+        if (wr_run_park_any(run, rs->ino))
+            start_anew(rs);
         if (wr_run_park_answer(run, rs->ino, -error) == 0)
             wr_run_sock_die(rs, error);
         return;

@@ -257,6 +257,18 @@ static void pump_closed(struct run_sock *rs)
         wr_run_sock_drop(rs, false);
 }
 
+/* A reset after the peer's FIN: no read would show it. */
+static void check_reset(struct run_sock *rs)
+{
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    int ready = weir_sock_ready(stack, rs->sock);
+    weir_host_unlock(rs->program->host);
+    if (ready < 0 || !(ready & WEIR_POLLERR))
+        return;
+    int error = wr_run_sock_error(rs);
+    wr_run_sock_die(rs, error ? error : EPIPE);
+}
+
 void wr_run_pump(struct run_sock *rs)
 {
     if (rs->state == RUN_DEAD)
@@ -270,6 +282,8 @@ void wr_run_pump(struct run_sock *rs)
     if (!wr_run_pump_up(rs))
         return;
     pump_down(rs);
+    if (rs->state == RUN_OPEN && rs->shut_rd)
+        check_reset(rs);
     if (rs->state == RUN_OPEN && rs->fin_sent && rs->shut_rd)
         wr_run_sock_die(rs, 0);
 }

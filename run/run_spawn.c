@@ -197,6 +197,11 @@ void weir_run_free(struct weir_run *run)
     the_one_exists = false;
 }
 
+bool weir_run_idle(const struct weir_run *run)
+{
+    return run->n_socks == run->n_dead;
+}
+
 /* ---- the child -------------------------------------------------------------------------------- */
 
 /* What the child says of itself: the listener travels with `step` 0, trouble with its step's name. */
@@ -453,7 +458,7 @@ static pid_t parent_of(pid_t pid)
 
 /* Whether a process descends from the program's first process, or is an orphan that the supervisor took
  * over, which may be of any of its programs if there are several. */
-static bool is_of(const struct weir_program *program, pid_t pid)
+bool weir_program_has(const struct weir_program *program, int pid)
 {
     pid_t self = getpid();
     for (int depth = 0; depth < 64 && pid > 1; depth++) {
@@ -479,7 +484,7 @@ void weir_program_signal_all(struct weir_program *program, int sig)
         return;
     while ((entry = readdir(dir))) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (pid > 1 && is_of(program, pid))
+        if (pid > 1 && weir_program_has(program, pid))
             kill(pid, sig);
     }
     closedir(dir);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* The command `weir`: its subcommands, and what they have in common. */
+#include "cli/cli.h"
+
+#include <weir/info.h>
+
+#include "run/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef WEIR_VERSION
+#    define WEIR_VERSION "0.1.0"
+#endif
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *what;
+};
+
+static const struct command commands[] = {
+    {"run", wr_cli_run, "run a program with its TCP sockets on Weir"},
+    {"net", wr_cli_net, "run several hosts with their programs on a virtual network"},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+void wr_cli_error(const char *format, ...)
+{
+    va_list args;
+    fputs("weir: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+bool wr_cli_seed(const char *text, uint64_t *seed)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 0);
+    if (errno || end == text || *end || text[0] == '-')
+        return false;
+    *seed = value;
+    return true;
+}
+
+int wr_cli_config(struct weir_config *config, uint64_t seed, unsigned n)
+{
+    weir_config_default(config);
+    if (seed == 0)
+        return getrandom(config->seed, sizeof config->seed, 0) == sizeof config->seed ? 0
+                                                                                      : WEIR_EIO;
+    memcpy(config->seed, &seed, sizeof seed);
+    memcpy(config->seed + sizeof seed, &n, sizeof n);
+    return 0;
+}
+
+/* FIN-WAIT-1, CLOSING and LAST-ACK wait for the ACK of a FIN; elsewhere data may wait. */
+static bool is_busy(const struct weir_sock_row *row)
+{
+    switch (row->state) {
+    case WEIR_TCP_FIN_WAIT1:
+    case WEIR_TCP_CLOSING:
+    case WEIR_TCP_LAST_ACK:
+        return true;
+    case WEIR_TCP_ESTABLISHED:
+    case WEIR_TCP_CLOSE_WAIT:
+        return row->send_q > 0;
+    default:
+        return false;
+    }
+}
+
+static bool host_busy(struct weir_host *host)
+{
+    struct weir_stack *stack = weir_host_lock(host);
+    struct weir_sock_row row;
+    uint64_t cursor = 0;
+    bool busy = false;
+    while (!busy && weir_sock_next_row(stack, &cursor, &row))
+        busy = row.type == WEIR_SOCK_STREAM && is_busy(&row);
+    weir_host_unlock(host);
+    return busy;
+}
+
+void wr_cli_let_out(struct weir_loop *loop, const struct weir_run *run, struct weir_host **hosts,
+                    size_t n_hosts, weir_time longest, const bool *hurry)
+{
+    weir_time until = weir_now() + longest;
+    while (!*hurry && weir_now() < until) {
+        bool busy = !weir_run_idle(run);
+        for (size_t i = 0; i < n_hosts && !busy; i++)
+            busy = host_busy(hosts[i]);
+        if (!busy || weir_loop_step(loop, 10 * WEIR_MS) < 0)
+            return;
+    }
+}
+
+int wr_cli_start_status(int error)
+{
+    if (error == WEIR_ENOENT)
+        return CLI_NOT_FOUND;
+    return error == WEIR_EACCES || error == -ENOEXEC || error == -EISDIR ? CLI_CANNOT_RUN
+                                                                         : CLI_FAILED;
+}
+
+int wr_cli_pass_status(int wait_status)
+{
+    if (WIFEXITED(wait_status))
+        return WEXITSTATUS(wait_status);
+    int sig = WTERMSIG(wait_status);
+    struct rlimit none = {0, 0}; /* the program's core is the one of interest */
+    sigset_t set;
+    fflush(NULL);
+    setrlimit(RLIMIT_CORE, &none);
+    signal(sig, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, sig);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    kill(getpid(), sig);
+    return 128 + sig;
+}
+
+static void usage(FILE *out)
+{
+    fputs("usage: weir COMMAND [OPTIONS] ...\n\n", out);
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].what);
+    fputs("\n`weir COMMAND --help` says more about each. `weir --version` tells the version.\n",
+          out);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        puts("weir " WEIR_VERSION);
+        return 0;
+    }
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    wr_cli_error("there is no command \"%s\"; `weir --help` lists them", argv[1]);
+    return CLI_USAGE;
+}

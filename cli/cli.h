@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of cli/ share: one file a subcommand, each with one function of the table in cli.c. */
+#ifndef WEIR_CLI_H
+#define WEIR_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/host.h>
+
+struct weir_program;
+struct weir_run;
+
+/* Exit statuses of the command itself, as env(1) and timeout(1) have them. */
+enum {
+    CLI_USAGE = 2,        /* wrong words */
+    CLI_FAILED = 125,     /* weir itself could not do it */
+    CLI_CANNOT_RUN = 126, /* the program is there but cannot be run */
+    CLI_NOT_FOUND = 127   /* there is no such program */
+};
+
+/* The subcommands. argv[0] is the subcommand's name. Each returns the exit status. */
+int wr_cli_run(int argc, char **argv);
+int wr_cli_net(int argc, char **argv);
+
+/* "weir: " and a formatted line on standard error. */
+__attribute__((format(printf, 1, 2))) void wr_cli_error(const char *format, ...);
+
+/* A seed given as a number; false if it is none. */
+bool wr_cli_seed(const char *text, uint64_t *seed);
+/* The stack's configuration with a seed of its own for host number `n`; seed 0: a random one. */
+int wr_cli_config(struct weir_config *config, uint64_t seed, unsigned n);
+
+/* Programs have ended, but what they wrote last may still be on its way: goes on until every peer has
+ * acknowledged all of it and the FIN, at most `longest`, or *hurry is set. */
+void wr_cli_let_out(struct weir_loop *loop, const struct weir_run *run, struct weir_host **hosts,
+                    size_t n_hosts, weir_time longest, const bool *hurry);
+
+/* The exit status for a program that could not be started. */
+int wr_cli_start_status(int error);
+/* Ends this process as the program ended: with its exit status, or killed by the same signal. */
+int wr_cli_pass_status(int wait_status);
+
+/* ---- cli_signal.c ----------------------------------------------------------------------------- */
+
+/* Signals sent to the command: HUP, INT, QUIT, TERM, USR1, USR2, blocked and read in the loop. */
+struct cli_signals {
+    struct weir_loop *loop;
+    int fd;
+    /* from: the sender's process id; 0 if it was the terminal, which told the programs as well. */
+    void (*on_signal)(void *arg, int sig, int from);
+    void *arg;
+};
+/* After weir_run_new(), so that programs start with the mask that was before. 0 or a negative error. */
+int wr_cli_signals_open(struct cli_signals *signals, struct weir_loop *loop);
+void wr_cli_signals_close(struct cli_signals *signals);
+
+#endif

@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weir net: the programs of a file, each on a host of a virtual network, in one process.
+ *
+ * Programs start in the file's order. One that is no daemon waits until every daemon above it listens on
+ * some TCP port, or has ended, or LISTEN_WAIT has passed: so that a client does not knock before its
+ * server is there. When all programs but daemons have ended, the daemons are sent SIGTERM, and
+ * SIGKILL after KILL_WAIT. The exit status is 0 if every program that was not ended so exited with
+ * 0, else that of the first in the file that did not.
+ */
+#define _GNU_SOURCE /* asprintf, pipe2 */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/netbuild.h"
+#include "cli/netfile.h"
+#include "run/run.h"
+
+#define LISTEN_WAIT (3 * WEIR_SEC)
+#define KILL_WAIT   (3 * WEIR_SEC)
+
+/* Output of a program that is passed on and kept. */
+struct net_tee {
+    struct weir_loop *loop;
+    int from, to, log; /* from: -1 when it has ended */
+};
+
+struct net_program {
+    struct net_session *session;
+    const struct net_host *host;
+    struct weir_program *program;
+    struct net_tee tee[2];
+    weir_time started_at;
+    bool started, listens, ended, ended_by_us;
+    int status;
+};
+
+struct net_session {
+    struct net_file file;
+    struct net_build build;
+    struct net_build_options options;
+    struct weir_loop *loop;
+    struct weir_run *run;
+    struct net_program *programs; /* as file.hosts */
+    char *names;
+    struct cli_signals signals;
+    size_t next; /* host whose program starts next */
+    bool verbose, check, ending, failed, done, hurry;
+    int signal; /* that ended it */
+};
+
+static const char help[] =
+    "usage: weir net [OPTIONS] FILE\n"
+    "\n"
+    "Runs the programs of FILE, each on a host of its own, on a virtual network in this process.\n"
+    "No privilege and no device is needed. FILE (\"-\": standard input) has a line for each:\n"
+    "\n"
+    "  host NAME ADDR... [daemon] -- PROGRAM ARGS\n"
+    "  link NAME NAME [delay=20ms] [jitter=2ms] [loss=1%] [rate=100mbit] [queue=100] ...\n"
+    "  switch NAME           joins what `link HOST NAME` links to it\n"
+    "\n"
+    "Words are split as by a shell; # begins a comment. Each host's name resolves in every program.\n"
+    "Programs start in the file's order; one that is no daemon waits until the daemons above it\n"
+    "listen (3 s at most). Daemons get SIGTERM, then SIGKILL, once all others have ended.\n"
+    "Exit status: 0 if every program that was not ended so exited with 0.\n"
+    "\n"
+    "  --pcap FILE   write the packets of all links to FILE (pcapng)\n"
+    "  --keep DIR    keep each program's output and each link's capture in DIR\n"
+    "  --seed N      take every random choice, losses too, from N\n"
+    "  --check       only read FILE and say what it holds\n"
+    "  -v, --verbose say on standard error what each connection did\n";
+
+/* ---- kept output ------------------------------------------------------------------------------ */
+
+static void tee_ready(void *arg, int fd, uint32_t events)
+{
+    struct net_tee *tee = arg;
+    char buf[65536];
+    (void)events;
+    ssize_t n = read(fd, buf, sizeof buf);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        weir_loop_watch(tee->loop, fd, 0, NULL, NULL);
+        close(fd);
+        tee->from = -1;
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        int to = i ? tee->log : tee->to;
+        for (ssize_t done = 0, m; done < n; done += m)
+            if ((m = write(to, buf + done, (size_t)(n - done))) <= 0)
+                break;
+    }
+}
+
+/* Returns the end for the program, which the caller closes, or -1. */
+static int tee_open(struct net_tee *tee, struct weir_loop *loop, int to, int log)
+{
+    int pipes[2];
+    if (pipe2(pipes, O_CLOEXEC) < 0)
+        return -1;
+    fcntl(pipes[0], F_SETFL, O_NONBLOCK);
+    *tee = (struct net_tee){.loop = loop, .from = pipes[0], .to = to, .log = log};
+    if (weir_loop_watch(loop, pipes[0], EPOLLIN, tee_ready, tee) < 0) {
+        close(pipes[0]);
+        close(pipes[1]);
+        tee->from = -1;
+        return -1;
+    }
+    return pipes[1];
+}
+
+static void tee_close(struct net_tee *tee)
+{
+    while (tee->from >= 0) {
+        int from = tee->from;
+        struct pollfd p = {from, POLLIN, 0};
+        if (poll(&p, 1, 0) <= 0) {
+            weir_loop_watch(tee->loop, from, 0, NULL, NULL);
+            close(from);
+            return;
+        }
+        tee_ready(tee, from, 0);
+    }
+}
+
+static int log_open(const struct net_session *session, const struct net_host *host)
+{
+    char *path;
+    if (asprintf(&path, "%s/%s.log", session->options.keep, host->name) < 0)
+        return -1;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+    if (fd < 0)
+        wr_cli_error("cannot write %s: %s", path, strerror(errno));
+    free(path);
+    return fd;
+}
+
+/* ---- programs --------------------------------------------------------------------------------- */
+
+static void go_on(struct net_session *session);
+
+static int status_of(int wait_status)
+{
+    return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
+}
+
+static void on_exit_of(void *arg, struct weir_program *program, int wait_status)
+{
+    struct net_program *p = arg;
+    (void)program;
+    p->ended = true;
+    p->status = p->ended_by_us ? 0 : status_of(wait_status);
+    if (p->status && !p->session->ending) {
+        if (WIFSIGNALED(wait_status))
+            wr_cli_error("%s: %s was killed by signal %d", p->host->name, p->host->argv[0],
+                         WTERMSIG(wait_status));
+        else
+            wr_cli_error("%s: %s exited with %d", p->host->name, p->host->argv[0], p->status);
+    }
+    go_on(p->session);
+}
+
+static void on_listen(void *arg, struct weir_program *program, const struct weir_endpoint *local)
+{
+    struct net_program *p = arg;
+    (void)program;
+    (void)local;
+    if (p->listens)
+        return;
+    p->listens = true;
+    go_on(p->session);
+}
+
+static void on_report(void *arg, struct weir_program *program, const char *line)
+{
+    struct net_program *p = arg;
+    (void)program;
+    wr_cli_error("%s: %s", p->host->name, line);
+}
+
+/* Standard input goes to at most one program, the first that is no daemon. */
+static int stdin_for(struct net_session *session, const struct net_program *p)
+{
+    for (size_t i = 0; i < session->file.n_hosts; i++) {
+        const struct net_host *host = &session->file.hosts[i];
+        if (host->argv && !host->daemon)
+            return host == p->host ? -1 : open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static int spawn(struct net_program *p, struct weir_run_options *options)
+{
+    struct net_session *session = p->session;
+    size_t n = (size_t)(p - session->programs);
+    char text[16][WEIR_ADDR_STRLEN], error[256];
+    const char *addrs[16];
+    for (size_t i = 0; i < p->host->n_addrs && i < 16; i++) {
+        weir_addr_format(&p->host->addrs[i], text[i], sizeof text[i]);
+        addrs[options->n_addrs++] = text[i];
+    }
+    options->addrs = addrs;
+    options->hostname = p->host->name;
+    options->hosts = session->names;
+    options->events = (struct weir_run_events){.on_exit = on_exit_of,
+                                               .on_listen = on_listen,
+                                               .on_report = session->verbose ? on_report : NULL,
+                                               .arg = p};
+    int err = weir_run_spawn(session->run, session->build.hosts[n], options, p->host->argv,
+                             &p->program, error, sizeof error);
+    if (err) {
+        wr_cli_error("%s: %s", p->host->name, error);
+        p->ended = true;
+        p->status = wr_cli_start_status(err);
+    } else if (session->verbose && !weir_program_isolated(p->program)) {
+        wr_cli_error("%s: no network namespace can be had here: UDP sockets are refused and the "
+                     "hosts' names do not resolve",
+                     p->host->name);
+    }
+    return err;
+}
+
+static int start(struct net_program *p)
+{
+    struct weir_run_options options;
+    struct net_session *session = p->session;
+    int log = -1;
+    weir_run_options_default(&options);
+    p->started = true;
+    p->started_at = weir_now();
+    options.stdio[0] = stdin_for(session, p);
+    if (session->options.keep) {
+        log = log_open(session, p->host);
+        if (log < 0)
+            return WEIR_EIO;
+        options.stdio[1] = tee_open(&p->tee[0], session->loop, STDOUT_FILENO, log);
+        options.stdio[2] = tee_open(&p->tee[1], session->loop, STDERR_FILENO, log);
+    }
+    int err = spawn(p, &options);
+    for (int i = 0; i < 3; i++)
+        if (options.stdio[i] >= 0)
+            close(options.stdio[i]);
+    return err;
+}
+
+/* ---- the order of things ---------------------------------------------------------------------- */
+
+static void on_time(void *arg, weir_time now)
+{
+    (void)now;
+    go_on(arg);
+}
+
+/* When program number n may start; NEVER: when something has happened; 0: now. */
+static weir_time start_time(const struct net_session *session, size_t n)
+{
+    weir_time at = 0;
+    if (session->file.hosts[n].daemon)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct net_program *p = &session->programs[i];
+        if (!p->host->daemon || p->listens || p->ended)
+            continue;
+        weir_time latest = p->started_at + LISTEN_WAIT;
+        if (latest > weir_now() && latest > at)
+            at = latest;
+    }
+    return at;
+}
+
+static void start_more(struct net_session *session)
+{
+    while (session->next < session->file.n_hosts && !session->ending) {
+        struct net_program *p = &session->programs[session->next];
+        if (!p->host->argv) {
+            p->started = p->ended = true;
+            session->next++;
+            continue;
+        }
+        weir_time at = start_time(session, session->next);
+        if (at > 0) {
+            weir_loop_alarm(session->loop, at, on_time, session);
+            return;
+        }
+        session->next++;
+        if (start(p) != 0) {
+            session->failed = true;
+            return;
+        }
+    }
+}
+
+static void kill_all(void *arg, weir_time now)
+{
+    struct net_session *session = arg;
+    (void)now;
+    for (size_t i = 0; i < session->file.n_hosts; i++)
+        if (session->programs[i].program && !session->programs[i].ended)
+            weir_program_signal_all(session->programs[i].program, SIGKILL);
+}
+
+/* Ends what still runs. */
+static void end(struct net_session *session, int sig)
+{
+    bool first = !session->ending;
+    session->ending = true;
+    for (size_t i = 0; i < session->file.n_hosts; i++) {
+        struct net_program *p = &session->programs[i];
+        if (!p->program || p->ended)
+            continue;
+        p->ended_by_us = true;
+        weir_program_signal_all(p->program, sig);
+    }
+    if (first)
+        weir_loop_alarm(session->loop, weir_now() + KILL_WAIT, kill_all, session);
+}
+
+static bool all_ended(const struct net_session *session, bool daemons_too)
+{
+    bool any = false;
+    for (size_t i = 0; i < session->file.n_hosts; i++) {
+        const struct net_program *p = &session->programs[i];
+        if (!p->host->argv || (p->host->daemon && !daemons_too))
+            continue;
+        any = true;
+        if (!p->ended)
+            return false;
+    }
+    return any;
+}
+
+/* Called whenever something has happened. */
+static void go_on(struct net_session *session)
+{
+    start_more(session);
+    bool all_started = session->next == session->file.n_hosts;
+    if (session->failed || (all_started && all_ended(session, false)))
+        if (!session->ending)
+            end(session, SIGTERM);
+    bool nothing_runs = true;
+    for (size_t i = 0; i < session->file.n_hosts; i++)
+        nothing_runs &= !session->programs[i].program || session->programs[i].ended;
+    if (nothing_runs && (session->ending || (all_started && all_ended(session, true))))
+        session->done = true;
+}
+
+static void on_signal(void *arg, int sig, int from)
+{
+    struct net_session *session = arg;
+    for (size_t i = 0; i < session->file.n_hosts && from; i++) {
+        struct net_program *p = &session->programs[i];
+        if (p->program && !p->ended && weir_program_has(p->program, from))
+            return; /* a program that signals its whole group means itself */
+    }
+    session->signal = sig;
+    session->hurry = true;
+    end(session, sig);
+    go_on(session);
+}
+
+/* ---- words, begin and end --------------------------------------------------------------------- */
+
+/* 0: go on; else the exit status plus one. */
+static int read_words(int argc, char **argv, struct net_session *session, const char **path)
+{
+    static const struct option options[] = {
+        {"pcap", required_argument, NULL, 'p'},
+        {"keep", required_argument, NULL, 'k'},
+        {"seed", required_argument, NULL, 's'},
+        {"check", no_argument, NULL, 'c'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    for (int option; (option = getopt_long(argc, argv, "vh", options, NULL)) != -1;) {
+        switch (option) {
+        case 'p':
+            session->options.pcap = optarg;
+            break;
+        case 'k':
+            session->options.keep = optarg;
+            break;
+        case 's':
+            if (wr_cli_seed(optarg, &session->options.seed))
+                break;
+            wr_cli_error("--seed: \"%s\" is no number", optarg);
+            return CLI_USAGE + 1;
+        case 'c':
+            session->check = true;
+            break;
+        case 'v':
+            session->verbose = true;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return 1;
+        default:
+            fputs("weir: `weir net --help` lists the options\n", stderr);
+            return CLI_USAGE + 1;
+        }
+    }
+    if (optind + 1 != argc) {
+        wr_cli_error(optind == argc ? "no file given: weir net [OPTIONS] FILE"
+                                    : "one file only: weir net [OPTIONS] FILE");
+        return CLI_USAGE + 1;
+    }
+    *path = argv[optind];
+    return 0;
+}
+
+static void tell_file(const struct net_file *file)
+{
+    for (size_t h = 0; h < file->n_hosts; h++) {
+        const struct net_host *host = &file->hosts[h];
+        printf("host %s", host->name);
+        for (size_t i = 0; i < host->n_addrs; i++) {
+            char text[WEIR_ADDR_STRLEN];
+            weir_addr_format(&host->addrs[i], text, sizeof text);
+            printf(" %s", text);
+        }
+        printf("%s", host->daemon ? " daemon" : "");
+        for (char **word = host->argv; word && *word; word++)
+            printf("%s [%s]", word == host->argv ? " --" : "", *word);
+        putchar('\n');
+    }
+    for (size_t i = 0; i < file->n_switches; i++)
+        printf("switch %s\n", file->switches[i]);
+    for (size_t i = 0; i < file->n_links; i++)
+        printf("link %s %s %s\n", wr_netfile_name(file, file->links[i].a),
+               wr_netfile_name(file, file->links[i].b), file->links[i].spec);
+}
+
+static int set_up(struct net_session *session)
+{
+    size_t n = session->file.n_hosts;
+    session->names = wr_netbuild_names(&session->file);
+    session->programs = calloc(n, sizeof *session->programs);
+    if (!session->names || !session->programs)
+        return WEIR_ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        session->programs[i].session = session;
+        session->programs[i].host = &session->file.hosts[i];
+        session->programs[i].tee[0].from = session->programs[i].tee[1].from = -1;
+    }
+    if (session->options.keep && mkdir(session->options.keep, 0777) < 0 && errno != EEXIST) {
+        wr_cli_error("cannot make the folder %s: %s", session->options.keep, strerror(errno));
+        return -errno;
+    }
+    int err = weir_loop_new(&session->loop);
+    if (!err)
+        err = wr_netbuild(&session->build, &session->file, session->loop, &session->options);
+    if (err)
+        return err;
+    err = weir_run_new(session->loop, &session->run);
+    if (err == WEIR_ENOTSUP)
+        wr_cli_error("this kernel has no seccomp notification: Linux 5.19 or later is needed");
+    else if (err)
+        wr_cli_error("cannot start the supervisor: %s", weir_error_text(err));
+    if (err)
+        return err;
+    session->signals.on_signal = on_signal;
+    session->signals.arg = session;
+    return wr_cli_signals_open(&session->signals, session->loop);
+}
+
+static void close_tees(struct net_session *session)
+{
+    for (size_t i = 0; session->programs && i < session->file.n_hosts; i++) {
+        struct net_tee *tee = session->programs[i].tee;
+        int log = tee[0].log;
+        tee_close(&tee[0]);
+        tee_close(&tee[1]);
+        if (log > 0)
+            close(log);
+    }
+}
+
+static int tear_down(struct net_session *session)
+{
+    int err = 0;
+    close_tees(session);
+    if (session->signals.loop)
+        wr_cli_signals_close(&session->signals);
+    if (session->run)
+        weir_run_free(session->run);
+    if (session->build.file)
+        err = wr_netbuild_free(&session->build, &session->options);
+    if (session->loop)
+        weir_loop_free(session->loop);
+    free(session->programs);
+    free(session->names);
+    wr_netfile_free(&session->file);
+    return err;
+}
+
+static int status_of_all(const struct net_session *session)
+{
+    if (session->signal)
+        return 128 + session->signal;
+    for (size_t i = 0; i < session->file.n_hosts; i++)
+        if (session->programs[i].status)
+            return session->programs[i].status;
+    return session->failed ? CLI_FAILED : 0;
+}
+
+int wr_cli_net(int argc, char **argv)
+{
+    struct net_session session = {0};
+    const char *path = NULL;
+    char error[512];
+    int status = read_words(argc, argv, &session, &path);
+    if (status)
+        return status - 1;
+    if (!wr_netfile_read(path, &session.file, error, sizeof error)) {
+        wr_cli_error("%s", error);
+        wr_netfile_free(&session.file);
+        return CLI_USAGE;
+    }
+    if (session.check) {
+        tell_file(&session.file);
+        wr_netfile_free(&session.file);
+        return 0;
+    }
+    status = CLI_FAILED;
+    if (set_up(&session) == 0) {
+        go_on(&session);
+        while (!session.done && weir_loop_step(session.loop, -1) == 0)
+            ;
+        wr_cli_let_out(session.loop, session.run, session.build.hosts, session.file.n_hosts,
+                       2 * WEIR_SEC, &session.hurry);
+        status = status_of_all(&session);
+    }
+    return tear_down(&session) == 0 || status ? status : CLI_FAILED;
+}

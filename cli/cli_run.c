@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * weir run: one host with one program.
+ *
+ * Without a link the host has its loopback only: enough for programs that talk among themselves. With
+ * --tun it stands on a TUN device, as one machine beside another: the kernel's side is the peer.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "run/run.h"
+
+enum { ADDRS_MAX = 8 };
+
+struct run_words {
+    char *tun, *netns, *pcap, *impair;
+    const char *addrs[ADDRS_MAX], *gateways[2], *kernel_side[2];
+    unsigned n_addrs, n_gateways, n_kernel_side;
+    uint32_t mtu;
+    uint64_t seed;
+    bool verbose;
+};
+
+struct run_session {
+    struct weir_loop *loop;
+    struct weir_host *host;
+    struct weir_run *run;
+    struct weir_program *program;
+    struct cli_signals signals;
+    bool verbose, ended, hurry;
+    int wait_status;
+};
+
+static const char help[] =
+    "usage: weir run [OPTIONS] -- PROGRAM [ARGS]\n"
+    "\n"
+    "Runs PROGRAM, unmodified, with its TCP sockets on Weir instead of the kernel's TCP.\n"
+    "Exits as PROGRAM does, once all processes it started are gone.\n"
+    "\n"
+    "  --tun NAME[,ADDR/PREFIX...][,gw=ADDR...][,kernel=ADDR/PREFIX...]\n"
+    "                   stand on the TUN device NAME (made if it is not there) with these\n"
+    "                   addresses; gw: default route by ADDR; kernel: set the kernel's side up\n"
+    "                   with this address\n"
+    "  --netns NS       open the TUN device in the network namespace NS\n"
+    "  --addr ADDR/PREFIX, --gw ADDR\n"
+    "                   more addresses, another gateway\n"
+    "  --mtu N          the link's MTU\n"
+    "  --impair SPEC    impair the link both ways: \"delay=20ms jitter=2ms loss=1% rate=100mbit\n"
+    "                   queue=100 dup=.. corrupt=.. reorder=.. rules='drop fin 1'\"\n"
+    "  --pcap FILE      write all packets of the link to FILE (pcapng)\n"
+    "  --seed N         take every random choice from N\n"
+    "  -v, --verbose    say on standard error what each connection did\n"
+    "\n"
+    "Without --tun the host has its loopback only, 127.0.0.1 and ::1.\n"
+    "\n"
+    "TCP of PROGRAM is Weir's. Its other sockets stay the kernel's, in a network namespace of their\n"
+    "own where one can be had (as root, or by a user namespace): they reach no other machine. Where\n"
+    "none can be had they are refused (EACCES). Names resolve by /etc/hosts.\n";
+
+/* ---- words ------------------------------------------------------------------------------------ */
+
+static bool add_word(const char **list, unsigned *n, unsigned max, const char *word,
+                     const char *what)
+{
+    if (*n >= max) {
+        wr_cli_error("too many %s: %s", what, word);
+        return false;
+    }
+    list[(*n)++] = word;
+    return true;
+}
+
+/* "NAME[,ITEM...]": an item is an address with its prefix, or says what it is. */
+static bool split_tun(struct run_words *words)
+{
+    char *save = NULL;
+    char *name = strtok_r(words->tun, ",", &save);
+    if (!name) {
+        wr_cli_error("--tun needs a device name");
+        return false;
+    }
+    for (char *item; (item = strtok_r(NULL, ",", &save));) {
+        bool ok;
+        if (strncmp(item, "gw=", 3) == 0)
+            ok = add_word(words->gateways, &words->n_gateways, 2, item + 3, "gateways");
+        else if (strncmp(item, "kernel=", 7) == 0)
+            ok = add_word(words->kernel_side, &words->n_kernel_side, 2, item + 7,
+                          "kernel addresses");
+        else if (strchr(item, '/'))
+            ok = add_word(words->addrs, &words->n_addrs, ADDRS_MAX, item, "addresses");
+        else
+            ok = add_word(words->gateways, &words->n_gateways, 2, item, "gateways");
+        if (!ok)
+            return false;
+    }
+    words->tun = name;
+    return true;
+}
+
+static bool number_word(const char *text, uint32_t *value, const char *what)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    if (end == text || *end || n < 68 || n > 65535) {
+        wr_cli_error("%s: \"%s\" is no number between 68 and 65535", what, text);
+        return false;
+    }
+    *value = (uint32_t)n;
+    return true;
+}
+
+static bool take_option(int option, struct run_words *words)
+{
+    switch (option) {
+    case 't':
+        words->tun = optarg;
+        return split_tun(words);
+    case 'n':
+        words->netns = optarg;
+        return true;
+    case 'a':
+        return add_word(words->addrs, &words->n_addrs, ADDRS_MAX, optarg, "addresses");
+    case 'g':
+        return add_word(words->gateways, &words->n_gateways, 2, optarg, "gateways");
+    case 'm':
+        return number_word(optarg, &words->mtu, "--mtu");
+    case 'i':
+        words->impair = optarg;
+        return true;
+    case 'p':
+        words->pcap = optarg;
+        return true;
+    case 's':
+        if (wr_cli_seed(optarg, &words->seed))
+            return true;
+        wr_cli_error("--seed: \"%s\" is no number", optarg);
+        return false;
+    case 'v':
+        words->verbose = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Whether the words make sense together. */
+static bool check_words(const struct run_words *words)
+{
+    const char *needs_link = words->pcap         ? "--pcap"
+                             : words->impair     ? "--impair"
+                             : words->n_gateways ? "--gw"
+                             : words->mtu        ? "--mtu"
+                             : words->netns      ? "--netns"
+                                                 : NULL;
+    if (!words->tun && needs_link) {
+        wr_cli_error("%s needs a link: give --tun", needs_link);
+        return false;
+    }
+    return true;
+}
+
+/* 0: go on; else the exit status plus one. */
+static int read_words(int argc, char **argv, struct run_words *words)
+{
+    static const struct option options[] = {
+        {"tun", required_argument, NULL, 't'},
+        {"netns", required_argument, NULL, 'n'},
+        {"addr", required_argument, NULL, 'a'},
+        {"gw", required_argument, NULL, 'g'},
+        {"mtu", required_argument, NULL, 'm'},
+        {"impair", required_argument, NULL, 'i'},
+        {"pcap", required_argument, NULL, 'p'},
+        {"seed", required_argument, NULL, 's'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    for (int option; (option = getopt_long(argc, argv, "+vh", options, NULL)) != -1;) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return 1;
+        }
+        if (!take_option(option, words)) {
+            if (option == '?')
+                fputs("weir: `weir run --help` lists the options\n", stderr);
+            return CLI_USAGE + 1;
+        }
+    }
+    if (optind >= argc) {
+        wr_cli_error("no program given: weir run [OPTIONS] -- PROGRAM [ARGS]");
+        return CLI_USAGE + 1;
+    }
+    return check_words(words) ? 0 : CLI_USAGE + 1;
+}
+
+/* ---- the host --------------------------------------------------------------------------------- */
+
+static bool split_prefix(const char *text, struct weir_addr *addr, unsigned *prefix_len)
+{
+    char copy[64], *slash, *end;
+    snprintf(copy, sizeof copy, "%s", text);
+    slash = strchr(copy, '/');
+    if (!slash)
+        return false;
+    *slash = '\0';
+    *prefix_len = (unsigned)strtoul(slash + 1, &end, 10);
+    return end != slash + 1 && *end == '\0' && weir_addr_parse(copy, addr);
+}
+
+static int set_kernel_side(const struct run_words *words, struct weir_link *link)
+{
+    for (unsigned i = 0; i < words->n_kernel_side; i++) {
+        struct weir_addr addr;
+        unsigned prefix_len;
+        if (!split_prefix(words->kernel_side[i], &addr, &prefix_len)) {
+            wr_cli_error("kernel=%s is no address with a prefix, as 10.0.0.1/24",
+                         words->kernel_side[i]);
+            return WEIR_EINVAL;
+        }
+        int err = weir_tun_configure(link, &addr, prefix_len, words->mtu);
+        if (err) {
+            wr_cli_error("cannot give the kernel's side of %s the address %s: %s", words->tun,
+                         words->kernel_side[i], weir_error_text(err));
+            return err;
+        }
+    }
+    return 0;
+}
+
+static int wrap_impair(const struct run_words *words, struct weir_link **link)
+{
+    struct weir_impair_config config = {.seed = words->seed};
+    const char *bad = NULL;
+    if (!words->impair)
+        return 0;
+    int err = weir_impair_parse(words->impair, &config, &bad);
+    if (!err)
+        err = weir_link_impair(*link, &config, WEIR_IMPAIR_BOTH, link);
+    if (err)
+        wr_cli_error("--impair: cannot understand \"%s\"", bad ? bad : words->impair);
+    return err;
+}
+
+static int wrap_pcap(const struct run_words *words, struct weir_link **link)
+{
+    if (!words->pcap)
+        return 0;
+    int err = weir_link_pcap(*link, words->pcap, false, link);
+    if (err)
+        wr_cli_error("cannot write %s: %s", words->pcap, weir_error_text(err));
+    return err;
+}
+
+static int make_link(const struct run_words *words, struct weir_link **link)
+{
+    struct weir_tun_config config = {
+        .name = words->tun, .offload = true, .mtu = words->mtu, .netns = words->netns};
+    int err = weir_link_tun(&config, link);
+    if (err) {
+        wr_cli_error("cannot open the TUN device %s%s%s: %s%s", words->tun,
+                     words->netns ? " in namespace " : "", words->netns ? words->netns : "",
+                     weir_error_text(err),
+                     err == WEIR_EPERM ? " (making one takes root, or CAP_NET_ADMIN)" : "");
+        return err;
+    }
+    err = set_kernel_side(words, *link);
+    if (!err)
+        err = wrap_impair(words, link);
+    if (!err)
+        err = wrap_pcap(words, link);
+    if (err)
+        weir_link_free(*link);
+    return err;
+}
+
+static int add_addresses(const struct run_words *words, struct weir_host *host, int ifindex)
+{
+    for (unsigned i = 0; i < words->n_addrs; i++) {
+        int err = weir_host_add_addr(host, ifindex, words->addrs[i]);
+        if (err) {
+            wr_cli_error("cannot use the address %s: %s (it must be as 10.0.0.2/24 or fd00::2/64)",
+                         words->addrs[i], weir_error_text(err));
+            return err;
+        }
+    }
+    for (unsigned i = 0; i < words->n_gateways; i++) {
+        int err = weir_host_add_route(host, "default", words->gateways[i], ifindex);
+        if (err) {
+            wr_cli_error("cannot use the gateway %s: %s", words->gateways[i], weir_error_text(err));
+            return err;
+        }
+    }
+    return 0;
+}
+
+static int make_host(const struct run_words *words, struct run_session *session)
+{
+    struct weir_config config;
+    struct weir_link *link;
+    int ifindex = 1; /* lo */
+    int err = wr_cli_config(&config, words->seed, 0);
+    if (!err)
+        err = weir_host_new(session->loop, &config, &session->host);
+    if (err) {
+        wr_cli_error("cannot make a host: %s", weir_error_text(err));
+        return err;
+    }
+    if (words->tun) {
+        err = make_link(words, &link);
+        if (err)
+            return err;
+        ifindex = weir_host_add_link(session->host, link);
+        if (ifindex < 0) {
+            wr_cli_error("cannot use the device %s: %s", words->tun, weir_error_text(ifindex));
+            weir_link_free(link);
+            return ifindex;
+        }
+    }
+    return add_addresses(words, session->host, ifindex);
+}
+
+/* ---- the program ------------------------------------------------------------------------------ */
+
+static void on_exit_of(void *arg, struct weir_program *program, int wait_status)
+{
+    struct run_session *session = arg;
+    (void)program;
+    session->ended = true;
+    session->wait_status = wait_status;
+}
+
+static void on_report(void *arg, struct weir_program *program, const char *line)
+{
+    (void)arg;
+    (void)program;
+    wr_cli_error("%s", line);
+}
+
+/* A program that signals its whole group means itself, and the terminal told it already. */
+static void on_signal(void *arg, int sig, int from)
+{
+    struct run_session *session = arg;
+    session->hurry = true;
+    if (from == 0 || weir_program_has(session->program, from))
+        return;
+    if (weir_program_signal(session->program, sig) == WEIR_ENOENT)
+        weir_program_signal_all(session->program, sig);
+}
+
+static int start(const struct run_words *words, struct run_session *session, char **argv)
+{
+    struct weir_run_options options;
+    char bare[ADDRS_MAX][64], error[256];
+    const char *addrs[ADDRS_MAX];
+    weir_run_options_default(&options);
+    for (unsigned i = 0; i < words->n_addrs; i++) {
+        snprintf(bare[i], sizeof bare[i], "%.*s", (int)strcspn(words->addrs[i], "/"),
+                 words->addrs[i]);
+        addrs[i] = bare[i];
+    }
+    options.addrs = addrs;
+    options.n_addrs = words->n_addrs;
+    options.events.on_exit = on_exit_of;
+    options.events.on_report = words->verbose ? on_report : NULL;
+    options.events.arg = session;
+    int err = weir_run_spawn(session->run, session->host, &options, argv, &session->program, error,
+                             sizeof error);
+    if (err)
+        wr_cli_error("%s", error);
+    else if (words->verbose && !weir_program_isolated(session->program))
+        wr_cli_error("no network namespace can be had here: the program's UDP sockets are refused");
+    return err;
+}
+
+static void tell_totals(struct weir_host *host)
+{
+    struct weir_stack *stack = weir_host_lock(host);
+    static const char *const wanted[] = {"TcpOutSegs", "TcpInSegs", "TcpRetransSegs", "TcpInErrs"};
+    for (unsigned i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        for (unsigned kind = 0; kind < weir_stat_kinds(); kind++)
+            if (strcmp(weir_stat_name(kind), wanted[i]) == 0)
+                wr_cli_error("%s %llu", wanted[i],
+                             (unsigned long long)weir_stat_count(stack, kind));
+    for (unsigned reason = 0; reason < weir_drop_reasons(); reason++)
+        if (weir_drop_count(stack, reason))
+            wr_cli_error("dropped, %s: %llu", weir_drop_name(reason),
+                         (unsigned long long)weir_drop_count(stack, reason));
+    weir_host_unlock(host);
+}
+
+static void close_session(struct run_session *session)
+{
+    if (session->signals.loop)
+        wr_cli_signals_close(&session->signals);
+    if (session->run)
+        weir_run_free(session->run);
+    if (session->host)
+        weir_host_free(session->host);
+    if (session->loop)
+        weir_loop_free(session->loop);
+}
+
+static int open_supervisor(struct run_session *session)
+{
+    int err = weir_run_new(session->loop, &session->run);
+    if (err == WEIR_ENOTSUP)
+        wr_cli_error("this kernel has no seccomp notification: Linux 5.19 or later is needed");
+    else if (err)
+        wr_cli_error("cannot start the supervisor: %s", weir_error_text(err));
+    if (!err) {
+        session->signals.on_signal = on_signal;
+        session->signals.arg = session;
+        err = wr_cli_signals_open(&session->signals, session->loop);
+    }
+    return err;
+}
+
+int wr_cli_run(int argc, char **argv)
+{
+    struct run_words words = {0};
+    struct run_session session = {0};
+    int status = read_words(argc, argv, &words);
+    if (status)
+        return status - 1;
+    status = CLI_FAILED;
+    if (weir_loop_new(&session.loop) == 0 && make_host(&words, &session) == 0 &&
+        open_supervisor(&session) == 0) {
+        int err = start(&words, &session, argv + optind);
+        if (err)
+            status = wr_cli_start_status(err);
+        while (!err && !session.ended)
+            if (weir_loop_step(session.loop, -1) < 0)
+                break;
+    }
+    if (session.ended) {
+        wr_cli_let_out(session.loop, session.run, &session.host, 1, 30 * WEIR_SEC, &session.hurry);
+        if (words.verbose)
+            tell_totals(session.host);
+    }
+    close_session(&session);
+    return session.ended ? wr_cli_pass_status(session.wait_status) : status;
+}
