@@ -37,10 +37,11 @@ void wr_run_connect_done(struct run_sock *rs, int error)
 {
     struct weir_run *run = rs->program->run;
     if (error) {
-        wr_run_sock_report(rs, strerror(error));
         rs->state = RUN_FRESH;
-        if (wr_run_park_any(run, rs->ino))
+        if (wr_run_park_any(run, rs->ino)) {
+            wr_run_sock_report(rs, strerror(error));
             start_anew(rs);
+        }
         if (wr_run_park_answer(run, rs->ino, -error) == 0)
             wr_run_sock_die(rs, error);
         return;
