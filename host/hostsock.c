@@ -127,31 +127,19 @@ weir_sock weir_host_sock(struct weir_host *host, int fd)
 
 /* ---- connect, accept ---------------------------------------------------------------------------- */
 
-static int so_error(struct weir_host *host, const struct wr_hsock *hs)
+/* Waits until a connect that is under way has ended, one way or the other. As on Linux, asking once more
+ * is what gives the outcome and leaves a socket that has failed fit for another try. */
+static int wait_connected(struct weir_host *host, struct wr_hsock *hs,
+                          const struct weir_endpoint *remote, weir_time until)
 {
-    int error = 0;
-    size_t len = sizeof error;
-    int rc =
-        weir_sock_getsockopt(host->stack, hs->sock, SOL_SOCKET, SO_ERROR, &error, &len, weir_now());
-    return rc < 0 ? rc : -error;
-}
-
-/* Waits until a connect that is under way has ended, one way or the other. */
-static int wait_connected(struct weir_host *host, struct wr_hsock *hs, weir_time until)
-{
-    for (;;) {
-        int ready = weir_sock_ready(host->stack, hs->sock);
-        if (ready < 0)
-            return ready;
-        if (ready & (WEIR_POLLOUT | WEIR_POLLERR | WEIR_POLLHUP)) {
-            int rc = so_error(host, hs);
-            return rc == 0 && (ready & WEIR_POLLHUP) && !(ready & WEIR_POLLIN) ? WEIR_ECONNABORTED
-                                                                               : rc;
-        }
-        int rc = wr_wait(host, hs, until);
+    int rc;
+    do {
+        rc = wr_wait(host, hs, until);
         if (rc != 0)
             return rc == WEIR_EAGAIN ? WEIR_EINPROGRESS : rc;
-    }
+        rc = weir_sock_connect(host->stack, hs->sock, remote, weir_now());
+    } while (rc == WEIR_EALREADY);
+    return rc;
 }
 
 int weir_connect(struct weir_host *host, int fd, const struct sockaddr *addr, socklen_t len)
@@ -171,7 +159,7 @@ int weir_connect(struct weir_host *host, int fd, const struct sockaddr *addr, so
         rc = weir_sock_connect(host->stack, hs->sock, dissolve ? NULL : &remote, weir_now());
     weir_time until = patience(hs, 0, hs->send_timeout);
     if ((rc == WEIR_EINPROGRESS || rc == WEIR_EALREADY) && until != 0)
-        rc = wait_connected(host, hs, until);
+        rc = wait_connected(host, hs, &remote, until);
     wr_hostsock_leave(host, hs);
     return answer(rc);
 }

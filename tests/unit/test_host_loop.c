@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* The loop by itself: watches, alarms, starting and stopping, events, one thread without blocking. */
+#include <poll.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "unit/host_pair.h"
+
+static struct weir_loop *loop;
+
+static int setup(void **state)
+{
+    (void)state;
+    return weir_loop_new(&loop);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return weir_loop_free(loop);
+}
+
+struct seen {
+    int n, fd;
+    uint32_t events;
+    bool end;
+};
+
+static void on_fd(void *arg, int fd, uint32_t events)
+{
+    struct seen *seen = arg;
+    char byte;
+    seen->n++;
+    seen->fd = fd;
+    seen->events = events;
+    if (events & EPOLLIN)
+        assert_int_equal(read(fd, &byte, 1), 1);
+    if (seen->end)
+        assert_int_equal(weir_loop_watch(loop, fd, 0, NULL, NULL), 0);
+}
+
+static void a_watch_is_called_until_it_ends(void **state)
+{
+    struct seen seen = {0};
+    int p[2];
+    (void)state;
+    assert_int_equal(pipe(p), 0);
+    assert_int_equal(weir_loop_watch(loop, p[0], EPOLLIN, on_fd, &seen), 0);
+    assert_int_equal(weir_loop_step(loop, 0), 0);
+    assert_int_equal(seen.n, 0);
+    assert_int_equal(write(p[1], "abc", 3), 3);
+    for (int i = 1; i <= 2; i++) {
+        seen.end = i == 2;
+        assert_int_equal(weir_loop_step(loop, -1), 0);
+        assert_int_equal(seen.n, i);
+        assert_int_equal(seen.fd, p[0]);
+    }
+    assert_int_equal(weir_loop_step(loop, 0), 0);
+    assert_int_equal(seen.n, 2); /* "c" is still there */
+    assert_int_equal(weir_loop_watch(loop, p[0], 0, NULL, NULL), WEIR_ENOENT);
+    assert_int_equal(weir_loop_watch(loop, -1, EPOLLIN, on_fd, &seen), WEIR_EBADF);
+    close(p[0]);
+    close(p[1]);
+}
+
+struct alarms {
+    unsigned order[4], n;
+};
+static struct alarms rung;
+
+static void on_first(void *arg, weir_time now)
+{
+    assert_true(now >= *(weir_time *)arg);
+    rung.order[rung.n++] = 1;
+}
+
+static void on_second(void *arg, weir_time now)
+{
+    assert_true(now >= *(weir_time *)arg);
+    rung.order[rung.n++] = 2;
+}
+
+static void alarms_ring_once_and_not_early(void **state)
+{
+    weir_time later = weir_now() + 20 * WEIR_MS, soon = weir_now() + 5 * WEIR_MS, never = 0;
+    (void)state;
+    memset(&rung, 0, sizeof rung);
+    assert_int_equal(weir_loop_alarm(loop, later, on_second, &later), 0);
+    assert_int_equal(weir_loop_alarm(loop, soon, on_first, &soon), 0);
+    assert_int_equal(weir_loop_alarm(loop, soon, on_first, &never), 0);
+    assert_int_equal(weir_loop_alarm(loop, WEIR_TIME_NEVER, on_first, &never), 0);
+    while (rung.n < 2)
+        assert_int_equal(weir_loop_step(loop, -1), 0);
+    assert_int_equal(rung.order[0], 1);
+    assert_int_equal(rung.order[1], 2);
+}
+
+static void its_descriptor_tells_of_alarms_too(void **state)
+{
+    weir_time at = weir_now() + 5 * WEIR_MS;
+    struct pollfd pfd = {.fd = weir_loop_fd(loop), .events = POLLIN};
+    (void)state;
+    memset(&rung, 0, sizeof rung);
+    assert_int_equal(poll(&pfd, 1, 0), 0);
+    assert_int_equal(weir_loop_alarm(loop, at, on_first, &at), 0);
+    assert_int_equal(poll(&pfd, 1, 10000), 1);
+    assert_int_equal(weir_loop_step(loop, 0), 0);
+    assert_int_equal(rung.n, 1);
+    assert_int_equal(poll(&pfd, 1, 0), 0);
+}
+
+static void stop_it(void *arg, weir_time now)
+{
+    (void)now;
+    weir_loop_stop(arg);
+}
+
+static void run_ends_by_stop(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(weir_loop_alarm(loop, weir_now(), stop_it, loop), 0);
+        assert_int_equal(weir_loop_run(loop), 0);
+    }
+}
+
+static void start_and_stop_again_and_again(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(weir_loop_start(loop), 0);
+        assert_int_equal(weir_loop_start(loop), WEIR_EBUSY);
+        if (i % 3 == 0)
+            assert_int_equal(weir_loop_alarm(loop, weir_now(), stop_it, loop), 0);
+        weir_loop_stop(loop);
+    }
+    assert_int_equal(weir_loop_alarm(loop, WEIR_TIME_NEVER, stop_it, loop), 0);
+    assert_int_equal(weir_loop_start(loop), 0); /* and free joins it */
+}
+
+static void a_loop_with_hosts_is_not_freed(void **state)
+{
+    struct weir_host *host;
+    (void)state;
+    assert_int_equal(weir_host_new(loop, NULL, &host), 0);
+    assert_int_equal(weir_loop_free(loop), WEIR_EBUSY);
+    weir_host_free(host);
+}
+
+static void configuration_is_checked(void **state)
+{
+    struct weir_pipe_config config = {.kind = WEIR_NETIF_IP};
+    struct weir_link *ends[2];
+    struct weir_host *host;
+    (void)state;
+    assert_int_equal(weir_host_new(loop, NULL, &host), 0);
+    assert_int_equal(weir_link_pipe(&config, ends), 0);
+    int a = weir_host_add_link(host, ends[0]), b = weir_host_add_link(host, ends[1]);
+    assert_true(a > 0 && b > 0 && a != b); /* the second gets a name of its own */
+    assert_int_equal(weir_host_add_addr(host, a, "10.0.0.1/33"), WEIR_EINVAL);
+    assert_int_equal(weir_host_add_addr(host, a, "10.0.0.1/"), WEIR_EINVAL);
+    assert_int_equal(weir_host_add_addr(host, a, "10.0.0/8"), WEIR_EINVAL);
+    assert_int_equal(weir_host_add_addr(host, a, "10.0.0.1/24x"), WEIR_EINVAL);
+    assert_int_equal(weir_host_add_addr(host, 77, "10.0.0.1/24"), WEIR_ENODEV);
+    assert_int_equal(weir_host_add_addr(host, a, "10.0.0.1/24"), 0);
+    assert_int_equal(weir_host_add_addr(host, b, "fd00::1/64"), 0);
+    assert_int_equal(weir_host_add_route(host, "default", "10.0.0.9", a), 0);
+    assert_int_equal(weir_host_add_route(host, "default", "fd00::9", b), 0);
+    assert_int_equal(weir_host_add_route(host, "10.1.0.0/16", "fd00::9", a), WEIR_EINVAL);
+    assert_int_equal(weir_host_add_route(host, "10.1.0.0/16", NULL, b), 0);
+    assert_int_equal(weir_host_add_route(host, "everywhere", NULL, b), WEIR_EINVAL);
+    weir_host_free(host);
+}
+
+/* ---- events of the program's own sockets -------------------------------------------------------- */
+
+struct heard {
+    weir_sock sock;
+    unsigned n;
+    uint64_t user;
+    bool free_host;
+    struct pair *pair;
+};
+
+static void on_event(void *arg, const struct weir_event *event)
+{
+    struct heard *heard = arg;
+    if (event->sock != heard->sock || !(event->ready & WEIR_POLLIN))
+        return;
+    heard->n++;
+    heard->user = event->user;
+    if (heard->free_host) {
+        weir_host_free(heard->pair->host[1]);
+        heard->pair->host[1] = NULL;
+    }
+}
+
+static void open_heard(struct pair *p, struct heard *heard, uint64_t user)
+{
+    struct weir_endpoint local = {weir_addr_v4(0x0a000002), 53};
+    heard->pair = p;
+    weir_host_on_event(p->host[1], on_event, heard);
+    struct weir_stack *stack = weir_host_lock(p->host[1]);
+    assert_int_equal(weir_sock_open(stack, WEIR_AF_INET, WEIR_SOCK_DGRAM, 0, &heard->sock), 0);
+    assert_int_equal(weir_sock_bind(stack, heard->sock, &local), 0);
+    assert_int_equal(weir_sock_set_user(stack, heard->sock, user), 0);
+    weir_host_unlock(p->host[1]);
+}
+
+static void send_datagram(struct pair *p)
+{
+    int fd = weir_socket(p->host[0], AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(connect4(p->host[0], fd, "10.0.0.2", 53), 0);
+    assert_int_equal(weir_send(p->host[0], fd, "x", 1, 0), 1);
+    assert_int_equal(weir_close(p->host[0], fd), 0);
+}
+
+/* The number 1 is also what the host itself gives to its descriptor 0: events must not be mixed up. */
+static void own_sockets_events_come_in_the_loop(void **state)
+{
+    struct heard heard = {0};
+    struct pair p;
+    (void)state;
+    pair_make(&p, false, (struct weir_pipe_config){.kind = WEIR_NETIF_IP});
+    int fd = weir_socket(p.host[1], AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(fd, 0);
+    open_heard(&p, &heard, 1);
+    send_datagram(&p);
+    assert_int_equal(heard.n, 0); /* it is carried in the call, but told in the loop's thread */
+    assert_int_equal(weir_loop_step(p.loop[0], 0), 0);
+    assert_int_equal(heard.n, 1);
+    assert_int_equal(heard.user, 1);
+    pair_free(&p);
+}
+
+static void a_host_may_be_freed_in_its_own_callback(void **state)
+{
+    struct heard heard = {.free_host = true};
+    struct pair p;
+    (void)state;
+    pair_make(&p, false, (struct weir_pipe_config){.kind = WEIR_NETIF_ETHERNET});
+    open_heard(&p, &heard, 5);
+    send_datagram(&p);
+    for (unsigned i = 0; i < 100 && heard.n == 0; i++)
+        assert_int_equal(weir_loop_step(p.loop[0], 10 * WEIR_MS), 0);
+    assert_int_equal(heard.n, 1);
+    pair_free(&p);
+}
+
+static void blocking_inside_a_callback_is_refused(void *arg, weir_time now)
+{
+    struct weir_host *host = arg;
+    char byte;
+    (void)now;
+    int fd = weir_socket(host, AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(bind4(host, fd, "10.0.0.1", 9), 0);
+    assert_fails_with(weir_recv(host, fd, &byte, 1, 0), EDEADLK);
+    assert_fails_with(weir_recv(host, fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
+    assert_int_equal(weir_close(host, fd), 0);
+    rung.n++;
+}
+
+static void no_deadlock_in_callbacks(void **state)
+{
+    struct pair p;
+    (void)state;
+    memset(&rung, 0, sizeof rung);
+    pair_make(&p, false, (struct weir_pipe_config){.kind = WEIR_NETIF_IP});
+    weir_loop_alarm(p.loop[0], weir_now(), blocking_inside_a_callback_is_refused, p.host[0]);
+    assert_int_equal(weir_loop_step(p.loop[0], -1), 0);
+    assert_int_equal(rung.n, 1);
+    pair_free(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_watch_is_called_until_it_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(alarms_ring_once_and_not_early, setup, teardown),
+        cmocka_unit_test_setup_teardown(its_descriptor_tells_of_alarms_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(run_ends_by_stop, setup, teardown),
+        cmocka_unit_test_setup_teardown(start_and_stop_again_and_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_loop_with_hosts_is_not_freed, setup, teardown),
+        cmocka_unit_test_setup_teardown(configuration_is_checked, setup, teardown),
+        cmocka_unit_test(own_sockets_events_come_in_the_loop),
+        cmocka_unit_test(a_host_may_be_freed_in_its_own_callback),
+        cmocka_unit_test(no_deadlock_in_callbacks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
