@@ -135,7 +135,8 @@ static bool call_connect(struct dr_call *call)
         return connect_wait(call, fd);
     call->try->started = true;
     int err = weir_sock_connect(stack_of(call), fd->sock, none ? NULL : &remote, now_of(call));
-    if ((err == 0 || err == WEIR_EINPROGRESS) && !none)
+    bool joined = err == WEIR_EINPROGRESS || (err == 0 && fd->type == SOCK_DGRAM);
+    if (joined && !none)
         dr_call_follow(call, fd, &remote);
     if (err != WEIR_EINPROGRESS || fd->nonblocking)
         return dr_call_end(call, err);

@@ -14,13 +14,22 @@
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
-struct dr_conn *dr_conn_of(struct dr_run *run, const struct weir_endpoint *local,
-                           const struct weir_endpoint *remote)
+static struct dr_conn *find_conn(struct dr_run *run, const struct weir_endpoint *local,
+                                 const struct weir_endpoint *remote)
 {
     for (unsigned i = 0; i < run->n_conns; i++)
         if (weir_endpoint_eq(&run->conns[i].local, local) &&
             weir_endpoint_eq(&run->conns[i].remote, remote))
             return &run->conns[i];
+    return NULL;
+}
+
+struct dr_conn *dr_conn_of(struct dr_run *run, const struct weir_endpoint *local,
+                           const struct weir_endpoint *remote)
+{
+    struct dr_conn *known = find_conn(run, local, remote);
+    if (known)
+        return known;
     if (run->n_conns == DR_CONNS) {
         dr_fail(run, "more than %d connections", DR_CONNS);
         return NULL;
@@ -243,11 +252,7 @@ static void trace_got(struct dr_run *run, const struct dr_got *got)
 {
     struct dr_packet shown = got->packet;
     shown.has_ports = false;
-    const struct dr_conn *conn = run->current;
-    for (unsigned i = 0; i < run->n_conns; i++)
-        if (weir_endpoint_eq(&run->conns[i].local, &got->from) &&
-            weir_endpoint_eq(&run->conns[i].remote, &got->to))
-            conn = &run->conns[i];
+    const struct dr_conn *conn = find_conn(run, &got->from, &got->to);
     if (conn)
         dr_packet_to_script(&shown, conn);
     if (shown.proto != DR_ICMP && (!run->current || got->from.port != run->current->local.port ||
@@ -380,10 +385,15 @@ void dr_packet_skip(struct dr_run *run)
     struct dr_got got;
     struct dr_sent *sent = dr_world_take(&run->world);
     const char *wrong = dr_packet_decode(sent, &got);
-    if (wrong)
+    if (wrong) {
         dr_fail(run, "the stack sent a broken packet: %s", wrong);
-    else
+    } else {
+        struct dr_conn *conn = find_conn(run, &got.from, &got.to);
+        struct dr_packet origin = {.flags = W_TCP_SYN};
+        if (conn && got.packet.proto == DR_TCP)
+            learn_isn(conn, &origin, &got.packet);
         trace_got(run, &got);
+    }
     free(sent);
 }
 
