@@ -22,6 +22,7 @@ enum {
 /* The subcommands. argv[0] is the subcommand's name. Each returns the exit status. */
 int wr_cli_run(int argc, char **argv);
 int wr_cli_net(int argc, char **argv);
+int wr_cli_drill(int argc, char **argv);
 
 /* "weir: " and a formatted line on standard error. */
 __attribute__((format(printf, 1, 2))) void wr_cli_error(const char *format, ...);
