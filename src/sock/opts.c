@@ -726,6 +726,13 @@ static int answer_int(int level, void *value, size_t *len, int number)
     return answer(value, len, &number, sizeof number);
 }
 
+/* A level that an IPv4 socket knows nothing of: getsockopt is EOPNOTSUPP on Linux, setsockopt is not. */
+static bool is_foreign_level(const struct wr_sock *sock, int level)
+{
+    return !sock->is_v6 && level != WEIR_SOL_SOCKET && level != WEIR_SOL_IP &&
+           level != (sock->is_udp ? WEIR_SOL_UDP : WEIR_SOL_TCP);
+}
+
 int weir_sock_getsockopt(struct weir_stack *stack, weir_sock handle, int level, int option,
                          void *value, size_t *len, weir_time now)
 {
@@ -751,6 +758,8 @@ int weir_sock_getsockopt(struct weir_stack *stack, weir_sock handle, int level, 
         return answer(value, len, name, sizeof name);
     }
     const struct option *row = find(&a, level, option);
+    if (row == NULL && is_foreign_level(sock, level))
+        return WEIR_ENOTSUP;
     if (row == NULL || row->get == NULL)
         return WEIR_ENOPROTOOPT;
     int number = 0;
