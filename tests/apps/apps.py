@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of `weir run` and `weir net` share."""
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+WEIR = os.environ.get("WEIR", "weir")
+HERE = Path(__file__).parent
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def need(*programs):
+    """A test's first line: pytest.skip's reason, or None."""
+    missing = [p for p in programs if shutil.which(p) is None]
+    return f"needs {', '.join(missing)}" if missing else None
+
+
+def is_root():
+    return os.geteuid() == 0
+
+
+class Ran:
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+    def __repr__(self):
+        return f"status {self.status}\n--- out\n{self.out[-4000:]}\n--- err\n{self.err[-4000:]}"
+
+
+def left_over(mark):
+    """Processes that carry the mark in their environment."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            environ = Path("/proc", pid, "environ").read_bytes()
+            if mark.encode() in environ and Path("/proc", pid, "stat").read_text().split()[-50:]:
+                found.append((pid, Path("/proc", pid, "cmdline").read_text()))
+        except (OSError, ProcessLookupError):
+            pass
+    return found
+
+
+def run(words, timeout=60, stdin=None, cwd=None, env=None, prefix=()):
+    """Runs to the end; nothing it started may be left behind."""
+    mark = "WEIR_TEST_MARK=" + uuid.uuid4().hex
+    environ = dict(os.environ, **(env or {}))
+    environ[mark.split("=")[0]] = mark.split("=")[1]
+    # Under the sanitizers' presets the supervisor is checked, the programs are not.
+    process = subprocess.Popen([*prefix, *map(str, words)], cwd=cwd, env=environ,
+                               stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        out, err = process.communicate(stdin, timeout)
+    except subprocess.TimeoutExpired:
+        for pid, _ in left_over(mark):
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        out, err = process.communicate()
+        raise AssertionError(f"not done after {timeout} s: {Ran(None, out.decode(), err.decode())}")
+    ran = Ran(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
+    for _ in range(50):
+        left = left_over(mark)
+        if not left:
+            return ran
+        time.sleep(0.02)
+    for pid, _ in left:
+        os.kill(int(pid), signal.SIGKILL)
+    raise AssertionError(f"left behind: {left}\n{ran}")
+
+
+def weir(*words, **kwargs):
+    return run([WEIR, *words], **kwargs)
+
+
+def net(text, *options, tmp_path, **kwargs):
+    file = tmp_path / "file.net"
+    file.write_text(text)
+    file.chmod(0o644)
+    return weir("net", *options, file, **kwargs)
+
+
+def make_file(path, size):
+    """A file that does not compress and is the same each time; its SHA-256."""
+    block = hashlib.shake_256(b"weir").digest(1 << 20)
+    digest = hashlib.sha256()
+    with open(path, "wb") as out:
+        while size > 0:
+            piece = block[:size]
+            block = block[1:] + block[:1]
+            out.write(piece)
+            digest.update(piece)
+            size -= len(piece)
+    os.chmod(path, 0o644)
+    return digest.hexdigest()
+
+
+def compile_c(source, to):
+    subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-O1", "-w", "-o", to, HERE / source,
+                    "-lpthread"], check=True)
+    os.chmod(to, 0o755)
+    return to
+
+
+def nginx_conf(folder, port=80, workers=True, extra=""):
+    """An nginx configuration in `folder`, which any user may write; `workers`: master and worker."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    conf = folder / "nginx.conf"
+    user = "user root;" if is_root() and workers else ""
+    temps = "".join(f"{name}_temp_path {folder}/{name};\n"
+                    for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    conf.write_text(f"""
+daemon off; {user}
+master_process {"on" if workers else "off"}; worker_processes 1;
+error_log {folder}/error.log; pid {folder}/nginx.pid;
+events {{ worker_connections 512; }}
+http {{ access_log off; sendfile on; {temps}
+  server {{ listen {port}; listen [::]:{port}; root {folder}; {extra} }} }}
+""")
+    conf.chmod(0o644)
+    return conf

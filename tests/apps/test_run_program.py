@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: MIT
+"""`weir run` as a command: exit status, signals, words, and programs among themselves."""
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+import apps
+
+SERVER = """
+import http.server, socket, sys
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+Server(("::", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+WAIT = "for i in $(seq 200); do curl -s -o /dev/null http://127.0.0.1:{0}/ && break; sleep 0.05; done"
+
+
+@pytest.mark.parametrize("status", [0, 1, 42, 255])
+def test_exit_status_is_passed_on(status):
+    assert apps.weir("run", "--", "sh", "-c", f"exit {status}").status == status
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
+def test_death_by_signal_is_passed_on(sig):
+    assert apps.weir("run", "--", "sh", "-c", f"kill -{sig.value} $$").status == -sig
+
+
+def test_signals_are_forwarded():
+    script = "trap 'echo got; exit 7' USR1; echo ready; while :; do sleep 0.05; done"
+    process = subprocess.Popen([apps.WEIR, "run", "--", "sh", "-c", script], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGUSR1)
+    assert process.communicate(timeout=20)[0] == b"got\n"
+    assert process.returncode == 7
+
+
+def test_a_blocked_accept_hears_sigterm():
+    script = ("import socket,signal,sys\n"
+              "signal.signal(signal.SIGTERM, lambda *a: sys.exit(9))\n"
+              "l = socket.create_server(('127.0.0.1', 8000))\n"
+              "print('ready', flush=True)\n"
+              "l.accept()\n")
+    process = subprocess.Popen([apps.WEIR, "run", "--", "python3", "-c", script],
+                               stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 9
+
+
+def test_standard_input_and_descriptors_are_the_programs():
+    ran = apps.weir("run", "--", "cat", stdin=b"through")
+    assert (ran.status, ran.out) == (0, "through")
+    listing = "import os; print(sorted(map(int, os.listdir('/proc/self/fd')))[:-1])"
+    ran = apps.weir("run", "--", "python3", "-c", listing)
+    assert ran.out == "[0, 1, 2]\n", ran
+
+
+def test_it_waits_for_what_the_program_leaves_behind():
+    begun = time.monotonic()
+    ran = apps.weir("run", "--", "sh", "-c", "(sleep 0.5; echo late) & exit 3")
+    assert (ran.status, ran.out) == (3, "late\n")
+    assert time.monotonic() - begun > 0.4
+
+
+@pytest.mark.parametrize("words, status, text", [
+    (["run"], 2, "no program given"),
+    (["run", "--nonsense", "--", "true"], 2, "--help"),
+    (["run", "--pcap", "x", "--", "true"], 2, "needs a link"),
+    (["run", "--seed", "x", "--", "true"], 2, "no number"),
+    (["run", "--mtu", "9", "--", "true"], 2, "between 68 and 65535"),
+    (["run", "--", "no-such-program-here"], 127, "no such program"),
+    (["run", "--", "/etc/passwd"], 126, "Permission denied"),
+    (["nonsense"], 2, "no command"),
+    ([], 2, "usage"),
+    (["net"], 2, "no file given"),
+    (["net", "/no/such/file"], 2, "cannot read"),
+])
+def test_wrong_words_are_told(words, status, text):
+    ran = apps.weir(*words)
+    assert ran.status == status, ran
+    assert text in ran.err
+    assert ran.out == ""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["net", "--help"], ["--version"]])
+def test_help_goes_to_standard_output(words):
+    ran = apps.weir(*words)
+    assert ran.status == 0 and ran.out and not ran.err
+
+
+def test_nested_use_is_refused_clearly():
+    ran = apps.weir("run", "--", apps.WEIR, "run", "--", "true")
+    assert ran.status == 125
+    assert "cannot run inside" in ran.err
+
+
+def fetch_script(port, url_file, clients):
+    return "\n".join(["trap 'kill $S' EXIT", f"python3 server.py {port} 2>/dev/null & S=$!",
+                      WAIT.format(port), *clients])
+
+
+def programs_fetch(tmp_path, prefix=()):
+    tmp_path.chmod(0o755)
+    digest = apps.make_file(tmp_path / "file", 5_000_000)
+    (tmp_path / "server.py").write_text(SERVER)
+    urls = ["http://127.0.0.1:8000/file", "http://[::1]:8000/file", "http://localhost:8000/file"]
+    clients = [f"curl -sg '{url}' | sha256sum" for url in urls]
+    clients += [f"wget -qO- '{url}' | sha256sum" for url in urls]
+    clients += ["python3 -c \"import urllib.request as r; import hashlib; "
+                "print(hashlib.sha256(r.urlopen('http://localhost:8000/file').read()).hexdigest())\""]
+    ran = apps.weir("run", "--", "sh", "-c", fetch_script(8000, "file", clients), cwd=tmp_path,
+                    prefix=prefix)
+    assert [line.split()[0] for line in ran.out.splitlines()] == [digest] * len(clients), ran
+
+
+def test_curl_wget_and_python_fetch_from_python(tmp_path):
+    programs_fetch(tmp_path)
+
+
+@pytest.mark.skipif(not apps.is_root(), reason="runs as nobody already when not root")
+def test_the_same_without_privilege(tmp_path):
+    programs_fetch(open_folder(tmp_path), prefix=apps.NOBODY)
+
+
+def open_folder(tmp_path):
+    """pytest's folders are closed to others: open them on the way up."""
+    for folder in [tmp_path, *tmp_path.parents]:
+        if str(folder).startswith("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    return tmp_path
+
+
+@pytest.mark.parametrize("workers", [False, True])
+def test_nginx_serves(tmp_path, workers):
+    open_folder(tmp_path)
+    digest = apps.make_file(tmp_path / "file", 20_000_000)
+    conf = apps.nginx_conf(tmp_path, 8080, workers)
+    script = "\n".join([f"nginx -c {conf} & S=$!", WAIT.format(8080),
+                        "curl -s http://127.0.0.1:8080/file | sha256sum",
+                        "curl -sg 'http://[::1]:8080/file' | sha256sum",
+                        "curl -s http://127.0.0.1:8080/file http://127.0.0.1:8080/file -o /dev/null "
+                        "-o /dev/null -w '%{num_connects}\\n'",
+                        "kill -QUIT $S; wait $S; echo nginx $?"])
+    ran = apps.weir("run", "--", "sh", "-c", script, cwd=tmp_path)
+    lines = ran.out.split()
+    assert [lines[0], lines[2]] == [digest, digest], ran
+    assert lines[4:] == ["1", "0", "nginx", "0"], ran
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_netcat_both_ways(tmp_path, address):
+    there = apps.make_file(tmp_path / "there", 3_000_000)
+    back = apps.make_file(tmp_path / "back", 100_000)
+    # The server answers after the client's half-close, so both ends of both streams are seen.
+    script = (f"{{ nc -l -N {address} 9000 <back | sha256sum >served; }} & "
+              "sleep 0.4; "
+              f"nc -N {address} 9000 <there | sha256sum; wait; cat served")
+    ran = apps.weir("run", "--", "sh", "-c", script, cwd=tmp_path)
+    assert sorted(line.split()[0] for line in ran.out.splitlines()) == sorted([back, there]), ran
+
+
+def test_other_sockets_do_not_leave():
+    """UDP to another machine fails at once with a clear errno; to oneself it works."""
+    script = ("import socket\n"
+              "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+              "try:\n"
+              "    s.sendto(b'x', ('192.0.2.1', 53)); print('sent')\n"
+              "except OSError as e:\n"
+              "    print(e.errno)\n"
+              "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+              "s.bind(('127.0.0.1', 0)); s.sendto(b'me', s.getsockname()); print(s.recv(9).decode())\n")
+    ran = apps.weir("run", "--", "python3", "-c", script)
+    import errno
+    assert ran.out == f"{errno.ENETUNREACH}\nme\n", ran
+
+
+def test_io_uring_is_refused_so_that_programs_fall_back():
+    script = ("import ctypes, errno\n"
+              "libc = ctypes.CDLL(None, use_errno=True)\n"
+              "print(libc.syscall(425, 8, None), errno.errorcode[ctypes.get_errno()])\n")
+    assert apps.weir("run", "--", "python3", "-c", script).out == "-1 ENOSYS\n"
+
+
+def test_many_connections_at_once(tmp_path):
+    """A forking server and 200 connections, all open at once, each with its own answer."""
+    script = """
+import os, socket, threading
+l = socket.create_server(("127.0.0.1", 7000), backlog=300)
+if os.fork() == 0:
+    conns = [l.accept()[0] for _ in range(200)]
+    for c in conns:
+        n = c.recv(10)
+        c.sendall(n * 2)
+        c.close()
+    os._exit(0)
+l.close()
+clients = [socket.create_connection(("127.0.0.1", 7000)) for _ in range(200)]
+for i, c in enumerate(clients):
+    c.sendall(b"%d." % i)
+good = 0
+for i, c in enumerate(clients):
+    data = b""
+    while True:
+        piece = c.recv(100)
+        if not piece:
+            break
+        data += piece
+    good += data == (b"%d." % i) * 2
+print(good)
+"""
+    ran = apps.weir("run", "--", "python3", "-c", script)
+    assert ran.out == "200\n", ran
+
+
+def test_a_killed_supervisor_resets_the_connections(tmp_path):
+    """The peer of a dead supervisor must not take the stream's end for an orderly one."""
+    out = tmp_path / "out"
+    script = f"""
+import os, signal, socket
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+l = socket.create_server(("127.0.0.1", 7000))
+c = socket.create_connection(("127.0.0.1", 7000))
+s = l.accept()[0]
+print("ready", flush=True)
+try:
+    got = s.recv(1)
+except OSError as e:
+    got = e.errno
+open({str(out)!r}, "w").write(repr(got))
+"""
+    process = subprocess.Popen([apps.WEIR, "run", "--", "python3", "-c", script],
+                               stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    process.kill()
+    process.wait()
+    process.stdout.read()  # the program has ended
+    import errno
+    assert out.read_text() == str(errno.ECONNRESET)
