@@ -8,6 +8,7 @@
  *     conns(TCP_TIME_WAIT)     connections in this state, with or without a descriptor
  *     isn(local)               the initial sequence number that the stack chose for the connection of
  *                              packets without ports, as it was on the wire
+ *     ts(local)                the timestamp that it sent last, as it was on the wire
  */
 #include <stddef.h>
 #include <string.h>
@@ -207,6 +208,9 @@ static bool resolve_call(void *ctx, const char *function, const char *arg, long 
         }
     } else if (strcmp(function, "isn") == 0 && run->current && run->current->local_known) {
         *value = run->current->local_isn + run->current->local_shift;
+        return strcmp(arg, "local") == 0;
+    } else if (strcmp(function, "ts") == 0 && run->current && run->current->n_ts > 0) {
+        *value = run->current->ts[(run->current->n_ts - 1) % DR_TS_SEEN].live;
         return strcmp(arg, "local") == 0;
     } else if (strcmp(function, "conns") == 0 && dr_symbol(arg, &number)) {
         *value = count_rows(run, number);
