@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-static const struct weir_cc_ops *const algorithms[] = {&weir_cc_reno, &weir_cc_cubic};
+static const struct weir_cc_ops *const algorithms[] = {&weir_cc_cubic, &weir_cc_reno};
 
 const struct weir_cc_ops *wr_cc_at(unsigned i)
 {
