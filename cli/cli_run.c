@@ -266,7 +266,9 @@ static int make_link(const struct run_words *words, struct weir_link **link)
         wr_cli_error("cannot open the TUN device %s%s%s: %s%s", words->tun,
                      words->netns ? " in namespace " : "", words->netns ? words->netns : "",
                      weir_error_text(err),
-                     err == WEIR_EPERM ? " (making one takes root, or CAP_NET_ADMIN)" : "");
+                     err == WEIR_EPERM || err == WEIR_EACCES
+                         ? " (making one takes root, or CAP_NET_ADMIN)"
+                         : "");
         return err;
     }
     err = set_kernel_side(words, *link);

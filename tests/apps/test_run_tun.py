@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""`weir run --tun` against the kernel's TCP, in a network namespace that the test makes and removes."""
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+import apps
+
+NS = f"weir-run-{os.getpid()}"
+
+pytestmark = pytest.mark.skipif(not apps.is_root() or not os.path.exists("/dev/net/tun"),
+                                reason="needs root and /dev/net/tun")
+
+
+@pytest.fixture
+def netns():
+    subprocess.run(["ip", "netns", "add", NS], check=True)
+    subprocess.run(["ip", "-n", NS, "link", "set", "lo", "up"], check=True)
+    yield NS
+    subprocess.run(["ip", "netns", "del", NS], check=True)
+
+
+TUN = ("--netns", NS, "--tun", "wrun0,10.77.0.2/24,fd77::2/64,kernel=10.77.0.1/24,kernel=fd77::1/64")
+
+
+def in_ns(*words):
+    return ["ip", "netns", "exec", NS, *map(str, words)]
+
+
+def until(condition, what):
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"never: {what}")
+
+
+def kernel_listens(port):
+    done = subprocess.run(in_ns("ss", "-Hltn"), capture_output=True, text=True, check=True)
+    return f":{port} " in done.stdout
+
+
+def kernel_reaches(address, port):
+    done = subprocess.run(in_ns("curl", "-sg", "--max-time", "2", "-o", "/dev/null",
+                                f"http://{address}:{port}/"))
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--impair", "delay=2ms loss=0.2%")])
+def test_curl_on_weir_fetches_from_the_kernel(netns, tmp_path, options):
+    digest = apps.make_file(tmp_path / "file", 20_000_000 if not options else 3_000_000)
+    # The device is made by the first run and gone with it, so the server listens on all addresses.
+    server = subprocess.Popen(in_ns("python3", "-m", "http.server", "--bind", "::", "8000"),
+                              cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: kernel_listens(8000), "the kernel's server listens")
+        script = ("for u in http://10.77.0.1:8000/file 'http://[fd77::1]:8000/file'; do "
+                  "curl -sg $u | sha256sum; done; curl -s http://10.77.0.1:8001/; echo $?")
+        ran = apps.weir("run", *TUN, *options, "--pcap", tmp_path / "x.pcapng", "--", "sh", "-c",
+                        script)
+    finally:
+        server.terminate()
+        server.wait()
+    lines = [line.split()[0] for line in ran.out.splitlines()]
+    assert (ran.status, lines) == (0, [digest, digest, "7"]), ran
+    if shutil.which("tshark"):
+        done = subprocess.run(["tshark", "-r", tmp_path / "x.pcapng", "-o", "tcp.check_checksum:TRUE",
+                               "-Y", '_ws.malformed || tcp.checksum.status == "Bad"'],
+                              capture_output=True, text=True, check=True)
+        assert done.stdout == ""
+
+
+@pytest.mark.parametrize("workers", [False, True])
+def test_the_kernels_curl_fetches_from_nginx_on_weir(netns, tmp_path, workers):
+    digest = apps.make_file(tmp_path / "file", 30_000_000)
+    for folder in [tmp_path, *tmp_path.parents]:
+        if str(folder).startswith("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    conf = apps.nginx_conf(tmp_path, 80, workers)
+    server = subprocess.Popen([apps.WEIR, "run", *TUN, "--", "nginx", "-c", conf])
+    try:
+        until(lambda: kernel_reaches("10.77.0.2", 80), "nginx on Weir answers")
+        for url in ("http://10.77.0.2/file", "http://[fd77::2]/file"):
+            done = subprocess.run(in_ns("sh", "-c", f"curl -sg '{url}' | sha256sum"),
+                                  capture_output=True, text=True, check=True)
+            assert done.stdout.split()[0] == digest
+        done = subprocess.run(in_ns("curl", "-s", "http://10.77.0.2:81/"))
+        assert done.returncode == 7  # refused
+    finally:
+        server.terminate()
+        assert server.wait(20) == 0
+
+
+def test_kernel_and_weir_reset_each_other(netns, tmp_path):
+    """A reset by the kernel's side is read as ECONNRESET on Weir, and the other way round."""
+    kernel = tmp_path / "kernel.py"
+    kernel.write_text("""
+import socket, struct
+l = socket.create_server(("0.0.0.0", 9000))
+hard = struct.pack("ii", 1, 0)
+a = l.accept()[0]
+a.recv(1); a.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, hard); a.close()
+b = l.accept()[0]
+b.sendall(b"go")
+try:
+    print(b.recv(10))
+except OSError as e:
+    print(e.errno, flush=True)
+""")
+    weir = ("import socket, struct, time\n"
+            "s = socket.create_connection(('10.77.0.1', 9000)); s.sendall(b'x')\n"
+            "try:\n    print(s.recv(10))\nexcept OSError as e:\n    print(e.errno)\n"
+            "s = socket.create_connection(('10.77.0.1', 9000)); s.recv(2)\n"
+            "s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); s.close()\n")
+    server = subprocess.Popen(in_ns("python3", kernel), stdout=subprocess.PIPE, text=True)
+    try:
+        until(lambda: kernel_listens(9000), "the kernel's server listens")
+        ran = apps.weir("run", *TUN, "--", "python3", "-c", weir)
+        out, _ = server.communicate(timeout=20)
+    finally:
+        server.kill()
+    assert (ran.out, out) == ("104\n", "104\n"), ran
+
+
+def test_nothing_of_the_device_is_left(netns):
+    assert apps.weir("run", *TUN, "--", "true").status == 0
+    left = subprocess.run(["ip", "-n", NS, "-br", "link"], capture_output=True, text=True, check=True)
+    assert "wrun0" not in left.stdout
+
+
+def test_trouble_with_the_device_is_told():
+    ran = apps.weir("run", "--tun", "a-name-that-is-too-long,10.0.0.1/24", "--", "true")
+    assert ran.status == 125 and "TUN device" in ran.err
+    ran = apps.weir("run", "--netns", "no-such-ns", "--tun", "wrun1", "--", "true")
+    assert ran.status == 125 and "no-such-ns" in ran.err
+    ran = apps.weir("run", "--tun", "wrun1,10.0.0.1/24", "--", "true", prefix=apps.NOBODY)
+    assert ran.status == 125 and "root" in ran.err
