@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The loop by itself: watches, alarms, starting and stopping, events, one thread without blocking. */
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 

@@ -2,6 +2,7 @@
 /* Connections through the blocking calls. Expectations are Linux's: tcp(7), socket(7), connect(2), recv(2). */
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 

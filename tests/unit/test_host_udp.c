@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Datagrams through the blocking calls. Expectations are Linux's: udp(7), recv(2), poll(2). */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
 
