@@ -225,8 +225,7 @@ static int spawn(struct net_program *p, struct weir_run_options *options)
         p->ended = true;
         p->status = wr_cli_start_status(err);
     } else if (session->verbose && !weir_program_isolated(p->program)) {
-        wr_cli_error("%s: no network namespace can be had here: UDP sockets are refused and the "
-                     "hosts' names do not resolve",
+        wr_cli_error("%s: no network namespace can be had here: UDP sockets are refused",
                      p->host->name);
     }
     return err;

@@ -4,7 +4,7 @@
  *
  *   notified   socket() of AF_INET or AF_INET6 and SOCK_STREAM; bind connect listen accept accept4
  *              getsockname getpeername setsockopt getsockopt shutdown; sendto with an address or
- *              MSG_FASTOPEN; ioctl SIOCOUTQ
+ *              MSG_FASTOPEN; ioctl SIOCOUTQ; without a mount namespace also open and openat
  *   refused    io_uring_setup (ENOSYS: programs fall back), since its own socket operations pass seccomp
  *              by; the socket calls of foreign architectures (ENOSYS); without a network namespace also
  *              Internet and packet sockets other than TCP (EACCES)
@@ -149,7 +149,16 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *fprog)
     return err;
 }
 
-int wr_run_filter_build(bool refuse_native, struct sock_fprog *fprog)
+/* Names like /etc/hosts, where no mount namespace can cover them. */
+static int notify_opens(scmp_filter_ctx ctx)
+{
+    int err = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(openat), 0);
+    if (!err && SCMP_SYS(open) >= 0)
+        err = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(open), 0);
+    return err;
+}
+
+int wr_run_filter_build(bool isolated, struct sock_fprog *fprog)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
     int err;
@@ -158,8 +167,10 @@ int wr_run_filter_build(bool refuse_native, struct sock_fprog *fprog)
     err = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
     if (!err)
         err = notify_calls(ctx);
-    if (!err && refuse_native)
+    if (!err && !isolated)
         err = refuse_native_sockets(ctx);
+    if (!err && !isolated)
+        err = notify_opens(ctx);
     if (!err)
         err = refuse_foreign(ctx);
     if (!err)

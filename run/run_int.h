@@ -64,17 +64,19 @@ struct weir_program {
     pid_t pid;
     int listener_fd; /* seccomp notifications; -1: no process of it is left */
     bool isolated;
-    bool first_ended; /* the first process; wait_status is its */
-    bool told;        /* on_exit was called */
+    bool first_ended;     /* the first process; wait_status is its */
+    bool told;            /* on_exit was called */
+    char *hosts, *resolv; /* for run_call_open.c; NULL: the machine's */
     int wait_status;
 };
 
 /* ---- run_filter.c ----------------------------------------------------------------------------- */
 
-/* Makes the filter's program for seccomp(2). `refuse_native`: Internet sockets other than TCP fail with
- * EACCES. The caller frees fprog->filter. 0 or a negative error. */
+/* Makes the filter's program for seccomp(2). For a program that is not `isolated`, Internet sockets
+ * other than TCP fail with EACCES, and open() and openat() are notified (run_call_open.c). The caller
+ * frees fprog->filter. 0 or a negative error. */
 struct sock_fprog;
-int wr_run_filter_build(bool refuse_native, struct sock_fprog *fprog);
+int wr_run_filter_build(bool isolated, struct sock_fprog *fprog);
 /* Puts it on the calling process. Returns the listener's descriptor (close-on-exec) or a negative
  * error; WEIR_EBUSY: there is a listener already. Sets no_new_privs if it must. Async-signal-safe. */
 int wr_run_filter_load(const struct sock_fprog *fprog);
@@ -237,6 +239,7 @@ int64_t wr_run_call_getsockopt(struct run_call *call);
 int64_t wr_run_call_shutdown(struct run_call *call);
 int64_t wr_run_call_sendto(struct run_call *call);
 int64_t wr_run_call_ioctl(struct run_call *call);
+int64_t wr_run_call_open(struct run_call *call);
 
 /* The connect under way is decided: error 0 or a positive errno. The record may die. */
 void wr_run_connect_done(struct run_sock *rs, int error);

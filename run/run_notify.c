@@ -96,13 +96,24 @@ static int64_t serve_on_descriptor(struct run_call *call, call_fn *fn)
     return value;
 }
 
+static bool is_open(int nr)
+{
+#ifdef SYS_open
+    if (nr == SYS_open)
+        return true;
+#endif
+    return nr == SYS_openat;
+}
+
 void wr_run_notify_serve(struct weir_program *program, struct seccomp_notif *req,
                          weir_time deadline)
 {
     struct run_call call = {
         .run = program->run, .program = program, .req = req, .dup = -1, .deadline = deadline};
     int64_t value = RUN_CONTINUE;
-    if (req->data.nr == SYS_socket) {
+    if (is_open(req->data.nr)) {
+        value = wr_run_call_open(&call);
+    } else if (req->data.nr == SYS_socket) {
         call.stack = weir_host_lock(program->host);
         value = wr_run_call_socket(&call);
         weir_host_unlock(program->host);

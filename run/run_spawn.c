@@ -374,6 +374,15 @@ static int start_child(struct weir_run *run, const struct weir_run_options *opti
     return err;
 }
 
+static void release(struct weir_program *program)
+{
+    if (program->listener_fd >= 0)
+        close(program->listener_fd);
+    free(program->hosts);
+    free(program->resolv);
+    free(program);
+}
+
 int weir_run_spawn(struct weir_run *run, struct weir_host *host,
                    const struct weir_run_options *options, char *const argv[],
                    struct weir_program **out, char *error, size_t cap)
@@ -388,10 +397,12 @@ int weir_run_spawn(struct weir_run *run, struct weir_host *host,
     program->host = host;
     program->events = options->events;
     program->listener_fd = -1;
+    program->hosts = options->hosts ? strdup(options->hosts) : NULL;
+    program->resolv = options->resolv ? strdup(options->resolv) : NULL;
     snprintf(error, cap, "cannot make the seccomp filter");
-    err = wr_run_filter_build(true, &filter[0]);
+    err = wr_run_filter_build(false, &filter[0]);
     if (!err)
-        err = wr_run_filter_build(false, &filter[1]);
+        err = wr_run_filter_build(true, &filter[1]);
     if (!err) {
         snprintf(error, cap, "cannot start a process");
         err = start_child(run, options, argv, program, filter, error, cap);
@@ -401,9 +412,7 @@ int weir_run_spawn(struct weir_run *run, struct weir_host *host,
     free(filter[0].filter);
     free(filter[1].filter);
     if (err) {
-        if (program->listener_fd >= 0)
-            close(program->listener_fd);
-        free(program);
+        release(program);
         return err;
     }
     weir_host_on_event(host, wr_run_pump_event, run);
@@ -424,9 +433,7 @@ void weir_program_free(struct weir_program *program)
     }
     wr_run_park_drop(program);
     wr_run_sock_drop_all(program);
-    if (program->listener_fd >= 0)
-        close(program->listener_fd);
-    free(program);
+    release(program);
 }
 
 /* ---- signals ---------------------------------------------------------------------------------- */

@@ -53,6 +53,24 @@ def test_the_same_without_privilege(folder):
     assert ran.status == 0 and sums(ran) == ["65534", "cli", digest], ran
 
 
+@pytest.mark.parametrize("privileged", [True, False])
+def test_the_same_without_namespaces(folder, privileged):
+    """Where no namespace can be had, names resolve all the same, and UDP is refused, not leaked."""
+    digest = apps.make_file(folder / "file", 1_000_000)
+    shut = apps.compile_c("no_namespaces.c", folder / "no_namespaces")
+    (folder / "udp.py").write_text("import socket\n"
+                                   "for f in (socket.AF_INET, socket.AF_INET6):\n"
+                                   "    try:\n        socket.socket(f, socket.SOCK_DGRAM)\n"
+                                   "    except OSError as e:\n        print(e.errno)\n")
+    ran = apps.net(web(folder) + 'host cli 10.0.0.2 fd00::2 -- sh -c "'
+                   f'curl -s http://web/file | sha256sum; wget -qO- http://web/file | sha256sum; '
+                   f'python3 {folder}/udp.py"\nlink web cli\n', "-v", tmp_path=folder,
+                   prefix=[shut] if privileged or not apps.is_root() else [*apps.NOBODY, shut])
+    import errno
+    assert sums(ran) == [digest] * 2 + [str(errno.EACCES)] * 2, ran
+    assert "no network namespace" in ran.err
+
+
 @pytest.mark.parametrize("workers", [False, True])
 def test_nginx_and_curl_over_loss_and_delay(folder, workers):
     digest = apps.make_file(folder / "file", 4_000_000)
