@@ -111,6 +111,8 @@ struct wr_flow {
     struct wr_hash_node node;
     struct wr_tuple tuple;
     uint8_t kind; /* enum wr_flow_kind */
+    uint8_t bits; /* for its owner: what would else be padding */
+    uint16_t wnd; /* of a SYN entry: the window offered; of TIME-WAIT: the field of its ACKs */
 };
 
 /* ---- a segment that arrived --------------------------------------------------------------------- */
@@ -330,7 +332,7 @@ struct wr_syn {
     struct wr_listener *listener;
     weir_time resend_at;
     uint32_t iss, irs, ts_recent;
-    uint16_t peer_mss, wnd; /* its MSS; the window our SYN-ACK offers */
+    uint16_t peer_mss;
     uint32_t oow_ms; /* last answer to a segment that is not the final ACK, milliseconds; 0: none */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t retries;
@@ -354,17 +356,16 @@ struct wr_listener {
 /* ---- TIME-WAIT: tcp_timewait ------------------------------------------------------------------------ */
 
 struct wr_tw {
-    struct wr_flow flow;
+    struct wr_flow flow; /* bits: as given to wr_port_hold() */
+    uint32_t snd_nxt, rcv_nxt;
+    uint32_t ts_recent;
+    uint16_t oow_tick; /* last ACK to an unacceptable segment, 16 ms; 0: none */
     uint8_t ds;
-    uint8_t port_reuse;
-    bool ts_ok : 1;
-    uint16_t wnd; /* as it stands in the header */
-    uint32_t snd_nxt, rcv_nxt, rcv_wnd;
-    uint32_t ts_recent, ts_offset;
-    uint32_t oow_ms;      /* last ACK to an unacceptable segment, milliseconds; 0: none */
-    weir_time expires_at; /* ts_recent was valid 2 MSL before */
+    bool ts_ok;
+    weir_time expires_at;
     struct wr_list queue; /* struct wr_tcp.tw_queue, first to expire first */
 };
+static_assert(sizeof(struct wr_tw) <= 96, "TIME-WAIT records are many");
 
 /* ---- all of TCP -------------------------------------------------------------------------------------- */
 
@@ -380,6 +381,7 @@ struct wr_tcp {
     struct wr_timer tw_timer;
     uint8_t isn_key[16], ts_key[16];
     uint32_t n_orphans, next_listener_id;
+    uint64_t prio; /* state of the treaps' priorities */
 };
 
 /* ---- tcp_tcb ------------------------------------------------------------------------------------------ */

@@ -127,7 +127,7 @@ static void send_synack(struct weir_stack *stack, const struct wr_syn *syn, weir
                              .seq = syn->iss,
                              .ack = syn->irs + 1,
                              .flags = W_TCP_SYN | W_TCP_ACK,
-                             .wnd = syn->wnd,
+                             .wnd = syn->flow.wnd,
                              .hop_limit = syn->listener->opts->hop_limit,
                              .ds = syn->listener->opts->ds,
                              .opt = &opt};
@@ -226,7 +226,7 @@ static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct 
     syn->snd_wscale = seg->opt.wscale < WR_TCP_MAX_WSCALE ? seg->opt.wscale : WR_TCP_MAX_WSCALE;
     wr_listen_window(stack, opts, wr_listen_adv_mss(stack, path, &seg->tuple.remote, opts),
                      syn->wscale_ok, &wnd, &clamp, &syn->rcv_wscale);
-    syn->wnd = (uint16_t)wnd;
+    syn->flow.wnd = (uint16_t)wnd;
     if (!syn->wscale_ok)
         syn->snd_wscale = 0;
 }
@@ -325,7 +325,7 @@ static struct tcb *promote(struct weir_stack *stack, struct wr_syn *syn, const s
     wr_listen_window(stack, &tcb->opts, tcb->adv_mss, tcb->wscale_ok, &wnd, &tcb->window_clamp,
                      &unused);
     tcb->rcv_wscale = syn->rcv_wscale;
-    tcb->rcv_wnd = syn->wnd;
+    tcb->rcv_wnd = syn->flow.wnd;
     if (syn->retries == 0)
         tcb->syn_at = syn->resend_at - level_wait(0);
     tcb->listener = listener;
@@ -359,7 +359,7 @@ static void syn_challenge(struct weir_stack *stack, struct wr_syn *syn, weir_tim
                           .seq = syn->iss + 1,
                           .ack = syn->irs + 1,
                           .flags = W_TCP_ACK,
-                          .wnd = (uint16_t)(syn->wnd >> syn->rcv_wscale),
+                          .wnd = (uint16_t)(syn->flow.wnd >> syn->rcv_wscale),
                           .opt = &opt};
 
     opt.ts_val = wr_ts_now(wr_isn_ts_offset(stack, &syn->flow.tuple), now);
@@ -373,7 +373,7 @@ static void syn_challenge(struct weir_stack *stack, struct wr_syn *syn, weir_tim
 
 static bool syn_in_window(const struct wr_syn *syn, const struct seg *seg)
 {
-    uint32_t nxt = syn->irs + 1, edge = nxt + syn->wnd;
+    uint32_t nxt = syn->irs + 1, edge = nxt + syn->flow.wnd;
 
     return seq_geq(seg->end_seq, nxt) && seq_leq(seg->seq, edge);
 }

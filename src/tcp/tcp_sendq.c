@@ -6,7 +6,7 @@
  *      snd_una                                                      snd_nxt
  *         |  SACKED  |  LOST  | LOST REXMIT |  SACKED  |  (in flight)  |
  *
- * One record is one call of tcp_output, so up to 64 KB where the link cuts segments itself. A SACK or a
+ * One record is what was sent at one moment: a segment, a super-segment of 64 KB, a burst. A SACK or a
  * retransmission that covers a part cuts the record; SACKed neighbours are joined again, so the
  * number of records follows the number of holes and not of segments.
  *
@@ -16,6 +16,8 @@
  * precision and nothing else. The sums make wr_tcb_pipe() O(1).
  */
 #include "tcp/tcp.h"
+
+enum { RECORD_MAX = 1 << 20 /* bytes */ };
 
 static struct wr_sent *of_seq_node(struct wr_list *node)
 {
@@ -134,6 +136,15 @@ static void set_flags(struct wr_sendq *q, struct wr_sent *sent, uint8_t flags)
         wr_list_push_back(&q->lost, &sent->lost);
 }
 
+/* splitmix64 from a secret start: nobody outside sees a priority. */
+static uint32_t next_prio(struct wr_tcp *tcp)
+{
+    uint64_t x = tcp->prio += 0x9e3779b97f4a7c15u;
+
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    return (uint32_t)(x >> 32);
+}
+
 static struct wr_sent *record_new(struct weir_stack *stack, struct wr_sendq *q)
 {
     struct wr_sent *sent;
@@ -143,7 +154,7 @@ static struct wr_sent *record_new(struct weir_stack *stack, struct wr_sendq *q)
     sent = wr_alloc(stack, sizeof *sent);
     if (sent == NULL)
         return NULL;
-    *sent = (struct wr_sent){.prio = wr_rng_u32(&stack->rng)};
+    *sent = (struct wr_sent){.prio = next_prio(stack->tcp)};
     wr_list_init(&sent->by_seq);
     wr_list_init(&sent->lost);
     q->count++;
@@ -172,18 +183,23 @@ void wr_sendq_clear(struct weir_stack *stack, struct wr_sendq *q)
 bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t start, uint32_t end,
                      uint32_t mss, weir_time now)
 {
-    struct wr_list *last = wr_list_last(&q->by_seq);
-    struct wr_sent *sent = record_new(stack, q);
+    struct wr_list *node = wr_list_last(&q->by_seq);
+    struct wr_sent *last = node != NULL ? of_seq_node(node) : NULL, *sent;
 
+    if (last != NULL && last->flags == 0 && last->sent_at == now && last->mss == mss &&
+        end - last->start <= RECORD_MAX) {
+        last->end = end; /* a burst has one fate so far */
+        return true;
+    }
+    sent = record_new(stack, q);
     if (sent == NULL) {
         if (last == NULL)
             return false;
-        sent = of_seq_node(last);
-        account(q, sent->flags, 0u - length(sent));
-        sent->end = end;
-        account(q, sent->flags, length(sent));
-        sent->sent_at = now;
-        sent->flags |= WR_SENT_EVER; /* parts were sent at another time: no RTT sample */
+        account(q, last->flags, 0u - length(last));
+        last->end = end;
+        account(q, last->flags, length(last));
+        last->sent_at = now;
+        last->flags |= WR_SENT_EVER; /* parts were sent at another time: no RTT sample */
         return true;
     }
     sent->start = start;

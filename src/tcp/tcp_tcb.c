@@ -23,6 +23,8 @@ int wr_tcp_init(struct weir_stack *stack)
     wr_hash_init(&tcp->listeners, &stack->alloc, key, UINT32_MAX);
     wr_derive_key(stack, "tcp isn", tcp->isn_key);
     wr_derive_key(stack, "tcp timestamps", tcp->ts_key);
+    wr_derive_key(stack, "tcp treaps", key);
+    tcp->prio = get_be64(key);
     wr_list_init(&tcp->listener_list);
     wr_list_init(&tcp->neigh_wait);
     wr_list_init(&tcp->tw_queue);

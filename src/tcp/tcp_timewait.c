@@ -9,8 +9,6 @@
  */
 #include "tcp/tcp.h"
 
-static_assert(sizeof(struct wr_tw) <= 128, "TIME-WAIT records are many");
-
 static struct wr_tw *of_queue(struct wr_list *node)
 {
     return WR_CONTAINER(node, struct wr_tw, queue);
@@ -28,7 +26,7 @@ static void restart(struct weir_stack *stack, struct wr_tw *tw, weir_time now)
 void wr_tw_free(struct weir_stack *stack, struct wr_tw *tw)
 {
     wr_demux_remove(stack, &tw->flow);
-    wr_port_release(stack, tw->flow.tuple.lport, tw->port_reuse);
+    wr_port_release(stack, tw->flow.tuple.lport, tw->flow.bits);
     wr_list_remove(&tw->queue);
     wr_pool_free(&stack->tcp->tws, tw);
 }
@@ -48,14 +46,15 @@ void wr_tcp_timewait_timer(struct weir_stack *stack, struct wr_timer *timer, wei
 
 static void send_ack(struct weir_stack *stack, const struct wr_tw *tw, weir_time now)
 {
+    uint32_t ts_offset = wr_isn_ts_offset(stack, &tw->flow.tuple);
     struct w_tcpopt opt = {
-        .has_ts = tw->ts_ok, .ts_val = wr_ts_now(tw->ts_offset, now), .ts_ecr = tw->ts_recent};
+        .has_ts = tw->ts_ok, .ts_val = wr_ts_now(ts_offset, now), .ts_ecr = tw->ts_recent};
     struct wr_bare ack = {.tuple = &tw->flow.tuple,
                           .hash = tw->flow.node.hash,
                           .seq = tw->snd_nxt,
                           .ack = tw->rcv_nxt,
                           .flags = W_TCP_ACK,
-                          .wnd = tw->wnd,
+                          .wnd = tw->flow.wnd,
                           .ds = tw->ds,
                           .opt = &opt};
 
@@ -75,13 +74,11 @@ void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         tw = obj;
         tw->ts_ok = tcb->ts_ok;
         tw->ds = tcb->opts.ds;
-        tw->port_reuse = tcb->port_reuse;
-        tw->wnd = wr_reasm_window_announce(tcb);
-        tw->rcv_wnd = tcb->rcv_wnd;
+        tw->flow.bits = tcb->port_reuse;
+        tw->flow.wnd = wr_reasm_window_announce(tcb);
         tw->snd_nxt = tcb->snd_nxt;
         tw->rcv_nxt = tcb->rcv_nxt;
         tw->ts_recent = tcb->ts_recent;
-        tw->ts_offset = tcb->ts_offset;
         wr_list_init(&tw->queue);
     }
     if (tw == NULL && owes_ack)
@@ -89,12 +86,12 @@ void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     wr_tcb_done(stack, tcb, 0);
     if (tw == NULL)
         return;
-    if (!wr_port_hold(stack, tuple.lport, tw->port_reuse)) {
+    if (!wr_port_hold(stack, tuple.lport, tw->flow.bits)) {
         wr_pool_free(&tcp->tws, tw);
         return;
     }
     if (!wr_demux_insert(stack, &tw->flow, WR_FLOW_TIMEWAIT, &tuple)) {
-        wr_port_release(stack, tuple.lport, tw->port_reuse);
+        wr_port_release(stack, tuple.lport, tw->flow.bits);
         wr_pool_free(&tcp->tws, tw);
         return;
     }
@@ -122,13 +119,14 @@ static bool opens_anew(const struct wr_tw *tw, const struct seg *seg)
 static bool limited(struct weir_stack *stack, struct wr_tw *tw, const struct seg *seg,
                     weir_time now)
 {
-    uint32_t ms = (uint32_t)(now / WEIR_MS) | 1;
+    uint16_t tick = (uint16_t)(now / (16 * WEIR_MS)) | 1;
 
     if (seg->len > 0 && !(seg->flags & W_TCP_SYN))
         return false;
-    if (tw->oow_ms != 0 && (int64_t)(ms - tw->oow_ms) < stack->tunables.tcp_invalid_ratelimit_ms)
+    if (tw->oow_tick != 0 &&
+        (uint16_t)(tick - tw->oow_tick) * 16 < stack->tunables.tcp_invalid_ratelimit_ms)
         return true;
-    tw->oow_ms = ms;
+    tw->oow_tick = tick;
     return false;
 }
 
