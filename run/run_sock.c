@@ -215,6 +215,24 @@ static void remember_names(struct run_sock *rs, struct weir_stack *stack)
         rs->peer = none;
 }
 
+static const char *state_name(unsigned state)
+{
+    static const char *const names[] = {
+        [WEIR_TCP_ESTABLISHED] = "ESTABLISHED",
+        [WEIR_TCP_SYN_SENT] = "SYN-SENT",
+        [WEIR_TCP_SYN_RECV] = "SYN-RECEIVED",
+        [WEIR_TCP_FIN_WAIT1] = "FIN-WAIT-1",
+        [WEIR_TCP_FIN_WAIT2] = "FIN-WAIT-2",
+        [WEIR_TCP_TIME_WAIT] = "TIME-WAIT",
+        [WEIR_TCP_CLOSE] = "CLOSED",
+        [WEIR_TCP_CLOSE_WAIT] = "CLOSE-WAIT",
+        [WEIR_TCP_LAST_ACK] = "LAST-ACK",
+        [WEIR_TCP_LISTEN] = "LISTEN",
+        [WEIR_TCP_CLOSING] = "CLOSING",
+    };
+    return state < sizeof names / sizeof *names && names[state] ? names[state] : "?";
+}
+
 void wr_run_sock_report(struct run_sock *rs, const char *how)
 {
     struct weir_program *program = rs->program;
@@ -232,14 +250,18 @@ void wr_run_sock_report(struct run_sock *rs, const char *how)
         local = rs->local;
     if (weir_sock_getpeername(stack, rs->sock, &peer) < 0)
         peer = rs->target;
+    /* What the program has sent goes out, and is sent again, after it has closed. */
+    ptrdiff_t waiting = weir_sock_outq(stack, rs->sock);
     weir_host_unlock(program->host);
     weir_endpoint_format(&local, from, sizeof from);
     weir_endpoint_format(&peer, to, sizeof to);
     int n = snprintf(line, sizeof line, "%s %s: %s", from, to, how);
     if (known && rs->state == RUN_OPEN)
         snprintf(line + n, sizeof line - (size_t)n,
-                 "; sent %llu, received %llu bytes, %u retransmissions, rtt %.1f ms, mss %u",
-                 (unsigned long long)info.tcpi_bytes_acked,
+                 " in %s; sent %llu, received %llu bytes, %u retransmissions, rtt %.1f ms, mss %u",
+                 state_name(info.tcpi_state),
+                 (unsigned long long)info.tcpi_bytes_acked +
+                     (unsigned long long)(waiting > 0 ? waiting : 0),
                  (unsigned long long)info.tcpi_bytes_received, info.tcpi_total_retrans,
                  info.tcpi_rtt / 1000.0, info.tcpi_snd_mss);
     program->events.on_report(program->events.arg, program, line);
