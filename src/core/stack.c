@@ -133,6 +133,9 @@ void weir_stack_free(struct weir_stack *stack)
         return;
     wr_socks_fini(stack);
     wr_udp_fini(stack);
+    /* No layer may find another's freed timer beside its own in the queue. */
+    while (wr_timerq_pop(&stack->timers, WEIR_TIME_NEVER) != NULL) {
+    }
     wr_tcp_fini(stack);
     wr_ip_fini(stack);
     wr_netif_free_all(stack);

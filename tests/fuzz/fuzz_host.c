@@ -251,7 +251,8 @@ static void answer_ns(struct world *w, const uint8_t *p, size_t len)
     uint8_t *msg = frame + W_ETH_HLEN + W_IP6_HLEN;
     struct w_eth eth = {.type = W_ETHERTYPE_IP6};
     struct w_ip6 asked, ip;
-    struct w_ndp ns, na = {.type = W_ICMP6_NA, .solicited = true, .override = true, .has_tlla = true};
+    struct w_ndp ns,
+        na = {.type = W_ICMP6_NA, .solicited = true, .override = true, .has_tlla = true};
     size_t n;
     if (!w->answers || wr_w_ip6_parse(p, len, &asked) != W_OK || asked.next != W_IPPROTO_ICMP6 ||
         len < W_IP6_HLEN + 8 || p[W_IP6_HLEN] != W_ICMP6_NS || weir_addr_is_any(&asked.src))
@@ -394,11 +395,8 @@ static uint8_t *wrap(uint8_t *p, const struct weir_addr *src, const struct weir_
         *len += W_IP4_HLEN;
         return p + 60 - W_IP4_HLEN;
     }
-    struct w_ip6 ip = {.src = *src,
-                       .dst = *dst,
-                       .next = proto,
-                       .hop_limit = hops,
-                       .payload_len = (uint16_t)*len};
+    struct w_ip6 ip = {
+        .src = *src, .dst = *dst, .next = proto, .hop_limit = hops, .payload_len = (uint16_t)*len};
     wr_w_ip6_emit(p + 60 - W_IP6_HLEN, &ip);
     *len += W_IP6_HLEN;
     return p + 60 - W_IP6_HLEN;
@@ -406,7 +404,7 @@ static uint8_t *wrap(uint8_t *p, const struct weir_addr *src, const struct weir_
 
 static struct weir_addr choose_us(uint8_t which)
 {
-    static const char *const ours[] = {"10.0.0.1", "fd00::1", "10.1.0.1", "fd01::1",
+    static const char *const ours[] = {"10.0.0.1",   "fd00::1", "10.1.0.1",        "fd01::1",
                                        "10.0.0.255", "ff02::1", "fe80::ff:fe00:1", "224.0.0.1"};
     return addr(ours[which % 8]);
 }
@@ -473,7 +471,7 @@ static void op_tcp(struct world *w, struct input *in)
     size_t len;
     if (w->n_flows == 0)
         return;
-    flow = &w->flows[how % w->n_flows];
+    flow = &w->flows[(how & 7) % w->n_flows];
     seq = near_to(in, flow->ack);
     ack = near_to(in, flow->next);
     len = build_tcp(in, p + 60, flow->peer_port, flow->us_port, seq, ack, flags);
@@ -601,8 +599,8 @@ static void op_fragment(struct world *w, struct input *in)
     uint16_t off = (uint16_t)(take8(in) * 8);
     size_t len = take8(in) * 8u;
     struct weir_addr us = choose_us(how), peer = choose_peer(how >> 3, weir_addr_is_v4(&us));
-    static const uint8_t protos[] = {W_IPPROTO_UDP, W_IPPROTO_TCP, W_IPPROTO_ICMP, W_IPPROTO_ICMP6,
-                                     W_IPPROTO_DSTOPTS, W_IPPROTO_FRAGMENT};
+    static const uint8_t protos[] = {W_IPPROTO_UDP,   W_IPPROTO_TCP,     W_IPPROTO_ICMP,
+                                     W_IPPROTO_ICMP6, W_IPPROTO_DSTOPTS, W_IPPROTO_FRAGMENT};
     uint8_t proto = protos[take8(in) % sizeof protos];
     bool more = how & 0x40;
     if (how & 0x20)
@@ -678,8 +676,9 @@ static void op_time(struct world *w, struct input *in)
 
 static struct weir_endpoint choose_endpoint(struct input *in)
 {
-    static const char *const where[] = {"10.0.0.2", "fd00::2", "127.0.0.1", "::1",     "10.1.0.2",
-                                        "0.0.0.0",  "::",      "10.0.0.1",  "fe80::2", "10.0.0.255"};
+    static const char *const where[] = {"10.0.0.2", "fd00::2",   "127.0.0.1", "::1",
+                                        "10.1.0.2", "0.0.0.0",   "::",        "10.0.0.1",
+                                        "fe80::2",  "10.0.0.255"};
     static const uint16_t ports[] = {80, 53, 81, 0, 7000, 32768};
     struct weir_endpoint e = {addr(where[take8(in) % 10]), ports[take8(in) % 6]};
     return e;
@@ -973,13 +972,27 @@ static void make_world(struct world *w, uint8_t how)
     must(w->ether > 0 && w->tun > 0, "interfaces");
     for (unsigned i = 0; i < 4; i++) {
         struct weir_addr a = addr(addrs[i]);
-        must(weir_addr_add(w->stack, i < 2 ? w->ether : w->tun, &a,
-                           weir_addr_is_v4(&a) ? 24 : 64, w->now) == 0,
+        must(weir_addr_add(w->stack, i < 2 ? w->ether : w->tun, &a, weir_addr_is_v4(&a) ? 24 : 64,
+                           w->now) == 0,
              "an address");
     }
     if (how & 6)
         run_until(w, w->now + 15 * WEIR_SEC);
     open_sockets(w);
+}
+
+/* With FUZZ_HOST_SHOW in the environment: what an input brought about. */
+static void show(const struct weir_stack *stack)
+{
+    for (unsigned i = 0; i < weir_stat_kinds(); i++) {
+        if (weir_stat_count(stack, i) > 0)
+            printf("%s %llu\n", weir_stat_name(i), (unsigned long long)weir_stat_count(stack, i));
+    }
+    for (unsigned i = 0; i < weir_drop_reasons(); i++) {
+        if (weir_drop_count(stack, i) > 0)
+            printf("drop %s %llu\n", weir_drop_name(i),
+                   (unsigned long long)weir_drop_count(stack, i));
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -991,6 +1004,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         step(&w, &in);
     w.fail_count = 0;
     sock_table(&w);
+    if (getenv("FUZZ_HOST_SHOW"))
+        show(w.stack);
     weir_stack_free(w.stack);
     must(w.live == 0, "all memory is given back");
     return 0;

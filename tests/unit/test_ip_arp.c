@@ -189,6 +189,43 @@ static void test_nobody_answers_LNX_SYSCTL_37(void **state)
     kit_close(&k);
 }
 
+/* A stack may be freed at any time, with timers of connections and neighbours side by side. */
+static void test_a_stack_is_freed_while_it_waits_for_answers(void **state)
+{
+    struct kit k;
+    weir_sock socks[4];
+    (void)state;
+    kit_open(&k, KIT_ETHER);
+    for (unsigned i = 0; i < 4; i++) {
+        struct weir_endpoint to = {weir_addr_v4(0x0a000010u + i), 80};
+        assert_int_equal(weir_sock_open(k.stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &socks[i]), 0);
+        assert_int_equal(weir_sock_connect(k.stack, socks[i], &to, k.now), WEIR_EINPROGRESS);
+        kit_run(&k, 100 * WEIR_MS);
+    }
+    assert_int_equal(k.n_sent, 4); /* four requests, no segment yet */
+    kit_close(&k);
+}
+
+/* Linux: no route to host, three seconds after the first request that nobody answered. */
+static void test_connect_to_nobody_LNX_SYSCTL_37_LNX_ERR_01(void **state)
+{
+    struct kit k;
+    weir_sock sock;
+    struct weir_endpoint to = {kit_addr("10.0.0.2"), 80};
+    weir_time start;
+    (void)state;
+    kit_open(&k, KIT_ETHER);
+    assert_int_equal(weir_sock_open(k.stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &sock), 0);
+    start = k.now;
+    assert_int_equal(weir_sock_connect(k.stack, sock, &to, k.now), WEIR_EINPROGRESS);
+    kit_run_until(&k, start + 3 * WEIR_SEC - 1);
+    assert_int_equal(weir_sock_ready(k.stack, sock) & WEIR_POLLERR, 0);
+    kit_run_until(&k, start + 3 * WEIR_SEC + WEIR_MS);
+    assert_true(weir_sock_ready(k.stack, sock) & WEIR_POLLERR);
+    assert_int_equal(kit_sock_error(&k, sock), EHOSTUNREACH);
+    kit_close(&k);
+}
+
 /* The unicast poll of RFC 1122 2.3.2.1: a peer whose MAC changed is found again. */
 static void test_a_changed_mac_is_noticed_0826_4(void **state)
 {
@@ -427,6 +464,8 @@ int main(void)
         cmocka_unit_test(test_replies_never_asked_for_make_no_entry),
         cmocka_unit_test(test_requests_are_limited_and_packets_wait_0826_3),
         cmocka_unit_test(test_nobody_answers_LNX_SYSCTL_37),
+        cmocka_unit_test(test_a_stack_is_freed_while_it_waits_for_answers),
+        cmocka_unit_test(test_connect_to_nobody_LNX_SYSCTL_37_LNX_ERR_01),
         cmocka_unit_test(test_a_changed_mac_is_noticed_0826_4),
         cmocka_unit_test(test_malformed_packets_are_dropped),
         cmocka_unit_test(test_a_flood_of_senders_displaces_no_live_peer),
