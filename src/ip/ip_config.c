@@ -113,6 +113,8 @@ int weir_netif_set_up(struct weir_stack *stack, int ifindex, bool up, weir_time 
         wr_frag_flush(stack, netif);
     }
     wr_route_changed(stack);
+    if (!up) /* nobody asks it for output any more: what waits there must try again by its timer */
+        wr_tcp_netif_gone(stack, netif, stack->now);
     return 0;
 }
 

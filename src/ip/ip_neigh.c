@@ -414,6 +414,9 @@ void wr_neigh_update(struct weir_stack *stack, struct wr_neigh *neigh, const uin
 void wr_neigh_confirm(struct weir_stack *stack, const struct wr_path *path, weir_time now)
 {
     struct wr_neigh *neigh;
+    /* A connection keeps its path past changes of the table: the interface may be gone. */
+    if (!path->netif || wr_path_stale(stack, path))
+        return;
     if (path->netif->config.kind != WEIR_NETIF_ETHERNET)
         return;
     neigh = wr_neigh_find(stack, path->netif, &path->next_hop);
