@@ -24,7 +24,9 @@ PEER = os.path.join(os.environ.get("WEIR_BUILD", "build/dev"), "tests/interop/pe
 # The kernel's ICMP errors quote packets cut short, whose checksums tshark cannot verify.
 FAULTS = ("(_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || "
           "udp.checksum.status == 0 || icmp.checksum.status == 0 || icmpv6.checksum.status == 0) && "
-          "!(icmp.type == 3 && ip.src == 10.78.0.1) && !(icmpv6.type == 2 && ipv6.src == fd78::1)")
+          "!(icmp.type == 3 && ip.src == 10.78.0.1) && !(icmpv6.type == 2 && ipv6.src == fd78::1) && "
+          # The kernel writes 0xffff for a TCP checksum of 0 too; tshark wants that of UDP alone.
+          "!(tcp.checksum == 0xffff && (ip.src == 10.78.0.1 || ipv6.src == fd78::1))")
 CHECKS = ["-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
           "-o", "udp.check_checksum:TRUE"]
 CHUNK = MB = 1 << 20
