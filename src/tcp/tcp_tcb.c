@@ -60,7 +60,6 @@ void wr_tcp_fini(struct weir_stack *stack)
         struct tcb *tcb = wr_pool_at(&tcp->tcbs, i);
         if (tcb != NULL) {
             wr_output_unlink(tcb);
-            wr_timer_cancel(stack, &tcb->timer);
             free_buffers(stack, tcb);
         }
     }
@@ -69,9 +68,6 @@ void wr_tcp_fini(struct weir_stack *stack)
             WR_CONTAINER(wr_list_pop_front(&tcp->listener_list), struct wr_listener, all);
         wr_free(stack, listener, sizeof *listener);
     }
-    /* IP, which ends later, cancels timers in the same heap. */
-    wr_timer_cancel(stack, &tcp->syn_timer);
-    wr_timer_cancel(stack, &tcp->tw_timer);
     wr_pool_fini(&tcp->tcbs);
     wr_pool_fini(&tcp->syns);
     wr_pool_fini(&tcp->tws);
