@@ -393,7 +393,9 @@ static int get_window_clamp(const struct access *a, int *value)
 static int set_quickack(const struct access *a, int value)
 {
     a->tcp->quickack_off = value == 0;
-    return changed(a);
+    if (conn(a) != NULL)
+        wr_tcp_quickack(a->stack, conn(a), value != 0, a->now);
+    return 0;
 }
 
 static int get_quickack(const struct access *a, int *value)

@@ -213,6 +213,7 @@ static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct 
     const struct wr_tunables *tunables = &stack->tunables;
     const struct wr_tcp_opts *opts = syn->listener->opts;
     uint32_t floor = (uint32_t)tunables->tcp_min_snd_mss, wnd, clamp;
+    uint32_t mss = wr_listen_adv_mss(stack, path, &seg->tuple.remote, opts);
     bool v4 = weir_addr_is_v4(&seg->tuple.remote);
 
     syn->irs = seg->seq;
@@ -224,8 +225,9 @@ static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct 
     syn->sack_ok = seg->opt.sack_permitted && tunables->tcp_sack;
     syn->wscale_ok = seg->opt.has_wscale && tunables->tcp_window_scaling;
     syn->snd_wscale = seg->opt.wscale < WR_TCP_MAX_WSCALE ? seg->opt.wscale : WR_TCP_MAX_WSCALE;
-    wr_listen_window(stack, opts, wr_listen_adv_mss(stack, path, &seg->tuple.remote, opts),
-                     syn->wscale_ok, &wnd, &clamp, &syn->rcv_wscale);
+    if (syn->ts_ok) /* the window is whole segments as they will come, less their timestamps */
+        mss -= mss > W_TCPOPT_TS_LEN ? W_TCPOPT_TS_LEN : 0;
+    wr_listen_window(stack, opts, mss, syn->wscale_ok, &wnd, &clamp, &syn->rcv_wscale);
     syn->flow.wnd = (uint16_t)wnd;
     if (!syn->wscale_ok)
         syn->snd_wscale = 0;

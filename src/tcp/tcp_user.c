@@ -327,6 +327,16 @@ void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time no
     wr_tcb_settle(stack, tcb, now);
 }
 
+void wr_tcp_quickack(struct weir_stack *stack, struct tcb *tcb, bool on, weir_time now)
+{
+    bool receiving = tcb->state == WEIR_TCP_ESTABLISHED || tcb->state == WEIR_TCP_CLOSE_WAIT;
+
+    tcb->delack.pingpong = !on;
+    if (on && receiving && (tcb->delack.pending & WR_ACK_SCHED))
+        wr_output_want_ack(stack, tcb, false, now);
+    wr_tcb_settle(stack, tcb, now);
+}
+
 const char *wr_tcp_cc_name(const char *name)
 {
     const struct weir_cc_ops *ops = wr_cc_find(name);
