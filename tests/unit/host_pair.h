@@ -95,7 +95,9 @@ static inline int bind4(struct weir_host *host, int fd, const char *text, unsign
 static inline int listen4(struct pair *p, unsigned port)
 {
     int fd = weir_socket(p->host[1], AF_INET, SOCK_STREAM, 0);
+    int on = 1;
     assert_true(fd >= 0);
+    weir_setsockopt(p->host[1], fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     assert_int_equal(bind4(p->host[1], fd, "10.0.0.2", port), 0);
     assert_int_equal(weir_listen(p->host[1], fd, 64), 0);
     return fd;

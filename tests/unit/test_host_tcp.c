@@ -412,6 +412,26 @@ static void everything_in_one_thread(void **state)
     pair_free(&p);
 }
 
+/* TIME-WAIT, a connection under way, delayed ACKs and neighbours: all have timers when the host goes. */
+static void a_host_goes_with_timers_running(void **state)
+{
+    struct pair p;
+    int fd[2];
+    (void)state;
+    for (unsigned first = 0; first < 2; first++) {
+        pair_make(&p, false, (struct weir_pipe_config){.kind = WEIR_NETIF_ETHERNET});
+        pair_start(&p);
+        connected_pair(&p, fd);
+        assert_int_equal(weir_close(p.host[first], fd[first]), 0);
+        assert_int_equal(weir_close(p.host[1 - first], fd[1 - first]), 0);
+        connected_pair(&p, fd);
+        assert_int_equal(weir_send(p.host[0], fd[0], "x", 1, 0), 1);
+        int none = weir_socket(p.host[0], AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        assert_fails_with(connect4(p.host[0], none, "10.0.0.77", 99), EINPROGRESS);
+        pair_free(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +449,7 @@ int main(void)
         cmocka_unit_test(timed_linger_waits_for_the_last_ack),
         cmocka_unit_test(a_freed_host_resets_its_connections),
         cmocka_unit_test(everything_in_one_thread),
+        cmocka_unit_test(a_host_goes_with_timers_running),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
