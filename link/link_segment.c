@@ -82,8 +82,9 @@ static int finish_partial(uint8_t *frame, size_t len, const struct weir_out *out
         return WEIR_EINVAL;
     uint8_t *field = frame + out->csum_start + out->csum_offset;
     uint16_t sum = (uint16_t)~wr_link_sum(frame + out->csum_start, len - out->csum_start, 0);
-    /* Zero would say "no checksum" in UDP; the two zeros of one's complement are equal elsewhere. */
-    wr_link_put16(field, sum == 0 ? 0xffff : sum);
+    /* Zero says "no checksum" in UDP, whose field is known by its place; in TCP it is itself. */
+    bool udp = out->csum_offset == 6;
+    wr_link_put16(field, udp && sum == 0 ? 0xffff : sum);
     return 0;
 }
 
