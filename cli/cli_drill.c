@@ -73,11 +73,11 @@ static bool run_one(const char *path, const struct dr_options *options, bool bri
     char *report = NULL;
     size_t len = 0;
     if (!brief)
-        return dr_run_file(path, options, stdout);
+        return wr_dr_run_file(path, options, stdout);
     FILE *out = open_memstream(&report, &len);
     if (!out)
-        return dr_run_file(path, options, stdout);
-    bool passed = dr_run_file(path, options, out);
+        return wr_dr_run_file(path, options, stdout);
+    bool passed = wr_dr_run_file(path, options, out);
     fclose(out);
     if (!passed)
         printf("%.*s\n", (int)strcspn(report, "\n"), report);
@@ -110,7 +110,7 @@ static bool parse_option(const char *arg, struct dr_options *options)
         return true;
     }
     if (strncmp(arg, "--ip_version=", 13) == 0)
-        return dr_options_ip_version(options, arg + 13);
+        return wr_dr_options_ip_version(options, arg + 13);
     if (strncmp(arg, "--mtu=", 6) == 0 && option_number(arg + 6, 65535, &n)) {
         options->mtu = (uint32_t)n;
         return true;
@@ -128,7 +128,7 @@ int wr_cli_drill(int argc, char **argv)
     struct list list = {.n = 0};
     size_t failed = 0;
     bool readable = true;
-    dr_options_default(&options);
+    wr_dr_options_default(&options);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
             return usage(stdout);

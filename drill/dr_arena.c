@@ -14,7 +14,7 @@ struct dr_chunk {
     alignas(max_align_t) unsigned char data[];
 };
 
-void *dr_alloc(struct dr_arena *arena, size_t size)
+void *wr_dr_alloc(struct dr_arena *arena, size_t size)
 {
     size_t need = (size + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
     struct dr_chunk *chunk = arena->chunks;
@@ -34,15 +34,15 @@ void *dr_alloc(struct dr_arena *arena, size_t size)
     return at;
 }
 
-char *dr_strndup(struct dr_arena *arena, const char *text, size_t len)
+char *wr_dr_strndup(struct dr_arena *arena, const char *text, size_t len)
 {
-    char *copy = dr_alloc(arena, len + 1);
+    char *copy = wr_dr_alloc(arena, len + 1);
     if (len > 0)
         memcpy(copy, text, len);
     return copy;
 }
 
-void dr_arena_free(struct dr_arena *arena)
+void wr_dr_arena_free(struct dr_arena *arena)
 {
     while (arena->chunks) {
         struct dr_chunk *chunk = arena->chunks;

@@ -11,10 +11,10 @@ struct dr_arena {
     struct dr_chunk *chunks;
 };
 
-/* Zeroed, aligned for any type, valid until dr_arena_free(). */
-void *dr_alloc(struct dr_arena *arena, size_t size);
+/* Zeroed, aligned for any type, valid until wr_dr_arena_free(). */
+void *wr_dr_alloc(struct dr_arena *arena, size_t size);
 /* Copies len bytes and adds a NUL. */
-char *dr_strndup(struct dr_arena *arena, const char *text, size_t len);
-void dr_arena_free(struct dr_arena *arena);
+char *wr_dr_strndup(struct dr_arena *arena, const char *text, size_t len);
+void wr_dr_arena_free(struct dr_arena *arena);
 
 #endif

@@ -80,7 +80,7 @@ static void emit_option(struct writer *w, const struct dr_opt *opt, const struct
     case DR_OPT_TS:
         put_head(w, W_TCPOPT_TS, 10);
         put_u32(w, opt->a);
-        put_u32(w, conn ? dr_conn_echo(conn, opt->b) : opt->b);
+        put_u32(w, conn ? wr_dr_conn_echo(conn, opt->b) : opt->b);
         break;
     case DR_OPT_BYTES:
         put(w, opt->blob, opt->n);
@@ -88,8 +88,8 @@ static void emit_option(struct writer *w, const struct dr_opt *opt, const struct
     }
 }
 
-size_t dr_options_emit(const struct dr_packet *packet, const struct dr_conn *conn, uint8_t *bytes,
-                       size_t cap)
+size_t wr_dr_options_emit(const struct dr_packet *packet, const struct dr_conn *conn,
+                          uint8_t *bytes, size_t cap)
 {
     struct writer w = {.p = bytes, .cap = cap};
     for (unsigned i = 0; i < packet->n_opts; i++)
@@ -106,7 +106,7 @@ static void fill_payload(const struct dr_packet *packet, const struct dr_conn *c
     if (!(packet->flags & W_TCP_SYN))
         at--;
     for (uint32_t i = 0; i < packet->len; i++)
-        to[i] = packet->ip.has_fill ? packet->ip.fill : dr_pattern((uint32_t)(at + i));
+        to[i] = packet->ip.has_fill ? packet->ip.fill : wr_dr_pattern((uint32_t)(at + i));
 }
 
 static void seal(uint8_t *field, const uint8_t *start, size_t len, const struct weir_addr *src,
@@ -121,7 +121,7 @@ static void seal(uint8_t *field, const uint8_t *start, size_t len, const struct 
 static size_t build_tcp(const struct dr_packet *packet, const struct dr_conn *conn,
                         const struct weir_addr *src, const struct weir_addr *dst, uint8_t *p)
 {
-    size_t options = dr_options_emit(packet, conn, p + W_TCP_HLEN, W_TCPOPT_MAX);
+    size_t options = wr_dr_options_emit(packet, conn, p + W_TCP_HLEN, W_TCPOPT_MAX);
     if (packet->n_opts > 0 && options == 0)
         return 0;
     struct w_tcp tcp = {.src_port = packet->has_ports ? packet->src_port : conn->remote.port,
@@ -151,7 +151,7 @@ static size_t build_udp(const struct dr_packet *packet, const struct dr_conn *co
                         .len = (uint16_t)len};
     wr_w_udp_emit(p, &udp);
     for (uint32_t i = 0; i < packet->len; i++)
-        p[W_UDP_HLEN + i] = packet->ip.has_fill ? packet->ip.fill : dr_pattern(i);
+        p[W_UDP_HLEN + i] = packet->ip.has_fill ? packet->ip.fill : wr_dr_pattern(i);
     wr_w_udp_seal(p, len, src, dst);
     return len;
 }
@@ -230,7 +230,7 @@ static size_t build_icmp(const struct dr_packet *packet, const struct dr_conn *c
     size_t body = 0;
     if (packet->quote == DR_QUOTE_RAW) {
         for (body = 0; body < packet->quote_len; body++)
-            p[W_ICMP_HLEN + body] = dr_pattern(body);
+            p[W_ICMP_HLEN + body] = wr_dr_pattern(body);
     } else if (packet->quote != DR_QUOTE_NONE || (v4 ? wr_w_icmp4_is_error(packet->icmp_type)
                                                      : wr_w_icmp6_is_error(packet->icmp_type))) {
         body = build_quote(packet, conn, p + W_ICMP_HLEN);
@@ -253,7 +253,8 @@ static size_t checksum_offset(enum dr_proto proto)
     return proto == DR_TCP ? W_TCP_OFF_CSUM : proto == DR_UDP ? 6 : 2;
 }
 
-size_t dr_packet_build(const struct dr_packet *packet, const struct dr_conn *conn, uint8_t *bytes)
+size_t wr_dr_packet_build(const struct dr_packet *packet, const struct dr_conn *conn,
+                          uint8_t *bytes)
 {
     if (packet->proto == DR_RAW) {
         if (packet->raw_len > DR_PACKET_MAX)

@@ -12,34 +12,34 @@
 
 /* ---- arguments ------------------------------------------------------------------------------- */
 
-bool dr_call_end(struct dr_call *call, int64_t answer)
+bool wr_dr_call_end(struct dr_call *call, int64_t answer)
 {
     call->try->value = answer < 0 ? -1 : answer;
     call->try->error = answer < 0 ? (int)-answer : 0;
     return true;
 }
 
-bool dr_call_wrong(struct dr_call *call, const char *format, ...)
+bool wr_dr_call_wrong(struct dr_call *call, const char *format, ...)
 {
     char text[256];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    dr_fail(call->run, "%s(): %s", call->sc->name, text);
+    wr_dr_fail(call->run, "%s(): %s", call->sc->name, text);
     call->try->wrong = true;
     return true;
 }
 
-bool dr_call_args(struct dr_call *call, size_t low, size_t high)
+bool wr_dr_call_args(struct dr_call *call, size_t low, size_t high)
 {
     if (call->sc->n_args >= low && call->sc->n_args <= high)
         return true;
-    dr_call_wrong(call, "wrong number of arguments");
+    wr_dr_call_wrong(call, "wrong number of arguments");
     return false;
 }
 
-bool dr_call_num(struct dr_call *call, const struct dr_expr *expr, int64_t *value)
+bool wr_dr_call_num(struct dr_call *call, const struct dr_expr *expr, int64_t *value)
 {
     int64_t a, b;
     switch (expr->kind) {
@@ -47,42 +47,42 @@ bool dr_call_num(struct dr_call *call, const struct dr_expr *expr, int64_t *valu
         *value = expr->num;
         return true;
     case DR_EXPR_WORD:
-        if (dr_symbol(expr->text, value))
+        if (wr_dr_symbol(expr->text, value))
             return true;
-        dr_call_wrong(call, "unknown symbol %s", expr->text);
+        wr_dr_call_wrong(call, "unknown symbol %s", expr->text);
         return false;
     case DR_EXPR_OR:
-        if (!dr_call_num(call, expr->items[0], &a) || !dr_call_num(call, expr->items[1], &b))
+        if (!wr_dr_call_num(call, expr->items[0], &a) || !wr_dr_call_num(call, expr->items[1], &b))
             return false;
         *value = a | b;
         return true;
     default:
-        dr_call_wrong(call, "expected a number");
+        wr_dr_call_wrong(call, "expected a number");
         return false;
     }
 }
 
-struct dr_fd *dr_call_fd(struct dr_call *call, size_t i)
+struct dr_fd *wr_dr_call_fd(struct dr_call *call, size_t i)
 {
     int64_t number;
-    if (!dr_call_arg(call, i, &number))
+    if (!wr_dr_call_arg(call, i, &number))
         return NULL;
     if (number < 0 || number >= DR_FDS || !call->run->fds[number].open) {
-        dr_call_end(call, -EBADF);
+        wr_dr_call_end(call, -EBADF);
         return NULL;
     }
     return &call->run->fds[number];
 }
 
-int dr_call_new_fd(struct dr_call *call)
+int wr_dr_call_new_fd(struct dr_call *call)
 {
     const struct dr_expr *result = call->sc->result;
     if (result->kind != DR_EXPR_INT || result->num < 0 || result->num >= DR_FDS) {
-        dr_call_wrong(call, "succeeded, which was not expected");
+        wr_dr_call_wrong(call, "succeeded, which was not expected");
         return -1;
     }
     if (call->run->fds[result->num].open) {
-        dr_call_wrong(call, "descriptor %d is open already", (int)result->num);
+        wr_dr_call_wrong(call, "descriptor %d is open already", (int)result->num);
         return -1;
     }
     return (int)result->num;
@@ -93,7 +93,7 @@ static bool endpoint_field(struct dr_call *call, const struct dr_expr *field,
 {
     int64_t n;
     if (field->kind == DR_EXPR_FUNC && strcmp(field->text, "htons") == 0 && field->n_items == 1) {
-        if (!dr_call_num(call, field->items[0], &n))
+        if (!wr_dr_call_num(call, field->items[0], &n))
             return false;
         endpoint->port = (uint16_t)n;
         return true;
@@ -103,24 +103,24 @@ static bool endpoint_field(struct dr_call *call, const struct dr_expr *field,
     if (addr && field->items[0]->kind == DR_EXPR_STRING &&
         weir_addr_parse(field->items[0]->text, &endpoint->addr))
         return true;
-    dr_call_wrong(call, "bad socket address");
+    wr_dr_call_wrong(call, "bad socket address");
     return false;
 }
 
-bool dr_call_endpoint(struct dr_call *call, const struct dr_expr *expr,
-                      struct weir_endpoint *endpoint, bool *none)
+bool wr_dr_call_endpoint(struct dr_call *call, const struct dr_expr *expr,
+                         struct weir_endpoint *endpoint, bool *none)
 {
     int64_t family;
     if (none)
         *none = false;
     if (expr->kind == DR_EXPR_ELLIPSIS)
         return true;
-    const struct dr_expr *sa = dr_expr_field(expr, "sa_family");
+    const struct dr_expr *sa = wr_dr_expr_field(expr, "sa_family");
     if (expr->kind != DR_EXPR_STRUCT || !sa) {
-        dr_call_wrong(call, "expected a socket address");
+        wr_dr_call_wrong(call, "expected a socket address");
         return false;
     }
-    if (!dr_call_num(call, sa, &family))
+    if (!wr_dr_call_num(call, sa, &family))
         return false;
     if (family == AF_UNSPEC && none)
         *none = true;
@@ -132,8 +132,8 @@ bool dr_call_endpoint(struct dr_call *call, const struct dr_expr *expr,
     return true;
 }
 
-void dr_call_follow(struct dr_call *call, const struct dr_fd *fd,
-                    const struct weir_endpoint *remote)
+void wr_dr_call_follow(struct dr_call *call, const struct dr_fd *fd,
+                       const struct weir_endpoint *remote)
 {
     struct dr_run *run = call->run;
     struct weir_endpoint local;
@@ -141,11 +141,11 @@ void dr_call_follow(struct dr_call *call, const struct dr_fd *fd,
         return;
     if (weir_addr_is_any(&local.addr))
         local.addr = run->script->local;
-    struct dr_conn *conn = dr_conn_of(run, &local, remote);
+    struct dr_conn *conn = wr_dr_conn_of(run, &local, remote);
     if (!conn)
         return;
     if (fd->type == SOCK_STREAM)
-        dr_conn_restart(conn);
+        wr_dr_conn_restart(conn);
     run->current = conn;
     run->listening = false;
 }
@@ -155,13 +155,13 @@ void dr_call_follow(struct dr_call *call, const struct dr_fd *fd,
 static bool step(struct dr_run *run, struct dr_try *try)
 {
     struct dr_call call = {.run = run, .try = try, .sc = try->event->call};
-    dr_call_fn *fn = dr_call_io(call.sc->name);
+    dr_call_fn *fn = wr_dr_call_io(call.sc->name);
     if (!fn)
-        fn = dr_call_opt(call.sc->name);
+        fn = wr_dr_call_opt(call.sc->name);
     if (!fn)
-        return dr_call_wrong(&call, "drill does not have this call");
+        return wr_dr_call_wrong(&call, "drill does not have this call");
     bool done = fn(&call);
-    dr_world_collect(&run->world);
+    wr_dr_world_collect(&run->world);
     return done;
 }
 
@@ -173,10 +173,10 @@ static void check_result(struct dr_run *run, struct dr_try *try)
         return;
     int64_t want = 0, error = 0;
     bool any = sc->result->kind == DR_EXPR_ELLIPSIS;
-    if (!any && !dr_call_num(&call, sc->result, &want))
+    if (!any && !wr_dr_call_num(&call, sc->result, &want))
         return;
-    if (sc->error && !dr_symbol(sc->error, &error)) {
-        dr_call_wrong(&call, "unknown error %s", sc->error);
+    if (sc->error && !wr_dr_symbol(sc->error, &error)) {
+        wr_dr_call_wrong(&call, "unknown error %s", sc->error);
         return;
     }
     bool same = any || (try->value == want && (want != -1 || !sc->error || try->error == error));
@@ -184,21 +184,21 @@ static void check_result(struct dr_run *run, struct dr_try *try)
         return;
     char got[64], wanted[64];
     snprintf(got, sizeof got, "%lld%s%s", (long long)try->value, try->error ? " " : "",
-             try->error ? dr_errno_name(try->error) : "");
+             try->error ? wr_dr_errno_name(try->error) : "");
     snprintf(wanted, sizeof wanted, "%lld%s%s", (long long)want, sc->error ? " " : "",
              sc->error ? sc->error : "");
-    dr_fail(run, "%s() = %s, expected %s", sc->name, got, wanted);
+    wr_dr_fail(run, "%s() = %s, expected %s", sc->name, got, wanted);
 }
 
-void dr_call_run(struct dr_run *run, const struct dr_event *event, weir_time script_end)
+void wr_dr_call_run(struct dr_run *run, const struct dr_event *event, weir_time script_end)
 {
     struct dr_try try = {
         .event = event, .began = run->world.now, .script_end = script_end, .due = WEIR_TIME_NEVER};
     const struct dr_syscall *sc = event->call;
-    weir_time now = dr_script_time(run, run->world.now);
+    weir_time now = wr_dr_script_time(run, run->world.now);
     if (!step(run, &try)) {
         if (!sc->blocking) {
-            dr_fail(run, "%s() blocks", sc->name);
+            wr_dr_fail(run, "%s() blocks", sc->name);
             return;
         }
         run->pending = try;
@@ -206,34 +206,34 @@ void dr_call_run(struct dr_run *run, const struct dr_event *event, weir_time scr
         return;
     }
     if (sc->blocking && !try.wrong && script_end > now + run->script->options.tolerance_ns)
-        dr_fail(run, "%s() returned at once, expected it to block until %.6f", sc->name,
-                (double)script_end / 1e9);
+        wr_dr_fail(run, "%s() returned at once, expected it to block until %.6f", sc->name,
+                   (double)script_end / 1e9);
     check_result(run, &try);
 }
 
-void dr_call_retry(struct dr_run *run)
+void wr_dr_call_retry(struct dr_run *run)
 {
     if (!run->pending_set || run->failed || !step(run, &run->pending))
         return;
     const struct dr_event *other = run->event;
-    weir_time now = dr_script_time(run, run->world.now), end = run->pending.script_end;
+    weir_time now = wr_dr_script_time(run, run->world.now), end = run->pending.script_end;
     weir_time slack = run->script->options.tolerance_ns;
     run->pending_set = false;
     run->event = run->pending.event;
     if (!run->pending.wrong && (now > end + slack || now < end - slack))
-        dr_fail(run, "%s() returned at %.6f, expected %.6f", run->pending.event->call->name,
-                (double)now / 1e9, (double)end / 1e9);
+        wr_dr_fail(run, "%s() returned at %.6f, expected %.6f", run->pending.event->call->name,
+                   (double)now / 1e9, (double)end / 1e9);
     check_result(run, &run->pending);
     run->event = other;
 }
 
-void dr_call_finish(struct dr_run *run)
+void wr_dr_call_finish(struct dr_run *run)
 {
     if (!run->pending_set)
         return;
-    dr_run_until(run, run->pending.script_end + run->script->options.tolerance_ns);
+    wr_dr_run_until(run, run->pending.script_end + run->script->options.tolerance_ns);
     if (!run->pending_set || run->failed)
         return;
     run->event = run->pending.event;
-    dr_fail(run, "%s() has not returned", run->pending.event->call->name);
+    wr_dr_fail(run, "%s() has not returned", run->pending.event->call->name);
 }

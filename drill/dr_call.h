@@ -19,34 +19,34 @@ struct dr_call {
 typedef bool dr_call_fn(struct dr_call *call);
 
 /* The table of dr_call_io.c and of dr_call_opt.c; NULL when they do not have the name. */
-dr_call_fn *dr_call_io(const char *name);
-dr_call_fn *dr_call_opt(const char *name);
+dr_call_fn *wr_dr_call_io(const char *name);
+dr_call_fn *wr_dr_call_opt(const char *name);
 
 /* Ends a call with what the stack answered: a count, or a negative error. Always true. */
-bool dr_call_end(struct dr_call *call, int64_t answer);
+bool wr_dr_call_end(struct dr_call *call, int64_t answer);
 /* Ends it with a failure of the script. Always true. */
-bool dr_call_wrong(struct dr_call *call, const char *format, ...)
+bool wr_dr_call_wrong(struct dr_call *call, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* The number of arguments must be within [low, high]. False: ended. */
-bool dr_call_args(struct dr_call *call, size_t low, size_t high);
+bool wr_dr_call_args(struct dr_call *call, size_t low, size_t high);
 /* An expression's number. False: ended. */
-bool dr_call_num(struct dr_call *call, const struct dr_expr *expr, int64_t *value);
-static inline bool dr_call_arg(struct dr_call *call, size_t i, int64_t *value)
+bool wr_dr_call_num(struct dr_call *call, const struct dr_expr *expr, int64_t *value);
+static inline bool wr_dr_call_arg(struct dr_call *call, size_t i, int64_t *value)
 {
-    return dr_call_num(call, call->sc->args[i], value);
+    return wr_dr_call_num(call, call->sc->args[i], value);
 }
 /* The descriptor that argument i names. NULL: ended, with EBADF or wrong. */
-struct dr_fd *dr_call_fd(struct dr_call *call, size_t i);
+struct dr_fd *wr_dr_call_fd(struct dr_call *call, size_t i);
 /* {sa_family = AF_INET, sin_port = htons(80), sin_addr = inet_addr("192.0.2.1")}; `...` leaves
  * *endpoint as it is. *none: family AF_UNSPEC. False: ended. */
-bool dr_call_endpoint(struct dr_call *call, const struct dr_expr *expr,
-                      struct weir_endpoint *endpoint, bool *none);
+bool wr_dr_call_endpoint(struct dr_call *call, const struct dr_expr *expr,
+                         struct weir_endpoint *endpoint, bool *none);
 /* The number that a new descriptor is to have: the call's expected result. -1: ended. */
-int dr_call_new_fd(struct dr_call *call);
+int wr_dr_call_new_fd(struct dr_call *call);
 
 /* connect() or sendto() chose the packets' connection. */
-void dr_call_follow(struct dr_call *call, const struct dr_fd *fd,
-                    const struct weir_endpoint *remote);
+void wr_dr_call_follow(struct dr_call *call, const struct dr_fd *fd,
+                       const struct weir_endpoint *remote);
 
 #endif

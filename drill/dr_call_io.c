@@ -22,7 +22,7 @@ static weir_time now_of(const struct dr_call *call)
 /* A new descriptor for a socket of the stack; false: ended. */
 static bool adopt(struct dr_call *call, weir_sock sock, int domain, int type, bool nonblocking)
 {
-    int number = dr_call_new_fd(call);
+    int number = wr_dr_call_new_fd(call);
     if (number < 0)
         return false;
     struct dr_fd *fd = &call->run->fds[number];
@@ -34,7 +34,7 @@ static bool adopt(struct dr_call *call, weir_sock sock, int domain, int type, bo
                          .stream_exact = true};
     if (type == SOCK_STREAM)
         call->run->code_fd = number;
-    return dr_call_end(call, number);
+    return wr_dr_call_end(call, number);
 }
 
 /* ---- making and joining ---------------------------------------------------------------------- */
@@ -42,19 +42,19 @@ static bool adopt(struct dr_call *call, weir_sock sock, int domain, int type, bo
 static bool call_socket(struct dr_call *call)
 {
     int64_t domain, type, protocol;
-    if (!dr_call_args(call, 3, 3))
+    if (!wr_dr_call_args(call, 3, 3))
         return true;
     if (call->sc->args[0]->kind == DR_EXPR_ELLIPSIS)
         domain = call->run->script->options.ip_version == DR_IP_V4 ? AF_INET : AF_INET6;
-    else if (!dr_call_arg(call, 0, &domain))
+    else if (!wr_dr_call_arg(call, 0, &domain))
         return true;
-    if (!dr_call_arg(call, 1, &type) || !dr_call_arg(call, 2, &protocol))
+    if (!wr_dr_call_arg(call, 1, &type) || !wr_dr_call_arg(call, 2, &protocol))
         return true;
     int plain = (int)type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
     weir_sock sock;
     int err = weir_sock_open(stack_of(call), (int)domain, plain, (int)protocol, &sock);
     if (err != 0)
-        return dr_call_end(call, err);
+        return wr_dr_call_end(call, err);
     adopt(call, sock, (int)domain, plain, (type & SOCK_NONBLOCK) != 0);
     return true;
 }
@@ -63,21 +63,21 @@ static bool call_bind(struct dr_call *call)
 {
     struct weir_endpoint local = {.addr = call->run->script->local,
                                   .port = call->run->script->bind_port};
-    if (!dr_call_args(call, 3, 3))
+    if (!wr_dr_call_args(call, 3, 3))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
-    if (!fd || !dr_call_endpoint(call, call->sc->args[1], &local, NULL))
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    if (!fd || !wr_dr_call_endpoint(call, call->sc->args[1], &local, NULL))
         return true;
-    return dr_call_end(call, weir_sock_bind(stack_of(call), fd->sock, &local));
+    return wr_dr_call_end(call, weir_sock_bind(stack_of(call), fd->sock, &local));
 }
 
 static bool call_listen(struct dr_call *call)
 {
     int64_t backlog;
-    if (!dr_call_args(call, 2, 2))
+    if (!wr_dr_call_args(call, 2, 2))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
-    if (!fd || !dr_call_arg(call, 1, &backlog))
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    if (!fd || !wr_dr_call_arg(call, 1, &backlog))
         return true;
     int err = weir_sock_listen(stack_of(call), fd->sock, (int)backlog, now_of(call));
     struct weir_endpoint local;
@@ -85,23 +85,23 @@ static bool call_listen(struct dr_call *call)
         call->run->listening = true;
         call->run->listen_port = local.port;
     }
-    return dr_call_end(call, err);
+    return wr_dr_call_end(call, err);
 }
 
 static bool call_accept(struct dr_call *call)
 {
     int64_t flags = 0;
-    if (!dr_call_args(call, 3, 4))
+    if (!wr_dr_call_args(call, 3, 4))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
-    if (!fd || (call->sc->n_args == 4 && !dr_call_arg(call, 3, &flags)))
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    if (!fd || (call->sc->n_args == 4 && !wr_dr_call_arg(call, 3, &flags)))
         return true;
     weir_sock conn;
     int err = weir_sock_accept(stack_of(call), fd->sock, &conn, NULL, now_of(call));
     if (err == WEIR_EAGAIN && !fd->nonblocking)
         return false;
     if (err != 0)
-        return dr_call_end(call, err);
+        return wr_dr_call_end(call, err);
     adopt(call, conn, fd->domain, fd->type, (flags & SOCK_NONBLOCK) != 0);
     return true;
 }
@@ -111,14 +111,14 @@ static bool connect_wait(struct dr_call *call, struct dr_fd *fd)
 {
     int ready = weir_sock_ready(stack_of(call), fd->sock);
     if (ready < 0)
-        return dr_call_end(call, ready);
+        return wr_dr_call_end(call, ready);
     if (!(ready & (WEIR_POLLOUT | WEIR_POLLERR | WEIR_POLLHUP)))
         return false;
     int error = 0;
     size_t len = sizeof error;
     int err = weir_sock_getsockopt(stack_of(call), fd->sock, SOL_SOCKET, SO_ERROR, &error, &len,
                                    now_of(call));
-    return dr_call_end(call, err != 0 ? err : -error);
+    return wr_dr_call_end(call, err != 0 ? err : -error);
 }
 
 static bool call_connect(struct dr_call *call)
@@ -126,10 +126,10 @@ static bool call_connect(struct dr_call *call)
     struct weir_endpoint remote = {.addr = call->run->script->remote,
                                    .port = call->run->script->connect_port};
     bool none;
-    if (!dr_call_args(call, 3, 3))
+    if (!wr_dr_call_args(call, 3, 3))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
-    if (!fd || !dr_call_endpoint(call, call->sc->args[1], &remote, &none))
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    if (!fd || !wr_dr_call_endpoint(call, call->sc->args[1], &remote, &none))
         return true;
     if (call->try->started)
         return connect_wait(call, fd);
@@ -137,42 +137,43 @@ static bool call_connect(struct dr_call *call)
     int err = weir_sock_connect(stack_of(call), fd->sock, none ? NULL : &remote, now_of(call));
     bool joined = err == WEIR_EINPROGRESS || (err == 0 && fd->type == SOCK_DGRAM);
     if (joined && !none)
-        dr_call_follow(call, fd, &remote);
+        wr_dr_call_follow(call, fd, &remote);
     if (err != WEIR_EINPROGRESS || fd->nonblocking)
-        return dr_call_end(call, err);
-    dr_world_collect(&call->run->world);
+        return wr_dr_call_end(call, err);
+    wr_dr_world_collect(&call->run->world);
     return connect_wait(call, fd);
 }
 
 static bool call_shutdown(struct dr_call *call)
 {
     int64_t how;
-    if (!dr_call_args(call, 2, 2))
+    if (!wr_dr_call_args(call, 2, 2))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
-    if (!fd || !dr_call_arg(call, 1, &how))
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    if (!fd || !wr_dr_call_arg(call, 1, &how))
         return true;
-    return dr_call_end(call, weir_sock_shutdown(stack_of(call), fd->sock, (int)how, now_of(call)));
+    return wr_dr_call_end(call,
+                          weir_sock_shutdown(stack_of(call), fd->sock, (int)how, now_of(call)));
 }
 
 static bool call_close(struct dr_call *call)
 {
-    if (!dr_call_args(call, 1, 1))
+    if (!wr_dr_call_args(call, 1, 1))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
     if (!fd)
         return true;
     fd->open = false;
-    return dr_call_end(call, weir_sock_close(stack_of(call), fd->sock, now_of(call)));
+    return wr_dr_call_end(call, weir_sock_close(stack_of(call), fd->sock, now_of(call)));
 }
 
 /* Not of packetdrill: resets the connection, the descriptor stays (RFC 9293 3.10.5). */
 static bool call_abort(struct dr_call *call)
 {
-    if (!dr_call_args(call, 1, 1))
+    if (!wr_dr_call_args(call, 1, 1))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
-    return !fd || dr_call_end(call, weir_sock_abort(stack_of(call), fd->sock, now_of(call)));
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    return !fd || wr_dr_call_end(call, weir_sock_abort(stack_of(call), fd->sock, now_of(call)));
 }
 
 /* ---- data ------------------------------------------------------------------------------------ */
@@ -191,20 +192,20 @@ struct io {
 static bool parse_iov(struct dr_call *call, const struct dr_expr *list, struct io *io)
 {
     if (list->kind != DR_EXPR_LIST)
-        return !dr_call_wrong(call, "expected a list of buffers");
+        return !wr_dr_call_wrong(call, "expected a list of buffers");
     for (size_t i = 0; i < list->n_items; i++) {
         const struct dr_expr *part = list->items[i];
         int64_t len;
         if (part->kind != DR_EXPR_STRUCT || part->n_items != 2)
-            return !dr_call_wrong(call, "expected {buffer, length}");
-        if (!dr_call_num(call, part->items[1], &len))
+            return !wr_dr_call_wrong(call, "expected {buffer, length}");
+        if (!wr_dr_call_num(call, part->items[1], &len))
             return false;
         if (len < 0 || len > IO_MAX)
-            return !dr_call_wrong(call, "length out of range");
+            return !wr_dr_call_wrong(call, "length out of range");
         io->len += (size_t)len;
         if (part->items[0]->kind == DR_EXPR_STRING) {
             if (list->n_items > 1)
-                return !dr_call_wrong(call, "content with several buffers is not supported");
+                return !wr_dr_call_wrong(call, "content with several buffers is not supported");
             io->text = part->items[0];
         }
     }
@@ -213,19 +214,19 @@ static bool parse_iov(struct dr_call *call, const struct dr_expr *list, struct i
 
 static bool parse_msghdr(struct dr_call *call, const struct dr_expr *msg, struct io *io)
 {
-    const struct dr_expr *name = dr_expr_field(msg, "msg_name"),
-                         *iov = dr_expr_field(msg, "msg_iov"),
-                         *flags = dr_expr_field(msg, "msg_flags");
+    const struct dr_expr *name = wr_dr_expr_field(msg, "msg_name"),
+                         *iov = wr_dr_expr_field(msg, "msg_iov"),
+                         *flags = wr_dr_expr_field(msg, "msg_flags");
     if (msg->kind != DR_EXPR_STRUCT || !iov)
-        return !dr_call_wrong(call, "expected a msghdr");
-    if (dr_expr_field(msg, "msg_control"))
-        return !dr_call_wrong(call, "msg_control is not supported");
+        return !wr_dr_call_wrong(call, "expected a msghdr");
+    if (wr_dr_expr_field(msg, "msg_control"))
+        return !wr_dr_call_wrong(call, "msg_control is not supported");
     if (name && name->kind == DR_EXPR_STRUCT) {
         io->has_to = true;
-        if (!dr_call_endpoint(call, name, &io->to, NULL))
+        if (!wr_dr_call_endpoint(call, name, &io->to, NULL))
             return false;
     }
-    if (flags && flags->kind != DR_EXPR_ELLIPSIS && !dr_call_num(call, flags, &io->msg_flags))
+    if (flags && flags->kind != DR_EXPR_ELLIPSIS && !wr_dr_call_num(call, flags, &io->msg_flags))
         return false;
     return parse_iov(call, iov, io);
 }
@@ -238,17 +239,17 @@ static bool parse_buffer(struct dr_call *call, struct io *io)
     if (sc->args[1]->kind == DR_EXPR_STRING)
         io->text = sc->args[1];
     else if (sc->args[1]->kind != DR_EXPR_ELLIPSIS)
-        return !dr_call_wrong(call, "expected a buffer: ... or a string");
-    if (!dr_call_arg(call, 2, &len) || (sc->n_args > 3 && !dr_call_arg(call, 3, &io->flags)))
+        return !wr_dr_call_wrong(call, "expected a buffer: ... or a string");
+    if (!wr_dr_call_arg(call, 2, &len) || (sc->n_args > 3 && !wr_dr_call_arg(call, 3, &io->flags)))
         return false;
     if (len < 0 || len > IO_MAX)
-        return !dr_call_wrong(call, "length out of range");
+        return !wr_dr_call_wrong(call, "length out of range");
     io->len = (size_t)len;
     if (sc->n_args > 4) {
         io->has_to = true;
         io->to.addr = call->run->script->remote;
         io->to.port = call->run->script->connect_port;
-        return dr_call_endpoint(call, sc->args[4], &io->to, NULL);
+        return wr_dr_call_endpoint(call, sc->args[4], &io->to, NULL);
     }
     return true;
 }
@@ -258,13 +259,13 @@ static bool parse_io(struct dr_call *call, struct io *io)
     const struct dr_syscall *sc = call->sc;
     memset(io, 0, sizeof *io);
     io->msg_flags = -1;
-    if (!dr_call_args(call, 3, 6))
+    if (!wr_dr_call_args(call, 3, 6))
         return false;
-    io->fd = dr_call_fd(call, 0);
+    io->fd = wr_dr_call_fd(call, 0);
     if (!io->fd)
         return false;
     if (strstr(sc->name, "msg"))
-        return parse_msghdr(call, sc->args[1], io) && dr_call_arg(call, 2, &io->flags);
+        return parse_msghdr(call, sc->args[1], io) && wr_dr_call_arg(call, 2, &io->flags);
     if (strcmp(sc->name, "readv") == 0 || strcmp(sc->name, "writev") == 0)
         return parse_iov(call, sc->args[1], io);
     return parse_buffer(call, io);
@@ -291,7 +292,7 @@ static uint8_t *outgoing(struct dr_call *call, const struct io *io)
     }
     uint64_t at = io->fd->type == SOCK_STREAM ? io->fd->written - call->try->done : 0;
     for (size_t i = 0; i < io->len; i++)
-        data[i] = dr_pattern(at + i);
+        data[i] = wr_dr_pattern(at + i);
     return data;
 }
 
@@ -310,7 +311,7 @@ static bool call_write(struct dr_call *call)
     bool to_follow = io.has_to && (n > 0 || n == WEIR_EINPROGRESS) &&
                      (io.fd->type == SOCK_DGRAM || io.flags & MSG_FASTOPEN);
     if (to_follow)
-        dr_call_follow(call, io.fd, &io.to);
+        wr_dr_call_follow(call, io.fd, &io.to);
     if (n > 0) {
         io.fd->written += (uint64_t)n;
         call->try->done += (size_t)n;
@@ -318,7 +319,7 @@ static bool call_write(struct dr_call *call)
     bool more = blocking && io.fd->type == SOCK_STREAM;
     if (more && ((n >= 0 && call->try->done < io.len) || n == WEIR_EAGAIN))
         return false;
-    return dr_call_end(call, call->try->done > 0 ? (int64_t)call->try->done : n);
+    return wr_dr_call_end(call, call->try->done > 0 ? (int64_t)call->try->done : n);
 }
 
 /* What was read must be the text, or the peer's pattern. */
@@ -334,7 +335,7 @@ static bool check_read(struct dr_call *call, const struct io *io, const uint8_t 
     if (!call->run->reads_exact || !fd->stream_exact || !copied || !stream)
         return true;
     for (size_t i = 0; i < n; i++)
-        if (data[i] != dr_pattern(fd->read + i))
+        if (data[i] != wr_dr_pattern(fd->read + i))
             return false;
     return true;
 }
@@ -361,11 +362,11 @@ static bool call_read(struct dr_call *call)
     }
     free(data);
     if (!ok)
-        return dr_call_wrong(call, "the bytes are not those that were sent");
+        return wr_dr_call_wrong(call, "the bytes are not those that were sent");
     bool blocking = !io.fd->nonblocking && !(io.flags & MSG_DONTWAIT);
     if (blocking && (n == WEIR_EAGAIN || (all && n > 0 && call->try->done < io.len)))
         return false;
-    return dr_call_end(call, call->try->done > 0 ? (int64_t)call->try->done : n);
+    return wr_dr_call_end(call, call->try->done > 0 ? (int64_t)call->try->done : n);
 }
 
 static const struct {
@@ -381,7 +382,7 @@ static const struct {
     {"abort", call_abort},
 };
 
-dr_call_fn *dr_call_io(const char *name)
+dr_call_fn *wr_dr_call_io(const char *name)
 {
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
         if (strcmp(calls[i].name, name) == 0)

@@ -22,8 +22,8 @@ static struct weir_stack *stack_of(const struct dr_call *call)
 
 static bool is_linger(const struct dr_expr *expr)
 {
-    return expr->kind == DR_EXPR_STRUCT && dr_expr_field(expr, "onoff") &&
-           dr_expr_field(expr, "linger");
+    return expr->kind == DR_EXPR_STRUCT && wr_dr_expr_field(expr, "onoff") &&
+           wr_dr_expr_field(expr, "linger");
 }
 
 /* The bytes of an option value as written: [1], {onoff=1, linger=0}, "reno". False: ended. */
@@ -39,15 +39,15 @@ static bool option_bytes(struct dr_call *call, const struct dr_expr *expr, uint8
         return true;
     }
     if (is_linger(expr)) {
-        if (!dr_call_num(call, dr_expr_field(expr, "onoff"), &n) ||
-            !dr_call_num(call, dr_expr_field(expr, "linger"), &m))
+        if (!wr_dr_call_num(call, wr_dr_expr_field(expr, "onoff"), &n) ||
+            !wr_dr_call_num(call, wr_dr_expr_field(expr, "linger"), &m))
             return false;
         struct weir_linger linger = {.on = (int)n, .seconds = (int)m};
         memcpy(bytes, &linger, sizeof linger);
         *len = sizeof linger;
         return true;
     }
-    if (!dr_call_num(call, expr, &n))
+    if (!wr_dr_call_num(call, expr, &n))
         return false;
     int value = (int)n;
     memcpy(bytes, &value, sizeof value);
@@ -60,16 +60,17 @@ static bool call_setsockopt(struct dr_call *call)
     int64_t level, option, want_len;
     uint8_t bytes[OPTION_MAX];
     size_t len;
-    if (!dr_call_args(call, 5, 5))
+    if (!wr_dr_call_args(call, 5, 5))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
-    if (!fd || !dr_call_arg(call, 1, &level) || !dr_call_arg(call, 2, &option) ||
-        !option_bytes(call, call->sc->args[3], bytes, &len) || !dr_call_arg(call, 4, &want_len))
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    if (!fd || !wr_dr_call_arg(call, 1, &level) || !wr_dr_call_arg(call, 2, &option) ||
+        !option_bytes(call, call->sc->args[3], bytes, &len) || !wr_dr_call_arg(call, 4, &want_len))
         return true;
     if (want_len >= 0 && (size_t)want_len < len)
         len = (size_t)want_len;
-    return dr_call_end(call, weir_sock_setsockopt(stack_of(call), fd->sock, (int)level, (int)option,
-                                                  bytes, len, call->run->world.now));
+    return wr_dr_call_end(call,
+                          weir_sock_setsockopt(stack_of(call), fd->sock, (int)level, (int)option,
+                                               bytes, len, call->run->world.now));
 }
 
 /* The value that came must be the one in the script, unless that is [...] or `...`. */
@@ -91,29 +92,29 @@ static bool check_option(struct dr_call *call, const struct dr_expr *want, const
     int got = 0, value = 0;
     memcpy(&got, bytes, len < sizeof got ? len : sizeof got);
     memcpy(&value, wanted, wanted_len < sizeof value ? wanted_len : sizeof value);
-    return !dr_call_wrong(call, "the option is %d, expected %d", got, value);
+    return !wr_dr_call_wrong(call, "the option is %d, expected %d", got, value);
 }
 
 static bool call_getsockopt(struct dr_call *call)
 {
     int64_t level, option, want_len = OPTION_MAX;
     uint8_t bytes[OPTION_MAX] = {0};
-    if (!dr_call_args(call, 5, 5))
+    if (!wr_dr_call_args(call, 5, 5))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
-    if (!fd || !dr_call_arg(call, 1, &level) || !dr_call_arg(call, 2, &option))
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    if (!fd || !wr_dr_call_arg(call, 1, &level) || !wr_dr_call_arg(call, 2, &option))
         return true;
     const struct dr_expr *len_expr = call->sc->args[4];
     bool has_len = len_expr->kind == DR_EXPR_LIST && len_expr->n_items == 1 &&
                    len_expr->items[0]->kind != DR_EXPR_ELLIPSIS;
-    if (has_len && !dr_call_num(call, len_expr->items[0], &want_len))
+    if (has_len && !wr_dr_call_num(call, len_expr->items[0], &want_len))
         return true;
     size_t len = want_len < 0 || want_len > OPTION_MAX ? OPTION_MAX : (size_t)want_len;
     int err = weir_sock_getsockopt(stack_of(call), fd->sock, (int)level, (int)option, bytes, &len,
                                    call->run->world.now);
     if (err == 0 && !check_option(call, call->sc->args[3], bytes, len))
         return true;
-    return dr_call_end(call, err);
+    return wr_dr_call_end(call, err);
 }
 
 /* ---- fcntl, ioctl ---------------------------------------------------------------------------- */
@@ -121,18 +122,18 @@ static bool call_getsockopt(struct dr_call *call)
 static bool call_fcntl(struct dr_call *call)
 {
     int64_t command, flags = 0;
-    if (!dr_call_args(call, 2, 3))
+    if (!wr_dr_call_args(call, 2, 3))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
-    if (!fd || !dr_call_arg(call, 1, &command) ||
-        (call->sc->n_args == 3 && !dr_call_arg(call, 2, &flags)))
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    if (!fd || !wr_dr_call_arg(call, 1, &command) ||
+        (call->sc->n_args == 3 && !wr_dr_call_arg(call, 2, &flags)))
         return true;
     if (command == F_GETFL)
-        return dr_call_end(call, O_RDWR | (fd->nonblocking ? O_NONBLOCK : 0));
+        return wr_dr_call_end(call, O_RDWR | (fd->nonblocking ? O_NONBLOCK : 0));
     if (command != F_SETFL)
-        return dr_call_wrong(call, "only F_GETFL and F_SETFL are supported");
+        return wr_dr_call_wrong(call, "only F_GETFL and F_SETFL are supported");
     fd->nonblocking = (flags & O_NONBLOCK) != 0;
-    return dr_call_end(call, 0);
+    return wr_dr_call_end(call, 0);
 }
 
 static ptrdiff_t ask_queue(const struct dr_call *call, const struct dr_fd *fd, int64_t request)
@@ -149,25 +150,25 @@ static ptrdiff_t ask_queue(const struct dr_call *call, const struct dr_fd *fd, i
 static bool call_ioctl(struct dr_call *call)
 {
     int64_t request, want;
-    if (!dr_call_args(call, 3, 3))
+    if (!wr_dr_call_args(call, 3, 3))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
     const struct dr_expr *list = call->sc->args[2];
-    if (!fd || !dr_call_arg(call, 1, &request))
+    if (!fd || !wr_dr_call_arg(call, 1, &request))
         return true;
     if (list->kind != DR_EXPR_LIST || list->n_items != 1)
-        return dr_call_wrong(call, "expected [value]");
+        return wr_dr_call_wrong(call, "expected [value]");
     bool any = list->items[0]->kind == DR_EXPR_ELLIPSIS;
-    if (!any && !dr_call_num(call, list->items[0], &want))
+    if (!any && !wr_dr_call_num(call, list->items[0], &want))
         return true;
     if (request == FIONBIO && !any) {
         fd->nonblocking = want != 0;
-        return dr_call_end(call, 0);
+        return wr_dr_call_end(call, 0);
     }
     ptrdiff_t got = ask_queue(call, fd, request);
     if (got >= 0 && !any && got != want)
-        return dr_call_wrong(call, "the value is %td, expected %lld", got, (long long)want);
-    return dr_call_end(call, got < 0 ? got : 0);
+        return wr_dr_call_wrong(call, "the value is %td, expected %lld", got, (long long)want);
+    return wr_dr_call_end(call, got < 0 ? got : 0);
 }
 
 /* ---- poll ------------------------------------------------------------------------------------ */
@@ -179,13 +180,13 @@ static bool poll_one(struct dr_call *call, const struct dr_expr *item, int64_t *
                      int64_t *got, int64_t *want)
 {
     int64_t events;
-    const struct dr_expr *fd = dr_expr_field(item, "fd"), *ev = dr_expr_field(item, "events"),
-                         *rev = dr_expr_field(item, "revents");
+    const struct dr_expr *fd = wr_dr_expr_field(item, "fd"), *ev = wr_dr_expr_field(item, "events"),
+                         *rev = wr_dr_expr_field(item, "revents");
     if (item->kind != DR_EXPR_STRUCT || !fd || !ev)
-        return !dr_call_wrong(call, "expected {fd=, events=, revents=}");
+        return !wr_dr_call_wrong(call, "expected {fd=, events=, revents=}");
     *want = -1;
-    if (!dr_call_num(call, fd, number) || !dr_call_num(call, ev, &events) ||
-        (rev && rev->kind != DR_EXPR_ELLIPSIS && !dr_call_num(call, rev, want)))
+    if (!wr_dr_call_num(call, fd, number) || !wr_dr_call_num(call, ev, &events) ||
+        (rev && rev->kind != DR_EXPR_ELLIPSIS && !wr_dr_call_num(call, rev, want)))
         return false;
     if (*number < 0) {
         *got = 0;
@@ -201,11 +202,11 @@ static bool poll_one(struct dr_call *call, const struct dr_expr *item, int64_t *
 static bool call_poll(struct dr_call *call)
 {
     int64_t timeout_ms, number, got, want, ready = 0;
-    if (!dr_call_args(call, 3, 3) || !dr_call_arg(call, 2, &timeout_ms))
+    if (!wr_dr_call_args(call, 3, 3) || !wr_dr_call_arg(call, 2, &timeout_ms))
         return true;
     const struct dr_expr *list = call->sc->args[0];
     if (list->kind != DR_EXPR_LIST)
-        return dr_call_wrong(call, "expected a list");
+        return wr_dr_call_wrong(call, "expected a list");
     for (size_t i = 0; i < list->n_items; i++) {
         if (!poll_one(call, list->items[i], &number, &got, &want))
             return true;
@@ -217,9 +218,9 @@ static bool call_poll(struct dr_call *call)
         return false;
     for (size_t i = 0; i < list->n_items; i++)
         if (poll_one(call, list->items[i], &number, &got, &want) && want >= 0 && want != got)
-            return dr_call_wrong(call, "descriptor %lld: revents 0x%llx, expected 0x%llx",
-                                 (long long)number, (long long)got, (long long)want);
-    return dr_call_end(call, ready);
+            return wr_dr_call_wrong(call, "descriptor %lld: revents 0x%llx, expected 0x%llx",
+                                    (long long)number, (long long)got, (long long)want);
+    return wr_dr_call_end(call, ready);
 }
 
 /* ---- names (not of packetdrill): getsockname(3, {sa_family=...}, ...) ------------------------ */
@@ -228,23 +229,23 @@ static bool call_name(struct dr_call *call)
 {
     struct weir_endpoint got = {.port = 0}, want;
     char got_text[WEIR_ENDPOINT_STRLEN], want_text[WEIR_ENDPOINT_STRLEN];
-    if (!dr_call_args(call, 3, 3))
+    if (!wr_dr_call_args(call, 3, 3))
         return true;
-    struct dr_fd *fd = dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_fd(call, 0);
     if (!fd)
         return true;
     bool own = strcmp(call->sc->name, "getsockname") == 0;
     int err = own ? weir_sock_getsockname(stack_of(call), fd->sock, &got)
                   : weir_sock_getpeername(stack_of(call), fd->sock, &got);
     want = got;
-    if (err == 0 && !dr_call_endpoint(call, call->sc->args[1], &want, NULL))
+    if (err == 0 && !wr_dr_call_endpoint(call, call->sc->args[1], &want, NULL))
         return true;
     if (err == 0 && !weir_endpoint_eq(&got, &want)) {
         weir_endpoint_format(&got, got_text, sizeof got_text);
         weir_endpoint_format(&want, want_text, sizeof want_text);
-        return dr_call_wrong(call, "the name is %s, expected %s", got_text, want_text);
+        return wr_dr_call_wrong(call, "the name is %s, expected %s", got_text, want_text);
     }
-    return dr_call_end(call, err);
+    return wr_dr_call_end(call, err);
 }
 
 static const struct {
@@ -260,7 +261,7 @@ static const struct {
     {"getpeername", call_name},
 };
 
-dr_call_fn *dr_call_opt(const char *name)
+dr_call_fn *wr_dr_call_opt(const char *name)
 {
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
         if (strcmp(calls[i].name, name) == 0)

@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "drill/dr_eval.h"
 #include "drill/dr_run.h"
+#include "drill/dr_eval.h"
 
 struct field {
     const char *name;
@@ -168,7 +168,7 @@ static bool resolve_name(void *ctx, const char *name, long double *value)
         }
     if (info_name(ctx, name, value))
         return true;
-    if (!dr_symbol(name, &number))
+    if (!wr_dr_symbol(name, &number))
         return false;
     *value = (long double)number;
     return true;
@@ -212,7 +212,7 @@ static bool resolve_call(void *ctx, const char *function, const char *arg, long 
     } else if (strcmp(function, "ts") == 0 && run->current && run->current->n_ts > 0) {
         *value = run->current->ts[(run->current->n_ts - 1) % DR_TS_SEEN].live;
         return strcmp(arg, "local") == 0;
-    } else if (strcmp(function, "conns") == 0 && dr_symbol(arg, &number)) {
+    } else if (strcmp(function, "conns") == 0 && wr_dr_symbol(arg, &number)) {
         *value = count_rows(run, number);
         return true;
     }
@@ -228,7 +228,7 @@ static bool resolve_use(void *ctx, int fd)
     return true;
 }
 
-void dr_code_run(struct dr_run *run, const char *text)
+void wr_dr_code_run(struct dr_run *run, const char *text)
 {
     char error[512];
     struct dr_resolver resolver = {.ctx = run,
@@ -237,6 +237,6 @@ void dr_code_run(struct dr_run *run, const char *text)
                                    .use = resolve_use,
                                    .set = resolve_set,
                                    .print = run->script->options.verbose ? run->out : NULL};
-    if (!dr_eval(text, &resolver, error, sizeof error))
-        dr_fail(run, "%s", error);
+    if (!wr_dr_eval(text, &resolver, error, sizeof error))
+        wr_dr_fail(run, "%s", error);
 }

@@ -49,10 +49,10 @@ static bool set_numbers(struct dr_run *run, const char *name, const char *value)
         char full[128], *end;
         long long number = strtoll(value, &end, 10);
         if (end == value)
-            return dr_fail(run, "sysctl: %s: expected %zu numbers", name, n);
+            return wr_dr_fail(run, "sysctl: %s: expected %zu numbers", name, n);
         snprintf(full, sizeof full, "%s%s", name, suffix[i]);
         if (weir_sysctl_set(run->world.stack, full, number) != 0)
-            return dr_fail(run, "sysctl: cannot set %s to %lld", full, number);
+            return wr_dr_fail(run, "sysctl: cannot set %s to %lld", full, number);
         value = end;
     }
     return true;
@@ -63,7 +63,7 @@ static bool set_one(struct dr_run *run, const char *assignment)
     char name[128];
     const char *equals = strchr(assignment, '=');
     if (!equals || (size_t)(equals - assignment) >= sizeof name)
-        return dr_fail(run, "sysctl: expected NAME=VALUE, not %s", assignment);
+        return wr_dr_fail(run, "sysctl: expected NAME=VALUE, not %s", assignment);
     memcpy(name, assignment, (size_t)(equals - assignment));
     name[equals - assignment] = '\0';
     for (char *c = name; *c; c++)
@@ -75,11 +75,11 @@ static bool set_one(struct dr_run *run, const char *assignment)
     if (*end != '\0')
         return set_numbers(run, name, equals + 1);
     if (end == equals + 1)
-        return dr_fail(run, "sysctl: %s: expected a number", name);
+        return wr_dr_fail(run, "sysctl: %s: expected a number", name);
     int err = weir_sysctl_set(run->world.stack, name, value);
     if (err == WEIR_ENOENT)
-        return dr_fail(run, "sysctl: the stack has no %s", name);
-    return err == 0 || dr_fail(run, "sysctl: cannot set %s to %lld", name, value);
+        return wr_dr_fail(run, "sysctl: the stack has no %s", name);
+    return err == 0 || wr_dr_fail(run, "sysctl: cannot set %s to %lld", name, value);
 }
 
 static bool run_sysctl(struct dr_run *run, struct words *w)
@@ -92,7 +92,7 @@ static bool run_sysctl(struct dr_run *run, struct words *w)
         if (!set_one(run, word))
             return false;
     }
-    return some || dr_fail(run, "sysctl: expected NAME=VALUE");
+    return some || wr_dr_fail(run, "sysctl: expected NAME=VALUE");
 }
 
 /* ---- ip -------------------------------------------------------------------------------------- */
@@ -126,12 +126,12 @@ static bool run_addr(struct dr_run *run, struct words *w)
 {
     bool add = take(w, "add");
     if (!add && !take(w, "del"))
-        return dr_fail(run, "ip addr: expected add or del");
+        return wr_dr_fail(run, "ip addr: expected add or del");
     struct weir_addr addr;
     unsigned len;
     const char *text = next(w);
     if (!text || !parse_prefix(text, &addr, &len))
-        return dr_fail(run, "ip addr: bad address");
+        return wr_dr_fail(run, "ip addr: bad address");
     int ifindex = run->world.ifindex;
     if (take(w, "dev")) {
         const char *name = next(w);
@@ -139,7 +139,7 @@ static bool run_addr(struct dr_run *run, struct words *w)
     }
     int err = add ? weir_addr_add(run->world.stack, ifindex, &addr, len, run->world.now)
                   : weir_addr_remove(run->world.stack, ifindex, &addr, run->world.now);
-    return err == 0 || dr_fail(run, "ip addr: %s", weir_error_text(err));
+    return err == 0 || wr_dr_fail(run, "ip addr: %s", weir_error_text(err));
 }
 
 static bool run_route(struct dr_run *run, struct words *w)
@@ -147,21 +147,21 @@ static bool run_route(struct dr_run *run, struct words *w)
     struct weir_route route = {.ifindex = run->world.ifindex};
     bool add = take(w, "add");
     if (!add && !take(w, "del"))
-        return dr_fail(run, "ip route: expected add or del");
+        return wr_dr_fail(run, "ip route: expected add or del");
     const char *text = next(w);
     bool v4 = weir_addr_is_v4(&run->script->local);
     route.prefix = v4 ? weir_addr_any4() : weir_addr_any6();
     if (!text ||
         (strcmp(text, "default") != 0 && !parse_prefix(text, &route.prefix, &route.prefix_len)))
-        return dr_fail(run, "ip route: bad prefix");
+        return wr_dr_fail(run, "ip route: bad prefix");
     route.gateway = weir_addr_is_v4(&route.prefix) ? weir_addr_any4() : weir_addr_any6();
     if (take(w, "via") && (!(text = next(w)) || !weir_addr_parse(text, &route.gateway)))
-        return dr_fail(run, "ip route: bad gateway");
+        return wr_dr_fail(run, "ip route: bad gateway");
     if (take(w, "dev"))
         route.ifindex = (text = next(w)) ? link_index(run, text) : WEIR_ENODEV;
     int err = add ? weir_route_add(run->world.stack, &route)
                   : weir_route_remove(run->world.stack, &route);
-    return err == 0 || dr_fail(run, "ip route: %s", weir_error_text(err));
+    return err == 0 || wr_dr_fail(run, "ip route: %s", weir_error_text(err));
 }
 
 static bool add_link(struct dr_run *run, struct words *w, const char *name)
@@ -170,7 +170,7 @@ static bool add_link(struct dr_run *run, struct words *w, const char *name)
     char expected[16];
     snprintf(expected, sizeof expected, "dummy%d", run->world.last_ifindex - run->world.ifindex);
     if (!name || strcmp(name, expected) != 0)
-        return dr_fail(run, "ip link: the next link must be called %s", expected);
+        return wr_dr_fail(run, "ip link: the next link must be called %s", expected);
     if (take(w, "mtu")) {
         const char *mtu = next(w);
         link.mtu = mtu ? (uint32_t)strtoul(mtu, NULL, 10) : 0;
@@ -178,7 +178,7 @@ static bool add_link(struct dr_run *run, struct words *w, const char *name)
     snprintf(link.name, sizeof link.name, "%s", name);
     int ifindex = weir_netif_add(run->world.stack, &link, run->world.now);
     if (ifindex < 0)
-        return dr_fail(run, "ip link: %s", weir_error_text(ifindex));
+        return wr_dr_fail(run, "ip link: %s", weir_error_text(ifindex));
     run->world.last_ifindex = ifindex;
     return true;
 }
@@ -188,7 +188,7 @@ static bool run_link(struct dr_run *run, struct words *w)
     if (take(w, "add"))
         return add_link(run, w, next(w));
     if (!take(w, "set"))
-        return dr_fail(run, "ip link: expected add or set");
+        return wr_dr_fail(run, "ip link: expected add or set");
     take(w, "dev");
     const char *name = next(w), *mtu;
     int ifindex = name ? link_index(run, name) : WEIR_ENODEV, err = WEIR_EINVAL;
@@ -199,7 +199,7 @@ static bool run_link(struct dr_run *run, struct words *w)
     else if (take(w, "mtu") && (mtu = next(w)))
         err = weir_netif_set_mtu(run->world.stack, ifindex, (uint32_t)strtoul(mtu, NULL, 10),
                                  run->world.now);
-    return err == 0 || dr_fail(run, "ip link: %s", weir_error_text(err));
+    return err == 0 || wr_dr_fail(run, "ip link: %s", weir_error_text(err));
 }
 
 static bool run_words(struct dr_run *run, struct words *w)
@@ -211,8 +211,8 @@ static bool run_words(struct dr_run *run, struct words *w)
     if (take(w, "sysctl"))
         return run_sysctl(run, w);
     if (!take(w, "ip"))
-        return dr_fail(run, "the command \"%s\" is refused: only sysctl and ip reach the stack",
-                       w->word[0]);
+        return wr_dr_fail(run, "the command \"%s\" is refused: only sysctl and ip reach the stack",
+                          w->word[0]);
     take(w, "-6");
     if (take(w, "addr") || take(w, "address"))
         ok = run_addr(run, w);
@@ -221,8 +221,8 @@ static bool run_words(struct dr_run *run, struct words *w)
     else if (take(w, "link"))
         ok = run_link(run, w);
     else
-        return dr_fail(run, "ip: expected addr, route or link");
-    return ok && (w->at == w->n || dr_fail(run, "ip: unexpected \"%s\"", w->word[w->at]));
+        return wr_dr_fail(run, "ip: expected addr, route or link");
+    return ok && (w->at == w->n || wr_dr_fail(run, "ip: unexpected \"%s\"", w->word[w->at]));
 }
 
 /* ---- words of a command line ----------------------------------------------------------------- */
@@ -248,7 +248,7 @@ static void cut_word(const char **from, char **to)
     *(*to)++ = '\0';
 }
 
-void dr_command_run(struct dr_run *run, const char *text)
+void wr_dr_command_run(struct dr_run *run, const char *text)
 {
     char *words = malloc(2 * strlen(text) + 2), *to = words;
     struct words w = {.n = 0};
@@ -257,7 +257,7 @@ void dr_command_run(struct dr_run *run, const char *text)
             text++;
         if (!ends_command(*text)) {
             if (w.n == WORDS_MAX) {
-                dr_fail(run, "command too long");
+                wr_dr_fail(run, "command too long");
                 break;
             }
             w.word[w.n++] = to;
@@ -272,5 +272,5 @@ void dr_command_run(struct dr_run *run, const char *text)
         text++;
     }
     free(words);
-    dr_world_collect(&run->world);
+    wr_dr_world_collect(&run->world);
 }

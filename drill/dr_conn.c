@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "drill/dr_conn.h"
 
-void dr_conn_restart(struct dr_conn *conn)
+void wr_dr_conn_restart(struct dr_conn *conn)
 {
     struct weir_endpoint local = conn->local, remote = conn->remote;
     *conn = (struct dr_conn){.local = local, .remote = remote};
 }
 
-void dr_conn_saw_ts(struct dr_conn *conn, uint32_t script, uint32_t live)
+void wr_dr_conn_saw_ts(struct dr_conn *conn, uint32_t script, uint32_t live)
 {
     if (!conn->ts_known) {
         conn->ts_known = true;
@@ -19,7 +19,7 @@ void dr_conn_saw_ts(struct dr_conn *conn, uint32_t script, uint32_t live)
     conn->ts[slot].live = live;
 }
 
-uint32_t dr_conn_echo(const struct dr_conn *conn, uint32_t script)
+uint32_t wr_dr_conn_echo(const struct dr_conn *conn, uint32_t script)
 {
     unsigned n = conn->n_ts < DR_TS_SEEN ? conn->n_ts : DR_TS_SEEN;
     for (unsigned back = 1; back <= n; back++) {

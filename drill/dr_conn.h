@@ -29,15 +29,15 @@ struct dr_conn {
 };
 
 /* Forgets numbers: another connection begins on the same endpoints. */
-void dr_conn_restart(struct dr_conn *conn);
+void wr_dr_conn_restart(struct dr_conn *conn);
 
 /* Remembers that the stack sent `live` where the script says `script`. */
-void dr_conn_saw_ts(struct dr_conn *conn, uint32_t script, uint32_t live);
+void wr_dr_conn_saw_ts(struct dr_conn *conn, uint32_t script, uint32_t live);
 /* The live value of an echo that the script writes as `script`. */
-uint32_t dr_conn_echo(const struct dr_conn *conn, uint32_t script);
+uint32_t wr_dr_conn_echo(const struct dr_conn *conn, uint32_t script);
 
 /* The byte at a place of a stream: what the scripted peer sends and what `write` writes. */
-static inline uint8_t dr_pattern(uint64_t at)
+static inline uint8_t wr_dr_pattern(uint64_t at)
 {
     return (uint8_t)(at ^ (at >> 8) * 31 ^ (at >> 16) * 7 ^ 0x5a);
 }

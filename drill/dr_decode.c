@@ -167,7 +167,7 @@ static const char *decode_ip(const struct dr_sent *sent, struct dr_got *got, con
     return NULL;
 }
 
-const char *dr_packet_decode(const struct dr_sent *sent, struct dr_got *got)
+const char *wr_dr_packet_decode(const struct dr_sent *sent, struct dr_got *got)
 {
     const uint8_t *l4;
     size_t len;
@@ -188,7 +188,7 @@ const char *dr_packet_decode(const struct dr_sent *sent, struct dr_got *got)
     return "a protocol that drill does not know";
 }
 
-void dr_packet_to_script(struct dr_packet *packet, const struct dr_conn *conn)
+void wr_dr_packet_to_script(struct dr_packet *packet, const struct dr_conn *conn)
 {
     if (packet->proto != DR_TCP)
         return;

@@ -439,7 +439,7 @@ static void statement(struct eval *e)
     }
 }
 
-bool dr_eval(const char *code, const struct dr_resolver *resolver, char *error, size_t cap)
+bool wr_dr_eval(const char *code, const struct dr_resolver *resolver, char *error, size_t cap)
 {
     struct eval e = {.at = code, .resolver = resolver, .error = error, .cap = cap};
     if (setjmp(e.failed) != 0)

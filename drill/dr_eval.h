@@ -33,6 +33,6 @@ struct dr_resolver {
 };
 
 /* Runs the statements. False: error[cap] says which assertion failed, or what could not be read. */
-bool dr_eval(const char *code, const struct dr_resolver *resolver, char *error, size_t cap);
+bool wr_dr_eval(const char *code, const struct dr_resolver *resolver, char *error, size_t cap);
 
 #endif

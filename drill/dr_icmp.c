@@ -71,7 +71,7 @@ static const struct name codes6[] = {
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-bool dr_icmp_type(bool v6, const char *name, uint8_t *type)
+bool wr_dr_icmp_type(bool v6, const char *name, uint8_t *type)
 {
     const struct name *table = v6 ? types6 : types4;
     size_t n = v6 ? COUNT(types6) : COUNT(types4);
@@ -83,7 +83,7 @@ bool dr_icmp_type(bool v6, const char *name, uint8_t *type)
     return false;
 }
 
-bool dr_icmp_code(bool v6, uint8_t type, const char *name, uint8_t *code)
+bool wr_dr_icmp_code(bool v6, uint8_t type, const char *name, uint8_t *code)
 {
     const struct name *table = v6 ? codes6 : codes4;
     size_t n = v6 ? COUNT(codes6) : COUNT(codes4);

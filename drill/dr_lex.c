@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void dr_lex_init(struct dr_lexer *lex, struct dr_script *script, const char *text, size_t len)
+void wr_dr_lex_init(struct dr_lexer *lex, struct dr_script *script, const char *text, size_t len)
 {
     memset(lex, 0, sizeof *lex);
     lex->script = script;
@@ -17,7 +17,7 @@ void dr_lex_init(struct dr_lexer *lex, struct dr_script *script, const char *tex
     lex->tok.line = 1;
 }
 
-bool dr_lex_fail(struct dr_lexer *lex, const char *format, ...)
+bool wr_dr_lex_fail(struct dr_lexer *lex, const char *format, ...)
 {
     struct dr_script *script = lex->script;
     if (script->error[0] != '\0')
@@ -30,7 +30,7 @@ bool dr_lex_fail(struct dr_lexer *lex, const char *format, ...)
     return false;
 }
 
-bool dr_lex_is_word(const struct dr_lexer *lex, const char *word)
+bool wr_dr_lex_is_word(const struct dr_lexer *lex, const char *word)
 {
     return lex->tok.kind == DR_TOK_WORD && strcmp(lex->tok.text, word) == 0;
 }
@@ -54,7 +54,7 @@ static bool skip_block_comment(struct dr_lexer *lex)
     while (lex->at < lex->end && !(peek(lex, 0) == '*' && peek(lex, 1) == '/'))
         advance(lex, 1);
     if (lex->at == lex->end)
-        return dr_lex_fail(lex, "comment does not end");
+        return wr_dr_lex_fail(lex, "comment does not end");
     advance(lex, 2);
     return true;
 }
@@ -106,7 +106,7 @@ static bool lex_quoted(struct dr_lexer *lex, enum dr_token_kind kind)
 {
     char quote = (char)peek(lex, 0);
     advance(lex, 1);
-    char *text = dr_alloc(&lex->script->arena, (size_t)(lex->end - lex->at) + 1);
+    char *text = wr_dr_alloc(&lex->script->arena, (size_t)(lex->end - lex->at) + 1);
     size_t len = 0;
     while (lex->at < lex->end && *lex->at != quote) {
         if (*lex->at == '\\') {
@@ -118,7 +118,7 @@ static bool lex_quoted(struct dr_lexer *lex, enum dr_token_kind kind)
         }
     }
     if (lex->at == lex->end)
-        return dr_lex_fail(lex, "%s does not end", quote == '`' ? "command" : "string");
+        return wr_dr_lex_fail(lex, "%s does not end", quote == '`' ? "command" : "string");
     advance(lex, 1);
     lex->tok.kind = kind;
     lex->tok.text = text;
@@ -133,9 +133,9 @@ static bool lex_code(struct dr_lexer *lex)
     while (lex->at < lex->end && !(peek(lex, 0) == '}' && peek(lex, 1) == '%'))
         advance(lex, 1);
     if (lex->at == lex->end)
-        return dr_lex_fail(lex, "%%{ without }%%");
+        return wr_dr_lex_fail(lex, "%%{ without }%%");
     lex->tok.kind = DR_TOK_CODE;
-    lex->tok.text = dr_strndup(&lex->script->arena, start, (size_t)(lex->at - start));
+    lex->tok.text = wr_dr_strndup(&lex->script->arena, start, (size_t)(lex->at - start));
     advance(lex, 2);
     return true;
 }
@@ -147,7 +147,7 @@ static void lex_option(struct dr_lexer *lex)
     while (lex->at < lex->end && !isspace((unsigned char)*lex->at))
         advance(lex, 1);
     lex->tok.kind = DR_TOK_OPTION;
-    lex->tok.text = dr_strndup(&lex->script->arena, start, (size_t)(lex->at - start));
+    lex->tok.text = wr_dr_strndup(&lex->script->arena, start, (size_t)(lex->at - start));
 }
 
 /* Digits from `at` on; false when they pass what a script may say. */
@@ -173,7 +173,7 @@ static bool lex_number(struct dr_lexer *lex)
         whole++;
     int64_t value;
     if (!digits_value(lex->at, whole, &value))
-        return dr_lex_fail(lex, "number too large");
+        return wr_dr_lex_fail(lex, "number too large");
     advance(lex, whole);
     lex->tok.kind = DR_TOK_INT;
     if (value <= INT64_MAX / 2000000000)
@@ -207,7 +207,7 @@ static void substitute(struct dr_lexer *lex)
         size_t len = strlen(d->value);
         if (len >= 2 && (d->value[0] == '"' || d->value[0] == '`')) {
             lex->tok.kind = d->value[0] == '"' ? DR_TOK_STRING : DR_TOK_COMMAND;
-            lex->tok.text = dr_strndup(&lex->script->arena, d->value + 1, len - 2);
+            lex->tok.text = wr_dr_strndup(&lex->script->arena, d->value + 1, len - 2);
             lex->tok.len = len - 2;
         } else if (len > 0 && *end == '\0') {
             lex->tok.kind = DR_TOK_INT;
@@ -230,16 +230,16 @@ static bool lex_word(struct dr_lexer *lex)
     advance(lex, n);
     if (n > 2 && start[0] == '0' && start[1] == 'x') {
         lex->tok.kind = DR_TOK_HEX;
-        lex->tok.text = dr_strndup(&lex->script->arena, start + 2, n - 2);
+        lex->tok.text = wr_dr_strndup(&lex->script->arena, start + 2, n - 2);
         lex->tok.len = n - 2;
         for (size_t i = 2; i < n; i++)
             if (!isxdigit((unsigned char)start[i]))
-                return dr_lex_fail(lex, "bad digit in a hexadecimal number");
+                return wr_dr_lex_fail(lex, "bad digit in a hexadecimal number");
         lex->tok.num = n - 2 <= 15 ? (int64_t)strtoll(lex->tok.text, NULL, 16) : -1;
         return true;
     }
     lex->tok.kind = DR_TOK_WORD;
-    lex->tok.text = dr_strndup(&lex->script->arena, start, n);
+    lex->tok.text = wr_dr_strndup(&lex->script->arena, start, n);
     lex->tok.len = n;
     substitute(lex);
     return true;
@@ -254,7 +254,7 @@ static bool digits_begin_word(const struct dr_lexer *lex)
     return n > 0 && is_word_char(peek(lex, n));
 }
 
-bool dr_lex_next(struct dr_lexer *lex)
+bool wr_dr_lex_next(struct dr_lexer *lex)
 {
     const char *before = lex->at;
     if (!skip_space(lex))

@@ -48,18 +48,18 @@ struct dr_lexer {
     struct dr_token tok;       /* the one to be looked at */
 };
 
-void dr_lex_init(struct dr_lexer *lex, struct dr_script *script, const char *text, size_t len);
+void wr_dr_lex_init(struct dr_lexer *lex, struct dr_script *script, const char *text, size_t len);
 /* Reads the next token into lex->tok. False, with script->error set, when there is none. */
-bool dr_lex_next(struct dr_lexer *lex);
+bool wr_dr_lex_next(struct dr_lexer *lex);
 
-static inline bool dr_lex_is(const struct dr_lexer *lex, char c)
+static inline bool wr_dr_lex_is(const struct dr_lexer *lex, char c)
 {
     return lex->tok.kind == DR_TOK_CHAR && lex->tok.num == c;
 }
-bool dr_lex_is_word(const struct dr_lexer *lex, const char *word);
+bool wr_dr_lex_is_word(const struct dr_lexer *lex, const char *word);
 
 /* Records the first error at the current token's line; always false. */
-bool dr_lex_fail(struct dr_lexer *lex, const char *format, ...)
+bool wr_dr_lex_fail(struct dr_lexer *lex, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -24,14 +24,14 @@ static struct dr_conn *find_conn(struct dr_run *run, const struct weir_endpoint 
     return NULL;
 }
 
-struct dr_conn *dr_conn_of(struct dr_run *run, const struct weir_endpoint *local,
-                           const struct weir_endpoint *remote)
+struct dr_conn *wr_dr_conn_of(struct dr_run *run, const struct weir_endpoint *local,
+                              const struct weir_endpoint *remote)
 {
     struct dr_conn *known = find_conn(run, local, remote);
     if (known)
         return known;
     if (run->n_conns == DR_CONNS) {
-        dr_fail(run, "more than %d connections", DR_CONNS);
+        wr_dr_fail(run, "more than %d connections", DR_CONNS);
         return NULL;
     }
     struct dr_conn *conn = &run->conns[run->n_conns++];
@@ -62,7 +62,7 @@ static struct dr_conn *script_conn(struct dr_run *run, const struct dr_packet *p
         *(packet->inbound ? &remote.addr : &local.addr) = ip->from;
     if (ip->has_to)
         *(packet->inbound ? &local.addr : &remote.addr) = ip->to;
-    struct dr_conn *conn = dr_conn_of(run, &local, &remote);
+    struct dr_conn *conn = wr_dr_conn_of(run, &local, &remote);
     if (!run->current || begins) {
         run->current = conn;
         run->listening = false;
@@ -72,7 +72,7 @@ static struct dr_conn *script_conn(struct dr_run *run, const struct dr_packet *p
 
 /* ---- in -------------------------------------------------------------------------------------- */
 
-void dr_packet_in(struct dr_run *run, const struct dr_packet *packet)
+void wr_dr_packet_in(struct dr_run *run, const struct dr_packet *packet)
 {
     static uint8_t bytes[DR_PACKET_MAX];
     struct dr_conn *conn = NULL;
@@ -83,7 +83,7 @@ void dr_packet_in(struct dr_run *run, const struct dr_packet *packet)
     }
     if (packet->proto == DR_TCP && packet->flags & W_TCP_SYN) {
         if (packet->ip.fresh)
-            dr_conn_restart(conn);
+            wr_dr_conn_restart(conn);
         if (!conn->remote_known) {
             conn->remote_known = true;
             conn->remote_isn = packet->seq;
@@ -91,15 +91,15 @@ void dr_packet_in(struct dr_run *run, const struct dr_packet *packet)
     }
     if (packet->ip.has_fill || packet->flags & W_TCP_URG)
         run->reads_exact = false;
-    size_t len = dr_packet_build(packet, conn, bytes);
+    size_t len = wr_dr_packet_build(packet, conn, bytes);
     if (len == 0) {
-        dr_fail(run, "this packet cannot be built: too large, or not of this address family");
+        wr_dr_fail(run, "this packet cannot be built: too large, or not of this address family");
         return;
     }
-    dr_trace(run, dr_script_time(run, run->world.now), packet);
-    dr_world_input(&run->world, run->world.ifindex, bytes, len);
+    wr_dr_trace(run, wr_dr_script_time(run, run->world.now), packet);
+    wr_dr_world_input(&run->world, run->world.ifindex, bytes, len);
     if (!packet->ip.more)
-        dr_world_collect(&run->world);
+        wr_dr_world_collect(&run->world);
 }
 
 /* ---- out: one field after the other ----------------------------------------------------------- */
@@ -170,9 +170,9 @@ static void learn_timestamps(struct dr_conn *conn, const struct dr_packet *want,
     if (!sent)
         return;
     if (written)
-        dr_conn_saw_ts(conn, written->a, sent->a);
+        wr_dr_conn_saw_ts(conn, written->a, sent->a);
     else if (want->any_options && !conn->ts_known)
-        dr_conn_saw_ts(conn, 0, sent->a);
+        wr_dr_conn_saw_ts(conn, 0, sent->a);
 }
 
 static void compare_tcp(struct dr_run *run, const struct dr_conn *conn,
@@ -240,7 +240,7 @@ static bool payload_exact(const struct dr_run *run, const struct dr_conn *conn,
     if (!(got->packet.flags & W_TCP_SYN))
         at--;
     for (size_t i = 0; i < got->payload_len; i++)
-        if (got->payload[i] != dr_pattern((uint32_t)(at + i)))
+        if (got->payload[i] != wr_dr_pattern((uint32_t)(at + i)))
             return false;
     return true;
 }
@@ -254,11 +254,11 @@ static void trace_got(struct dr_run *run, const struct dr_got *got)
     shown.has_ports = false;
     const struct dr_conn *conn = find_conn(run, &got->from, &got->to);
     if (conn)
-        dr_packet_to_script(&shown, conn);
+        wr_dr_packet_to_script(&shown, conn);
     if (shown.proto != DR_ICMP && (!run->current || got->from.port != run->current->local.port ||
                                    got->to.port != run->current->remote.port))
         shown.has_ports = true;
-    dr_trace(run, dr_script_time(run, got->at), &shown);
+    wr_dr_trace(run, wr_dr_script_time(run, got->at), &shown);
 }
 
 /* The connection's first segment from the stack fixes what its sequence numbers are in the script. */
@@ -281,7 +281,7 @@ static bool merge_next(struct dr_run *run, const struct dr_conn *conn, struct dr
 {
     struct dr_got next;
     const struct dr_sent *sent = run->world.first;
-    if (!sent || dr_script_time(run, sent->at) > high || dr_packet_decode(sent, &next))
+    if (!sent || wr_dr_script_time(run, sent->at) > high || wr_dr_packet_decode(sent, &next))
         return false;
     const struct dr_packet *a = &got->packet, *b = &next.packet;
     uint16_t ends = W_TCP_PSH | W_TCP_FIN;
@@ -291,10 +291,10 @@ static bool merge_next(struct dr_run *run, const struct dr_conn *conn, struct dr
         return false;
     trace_got(run, &next);
     if (!payload_exact(run, conn, &next))
-        return dr_fail(run, "the stack's payload is not what was written");
+        return wr_dr_fail(run, "the stack's payload is not what was written");
     got->packet.len += b->len;
     got->packet.flags |= b->flags;
-    free(dr_world_take(&run->world));
+    free(wr_dr_world_take(&run->world));
     return true;
 }
 
@@ -315,10 +315,11 @@ static void report(struct dr_run *run, const struct dr_packet *want, const struc
         shown.win = -1;
     shown.has_mtu = want->has_mtu;
     shown.has_icmp_id = want->has_icmp_id;
-    dr_packet_to_script(&shown, conn);
-    dr_packet_print(want, wanted, sizeof wanted);
-    dr_packet_print(&shown, came, sizeof came);
-    dr_fail(run, "wrong packet: %s\n    expected  %s\n    got       %s", diff->text, wanted, came);
+    wr_dr_packet_to_script(&shown, conn);
+    wr_dr_packet_print(want, wanted, sizeof wanted);
+    wr_dr_packet_print(&shown, came, sizeof came);
+    wr_dr_fail(run, "wrong packet: %s\n    expected  %s\n    got       %s", diff->text, wanted,
+               came);
 }
 
 static void compare(struct dr_run *run, const struct dr_packet *want, struct dr_got *got,
@@ -351,28 +352,28 @@ static void compare(struct dr_run *run, const struct dr_packet *want, struct dr_
     }
     if (want->proto == DR_TCP)
         learn_timestamps(conn, want, &got->packet);
-    weir_time at = dr_script_time(run, got->at);
+    weir_time at = wr_dr_script_time(run, got->at);
     if (at < low || at > high)
-        dr_fail(run, "sent at %.6f, expected %.6f", (double)at / 1e9,
-                (double)(at < low ? low : high) / 1e9);
+        wr_dr_fail(run, "sent at %.6f, expected %.6f", (double)at / 1e9,
+                   (double)(at < low ? low : high) / 1e9);
     else if (!payload_exact(run, conn, got))
-        dr_fail(run, "the stack's payload is not what was written");
+        wr_dr_fail(run, "the stack's payload is not what was written");
 }
 
-void dr_packet_out(struct dr_run *run, const struct dr_packet *expected, weir_time low,
-                   weir_time high)
+void wr_dr_packet_out(struct dr_run *run, const struct dr_packet *expected, weir_time low,
+                      weir_time high)
 {
     struct dr_got got;
-    struct dr_sent *sent = dr_world_take(&run->world);
+    struct dr_sent *sent = wr_dr_world_take(&run->world);
     if (!sent) {
         char text[DR_LINE_MAX];
-        dr_packet_print(expected, text, sizeof text);
-        dr_fail(run, "no packet came until %.6f\n    expected  %s", (double)high / 1e9, text);
+        wr_dr_packet_print(expected, text, sizeof text);
+        wr_dr_fail(run, "no packet came until %.6f\n    expected  %s", (double)high / 1e9, text);
         return;
     }
-    const char *wrong = dr_packet_decode(sent, &got);
+    const char *wrong = wr_dr_packet_decode(sent, &got);
     if (wrong) {
-        dr_fail(run, "the stack sent a broken packet: %s", wrong);
+        wr_dr_fail(run, "the stack sent a broken packet: %s", wrong);
     } else {
         trace_got(run, &got);
         compare(run, expected, &got, low, high);
@@ -380,13 +381,13 @@ void dr_packet_out(struct dr_run *run, const struct dr_packet *expected, weir_ti
     free(sent);
 }
 
-void dr_packet_skip(struct dr_run *run)
+void wr_dr_packet_skip(struct dr_run *run)
 {
     struct dr_got got;
-    struct dr_sent *sent = dr_world_take(&run->world);
-    const char *wrong = dr_packet_decode(sent, &got);
+    struct dr_sent *sent = wr_dr_world_take(&run->world);
+    const char *wrong = wr_dr_packet_decode(sent, &got);
     if (wrong) {
-        dr_fail(run, "the stack sent a broken packet: %s", wrong);
+        wr_dr_fail(run, "the stack sent a broken packet: %s", wrong);
     } else {
         struct dr_conn *conn = find_conn(run, &got.from, &got.to);
         struct dr_packet origin = {.flags = W_TCP_SYN};
@@ -397,19 +398,19 @@ void dr_packet_skip(struct dr_run *run)
     free(sent);
 }
 
-void dr_packet_unexpected(struct dr_run *run, const struct dr_sent *sent)
+void wr_dr_packet_unexpected(struct dr_run *run, const struct dr_sent *sent)
 {
     struct dr_got got;
     char text[DR_LINE_MAX];
-    const char *wrong = dr_packet_decode(sent, &got);
+    const char *wrong = wr_dr_packet_decode(sent, &got);
     if (wrong) {
-        dr_fail(run, "the stack sent a broken packet: %s", wrong);
+        wr_dr_fail(run, "the stack sent a broken packet: %s", wrong);
         return;
     }
     trace_got(run, &got);
     if (run->current)
-        dr_packet_to_script(&got.packet, run->current);
-    dr_packet_print(&got.packet, text, sizeof text);
-    dr_fail(run, "nothing was expected\n    got       %s at %.6f", text,
-            (double)dr_script_time(run, got.at) / 1e9);
+        wr_dr_packet_to_script(&got.packet, run->current);
+    wr_dr_packet_print(&got.packet, text, sizeof text);
+    wr_dr_fail(run, "nothing was expected\n    got       %s at %.6f", text,
+               (double)wr_dr_script_time(run, got.at) / 1e9);
 }

@@ -17,7 +17,8 @@ enum { DR_PACKET_MAX = 65536 + 64 };
  * checksums unless it says otherwise. Returns its length; 0 when it does not fit or names what the
  * address family has not.
  */
-size_t dr_packet_build(const struct dr_packet *packet, const struct dr_conn *conn, uint8_t *bytes);
+size_t wr_dr_packet_build(const struct dr_packet *packet, const struct dr_conn *conn,
+                          uint8_t *bytes);
 
 /* What the stack sent, taken apart. */
 struct dr_got {
@@ -36,16 +37,16 @@ struct dr_got {
  * (RFC 9293 3.1 MUST-2), options whose lengths add up (MUST-68), zero padding behind their end
  * (MUST-69). NULL, or what is wrong.
  */
-const char *dr_packet_decode(const struct dr_sent *sent, struct dr_got *got);
+const char *wr_dr_packet_decode(const struct dr_sent *sent, struct dr_got *got);
 
 /* Moves sequence numbers, acknowledgment and timestamp of a sent packet from live to script. */
-void dr_packet_to_script(struct dr_packet *packet, const struct dr_conn *conn);
+void wr_dr_packet_to_script(struct dr_packet *packet, const struct dr_conn *conn);
 
 /* One line in the notation of scripts, without newline and NUL-terminated, cut at cap. */
-void dr_packet_print(const struct dr_packet *packet, char *text, size_t cap);
+void wr_dr_packet_print(const struct dr_packet *packet, char *text, size_t cap);
 
 /* The bytes of TCP options; 0 when they pass `cap`. conn NULL: timestamps and SACK as written. */
-size_t dr_options_emit(const struct dr_packet *packet, const struct dr_conn *conn, uint8_t *bytes,
-                       size_t cap);
+size_t wr_dr_options_emit(const struct dr_packet *packet, const struct dr_conn *conn,
+                          uint8_t *bytes, size_t cap);
 
 #endif

@@ -11,21 +11,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool dr_parse_char(struct dr_lexer *lex, char c)
+bool wr_dr_parse_char(struct dr_lexer *lex, char c)
 {
-    if (!dr_lex_is(lex, c))
-        return dr_lex_fail(lex, "expected '%c'", c);
-    return dr_lex_next(lex);
+    if (!wr_dr_lex_is(lex, c))
+        return wr_dr_lex_fail(lex, "expected '%c'", c);
+    return wr_dr_lex_next(lex);
 }
 
-bool dr_parse_int(struct dr_lexer *lex, const char *what, int64_t low, int64_t high, int64_t *value)
+bool wr_dr_parse_int(struct dr_lexer *lex, const char *what, int64_t low, int64_t high,
+                     int64_t *value)
 {
     if (lex->tok.kind != DR_TOK_INT && lex->tok.kind != DR_TOK_HEX)
-        return dr_lex_fail(lex, "expected a number: %s", what);
+        return wr_dr_lex_fail(lex, "expected a number: %s", what);
     if (lex->tok.num < low || lex->tok.num > high)
-        return dr_lex_fail(lex, "%s out of range", what);
+        return wr_dr_lex_fail(lex, "%s out of range", what);
     *value = lex->tok.num;
-    return dr_lex_next(lex);
+    return wr_dr_lex_next(lex);
 }
 
 static int hex_digit(char c)
@@ -33,17 +34,17 @@ static int hex_digit(char c)
     return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
 }
 
-bool dr_parse_blob(struct dr_lexer *lex, const uint8_t **bytes, size_t *len)
+bool wr_dr_parse_blob(struct dr_lexer *lex, const uint8_t **bytes, size_t *len)
 {
     if (lex->tok.kind != DR_TOK_HEX || lex->tok.len % 2 != 0)
-        return dr_lex_fail(lex, "expected bytes: 0x and an even number of digits");
+        return wr_dr_lex_fail(lex, "expected bytes: 0x and an even number of digits");
     *len = lex->tok.len / 2;
-    uint8_t *p = dr_alloc(&lex->script->arena, *len);
+    uint8_t *p = wr_dr_alloc(&lex->script->arena, *len);
     for (size_t i = 0; i < *len; i++)
         p[i] =
             (uint8_t)(hex_digit(lex->tok.text[2 * i]) << 4 | hex_digit(lex->tok.text[2 * i + 1]));
     *bytes = p;
-    return dr_lex_next(lex);
+    return wr_dr_lex_next(lex);
 }
 
 /* ---- options --------------------------------------------------------------------------------- */
@@ -54,7 +55,7 @@ static bool option_number(struct dr_lexer *lex, const char *name, const char *va
     char *end;
     long long n = strtoll(value, &end, 0);
     if (*value == '\0' || *end != '\0' || n < low || n > high)
-        return dr_lex_fail(lex, "--%s: bad value \"%s\"", name, value);
+        return wr_dr_lex_fail(lex, "--%s: bad value \"%s\"", name, value);
     *number = n;
     return true;
 }
@@ -65,11 +66,11 @@ static bool option_address(struct dr_lexer *lex, const char *name, const char *v
     char text[64];
     size_t len = strcspn(value, "/");
     if (len >= sizeof text)
-        return dr_lex_fail(lex, "--%s: bad address", name);
+        return wr_dr_lex_fail(lex, "--%s: bad address", name);
     memcpy(text, value, len);
     text[len] = '\0';
     if (!weir_addr_parse(text, addr))
-        return dr_lex_fail(lex, "--%s: bad address \"%s\"", name, value);
+        return wr_dr_lex_fail(lex, "--%s: bad address \"%s\"", name, value);
     if (value[len] == '/' && strcmp(name, "local_ip") == 0)
         lex->script->prefix_len = (unsigned)strtoul(value + len + 1, NULL, 10);
     return true;
@@ -79,9 +80,9 @@ static bool option_define(struct dr_lexer *lex, const char *value)
 {
     const char *equals = strchr(value, '=');
     if (!equals)
-        return dr_lex_fail(lex, "--define: expected NAME=VALUE");
-    struct dr_define *define = dr_alloc(&lex->script->arena, sizeof *define);
-    define->name = dr_strndup(&lex->script->arena, value, (size_t)(equals - value));
+        return wr_dr_lex_fail(lex, "--define: expected NAME=VALUE");
+    struct dr_define *define = wr_dr_alloc(&lex->script->arena, sizeof *define);
+    define->name = wr_dr_strndup(&lex->script->arena, value, (size_t)(equals - value));
     define->value = equals + 1;
     define->next = lex->defines;
     lex->defines = define;
@@ -139,15 +140,15 @@ static bool parse_option(struct dr_lexer *lex)
     const char *text = lex->tok.text, *equals = strchr(text, '=');
     const char *value = equals ? equals + 1 : "";
     const char *name =
-        dr_strndup(&script->arena, text, equals ? (size_t)(equals - text) : strlen(text));
+        wr_dr_strndup(&script->arena, text, equals ? (size_t)(equals - text) : strlen(text));
     bool known;
     if (!option_numeric(lex, name, value, &known))
         return false;
     if (known)
         return true;
     if (strcmp(name, "ip_version") == 0)
-        return dr_options_ip_version(&script->options, value) ||
-               dr_lex_fail(lex, "--ip_version: \"%s\" is none", value);
+        return wr_dr_options_ip_version(&script->options, value) ||
+               wr_dr_lex_fail(lex, "--ip_version: \"%s\" is none", value);
     if (strcmp(name, "local_ip") == 0)
         return option_address(lex, name, value, &script->local);
     if (strcmp(name, "remote_ip") == 0)
@@ -160,7 +161,7 @@ static bool parse_option(struct dr_lexer *lex)
         script->strict_segments = true;
         return true;
     }
-    return option_without_meaning(name) || dr_lex_fail(lex, "unknown option --%s", name);
+    return option_without_meaning(name) || wr_dr_lex_fail(lex, "unknown option --%s", name);
 }
 
 /* ---- times ----------------------------------------------------------------------------------- */
@@ -168,33 +169,33 @@ static bool parse_option(struct dr_lexer *lex)
 static bool parse_seconds(struct dr_lexer *lex, int64_t *ns)
 {
     if (lex->tok.kind != DR_TOK_INT && lex->tok.kind != DR_TOK_FLOAT)
-        return dr_lex_fail(lex, "expected a time");
+        return wr_dr_lex_fail(lex, "expected a time");
     if (lex->tok.num < 0 || lex->tok.nano < 0 || (lex->tok.num > 0 && lex->tok.nano == 0))
-        return dr_lex_fail(lex, "time out of range");
+        return wr_dr_lex_fail(lex, "time out of range");
     *ns = lex->tok.nano;
-    return dr_lex_next(lex);
+    return wr_dr_lex_next(lex);
 }
 
 static bool parse_when(struct dr_lexer *lex, struct dr_when *when)
 {
-    if (dr_lex_is(lex, '*')) {
+    if (wr_dr_lex_is(lex, '*')) {
         when->kind = DR_TIME_ANY;
-        return dr_lex_next(lex);
+        return wr_dr_lex_next(lex);
     }
-    bool relative = dr_lex_is(lex, '+');
-    if (relative && !dr_lex_next(lex))
+    bool relative = wr_dr_lex_is(lex, '+');
+    if (relative && !wr_dr_lex_next(lex))
         return false;
     when->kind = relative ? DR_TIME_RELATIVE : DR_TIME_ABSOLUTE;
     if (!parse_seconds(lex, &when->at_ns))
         return false;
-    if (!dr_lex_is(lex, '~'))
+    if (!wr_dr_lex_is(lex, '~'))
         return true;
-    if (!dr_lex_next(lex) || (relative && !dr_parse_char(lex, '+')))
+    if (!wr_dr_lex_next(lex) || (relative && !wr_dr_parse_char(lex, '+')))
         return false;
     when->kind = relative ? DR_TIME_RELATIVE_RANGE : DR_TIME_ABSOLUTE_RANGE;
     if (!parse_seconds(lex, &when->end_ns))
         return false;
-    return when->end_ns >= when->at_ns || dr_lex_fail(lex, "time range is backwards");
+    return when->end_ns >= when->at_ns || wr_dr_lex_fail(lex, "time range is backwards");
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -202,53 +203,53 @@ static bool parse_when(struct dr_lexer *lex, struct dr_when *when)
 /* (anything, as in "Resource temporarily unavailable") */
 static bool skip_note(struct dr_lexer *lex)
 {
-    if (!dr_lex_is(lex, '('))
+    if (!wr_dr_lex_is(lex, '('))
         return true;
-    while (!dr_lex_is(lex, ')')) {
+    while (!wr_dr_lex_is(lex, ')')) {
         if (lex->tok.kind == DR_TOK_END)
-            return dr_lex_fail(lex, "note does not end");
-        if (!dr_lex_next(lex))
+            return wr_dr_lex_fail(lex, "note does not end");
+        if (!wr_dr_lex_next(lex))
             return false;
     }
-    return dr_lex_next(lex);
+    return wr_dr_lex_next(lex);
 }
 
 static bool parse_arguments(struct dr_lexer *lex, struct dr_syscall *call)
 {
     enum { ARGS_MAX = 8 };
-    call->args = dr_alloc(&lex->script->arena, ARGS_MAX * sizeof *call->args);
-    if (!dr_parse_char(lex, '('))
+    call->args = wr_dr_alloc(&lex->script->arena, ARGS_MAX * sizeof *call->args);
+    if (!wr_dr_parse_char(lex, '('))
         return false;
-    while (!dr_lex_is(lex, ')')) {
+    while (!wr_dr_lex_is(lex, ')')) {
         if (call->n_args == ARGS_MAX)
-            return dr_lex_fail(lex, "too many arguments");
-        if (call->n_args > 0 && !dr_parse_char(lex, ','))
+            return wr_dr_lex_fail(lex, "too many arguments");
+        if (call->n_args > 0 && !wr_dr_parse_char(lex, ','))
             return false;
-        if (!dr_parse_expr(lex, true, &call->args[call->n_args++]))
+        if (!wr_dr_parse_expr(lex, true, &call->args[call->n_args++]))
             return false;
     }
-    return dr_lex_next(lex);
+    return wr_dr_lex_next(lex);
 }
 
 static bool parse_call(struct dr_lexer *lex, struct dr_event *event)
 {
-    struct dr_syscall *call = dr_alloc(&lex->script->arena, sizeof *call);
+    struct dr_syscall *call = wr_dr_alloc(&lex->script->arena, sizeof *call);
     event->kind = DR_EVENT_CALL;
     event->call = call;
     if (lex->tok.kind == DR_TOK_ELLIPSIS) {
         call->blocking = true;
-        if (!dr_lex_next(lex) || !parse_seconds(lex, &call->end_ns))
+        if (!wr_dr_lex_next(lex) || !parse_seconds(lex, &call->end_ns))
             return false;
     }
     if (lex->tok.kind != DR_TOK_WORD)
-        return dr_lex_fail(lex, "expected a packet, a call, a command or code");
+        return wr_dr_lex_fail(lex, "expected a packet, a call, a command or code");
     call->name = lex->tok.text;
-    if (!dr_lex_next(lex) || !parse_arguments(lex, call) || !dr_parse_char(lex, '=') ||
-        !dr_parse_expr(lex, false, &call->result))
+    if (!wr_dr_lex_next(lex) || !parse_arguments(lex, call) || !wr_dr_parse_char(lex, '=') ||
+        !wr_dr_parse_expr(lex, false, &call->result))
         return false;
     if (lex->tok.kind == DR_TOK_WORD) {
         call->error = lex->tok.text;
-        if (!dr_lex_next(lex))
+        if (!wr_dr_lex_next(lex))
             return false;
     }
     return skip_note(lex);
@@ -256,14 +257,14 @@ static bool parse_call(struct dr_lexer *lex, struct dr_event *event)
 
 static bool parse_action(struct dr_lexer *lex, struct dr_event *event)
 {
-    if (dr_lex_is(lex, '<') || dr_lex_is(lex, '>')) {
+    if (wr_dr_lex_is(lex, '<') || wr_dr_lex_is(lex, '>')) {
         event->kind = DR_EVENT_PACKET;
-        return dr_parse_packet(lex, &event->packet);
+        return wr_dr_parse_packet(lex, &event->packet);
     }
     if (lex->tok.kind == DR_TOK_COMMAND || lex->tok.kind == DR_TOK_CODE) {
         event->kind = lex->tok.kind == DR_TOK_COMMAND ? DR_EVENT_COMMAND : DR_EVENT_CODE;
         event->text = lex->tok.text;
-        return dr_lex_next(lex);
+        return wr_dr_lex_next(lex);
     }
     return parse_call(lex, event);
 }
@@ -277,11 +278,11 @@ static bool parse_event(struct dr_lexer *lex, struct dr_event *event)
     bool exact = event->when.kind == DR_TIME_ABSOLUTE || event->when.kind == DR_TIME_RELATIVE;
     if (outbound && event->packet->proto == DR_ANYTHING && !exact) {
         lex->tok.line = event->line;
-        return dr_lex_fail(lex, "> ... is at one time");
+        return wr_dr_lex_fail(lex, "> ... is at one time");
     }
     if (!outbound && !exact) {
         lex->tok.line = event->line;
-        return dr_lex_fail(lex, "ranges and * are for packets that the stack sends");
+        return wr_dr_lex_fail(lex, "ranges and * are for packets that the stack sends");
     }
     return true;
 }
@@ -293,14 +294,14 @@ static bool parse_untimed_command(struct dr_lexer *lex, struct dr_event *event)
     event->when.kind = DR_TIME_RELATIVE;
     event->kind = DR_EVENT_COMMAND;
     event->text = lex->tok.text;
-    return dr_lex_next(lex);
+    return wr_dr_lex_next(lex);
 }
 
 static bool parse_events(struct dr_lexer *lex)
 {
     struct dr_event **tail = &lex->script->events;
     while (lex->tok.kind != DR_TOK_END) {
-        struct dr_event *event = dr_alloc(&lex->script->arena, sizeof *event);
+        struct dr_event *event = wr_dr_alloc(&lex->script->arena, sizeof *event);
         bool ok = lex->tok.kind == DR_TOK_COMMAND ? parse_untimed_command(lex, event)
                                                   : parse_event(lex, event);
         if (!ok)
@@ -308,7 +309,7 @@ static bool parse_events(struct dr_lexer *lex)
         *tail = event;
         tail = &event->next;
     }
-    return lex->script->events || dr_lex_fail(lex, "the script has no events");
+    return lex->script->events || wr_dr_lex_fail(lex, "the script has no events");
 }
 
 static void set_defaults(struct dr_script *script)
@@ -326,8 +327,8 @@ static void set_defaults(struct dr_script *script)
         script->options.mtu = v6 ? 1520 : 1500;
 }
 
-bool dr_script_parse(struct dr_script *script, const char *name, const char *text, size_t len,
-                     const struct dr_options *options)
+bool wr_dr_script_parse(struct dr_script *script, const char *name, const char *text, size_t len,
+                        const struct dr_options *options)
 {
     memset(script, 0, sizeof *script);
     script->name = name;
@@ -337,17 +338,17 @@ bool dr_script_parse(struct dr_script *script, const char *name, const char *tex
     script->bind_port = 8080;
     script->connect_port = 8080;
     struct dr_lexer lex;
-    dr_lex_init(&lex, script, text, len);
-    if (!dr_lex_next(&lex))
+    wr_dr_lex_init(&lex, script, text, len);
+    if (!wr_dr_lex_next(&lex))
         return false;
     while (lex.tok.kind == DR_TOK_OPTION)
-        if (!parse_option(&lex) || !dr_lex_next(&lex))
+        if (!parse_option(&lex) || !wr_dr_lex_next(&lex))
             return false;
     set_defaults(script);
     return parse_events(&lex);
 }
 
-void dr_script_free(struct dr_script *script)
+void wr_dr_script_free(struct dr_script *script)
 {
-    dr_arena_free(&script->arena);
+    wr_dr_arena_free(&script->arena);
 }

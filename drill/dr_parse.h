@@ -7,17 +7,17 @@
 #include "drill/dr_lex.h"
 
 /* Takes the current token if it is this character, else fails saying what was expected. */
-bool dr_parse_char(struct dr_lexer *lex, char c);
+bool wr_dr_parse_char(struct dr_lexer *lex, char c);
 /* A whole number within [low, high], decimal or hexadecimal. */
-bool dr_parse_int(struct dr_lexer *lex, const char *what, int64_t low, int64_t high,
-                  int64_t *value);
+bool wr_dr_parse_int(struct dr_lexer *lex, const char *what, int64_t low, int64_t high,
+                     int64_t *value);
 /* 0x... into bytes. */
-bool dr_parse_blob(struct dr_lexer *lex, const uint8_t **bytes, size_t *len);
+bool wr_dr_parse_blob(struct dr_lexer *lex, const uint8_t **bytes, size_t *len);
 
 /* `<` or `>` and what follows of a packet. */
-bool dr_parse_packet(struct dr_lexer *lex, struct dr_packet **packet);
+bool wr_dr_parse_packet(struct dr_lexer *lex, struct dr_packet **packet);
 
 /* One argument of a socket call, or one result. */
-bool dr_parse_expr(struct dr_lexer *lex, bool functions, struct dr_expr **expr);
+bool wr_dr_parse_expr(struct dr_lexer *lex, bool functions, struct dr_expr **expr);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "drill/dr_parse.h"
 
-const struct dr_expr *dr_expr_field(const struct dr_expr *expr, const char *name)
+const struct dr_expr *wr_dr_expr_field(const struct dr_expr *expr, const char *name)
 {
     for (size_t i = 0; i < expr->n_items; i++)
         if (expr->items[i]->name && strcmp(expr->items[i]->name, name) == 0)
@@ -14,7 +14,7 @@ const struct dr_expr *dr_expr_field(const struct dr_expr *expr, const char *name
 
 static struct dr_expr *new_expr(struct dr_lexer *lex, enum dr_expr_kind kind)
 {
-    struct dr_expr *expr = dr_alloc(&lex->script->arena, sizeof *expr);
+    struct dr_expr *expr = wr_dr_alloc(&lex->script->arena, sizeof *expr);
     expr->kind = kind;
     expr->text = lex->tok.text;
     expr->len = lex->tok.len;
@@ -26,7 +26,7 @@ static void append(struct dr_lexer *lex, struct dr_expr *expr, struct dr_expr *i
 {
     if ((expr->n_items & (expr->n_items - 1)) == 0) {
         size_t room = expr->n_items == 0 ? 1 : 2 * expr->n_items;
-        struct dr_expr **items = dr_alloc(&lex->script->arena, room * sizeof(struct dr_expr *));
+        struct dr_expr **items = wr_dr_alloc(&lex->script->arena, room * sizeof(struct dr_expr *));
         if (expr->n_items > 0)
             memcpy(items, expr->items, expr->n_items * sizeof(struct dr_expr *));
         expr->items = items;
@@ -37,13 +37,13 @@ static void append(struct dr_lexer *lex, struct dr_expr *expr, struct dr_expr *i
 /* name = value, name(n) = value, or a value alone. */
 static bool parse_field(struct dr_lexer *lex, struct dr_expr **field)
 {
-    if (!dr_parse_expr(lex, true, field))
+    if (!wr_dr_parse_expr(lex, true, field))
         return false;
     bool named = (*field)->kind == DR_EXPR_WORD || (*field)->kind == DR_EXPR_FUNC;
-    if (!named || !dr_lex_is(lex, '='))
+    if (!named || !wr_dr_lex_is(lex, '='))
         return true;
     const char *name = (*field)->text;
-    if (!dr_lex_next(lex) || !dr_parse_expr(lex, true, field))
+    if (!wr_dr_lex_next(lex) || !wr_dr_parse_expr(lex, true, field))
         return false;
     (*field)->name = name;
     return true;
@@ -52,17 +52,17 @@ static bool parse_field(struct dr_lexer *lex, struct dr_expr **field)
 /* Items up to `close`, whose opening is the current token. */
 static bool parse_items(struct dr_lexer *lex, struct dr_expr *expr, char close)
 {
-    if (!dr_lex_next(lex))
+    if (!wr_dr_lex_next(lex))
         return false;
-    while (!dr_lex_is(lex, close)) {
+    while (!wr_dr_lex_is(lex, close)) {
         struct dr_expr *item;
-        if (expr->n_items > 0 && !dr_parse_char(lex, ','))
+        if (expr->n_items > 0 && !wr_dr_parse_char(lex, ','))
             return false;
         if (!parse_field(lex, &item))
             return false;
         append(lex, expr, item);
     }
-    return dr_lex_next(lex);
+    return wr_dr_lex_next(lex);
 }
 
 /* Strings that follow each other are one. */
@@ -70,15 +70,15 @@ static bool parse_strings(struct dr_lexer *lex, struct dr_expr **out)
 {
     struct dr_expr *expr = new_expr(lex, DR_EXPR_STRING);
     *out = expr;
-    if (!dr_lex_next(lex))
+    if (!wr_dr_lex_next(lex))
         return false;
     while (lex->tok.kind == DR_TOK_STRING) {
-        char *joined = dr_alloc(&lex->script->arena, expr->len + lex->tok.len + 1);
+        char *joined = wr_dr_alloc(&lex->script->arena, expr->len + lex->tok.len + 1);
         memcpy(joined, expr->text, expr->len);
         memcpy(joined + expr->len, lex->tok.text, lex->tok.len);
         expr->text = joined;
         expr->len += lex->tok.len;
-        if (!dr_lex_next(lex))
+        if (!wr_dr_lex_next(lex))
             return false;
     }
     return true;
@@ -87,9 +87,9 @@ static bool parse_strings(struct dr_lexer *lex, struct dr_expr **out)
 static bool parse_word(struct dr_lexer *lex, bool functions, struct dr_expr **out)
 {
     *out = new_expr(lex, DR_EXPR_WORD);
-    if (!dr_lex_next(lex))
+    if (!wr_dr_lex_next(lex))
         return false;
-    if (!functions || !dr_lex_is(lex, '('))
+    if (!functions || !wr_dr_lex_is(lex, '('))
         return true;
     (*out)->kind = DR_EXPR_FUNC;
     return parse_items(lex, *out, ')');
@@ -100,11 +100,11 @@ static bool parse_primary(struct dr_lexer *lex, bool functions, struct dr_expr *
     switch (lex->tok.kind) {
     case DR_TOK_ELLIPSIS:
         *out = new_expr(lex, DR_EXPR_ELLIPSIS);
-        return dr_lex_next(lex);
+        return wr_dr_lex_next(lex);
     case DR_TOK_INT:
     case DR_TOK_HEX:
         *out = new_expr(lex, DR_EXPR_INT);
-        return dr_lex_next(lex);
+        return wr_dr_lex_next(lex);
     case DR_TOK_STRING:
         return parse_strings(lex, out);
     case DR_TOK_WORD:
@@ -112,24 +112,24 @@ static bool parse_primary(struct dr_lexer *lex, bool functions, struct dr_expr *
     default:
         break;
     }
-    if (dr_lex_is(lex, '[')) {
+    if (wr_dr_lex_is(lex, '[')) {
         *out = new_expr(lex, DR_EXPR_LIST);
         return parse_items(lex, *out, ']');
     }
-    if (dr_lex_is(lex, '{')) {
+    if (wr_dr_lex_is(lex, '{')) {
         *out = new_expr(lex, DR_EXPR_STRUCT);
         return parse_items(lex, *out, '}');
     }
-    return dr_lex_fail(lex, "expected a value");
+    return wr_dr_lex_fail(lex, "expected a value");
 }
 
-bool dr_parse_expr(struct dr_lexer *lex, bool functions, struct dr_expr **expr)
+bool wr_dr_parse_expr(struct dr_lexer *lex, bool functions, struct dr_expr **expr)
 {
     if (!parse_primary(lex, functions, expr))
         return false;
-    while (dr_lex_is(lex, '|')) {
+    while (wr_dr_lex_is(lex, '|')) {
         struct dr_expr *both = new_expr(lex, DR_EXPR_OR), *right;
-        if (!dr_lex_next(lex) || !parse_primary(lex, functions, &right))
+        if (!wr_dr_lex_next(lex) || !parse_primary(lex, functions, &right))
             return false;
         append(lex, both, *expr);
         append(lex, both, right);

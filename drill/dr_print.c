@@ -126,7 +126,7 @@ static void print_ip(struct text *t, const struct dr_ip_info *ip)
         add(t, "[bad checksum] ");
 }
 
-void dr_packet_print(const struct dr_packet *packet, char *out, size_t cap)
+void wr_dr_packet_print(const struct dr_packet *packet, char *out, size_t cap)
 {
     struct text t = {.at = out, .left = cap};
     add(&t, packet->inbound ? "< " : "> ");

@@ -20,7 +20,7 @@ enum { FIRST_PEER_PORT = 40001 };
 
 /* ---- reports --------------------------------------------------------------------------------- */
 
-bool dr_fail(struct dr_run *run, const char *format, ...)
+bool wr_dr_fail(struct dr_run *run, const char *format, ...)
 {
     if (run->failed)
         return false;
@@ -28,7 +28,7 @@ bool dr_fail(struct dr_run *run, const char *format, ...)
     if (!run->out)
         return false;
     fprintf(run->out, "%s:%u: %.6f: ", run->script->name, run->event ? run->event->line : 0,
-            (double)dr_script_time(run, run->world.now) / 1e9);
+            (double)wr_dr_script_time(run, run->world.now) / 1e9);
     va_list args;
     va_start(args, format);
     vfprintf(run->out, format, args);
@@ -42,11 +42,11 @@ bool dr_fail(struct dr_run *run, const char *format, ...)
     return false;
 }
 
-void dr_trace(struct dr_run *run, weir_time at, const struct dr_packet *packet)
+void wr_dr_trace(struct dr_run *run, weir_time at, const struct dr_packet *packet)
 {
     char *line = run->trace[run->n_trace++ % DR_TRACE_LINES];
     int n = snprintf(line, DR_LINE_MAX, "%.6f ", (double)at / 1e9);
-    dr_packet_print(packet, line + n, DR_LINE_MAX - (size_t)n);
+    wr_dr_packet_print(packet, line + n, DR_LINE_MAX - (size_t)n);
     if (run->script->options.verbose && run->out)
         fprintf(run->out, "%s\n", line);
 }
@@ -56,7 +56,7 @@ void dr_trace(struct dr_run *run, weir_time at, const struct dr_packet *packet)
 static bool stopped(struct dr_run *run)
 {
     if (run->world.broken)
-        dr_fail(run, "%s", run->world.broken);
+        wr_dr_fail(run, "%s", run->world.broken);
     return run->failed;
 }
 
@@ -66,20 +66,20 @@ static void step(struct dr_run *run, weir_time limit)
     weir_time target = run->world.start + limit;
     if (run->pending_set && run->pending.due < target)
         target = run->pending.due > run->world.now ? run->pending.due : run->world.now;
-    dr_world_step(&run->world, target);
-    dr_call_retry(run);
+    wr_dr_world_step(&run->world, target);
+    wr_dr_call_retry(run);
 }
 
-void dr_run_until(struct dr_run *run, weir_time at)
+void wr_dr_run_until(struct dr_run *run, weir_time at)
 {
     do
         step(run, at);
-    while (!stopped(run) && dr_script_time(run, run->world.now) < at);
+    while (!stopped(run) && wr_dr_script_time(run, run->world.now) < at);
 }
 
-void dr_run_until_sent(struct dr_run *run, weir_time limit)
+void wr_dr_run_until_sent(struct dr_run *run, weir_time limit)
 {
-    while (!run->world.first && !stopped(run) && dr_script_time(run, run->world.now) < limit)
+    while (!run->world.first && !stopped(run) && wr_dr_script_time(run, run->world.now) < limit)
         step(run, limit);
 }
 
@@ -96,7 +96,7 @@ static void bounds(const struct dr_run *run, const struct dr_when *when, weir_ti
     if (when->kind == DR_TIME_ANY) {
         enum { LONGEST_S = 1000000 };
         *low = INT64_MIN / 2;
-        *high = dr_script_time(run, run->world.now) + LONGEST_S * WEIR_SEC;
+        *high = wr_dr_script_time(run, run->world.now) + LONGEST_S * WEIR_SEC;
     }
     *low -= slack;
     *high += slack;
@@ -108,28 +108,28 @@ static void bounds(const struct dr_run *run, const struct dr_when *when, weir_ti
 static void take_all(struct dr_run *run)
 {
     while (run->world.first && !run->failed)
-        dr_packet_skip(run);
+        wr_dr_packet_skip(run);
 }
 
 static void run_outbound(struct dr_run *run, const struct dr_event *event)
 {
     weir_time low, high;
     bounds(run, &event->when, &low, &high);
-    dr_run_until_sent(run, high);
+    wr_dr_run_until_sent(run, high);
     if (run->failed)
         return;
-    weir_time sent = run->world.first ? dr_script_time(run, run->world.first->at) : high;
-    dr_packet_out(run, event->packet, low, high);
+    weir_time sent = run->world.first ? wr_dr_script_time(run, run->world.first->at) : high;
+    wr_dr_packet_out(run, event->packet, low, high);
     bool exact = event->when.kind == DR_TIME_ABSOLUTE || event->when.kind == DR_TIME_RELATIVE;
     run->before = exact ? low + run->script->options.tolerance_ns : sent;
 }
 
 static void run_call(struct dr_run *run, const struct dr_event *event, weir_time base)
 {
-    dr_call_finish(run);
+    wr_dr_call_finish(run);
     run->event = event;
     if (!stopped(run))
-        dr_call_run(run, event, base + event->call->end_ns);
+        wr_dr_call_run(run, event, base + event->call->end_ns);
 }
 
 static void run_event(struct dr_run *run, const struct dr_event *event)
@@ -142,31 +142,31 @@ static void run_event(struct dr_run *run, const struct dr_event *event)
     }
     weir_time base = event->when.kind == DR_TIME_RELATIVE ? run->before : 0;
     weir_time at = base + event->when.at_ns;
-    if (at > dr_script_time(run, run->world.now))
-        dr_run_until(run, at);
+    if (at > wr_dr_script_time(run, run->world.now))
+        wr_dr_run_until(run, at);
     if (stopped(run))
         return;
     if (at < run->before) {
-        dr_fail(run, "time %.6f is before the event before", (double)at / 1e9);
+        wr_dr_fail(run, "time %.6f is before the event before", (double)at / 1e9);
         return;
     }
     run->before = at;
     switch (event->kind) {
     case DR_EVENT_PACKET:
         if (event->packet->inbound)
-            dr_packet_in(run, event->packet);
+            wr_dr_packet_in(run, event->packet);
         else
             take_all(run);
-        dr_call_retry(run);
+        wr_dr_call_retry(run);
         break;
     case DR_EVENT_CALL:
         run_call(run, event, base);
         break;
     case DR_EVENT_COMMAND:
-        dr_command_run(run, event->text);
+        wr_dr_command_run(run, event->text);
         break;
     case DR_EVENT_CODE:
-        dr_code_run(run, event->text);
+        wr_dr_code_run(run, event->text);
         break;
     }
 }
@@ -179,10 +179,10 @@ static void run_events(struct dr_run *run)
         last = e;
     }
     if (!run->failed)
-        dr_call_finish(run);
+        wr_dr_call_finish(run);
     run->event = last;
     if (!stopped(run) && run->world.first)
-        dr_packet_unexpected(run, run->world.first);
+        wr_dr_packet_unexpected(run, run->world.first);
 }
 
 static bool run_script(const struct dr_script *script, FILE *out)
@@ -197,32 +197,32 @@ static bool run_script(const struct dr_script *script, FILE *out)
     run->code_fd = -1;
     run->next_port = FIRST_PEER_PORT;
     run->writes_exact = run->reads_exact = true;
-    if (dr_world_init(&run->world, script))
+    if (wr_dr_world_init(&run->world, script))
         run_events(run);
     else
-        dr_fail(run, "%s", run->world.broken);
+        wr_dr_fail(run, "%s", run->world.broken);
     bool passed = !run->failed;
-    dr_world_fini(&run->world);
+    wr_dr_world_fini(&run->world);
     free(run);
     return passed;
 }
 
 /* ---- the outside ----------------------------------------------------------------------------- */
 
-bool dr_run_text(const char *name, const char *text, size_t len, const struct dr_options *options,
-                 FILE *out)
+bool wr_dr_run_text(const char *name, const char *text, size_t len,
+                    const struct dr_options *options, FILE *out)
 {
     struct dr_script script;
-    bool passed = dr_script_parse(&script, name, text, len, options);
+    bool passed = wr_dr_script_parse(&script, name, text, len, options);
     if (passed)
         passed = run_script(&script, out);
     else if (out)
         fprintf(out, "%s:%u: %s\n", name, script.line, script.error);
-    dr_script_free(&script);
+    wr_dr_script_free(&script);
     return passed;
 }
 
-bool dr_run_file(const char *path, const struct dr_options *options, FILE *out)
+bool wr_dr_run_file(const char *path, const struct dr_options *options, FILE *out)
 {
     FILE *in = fopen(path, "rb");
     char *text = NULL;
@@ -240,7 +240,7 @@ bool dr_run_file(const char *path, const struct dr_options *options, FILE *out)
     }
     if (in)
         fclose(in);
-    bool passed = readable && dr_run_text(path, text, len, options, out);
+    bool passed = readable && wr_dr_run_text(path, text, len, options, out);
     if (!readable && out)
         fprintf(out, "%s: cannot be read\n", path);
     free(text);

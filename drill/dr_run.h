@@ -37,7 +37,7 @@ struct dr_try {
     weir_time due;        /* poll: when it gives up; NEVER */
     int64_t value;        /* result */
     int error;            /* positive errno when value is -1 */
-    bool wrong; /* dr_fail() has been called: an argument or out value is not as it must be */
+    bool wrong; /* wr_dr_fail() has been called: an argument or out value is not as it must be */
 };
 
 struct dr_run {
@@ -69,7 +69,7 @@ struct dr_run {
     unsigned n_trace;
 };
 
-static inline weir_time dr_script_time(const struct dr_run *run, weir_time t)
+static inline weir_time wr_dr_script_time(const struct dr_run *run, weir_time t)
 {
     return t - run->world.start;
 }
@@ -78,45 +78,45 @@ static inline weir_time dr_script_time(const struct dr_run *run, weir_time t)
  * Reports the first failure: where, when, what, and the packets before it. Later ones are not
  * reported. Always false.
  */
-bool dr_fail(struct dr_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void dr_trace(struct dr_run *run, weir_time at, const struct dr_packet *packet);
+bool wr_dr_fail(struct dr_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void wr_dr_trace(struct dr_run *run, weir_time at, const struct dr_packet *packet);
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
 /* Moves the stack to script time `at`, keeping a blocking call going. */
-void dr_run_until(struct dr_run *run, weir_time at);
+void wr_dr_run_until(struct dr_run *run, weir_time at);
 /* Moves it until it has sent something, at the latest to script time `limit`. */
-void dr_run_until_sent(struct dr_run *run, weir_time limit);
+void wr_dr_run_until_sent(struct dr_run *run, weir_time limit);
 
 /* ---- packets: dr_match.c --------------------------------------------------------------------- */
 
-void dr_packet_in(struct dr_run *run, const struct dr_packet *packet);
+void wr_dr_packet_in(struct dr_run *run, const struct dr_packet *packet);
 /* Takes what the stack sent and compares; low and high bound its script time. */
-void dr_packet_out(struct dr_run *run, const struct dr_packet *expected, weir_time low,
-                   weir_time high);
+void wr_dr_packet_out(struct dr_run *run, const struct dr_packet *expected, weir_time low,
+                      weir_time high);
 /* The connection of these endpoints, made if there is none. NULL, and failed, if there are too many. */
-struct dr_conn *dr_conn_of(struct dr_run *run, const struct weir_endpoint *local,
-                           const struct weir_endpoint *remote);
+struct dr_conn *wr_dr_conn_of(struct dr_run *run, const struct weir_endpoint *local,
+                              const struct weir_endpoint *remote);
 /* Takes the oldest packet, whatever it is; it must be well-formed all the same. */
-void dr_packet_skip(struct dr_run *run);
+void wr_dr_packet_skip(struct dr_run *run);
 /* Describes a packet that nobody expected. */
-void dr_packet_unexpected(struct dr_run *run, const struct dr_sent *sent);
+void wr_dr_packet_unexpected(struct dr_run *run, const struct dr_sent *sent);
 
 /* ---- socket calls: dr_call.c ----------------------------------------------------------------- */
 
-void dr_call_run(struct dr_run *run, const struct dr_event *event, weir_time script_end);
+void wr_dr_call_run(struct dr_run *run, const struct dr_event *event, weir_time script_end);
 /* Goes on with a blocking call. */
-void dr_call_retry(struct dr_run *run);
+void wr_dr_call_retry(struct dr_run *run);
 /* The blocking call has to end now: runs until it does, fails if it does not. */
-void dr_call_finish(struct dr_run *run);
+void wr_dr_call_finish(struct dr_run *run);
 
 /* ---- the others ------------------------------------------------------------------------------ */
 
-void dr_command_run(struct dr_run *run, const char *text);
-void dr_code_run(struct dr_run *run, const char *text);
+void wr_dr_command_run(struct dr_run *run, const char *text);
+void wr_dr_code_run(struct dr_run *run, const char *text);
 /* The value of a symbol (SOL_SOCKET, EAGAIN, TCP_ESTABLISHED). */
-bool dr_symbol(const char *name, int64_t *value);
+bool wr_dr_symbol(const char *name, int64_t *value);
 /* "EAGAIN (Resource temporarily unavailable)" for messages; static. */
-const char *dr_errno_name(int error);
+const char *wr_dr_errno_name(int error);
 
 #endif

@@ -37,7 +37,7 @@ struct dr_expr {
 };
 
 /* The field of a struct by name, NULL if it is not there. */
-const struct dr_expr *dr_expr_field(const struct dr_expr *expr, const char *name);
+const struct dr_expr *wr_dr_expr_field(const struct dr_expr *expr, const char *name);
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
@@ -165,8 +165,8 @@ struct dr_script {
 };
 
 /* Parses; false when script->error says why not. The caller frees it either way. */
-bool dr_script_parse(struct dr_script *script, const char *name, const char *text, size_t len,
-                     const struct dr_options *options);
-void dr_script_free(struct dr_script *script);
+bool wr_dr_script_parse(struct dr_script *script, const char *name, const char *text, size_t len,
+                        const struct dr_options *options);
+void wr_dr_script_free(struct dr_script *script);
 
 #endif

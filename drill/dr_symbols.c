@@ -173,7 +173,7 @@ static const struct {
     SYMBOL(ETIMEDOUT),    {"EWOULDBLOCK", EAGAIN}, {"ENOTSUP", EOPNOTSUPP},
 };
 
-bool dr_symbol(const char *name, int64_t *value)
+bool wr_dr_symbol(const char *name, int64_t *value)
 {
     for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++)
         if (strcmp(symbols[i].name, name) == 0) {
@@ -188,7 +188,7 @@ bool dr_symbol(const char *name, int64_t *value)
     return false;
 }
 
-const char *dr_errno_name(int error)
+const char *wr_dr_errno_name(int error)
 {
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
         if (errors[i].value == error)

@@ -29,7 +29,7 @@ static bool add_link(struct dr_world *world, const struct dr_script *script)
            weir_route_add(world->stack, &route) == 0;
 }
 
-bool dr_world_init(struct dr_world *world, const struct dr_script *script)
+bool wr_dr_world_init(struct dr_world *world, const struct dr_script *script)
 {
     memset(world, 0, sizeof *world);
     world->tail = &world->first;
@@ -43,19 +43,19 @@ bool dr_world_init(struct dr_world *world, const struct dr_script *script)
         world->broken = "the stack could not be set up with these addresses and this MTU";
         return false;
     }
-    dr_world_collect(world);
+    wr_dr_world_collect(world);
     return true;
 }
 
-void dr_world_fini(struct dr_world *world)
+void wr_dr_world_fini(struct dr_world *world)
 {
-    for (struct dr_sent *sent; (sent = dr_world_take(world)) != NULL;)
+    for (struct dr_sent *sent; (sent = wr_dr_world_take(world)) != NULL;)
         free(sent);
     if (world->stack)
         weir_stack_free(world->stack);
 }
 
-struct dr_sent *dr_world_take(struct dr_world *world)
+struct dr_sent *wr_dr_world_take(struct dr_world *world)
 {
     struct dr_sent *sent = world->first;
     if (!sent)
@@ -96,7 +96,7 @@ static bool collect_one(struct dr_world *world, int ifindex)
     return true;
 }
 
-void dr_world_collect(struct dr_world *world)
+void wr_dr_world_collect(struct dr_world *world)
 {
     unsigned frames = 0;
     for (int i = world->ifindex; i <= world->last_ifindex; i++)
@@ -109,20 +109,20 @@ void dr_world_collect(struct dr_world *world)
         ;
 }
 
-void dr_world_input(struct dr_world *world, int ifindex, const uint8_t *packet, size_t len)
+void wr_dr_world_input(struct dr_world *world, int ifindex, const uint8_t *packet, size_t len)
 {
     struct weir_frame frame = {.data = packet, .len = len};
     if (weir_input(world->stack, ifindex, &frame, world->now) != 0)
         world->broken = "weir_input() refused the frame";
 }
 
-void dr_world_step(struct dr_world *world, weir_time limit)
+void wr_dr_world_step(struct dr_world *world, weir_time limit)
 {
     weir_time due = weir_deadline(world->stack);
     world->now = due < limit ? (due > world->now ? due : world->now) : limit;
     for (unsigned n = 0; !world->broken; n++) {
         weir_advance(world->stack, world->now);
-        dr_world_collect(world);
+        wr_dr_world_collect(world);
         if (weir_deadline(world->stack) > world->now)
             break;
         if (n == STEPS_AT_ONCE)

@@ -29,17 +29,17 @@ struct dr_world {
 };
 
 /* Makes a stack with one IP link, its address and a default route. False: world->broken says why. */
-bool dr_world_init(struct dr_world *world, const struct dr_script *script);
-void dr_world_fini(struct dr_world *world);
+bool wr_dr_world_init(struct dr_world *world, const struct dr_script *script);
+void wr_dr_world_fini(struct dr_world *world);
 
 /* A packet comes in, now; what it makes the stack send is not collected yet. */
-void dr_world_input(struct dr_world *world, int ifindex, const uint8_t *packet, size_t len);
+void wr_dr_world_input(struct dr_world *world, int ifindex, const uint8_t *packet, size_t len);
 /* Collects what the stack has to send now. */
-void dr_world_collect(struct dr_world *world);
+void wr_dr_world_collect(struct dr_world *world);
 /* Moves the clock to `limit`, or to the stack's next deadline if that comes before, and collects. */
-void dr_world_step(struct dr_world *world, weir_time limit);
+void wr_dr_world_step(struct dr_world *world, weir_time limit);
 
 /* Takes the oldest packet off; NULL: none. The caller frees it with free(). */
-struct dr_sent *dr_world_take(struct dr_world *world);
+struct dr_sent *wr_dr_world_take(struct dr_world *world);
 
 #endif

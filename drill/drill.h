@@ -38,19 +38,19 @@ struct dr_options {
     bool verbose;                  /* print every event as it is carried out */
 };
 
-void dr_options_default(struct dr_options *options);
+void wr_dr_options_default(struct dr_options *options);
 
 /* "ipv4", "ipv6", "ipv4-mapped-ipv6". False when it is none of them. */
-bool dr_options_ip_version(struct dr_options *options, const char *text);
+bool wr_dr_options_ip_version(struct dr_options *options, const char *text);
 
 /*
  * Parses and runs one script. Returns true if it passed. If not, what was expected and what came is
  * written to `out` (may be NULL), beginning with "name:line: ". `text` need not end in a NUL.
  */
-bool dr_run_text(const char *name, const char *text, size_t len, const struct dr_options *options,
-                 FILE *out);
+bool wr_dr_run_text(const char *name, const char *text, size_t len,
+                    const struct dr_options *options, FILE *out);
 
 /* The same with a file; a file that cannot be read fails. */
-bool dr_run_file(const char *path, const struct dr_options *options, FILE *out);
+bool wr_dr_run_file(const char *path, const struct dr_options *options, FILE *out);
 
 #endif

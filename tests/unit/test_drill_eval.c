@@ -50,14 +50,14 @@ static const struct dr_resolver resolver = {.name = name, .call = call, .use = u
 static void good(const char *code)
 {
     char error[256] = "";
-    if (!dr_eval(code, &resolver, error, sizeof error))
+    if (!wr_dr_eval(code, &resolver, error, sizeof error))
         fail_msg("%s: %s", code, error);
 }
 
 static void bad(const char *code, const char *why)
 {
     char error[256] = "";
-    assert_false(dr_eval(code, &resolver, error, sizeof error));
+    assert_false(wr_dr_eval(code, &resolver, error, sizeof error));
     if (!strstr(error, why))
         fail_msg("%s: \"%s\" does not say \"%s\"", code, error, why);
 }

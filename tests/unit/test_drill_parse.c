@@ -15,22 +15,22 @@ static struct dr_script script;
 static const struct dr_event *parsed(const char *text)
 {
     struct dr_options options;
-    dr_options_default(&options);
-    if (!dr_script_parse(&script, "test", text, strlen(text), &options))
+    wr_dr_options_default(&options);
+    if (!wr_dr_script_parse(&script, "test", text, strlen(text), &options))
         fail_msg("line %u: %s", script.line, script.error);
     return script.events;
 }
 
 static void done(void)
 {
-    dr_script_free(&script);
+    wr_dr_script_free(&script);
 }
 
 static void refused(const char *text, unsigned line, const char *why)
 {
     struct dr_options options;
-    dr_options_default(&options);
-    assert_false(dr_script_parse(&script, "test", text, strlen(text), &options));
+    wr_dr_options_default(&options);
+    assert_false(wr_dr_script_parse(&script, "test", text, strlen(text), &options));
     if (script.line != line || !strstr(script.error, why))
         fail_msg("%s\ngave line %u: %s", text, script.line, script.error);
     done();
@@ -150,9 +150,10 @@ static void test_calls(void **state)
     assert_true(e->call->blocking);
     assert_int_equal(e->call->end_ns, 200000000);
     assert_string_equal(e->call->error, "ETIMEDOUT");
-    assert_string_equal(dr_expr_field(e->call->args[1], "sin_addr")->items[0]->text, "192.0.2.1");
+    assert_string_equal(wr_dr_expr_field(e->call->args[1], "sin_addr")->items[0]->text,
+                        "192.0.2.1");
     e = e->next;
-    assert_int_equal(dr_expr_field(e->call->args[3], "onoff")->num, 1);
+    assert_int_equal(wr_dr_expr_field(e->call->args[3], "onoff")->num, 1);
     e = e->next;
     assert_int_equal(e->call->args[0]->n_items, 1);
     e = e->next;
@@ -220,9 +221,9 @@ static void test_prefixes(void **state)
         "+0 < icmp unreachable frag_needed mtu 5 [udp (3)]\n+0 %{ assert 1 }% 1 `x`\n"
         "+0...1 poll([{fd=1, events=2}], 1, 0) = -1 EAGAIN (no)\n* > ...";
     struct dr_options options;
-    dr_options_default(&options);
+    wr_dr_options_default(&options);
     for (size_t n = 0; n < sizeof text; n++) {
-        bool ok = dr_script_parse(&script, "test", text, n, &options);
+        bool ok = wr_dr_script_parse(&script, "test", text, n, &options);
         assert_int_equal(ok, script.error[0] == '\0');
         done();
     }

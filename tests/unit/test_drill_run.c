@@ -25,11 +25,11 @@ static bool run(const char *text, enum dr_ip_version version, char **report)
 {
     struct dr_options options;
     size_t len;
-    dr_options_default(&options);
+    wr_dr_options_default(&options);
     options.ip_version = version;
     FILE *out = open_memstream(report, &len);
     assert_non_null(out);
-    bool passed = dr_run_text("script", text, strlen(text), &options, out);
+    bool passed = wr_dr_run_text("script", text, strlen(text), &options, out);
     fclose(out);
     return passed;
 }
