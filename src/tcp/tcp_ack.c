@@ -66,11 +66,12 @@ static void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack, str
         wr_sendq_ack(stack, &tcb->tx->q, ack, acked);
 }
 
-/* RFC 5681 2: no data, no window change, nothing new, something outstanding. */
+/* RFC 5681 2: no data, the same window as before, nothing new, something outstanding. */
 static bool is_duplicate(const struct tcb *tcb, const struct seg *seg, bool window_changed)
 {
     return seg->ack == tcb->snd_una && seg->len == 0 && !window_changed &&
-           !(seg->flags & (W_TCP_SYN | W_TCP_FIN)) && wr_tcb_in_flight(tcb);
+           wr_ack_window(tcb, seg) == tcb->snd_wnd && !(seg->flags & (W_TCP_SYN | W_TCP_FIN)) &&
+           wr_tcb_in_flight(tcb);
 }
 
 /* Linux: the send buffer follows cwnd, twice over, so that a window of data can wait behind the one in

@@ -121,19 +121,23 @@ static void in_recovery(struct weir_stack *stack, struct tcb *tcb, const struct 
     (void)tx;
 }
 
-static void tell_cc(struct tcb *tcb, const struct wr_ack_event *ev, weir_time now)
+/* was: the state before this ACK. */
+static void tell_cc(struct tcb *tcb, const struct wr_ack_event *ev, uint8_t was, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
     struct weir_cc_ack ack = {.acked_bytes = ev->delivered,
                               .in_flight_bytes = wr_tcb_pipe(tcb),
                               .rtt = ev->rtt,
-                              .in_recovery = tx->ca_state >= WEIR_CA_RECOVERY,
+                              .in_recovery =
+                                  was >= WEIR_CA_RECOVERY || tx->ca_state >= WEIR_CA_RECOVERY,
                               .delivered_bytes = tx->delivered_bytes,
                               .rate_app_limited = true};
 
     /* Linux: in slow start half of cwnd used is enough, since it takes a round trip to use what grew. */
     ack.cwnd_limited = tx->cwnd_limited || (tx->cc.cwnd < tx->cc.ssthresh &&
                                             tx->cc.cwnd < 2 * (uint64_t)tx->max_flight);
+    if (was == WEIR_CA_RECOVERY && tx->ca_state != WEIR_CA_RECOVERY)
+        ack.cwnd_limited = false; /* the ACK that ends recovery sets cwnd, and does not raise it */
     ack.round_start = seq_geq(tcb->snd_una, tx->round_end);
     if (ack.round_start) {
         tx->round_end = tcb->snd_nxt;
@@ -151,6 +155,7 @@ void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, const struct w
                        weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
+    uint8_t was = tx->ca_state;
 
     tx->delivered_bytes += ev->delivered;
     count_duplicate(tcb, ev);
@@ -175,7 +180,7 @@ void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, const struct w
                 tx->q.sacked_bytes > 0 || tx->reno_sacked > 0 ? WEIR_CA_DISORDER : WEIR_CA_OPEN;
         break;
     }
-    tell_cc(tcb, ev, now);
+    tell_cc(tcb, ev, was, now);
 }
 
 /* ---- time-out ------------------------------------------------------------------------------------- */

@@ -21,11 +21,13 @@ static bool is_dsack(const struct tcb *tcb, const struct seg *seg)
 {
     const struct w_sack *block = seg->opt.sack;
 
-    (void)tcb;
+    uint64_t most = tcb->max_wnd < tcb->bytes_acked ? tcb->max_wnd : tcb->bytes_acked;
+
     if (!seq_lt(block[0].start, block[0].end))
         return false;
-    if (seq_lt(block[0].start, seg->ack))
-        return seq_leq(block[0].end, seg->ack);
+    if (seq_lt(block[0].start, seg->ack)) /* of something that we did send, not long ago */
+        return seq_leq(block[0].end, seg->ack) &&
+               seq_geq(block[0].start, tcb->snd_una - (uint32_t)most);
     return seg->opt.n_sack > 1 && seq_geq(block[0].start, block[1].start) &&
            seq_leq(block[0].end, block[1].end);
 }

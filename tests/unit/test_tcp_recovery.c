@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/* Loss recovery with a scripted peer: RFC 5681, RFC 6582, RFC 6675, RFC 2018, RFC 3042, RFC 6298. */
+#include "unit/tcp_peer.h"
+
+enum { MSS = 1000 };
+
+static const struct w_tcpopt no_sack = {.has_mss = true, .mss = MSS};
+
+/* A connection with `n` full segments in flight (at most 10), Reno. The log is empty. */
+static struct conn flight(struct peer *p, const struct w_tcpopt *opt, unsigned n)
+{
+    peer_init(p);
+    peer_listen(p, 80, 5);
+    p->rtt = 10 * WEIR_MS;
+    struct conn c = peer_open_with(p, 80, opt);
+    assert_int_equal(weir_sock_setsockopt(p->stack, c.sock, WEIR_SOL_TCP, WEIR_TCP_CONGESTION,
+                                          "reno", 4, p->now),
+                     0);
+    assert_int_equal(conn_fill(p, &c, n * MSS), n * MSS);
+    assert_int_equal(p->n, n);
+    p->n = 0;
+    p->now += 10 * WEIR_MS;
+    return c;
+}
+
+static void sack(struct peer *p, struct conn *c, uint32_t una, uint32_t start, uint32_t end)
+{
+    struct w_sack block = {una + start, una + end};
+    conn_ack(p, c, una, &block, 1);
+}
+
+static uint32_t offset(const struct peer *p, unsigned i, uint32_t una)
+{
+    return p->log[i].th.seq - una;
+}
+
+/* 6675-02, 6675-05, 2018-06: 2000 bytes SACKed in one range are not enough, 2001 are. */
+static void lost_by_bytes(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, NULL, 10);
+    uint32_t una = c.rcv;
+    sack(&p, &c, una, MSS, 3 * MSS);
+    assert_int_equal(p.n, 0);
+    assert_int_equal(conn_info(&p, &c).tcpi_ca_state, WEIR_CA_DISORDER);
+    sack(&p, &c, una, MSS, 3 * MSS + 1);
+    assert_int_equal(p.n, 1);
+    assert_int_equal(offset(&p, 0, una), 0);
+    assert_int_equal(p.log[0].len, MSS);
+    struct weir_tcp_info info = conn_info(&p, &c);
+    assert_int_equal(info.tcpi_ca_state, WEIR_CA_RECOVERY);
+    assert_int_equal(info.tcpi_snd_ssthresh, 5);
+    assert_int_equal(info.tcpi_snd_cwnd, 5);
+    assert_int_equal(info.tcpi_retrans, 1);
+    peer_free(&p);
+}
+
+/* 6675-02: three islands, however short. */
+static void lost_by_islands(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, NULL, 10);
+    uint32_t una = c.rcv;
+    for (uint32_t i = 1; i <= 5; i += 2) {
+        assert_int_equal(p.n, 0);
+        sack(&p, &c, una, i * MSS, i * MSS + 1);
+    }
+    assert_int_equal(p.n, 1);
+    assert_int_equal(offset(&p, 0, una), 0);
+    peer_free(&p);
+}
+
+/* 6675-01: the same SACK again and again says nothing. */
+static void repeated_sack_is_nothing(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, NULL, 10);
+    for (int i = 0; i < 10; i++)
+        sack(&p, &c, c.rcv, MSS, 2 * MSS);
+    assert_int_equal(p.n, 0);
+    peer_free(&p);
+}
+
+/* 6675-04, 6675-06, 6675-07: two holes; each goes once, then new data; the end is at RecoveryPoint. */
+static void two_holes(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, NULL, 10);
+    uint32_t una = c.rcv;
+    conn_fill(&p, &c, 10 * MSS); /* waits for cwnd */
+    assert_int_equal(p.n, 0);
+    struct w_sack blocks[2] = {{una + 3 * MSS, una + 10 * MSS}, {una + MSS, una + 2 * MSS}};
+    conn_ack(&p, &c, una, blocks, 2); /* 0 and 2 are missing: pipe 0 of cwnd 5 */
+    assert_true(p.n >= 2);
+    assert_int_equal(offset(&p, 0, una), 0);
+    assert_int_equal(offset(&p, 1, una), 2 * MSS);
+    assert_int_equal(p.n, 5); /* and three new ones fill cwnd */
+    for (unsigned i = 2; i < 5; i++)
+        assert_int_equal(offset(&p, i, una), (8 + i) * MSS);
+    p.n = 0;
+    conn_ack(&p, &c, una + 2 * MSS, blocks, 1); /* partial: still in recovery, one more may go */
+    assert_int_equal(conn_info(&p, &c).tcpi_ca_state, WEIR_CA_RECOVERY);
+    assert_int_equal(p.n, 1);
+    assert_int_equal(offset(&p, 0, una), 13 * MSS);
+    conn_ack(&p, &c, una + 10 * MSS, NULL, 0);
+    assert_int_equal(conn_info(&p, &c).tcpi_ca_state, WEIR_CA_OPEN);
+    assert_int_equal(conn_info(&p, &c).tcpi_snd_ssthresh, 5);
+    assert_int_equal(conn_info(&p, &c).tcpi_total_retrans, 2);
+    peer_free(&p);
+}
+
+/* 5681-09, 5681-10, 3042-1, 6582-3, 6582-4: without SACK. */
+static void three_duplicates(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, &no_sack, 10);
+    uint32_t una = c.rcv;
+    conn_fill(&p, &c, 10 * MSS);
+    conn_ack(&p, &c, una, NULL,
+             0); /* limited transmit: one new segment for each of the first two */
+    assert_int_equal(p.n, 1);
+    assert_int_equal(offset(&p, 0, una), 10 * MSS);
+    conn_ack(&p, &c, una, NULL, 0);
+    assert_int_equal(p.n, 2);
+    assert_int_equal(conn_info(&p, &c).tcpi_snd_cwnd, 10); /* 3042-2 */
+    p.n = 0;
+    conn_ack(&p, &c, una, NULL, 0);
+    assert_int_equal(p.n, 1);
+    assert_int_equal(offset(&p, 0, una), 0);
+    assert_int_equal(conn_info(&p, &c).tcpi_snd_cwnd, 6); /* half of the 12 in flight */
+    p.n = 0;
+    for (int i = 0; i < 6; i++)
+        conn_ack(&p, &c, una, NULL, 0);
+    assert_true(p.n >= 3); /* inflation: more duplicates, more new data */
+    p.n = 0;
+    conn_ack(&p, &c, una + 4 * MSS, NULL, 0); /* partial: the next hole at once */
+    assert_true(p.n >= 1);
+    assert_int_equal(offset(&p, 0, una), 4 * MSS);
+    assert_int_equal(conn_info(&p, &c).tcpi_ca_state, WEIR_CA_RECOVERY);
+    conn_ack(&p, &c, una + 12 * MSS, NULL, 0);
+    assert_int_equal(conn_info(&p, &c).tcpi_ca_state, WEIR_CA_OPEN);
+    assert_true(conn_info(&p, &c).tcpi_snd_cwnd <= 6);
+    peer_free(&p);
+}
+
+/* 5681-11: data, window updates and FIN make no duplicate ACK. */
+static void what_is_no_duplicate(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, &no_sack, 10);
+    for (int i = 0; i < 5; i++)
+        conn_data(&p, &c, W_TCP_ACK, "x", 1);
+    for (int i = 0; i < 5; i++) {
+        c.wnd--;
+        conn_ack(&p, &c, c.rcv, NULL, 0);
+    }
+    for (unsigned i = 0; i < p.n; i++)
+        assert_int_equal(p.log[i].len, 0);
+    assert_int_equal(conn_info(&p, &c).tcpi_total_retrans, 0);
+    peer_free(&p);
+}
+
+/* 6298-07, 6298-08, 9293-TIME-2, 5681-06, 5681-07, 6582-6, 6675-09, 2018-08 */
+static void time_out(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, NULL, 10);
+    uint32_t una = c.rcv;
+    weir_time t0 = p.now - 10 * WEIR_MS, gap = 210 * WEIR_MS, at = 0;
+    peer_run(&p, 4 * WEIR_SEC);
+    assert_int_equal(p.n, 4);
+    for (unsigned i = 0; i < 4; i++) { /* the first only, doubling */
+        at += gap;
+        gap *= 2;
+        assert_int_equal(offset(&p, i, una), 0);
+        assert_int_equal(p.log[i].at - t0, at);
+    }
+    struct weir_tcp_info info = conn_info(&p, &c);
+    assert_int_equal(info.tcpi_ca_state, WEIR_CA_LOSS);
+    assert_int_equal(info.tcpi_snd_cwnd, 1);
+    assert_int_equal(info.tcpi_snd_ssthresh, 5);
+    assert_int_equal(info.tcpi_retransmits, 4);
+    assert_int_equal(info.tcpi_backoff, 4);
+    p.n = 0;
+    conn_ack(&p, &c, una + MSS, NULL, 0); /* slow start through the rest */
+    assert_int_equal(p.n, 2);
+    assert_int_equal(offset(&p, 0, una), MSS);
+    assert_int_equal(offset(&p, 1, una), 2 * MSS);
+    p.n = 0;
+    for (int i = 0; i < 3; i++) /* no second reduction below RecoveryPoint */
+        conn_ack(&p, &c, una + MSS, NULL, 0);
+    assert_int_equal(conn_info(&p, &c).tcpi_snd_ssthresh, 5);
+    conn_ack(&p, &c, una + 10 * MSS, NULL, 0);
+    assert_int_equal(conn_info(&p, &c).tcpi_ca_state, WEIR_CA_OPEN);
+    assert_int_equal(conn_info(&p, &c).tcpi_unacked, 0);
+    peer_free(&p);
+}
+
+/* Marks survive a time-out: only what is missing goes again. */
+static void sack_kept_over_time_out(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, NULL, 10);
+    uint32_t una = c.rcv;
+    sack(&p, &c, una, MSS, 2 * MSS);
+    peer_wait(&p, 1, WEIR_SEC);
+    assert_int_equal(offset(&p, 0, una), 0);
+    p.n = 0;
+    conn_ack(&p, &c, una + 2 * MSS, NULL, 0);
+    assert_true(p.n >= 1);
+    assert_int_equal(offset(&p, 0, una), 2 * MSS);
+    peer_free(&p);
+}
+
+/* 2018-07, 2018-08, 2018-09: a peer that takes back what it SACKed gets it again. */
+static void reneging(void **arg)
+{
+    static struct peer p;
+    bool seen[10] = {false};
+    (void)arg;
+    struct conn c = flight(&p, NULL, 10);
+    uint32_t una = c.rcv;
+    sack(&p, &c, una, 0, 5 * MSS); /* the left edge too: nonsense, but it must end well */
+    peer_run(&p, 300 * WEIR_MS);
+    assert_true(p.n >= 1);
+    assert_int_equal(offset(&p, 0, una), 0);
+    for (uint32_t acked = 1; acked <= 10; acked++) {
+        for (unsigned i = 0; i < p.n; i++)
+            seen[offset(&p, i, una) / MSS] = true;
+        p.n = 0;
+        conn_ack(&p, &c, una + acked * MSS, NULL, 0);
+    }
+    for (unsigned i = 0; i < 10; i++)
+        assert_true(seen[i]);
+    peer_free(&p);
+}
+
+/* 2018-11, hostile 35: blocks that no receiver writes change nothing. */
+static void senseless_blocks(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, NULL, 10);
+    uint32_t una = c.rcv;
+    const struct w_sack bad[] = {
+        {una + 3 * MSS, una + 2 * MSS},  {una + 2 * MSS, una + 2 * MSS},
+        {una + 9 * MSS, una + 11 * MSS}, {una + 20 * MSS, una + 30 * MSS},
+        {una - 5 * MSS, una + 5 * MSS},  {una + 0x80000000u, una + 0x80000100u},
+        {una + MSS, una + 0x90000000u},  {0, 0xffffffff},
+    };
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        conn_ack(&p, &c, una, &bad[i], 1);
+        conn_ack(&p, &c, una, bad, 4);
+    }
+    struct weir_tcp_info info = conn_info(&p, &c);
+    assert_int_equal(info.tcpi_sacked, 0);
+    assert_int_equal(info.tcpi_lost, 0);
+    assert_int_equal(p.n, 0);
+    const struct w_sack never[] = {{una - MSS, una}}; /* a D-SACK of what was never sent */
+    conn_ack(&p, &c, una, never, 1);
+    assert_int_equal(conn_info(&p, &c).tcpi_dsack_dups, 0);
+    const struct w_sack dsack[] = {{una, una + MSS}}; /* 2883-4 */
+    conn_ack(&p, &c, una + MSS, dsack, 1);
+    info = conn_info(&p, &c);
+    assert_int_equal(info.tcpi_dsack_dups, 1);
+    assert_int_equal(info.tcpi_sacked, 0);
+    peer_free(&p);
+}
+
+/* 9293-M18, Karn: the ACK of what was sent twice is no sample without timestamps. */
+static void karn(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, NULL, 1);
+    uint32_t before = conn_info(&p, &c).tcpi_rtt;
+    peer_wait(&p, 1, WEIR_SEC);
+    p.now += 50 * WEIR_MS;
+    conn_ack(&p, &c, c.rcv + MSS, NULL, 0);
+    assert_int_equal(conn_info(&p, &c).tcpi_rtt, before);
+    assert_int_equal(conn_info(&p, &c).tcpi_backoff, 1); /* kept until there is a sample */
+    peer_free(&p);
+}
+
+/* 9293-M34, 9293-S15, 9293-S16, hostile 34: the window shrinks below what is in flight. */
+static void shrunken_window(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, NULL, 10);
+    uint32_t una = c.rcv;
+    c.wnd = 5 * MSS;
+    conn_data(&p, &c, W_TCP_ACK, "x", 1); /* a newer segment, so that the window counts */
+    peer_clear(&p);
+    conn_fill(&p, &c, 5 * MSS);
+    assert_int_equal(p.n, 0);
+    peer_run(&p, 300 * WEIR_MS); /* the time-out retransmits what fits */
+    assert_int_equal(p.n, 1);
+    assert_int_equal(offset(&p, 0, una), 0);
+    c.wnd = 0;
+    conn_data(&p, &c, W_TCP_ACK, "x", 1);
+    peer_clear(&p);
+    for (int i = 0; i < 12; i++) { /* 9293-M35, 9293-S17: probed, and kept while answered */
+        peer_wait(&p, 1, 130 * WEIR_SEC);
+        assert_int_equal(p.n, 1);
+        assert_int_equal(offset(&p, 0, una), 0);
+        p.n = 0;
+        conn_ack(&p, &c, una, NULL, 0);
+    }
+    assert_int_equal(conn_state(&p, &c), WEIR_TCP_ESTABLISHED);
+    c.wnd = 65535;
+    conn_ack(&p, &c, una + 10 * MSS, NULL, 0);
+    assert_true(p.n >= 1);
+    assert_int_equal(offset(&p, 0, una), 10 * MSS);
+    peer_free(&p);
+}
+
+/* 5681-14: losses in two successive windows reduce twice. */
+static void two_windows(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, NULL, 10);
+    uint32_t una = c.rcv;
+    conn_fill(&p, &c, 10 * MSS);
+    sack(&p, &c, una, MSS, 10 * MSS);
+    assert_int_equal(conn_info(&p, &c).tcpi_snd_ssthresh, 5);
+    unsigned sent = p.n - 1; /* beside the retransmission */
+    assert_int_equal(sent, 4);
+    conn_ack(&p, &c, una + 10 * MSS, NULL, 0);
+    assert_int_equal(conn_info(&p, &c).tcpi_ca_state, WEIR_CA_OPEN);
+    una += 10 * MSS;
+    sack(&p, &c, una, MSS, 4 * MSS);
+    assert_int_equal(conn_info(&p, &c).tcpi_ca_state, WEIR_CA_RECOVERY);
+    assert_true(conn_info(&p, &c).tcpi_snd_ssthresh <= 3);
+    peer_free(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lost_by_bytes),
+        cmocka_unit_test(lost_by_islands),
+        cmocka_unit_test(repeated_sack_is_nothing),
+        cmocka_unit_test(two_holes),
+        cmocka_unit_test(three_duplicates),
+        cmocka_unit_test(what_is_no_duplicate),
+        cmocka_unit_test(time_out),
+        cmocka_unit_test(sack_kept_over_time_out),
+        cmocka_unit_test(reneging),
+        cmocka_unit_test(senseless_blocks),
+        cmocka_unit_test(karn),
+        cmocka_unit_test(shrunken_window),
+        cmocka_unit_test(two_windows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
