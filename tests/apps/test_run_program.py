@@ -241,3 +241,10 @@ open({str(out)!r}, "w").write(repr(got))
     process.stdout.read()  # the program has ended
     import errno
     assert out.read_text() == str(errno.ECONNRESET)
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_hostile_arguments_do_no_harm(seed, tmp_path):
+    program = apps.compile_c("hostile.c", tmp_path / "hostile")
+    ran = apps.weir("run", "--", program, str(seed))
+    assert (ran.status, ran.out, ran.err) == (0, "works\n", ""), ran
