@@ -846,6 +846,8 @@ static void op_config(struct world *w, struct input *in)
     }
     default:
         w->answers = how & 1;
+        if (how & 8)
+            (void)weir_netif_remove(w->stack, ifindex, w->now);
         break;
     }
 }

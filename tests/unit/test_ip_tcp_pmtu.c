@@ -217,6 +217,32 @@ static void test_a_quote_out_of_window_changes_nothing_8201_4_5927_1(void **stat
     }
 }
 
+/* The interface of a connection goes, and an acknowledgement still comes, by another that has the same
+ * address. */
+static void test_an_ack_for_a_connection_whose_interface_went(void **state)
+{
+    struct weir_netif_config config = {.name = "tun1", .kind = WEIR_NETIF_IP, .mtu = 1500};
+    struct conn c;
+    struct flight f;
+    struct kit_view v;
+    struct w_tcp tcp;
+    int second;
+    (void)state;
+    conn_open(&c, true);
+    send_flight(&c, 3000, &f);
+    second = weir_netif_add(c.k.stack, &config, c.k.now);
+    assert_int_equal(weir_addr_add(c.k.stack, second, &c.us, 24, c.k.now), 0);
+    assert_int_equal(weir_netif_remove(c.k.stack, c.k.ifindex, c.k.now), 0);
+    c.k.ifindex = second;
+    c.rcv_nxt = f.end;
+    peer_sends(&c, W_TCP_ACK, NULL, 0);
+    send_flight(&c, 3000, &f); /* and the connection goes on over there */
+    assert_true(f.end > f.first);
+    while (next_segment(&c, &v, &tcp)) {
+    }
+    kit_close(&c.k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +250,7 @@ int main(void)
         cmocka_unit_test(test_only_the_refused_segment_is_sent_again_1191_3),
         cmocka_unit_test(test_a_forged_message_meets_the_floor_5927_3),
         cmocka_unit_test(test_a_quote_out_of_window_changes_nothing_8201_4_5927_1),
+        cmocka_unit_test(test_an_ack_for_a_connection_whose_interface_went),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
