@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The kernel's side of the interop tests, in a network namespace without a name.
 
-The test process enters it when this module is imported: the namespace, its devices and routes go with
-the last process in it, however the tests end. A Weir peer (peer.c) is a child whose standard input is
-held here: it ends when this process does.
+The test process enters it by enter_namespace(): the namespace, its devices and routes go with the last
+process in it, however the tests end. So do namespaces with names that a test makes, since /run/netns is
+a mount of ours alone. A Weir peer (peer.c) is a child whose standard input is held here: it ends
+when this process does.
 """
 
 import ctypes
@@ -19,7 +20,9 @@ import time
 
 import pytest
 
-CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
+CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER = 0x40000000, 0x00020000, 0x10000000
+MS_REC, MS_PRIVATE = 0x4000, 0x40000
+NETNS = "/run/netns"
 PEER = os.path.join(os.environ.get("WEIR_BUILD", "build/dev"), "tests/interop/peer")
 # The kernel's ICMP errors quote packets cut short, whose checksums tshark cannot verify.
 FAULTS = ("(_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || "
@@ -36,8 +39,8 @@ def enter_namespace():
     """Enters a network namespace of our own, in a user namespace where we are not root."""
     libc = ctypes.CDLL(None, use_errno=True)
     uid, gid = os.geteuid(), os.getegid()
-    if libc.unshare(CLONE_NEWNET) != 0:
-        if libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0:
+    if libc.unshare(CLONE_NEWNET | CLONE_NEWNS) != 0:
+        if libc.unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) != 0:
             pytest.skip("no network namespace can be made here (root or user namespaces are needed): "
                         + os.strerror(ctypes.get_errno()), allow_module_level=True)
         for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"),
@@ -46,6 +49,10 @@ def enter_namespace():
                 f.write(text)
     if not os.path.exists("/dev/net/tun"):
         pytest.skip("there is no /dev/net/tun here", allow_module_level=True)
+    os.makedirs(NETNS, exist_ok=True)
+    for words in ((b"none", b"/", None, MS_REC | MS_PRIVATE, None),
+                  (b"tmpfs", NETNS.encode(), b"tmpfs", 0, None)):
+        assert libc.mount(*words) == 0, os.strerror(ctypes.get_errno())
     run("ip", "link", "set", "lo", "up")
 
 
