@@ -225,6 +225,7 @@ enum { /* struct tcb.want: what tcp_output shall send besides data */
        WR_WANT_PROBE_URG = 8, /* one at snd_una that carries the urgent pointer */
        WR_WANT_HEAD = 16,     /* the first lost range, whatever cwnd and pipe say */
        WR_WANT_FORCE = 32,    /* one segment of data though Nagle, cork or SWS avoidance hold it */
+       WR_WANT_FIN = 64,      /* in SYN-RECEIVED: the FIN of a close, behind the SYN-ACK */
 };
 
 enum { WR_SHUT_RCV = 1, WR_SHUT_SND = 2, WR_SHUT_BOTH = 3 };

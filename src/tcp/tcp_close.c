@@ -13,7 +13,11 @@
 void wr_close_send(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     switch (tcb->state) {
-    case WEIR_TCP_SYN_RECV: /* RFC 9293 3.10.4: the FIN waits for ESTABLISHED */
+    case WEIR_TCP_SYN_RECV:
+        /* RFC 9293 3.10.4: the FIN leaves now, for nothing can be queued in this state. It is
+         * FIN-WAIT-1 to the outside (wr_tcp_state); inside the state stays until the SYN is
+         * acknowledged, alone or with the FIN. */
+        tcb->want |= WR_WANT_FIN;
         break;
     case WEIR_TCP_ESTABLISHED:
         tcb->state = WEIR_TCP_FIN_WAIT1;

@@ -63,7 +63,7 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
                  weir_time now)
 {
     memset(info, 0, sizeof *info);
-    info->tcpi_state = tcb->state;
+    info->tcpi_state = (uint8_t)wr_tcp_state(tcb);
     info->tcpi_retransmits = tcb->retransmits;
     info->tcpi_probes = tcb->probes;
     info->tcpi_backoff = tcb->rtt.backoff;
@@ -127,7 +127,7 @@ static bool row_at(struct weir_stack *stack, unsigned kind, uint32_t slot,
         const struct tcb *tcb = wr_pool_at(&tcp->tcbs, slot);
         if (tcb == NULL || tcb->state == WEIR_TCP_CLOSE)
             return false;
-        flow_row(&tcb->flow, tcb->state, row);
+        flow_row(&tcb->flow, wr_tcp_state(tcb), row);
         row->sock = tcb->ready != NULL ? tcb->ready->sock : 0;
         row->recv_q = wr_tcp_inq(tcb);
         row->send_q = wr_tcp_outq(tcb);

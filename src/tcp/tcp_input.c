@@ -374,14 +374,19 @@ static void reset_input(struct weir_stack *stack, struct tcb *tcb, const struct 
 static bool syn_received_ack(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
                              weir_time now)
 {
-    if (seq_leq(seg->ack, tcb->snd_una) || seq_gt(seg->ack, tcb->snd_nxt)) {
+    uint32_t fin_end = tcb->iss + 2; /* of a FIN sent in this state */
+    bool fin_acked = tcb->fin_queued && seg->ack == fin_end;
+
+    if (!fin_acked && (seq_leq(seg->ack, tcb->snd_una) || seq_gt(seg->ack, tcb->snd_nxt))) {
         wr_drop(stack, WR_DROP_tcp_ack_unsent);
         wr_output_reset_reply(stack, seg, now);
         return false;
     }
-    tcb->snd_una = seg->ack;
-    tcb->want &= (uint8_t)~WR_WANT_SYN;
+    tcb->snd_una = tcb->snd_nxt;
+    tcb->want &= (uint8_t) ~(WR_WANT_SYN | WR_WANT_FIN);
     wr_input_establish(stack, tcb, seg->seq, wr_ack_window(tcb, seg), now);
+    if (fin_acked)
+        tcb->snd_una = tcb->snd_nxt = fin_end;
     return true;
 }
 

@@ -486,6 +486,20 @@ static size_t send_syn(struct weir_stack *stack, struct tcb *tcb, struct segment
     }
     if (answer)
         tcb->rcv_wup = tcb->rcv_nxt;
+    if (answer && tcb->fin_queued)
+        tcb->want |= WR_WANT_FIN;
+    return build(stack, tcb, s, out, now);
+}
+
+/* The FIN of a connection closed in SYN-RECEIVED. It is sent again with the SYN-ACK, and by the
+ * ordinary way once the SYN is acknowledged. */
+static size_t send_early_fin(struct weir_stack *stack, struct tcb *tcb, struct segment *s,
+                             struct weir_out *out, weir_time now)
+{
+    tcb->want &= (uint8_t)~WR_WANT_FIN;
+    s->seq = tcb->iss + 1;
+    s->flags = W_TCP_ACK | W_TCP_FIN;
+    s->mss = tcb->smss;
     return build(stack, tcb, s, out, now);
 }
 
@@ -523,6 +537,8 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
         return opening ? send_syn(stack, tcb, &s, out, now) : 0;
     if (tcb->state == WEIR_TCP_SYN_SENT)
         return 0;
+    if (opening && (tcb->want & WR_WANT_FIN))
+        return send_early_fin(stack, tcb, &s, out, now);
     s.n_sack = wr_reasm_sacks(tcb, s.sack, tcb->ts_ok ? 3 : 4);
     mss = current_mss(tcb, s.n_sack);
     if (tcb->want & (WR_WANT_PROBE | WR_WANT_PROBE_URG))

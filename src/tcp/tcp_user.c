@@ -377,7 +377,8 @@ uint32_t wr_tcp_ready(const struct tcb *tcb)
 
 int wr_tcp_state(const struct tcb *tcb)
 {
-    return tcb->state;
+    /* A FIN sent in SYN-RECEIVED makes it FIN-WAIT-1, RFC 9293 3.10.4. */
+    return tcb->state == WEIR_TCP_SYN_RECV && tcb->fin_queued ? WEIR_TCP_FIN_WAIT1 : tcb->state;
 }
 
 void wr_tcp_endpoints(const struct tcb *tcb, struct weir_endpoint *local,
