@@ -16,12 +16,12 @@
 #include "cli/cli.h"
 #include "run/run.h"
 
-enum { ADDRS_MAX = 8 };
+enum { ADDRS_MAX = 8, DNS_MAX = 3 };
 
 struct run_words {
     char *tun, *netns, *pcap, *impair;
-    const char *addrs[ADDRS_MAX], *gateways[2], *kernel_side[2];
-    unsigned n_addrs, n_gateways, n_kernel_side;
+    const char *addrs[ADDRS_MAX], *gateways[2], *kernel_side[2], *dns[DNS_MAX];
+    unsigned n_addrs, n_gateways, n_kernel_side, n_dns;
     uint32_t mtu;
     uint64_t seed;
     bool verbose;
@@ -50,6 +50,7 @@ static const char help[] =
     "  --netns NS       open the TUN device in the network namespace NS\n"
     "  --addr ADDR/PREFIX, --gw ADDR\n"
     "                   more addresses, another gateway\n"
+    "  --dns ADDR       ask this name server (up to 3); else, with a gateway, the machine's\n"
     "  --mtu N          the link's MTU\n"
     "  --impair SPEC    impair the link both ways: \"delay=20ms jitter=2ms loss=1% rate=100mbit\n"
     "                   queue=100 dup=.. corrupt=.. reorder=.. rules='drop fin 1'\"\n"
@@ -61,7 +62,8 @@ static const char help[] =
     "\n"
     "TCP of PROGRAM is Weir's. Its other sockets stay the kernel's, in a network namespace of their\n"
     "own where one can be had (as root, or by a user namespace): they reach no other machine. Where\n"
-    "none can be had they are refused (EACCES). Names resolve by /etc/hosts.\n";
+    "none can be had they are refused (EACCES). Names resolve by /etc/hosts, and by the name servers\n"
+    "of --dns over Weir's UDP.\n";
 
 /* ---- words ------------------------------------------------------------------------------------ */
 
@@ -115,6 +117,15 @@ static bool number_word(const char *text, uint32_t *value, const char *what)
     return true;
 }
 
+static bool add_dns(struct run_words *words, const char *text)
+{
+    struct weir_addr addr;
+    if (weir_addr_parse(text, &addr))
+        return add_word(words->dns, &words->n_dns, DNS_MAX, text, "name servers");
+    wr_cli_error("--dns: \"%s\" is no address", text);
+    return false;
+}
+
 static bool take_option(int option, struct run_words *words)
 {
     switch (option) {
@@ -128,6 +139,8 @@ static bool take_option(int option, struct run_words *words)
         return add_word(words->addrs, &words->n_addrs, ADDRS_MAX, optarg, "addresses");
     case 'g':
         return add_word(words->gateways, &words->n_gateways, 2, optarg, "gateways");
+    case 'd':
+        return add_dns(words, optarg);
     case 'm':
         return number_word(optarg, &words->mtu, "--mtu");
     case 'i':
@@ -153,6 +166,7 @@ static bool take_option(int option, struct run_words *words)
 static bool check_words(const struct run_words *words)
 {
     const char *needs_link = words->pcap         ? "--pcap"
+                             : words->n_dns      ? "--dns"
                              : words->impair     ? "--impair"
                              : words->n_gateways ? "--gw"
                              : words->mtu        ? "--mtu"
@@ -169,17 +183,12 @@ static bool check_words(const struct run_words *words)
 static int read_words(int argc, char **argv, struct run_words *words)
 {
     static const struct option options[] = {
-        {"tun", required_argument, NULL, 't'},
-        {"netns", required_argument, NULL, 'n'},
-        {"addr", required_argument, NULL, 'a'},
-        {"gw", required_argument, NULL, 'g'},
-        {"mtu", required_argument, NULL, 'm'},
-        {"impair", required_argument, NULL, 'i'},
-        {"pcap", required_argument, NULL, 'p'},
-        {"seed", required_argument, NULL, 's'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"tun", required_argument, NULL, 't'},    {"netns", required_argument, NULL, 'n'},
+        {"dns", required_argument, NULL, 'd'},    {"addr", required_argument, NULL, 'a'},
+        {"gw", required_argument, NULL, 'g'},     {"mtu", required_argument, NULL, 'm'},
+        {"impair", required_argument, NULL, 'i'}, {"pcap", required_argument, NULL, 'p'},
+        {"seed", required_argument, NULL, 's'},   {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "+vh", options, NULL)) != -1;) {
         if (option == 'h') {
@@ -355,11 +364,55 @@ static void on_signal(void *arg, int sig, int from)
         weir_program_signal_all(session->program, sig);
 }
 
+/* What the program reads as /etc/resolv.conf: the supervisor as its only server, and the rest of the
+ * machine's. `servers`: the machine's own, as far as another host can reach them. */
+struct run_resolv {
+    char text[2048];
+    char servers[DNS_MAX][64];
+    unsigned n_servers;
+};
+
+static void read_resolv(struct run_resolv *resolv)
+{
+    char line[512], server[64];
+    FILE *in = fopen("/etc/resolv.conf", "re");
+    int n = snprintf(resolv->text, sizeof resolv->text, "nameserver 127.0.0.53\n");
+    resolv->n_servers = 0;
+    while (in && fgets(line, sizeof line, in)) {
+        struct weir_addr addr;
+        if (sscanf(line, "nameserver %63s", server) == 1) {
+            if (weir_addr_parse(server, &addr) && !weir_addr_is_loopback(&addr) &&
+                resolv->n_servers < DNS_MAX)
+                strcpy(resolv->servers[resolv->n_servers++], server);
+        } else if ((size_t)n + strlen(line) < sizeof resolv->text) {
+            n += sprintf(resolv->text + n, "%s", line);
+        }
+    }
+    if (in)
+        fclose(in);
+}
+
+/* --dns, else the machine's servers if there is a way to them. */
+static void set_dns(const struct run_words *words, const struct run_resolv *resolv,
+                    struct weir_run_options *options, const char **servers)
+{
+    unsigned n = words->n_dns;
+    memcpy(servers, words->dns, sizeof words->dns);
+    for (; n < resolv->n_servers && words->n_dns == 0 && words->n_gateways > 0; n++)
+        servers[n] = resolv->servers[n];
+    if (n == 0)
+        return;
+    options->dns = servers;
+    options->n_dns = n;
+    options->resolv = resolv->text;
+}
+
 static int start(const struct run_words *words, struct run_session *session, char **argv)
 {
     struct weir_run_options options;
+    struct run_resolv resolv;
     char bare[ADDRS_MAX][64], error[256];
-    const char *addrs[ADDRS_MAX];
+    const char *addrs[ADDRS_MAX], *servers[DNS_MAX];
     weir_run_options_default(&options);
     for (unsigned i = 0; i < words->n_addrs; i++) {
         snprintf(bare[i], sizeof bare[i], "%.*s", (int)strcspn(words->addrs[i], "/"),
@@ -368,6 +421,8 @@ static int start(const struct run_words *words, struct run_session *session, cha
     }
     options.addrs = addrs;
     options.n_addrs = words->n_addrs;
+    read_resolv(&resolv);
+    set_dns(words, &resolv, &options, servers);
     options.events.on_exit = on_exit_of;
     options.events.on_report = words->verbose ? on_report : NULL;
     options.events.arg = session;

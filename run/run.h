@@ -37,6 +37,7 @@
  *   run_spawn   fork, exec, exit, signals       run_mem     the program's memory, socket addresses
  *   run_sock    the record of a socket          run_call_*  the calls themselves
  *   run_pump    bytes between pair and Weir     run_park    calls that wait
+ *   run_dns     the program's name service
  *
  * What stays the kernel's: UDP, ICMP, raw and netlink sockets. The program has a network namespace of
  * its own when that is possible (as root, or in a user namespace): there such a socket reaches the
@@ -72,9 +73,13 @@ struct weir_run_events {
 };
 
 struct weir_run_options {
-    const char *hostname;     /* what gethostname() says; NULL: the machine's */
-    const char *hosts;        /* text of /etc/hosts as the program sees it; NULL: the machine's */
-    const char *resolv;       /* the same for /etc/resolv.conf */
+    const char *hostname;   /* what gethostname() says; NULL: the machine's */
+    const char *hosts;      /* text of /etc/hosts as the program sees it; NULL: the machine's */
+    const char *resolv;     /* the same for /etc/resolv.conf */
+    const char *const *dns; /* name servers that the host reaches, at most 3, n_dns of them: the
+                                 program's questions go there by way of 127.0.0.53, which `resolv`
+                                 must name */
+    size_t n_dns;
     const char *const *addrs; /* "10.0.0.1", "fd00::1": what the program sees as its interface's
                                  addresses; n_addrs of them */
     size_t n_addrs;

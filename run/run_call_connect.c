@@ -68,7 +68,8 @@ static int64_t connect_start(struct run_call *call, const struct weir_endpoint *
 {
     struct run_sock *rs = call->rs;
     rs->target = *remote;
-    int err = weir_sock_connect(call->stack, rs->sock, remote, weir_now());
+    (void)wr_run_dns_server(rs->program, remote, &rs->target);
+    int err = weir_sock_connect(call->stack, rs->sock, &rs->target, weir_now());
     if (err == 0) {
         rs->state = RUN_OPEN;
         wr_run_sock_unfill(rs);

@@ -66,6 +66,7 @@ struct weir_program {
     bool isolated;
     bool first_ended;     /* the first process; wait_status is its */
     bool told;            /* on_exit was called */
+    struct run_dns *dns;  /* run_dns.c; NULL: none */
     char *hosts, *resolv; /* for run_call_open.c; NULL: the machine's */
     int wait_status;
 };
@@ -94,6 +95,8 @@ struct run_space {
 int wr_run_space_enter(const struct run_space *space, const char **what);
 /* True if a child can have namespaces here (asked by trying, in a child of its own). */
 bool wr_run_space_possible(void);
+/* In the child, after that: a UDP socket on 127.0.0.53:53, or a negative error. */
+int wr_run_space_dns(void);
 
 /* ---- run_spawn.c ------------------------------------------------------------------------------ */
 
@@ -243,6 +246,20 @@ int64_t wr_run_call_open(struct run_call *call);
 
 /* The connect under way is decided: error 0 or a positive errno. The record may die. */
 void wr_run_connect_done(struct run_sock *rs, int error);
+
+/* ---- run_dns.c --------------------------------------------------------------------------------- */
+
+enum { RUN_DNS_SERVERS = 3, RUN_DNS_ADDR = 0x7f000035 /* 127.0.0.53 */ };
+/* Marks the events of its Weir sockets: in their user number, beside process and question. */
+#define RUN_DNS_USER (1ull << 63)
+
+/* Serves names on `fd`, a UDP socket bound in the program's namespace, which it then owns. */
+int wr_run_dns_open(struct weir_program *program, int fd, const char *const *servers, size_t n);
+void wr_run_dns_close(struct weir_program *program);
+void wr_run_dns_event(struct weir_program *program, const struct weir_event *event);
+/* True, and the real name server, if `remote` is the one that the program believes in. */
+bool wr_run_dns_server(const struct weir_program *program, const struct weir_endpoint *remote,
+                       struct weir_endpoint *server);
 
 /* ---- run_park.c ------------------------------------------------------------------------------- */
 

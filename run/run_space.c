@@ -194,6 +194,21 @@ int wr_run_space_enter(const struct run_space *space, const char **what)
     return err ? err : 1;
 }
 
+int wr_run_space_dns(void)
+{
+    struct sockaddr_in here = {
+        .sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(RUN_DNS_ADDR)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (bind(fd, (struct sockaddr *)&here, sizeof here) < 0) {
+        int err = -errno;
+        close(fd);
+        return err;
+    }
+    return fd;
+}
+
 bool wr_run_space_possible(void)
 {
     static const struct weir_run_options plain = {.hosts = "127.0.0.1 localhost\n"};

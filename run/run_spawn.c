@@ -205,28 +205,30 @@ bool weir_run_idle(const struct weir_run *run)
 /* ---- the child -------------------------------------------------------------------------------- */
 
 /* What the child says of itself: the listener travels with `step` 0, trouble with its step's name. */
+enum { CHILD_FDS = 2 }; /* the listener, and the name service's socket */
+
 struct child_word {
     int error;
     bool isolated;
     const char *step; /* a literal: the same address in parent and child */
 };
 
-static void say(int sock, struct child_word word, int fd)
+static void say(int sock, struct child_word word, const int *fds, size_t n_fds)
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(CHILD_FDS * sizeof(int))];
     } control = {0};
     struct iovec iov = {&word, sizeof word};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    if (fd >= 0) {
+    if (n_fds > 0) {
         msg.msg_control = control.bytes;
-        msg.msg_controllen = sizeof control.bytes;
+        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
         struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
         cmsg->cmsg_level = SOL_SOCKET;
         cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(cmsg), &fd, sizeof fd);
+        cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
     }
     if (sendmsg(sock, &msg, MSG_NOSIGNAL) < 0)
         _exit(125);
@@ -260,31 +262,37 @@ static void child_main(struct weir_run *run, const struct weir_run_options *opti
         word.error = wr_run_space_enter(space, &word.step);
         word.isolated = word.error == 1;
     }
-    int listener = word.error < 0 ? -1 : wr_run_filter_load(&filter[word.isolated ? 1 : 0]);
-    if (word.error >= 0 && listener < 0) {
-        word.error = listener;
+    int fds[CHILD_FDS] = {-1, -1};
+    if (word.isolated && options->n_dns > 0)
+        fds[1] = wr_run_space_dns();
+    if (word.error >= 0)
+        fds[0] = wr_run_filter_load(&filter[word.isolated ? 1 : 0]);
+    if (word.error >= 0 && fds[0] < 0) {
+        word.error = fds[0];
         word.step = "seccomp filter";
     }
-    say(sock, word, listener);
-    if (listener < 0)
+    say(sock, word, fds, fds[0] < 0 ? 0 : fds[1] < 0 ? 1 : 2);
+    if (fds[0] < 0)
         _exit(125);
-    close(listener);
+    close(fds[0]);
+    if (fds[1] >= 0)
+        close(fds[1]);
     if (read(sock, &go, 1) != 1)
         _exit(125);
     take_stdio(options);
     restore_process(run, parent);
     execvp(argv[0], argv);
-    say(sock, (struct child_word){.error = -errno, .step = "exec"}, -1);
-    _exit(errno == ENOENT ? 127 : 126);
+    say(sock, (struct child_word){.error = -errno, .step = "exec"}, NULL, 0);
+    _exit(125);
 }
 
 /* ---- the parent ------------------------------------------------------------------------------- */
 
-static int hear(int sock, struct child_word *word, int *fd)
+static int hear(int sock, struct child_word *word, int fds[CHILD_FDS])
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
+        char bytes[CMSG_SPACE(CHILD_FDS * sizeof(int))];
     } control;
     struct iovec iov = {word, sizeof *word};
     struct msghdr msg = {.msg_iov = &iov,
@@ -292,7 +300,7 @@ static int hear(int sock, struct child_word *word, int *fd)
                          .msg_control = control.bytes,
                          .msg_controllen = sizeof control.bytes};
     ssize_t n;
-    *fd = -1;
+    fds[0] = fds[1] = -1;
     do
         n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
@@ -300,7 +308,7 @@ static int hear(int sock, struct child_word *word, int *fd)
         return 0;
     struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
     if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
-        memcpy(fd, CMSG_DATA(cmsg), sizeof *fd);
+        memcpy(fds, CMSG_DATA(cmsg), cmsg->cmsg_len - CMSG_LEN(0));
     return (int)n;
 }
 
@@ -330,19 +338,23 @@ static int watch_program(struct weir_run *run, struct weir_program *program)
 }
 
 /* Talks with the child until exec has happened or failed. Negative: it failed, *error says why. */
-static int meet_child(struct weir_program *program, int sock, const char *name, char *error,
-                      size_t cap)
+static int meet_child(struct weir_program *program, const struct weir_run_options *options,
+                      int sock, const char *name, char *error, size_t cap)
 {
+    static const struct child_word lost = {.error = -EIO, .step = "child"};
     struct child_word word = {0};
-    int fd;
-    if (hear(sock, &word, &program->listener_fd) == 0)
-        word = (struct child_word){.error = -EIO, .step = "child"};
-    if (program->listener_fd < 0)
+    int fds[CHILD_FDS];
+    if (hear(sock, &word, fds) == 0)
+        return explain(&lost, name, error, cap);
+    program->listener_fd = fds[0];
+    if (fds[0] < 0)
         return explain(&word, name, error, cap);
     program->isolated = word.isolated;
+    if (fds[1] >= 0 && wr_run_dns_open(program, fds[1], options->dns, options->n_dns) < 0)
+        close(fds[1]);
     if (write(sock, "g", 1) != 1)
-        return explain(&(struct child_word){.error = -EIO, .step = "child"}, name, error, cap);
-    if (hear(sock, &word, &fd) > 0)
+        return explain(&lost, name, error, cap);
+    if (hear(sock, &word, fds) > 0)
         return explain(&word, name, error, cap);
     return 0;
 }
@@ -365,7 +377,7 @@ static int start_child(struct weir_run *run, const struct weir_run_options *opti
     err = program->pid < 0 ? -errno : 0;
     close(pair[1]);
     if (!err)
-        err = meet_child(program, pair[0], argv[0], error, cap);
+        err = meet_child(program, options, pair[0], argv[0], error, cap);
     close(pair[0]);
     if (err && program->pid > 0) {
         kill(program->pid, SIGKILL);
@@ -376,6 +388,7 @@ static int start_child(struct weir_run *run, const struct weir_run_options *opti
 
 static void release(struct weir_program *program)
 {
+    wr_run_dns_close(program);
     if (program->listener_fd >= 0)
         close(program->listener_fd);
     free(program->hosts);

@@ -49,9 +49,11 @@ def kernel_reaches(address, port):
     return done.returncode == 0
 
 
-@pytest.mark.parametrize("options", [(), ("--impair", "delay=2ms loss=0.2%")])
-def test_curl_on_weir_fetches_from_the_kernel(netns, tmp_path, options):
-    digest = apps.make_file(tmp_path / "file", 20_000_000 if not options else 3_000_000)
+@pytest.mark.parametrize("size, options", [(20_000_000, ()),
+                                           (1_000_000, ("--impair", "delay=2ms loss=0.2%",
+                                                        "--pcap", "x.pcapng"))])
+def test_curl_on_weir_fetches_from_the_kernel(netns, tmp_path, size, options):
+    digest = apps.make_file(tmp_path / "file", size)
     # The device is made by the first run and gone with it, so the server listens on all addresses.
     server = subprocess.Popen(in_ns("python3", "-m", "http.server", "--bind", "::", "8000"),
                               cwd=tmp_path, stderr=subprocess.DEVNULL)
@@ -59,14 +61,13 @@ def test_curl_on_weir_fetches_from_the_kernel(netns, tmp_path, options):
         until(lambda: kernel_listens(8000), "the kernel's server listens")
         script = ("for u in http://10.77.0.1:8000/file 'http://[fd77::1]:8000/file'; do "
                   "curl -sg $u | sha256sum; done; curl -s http://10.77.0.1:8001/; echo $?")
-        ran = apps.weir("run", *TUN, *options, "--pcap", tmp_path / "x.pcapng", "--", "sh", "-c",
-                        script)
+        ran = apps.weir("run", *TUN, *options, "--", "sh", "-c", script, cwd=tmp_path)
     finally:
         server.terminate()
         server.wait()
     lines = [line.split()[0] for line in ran.out.splitlines()]
     assert (ran.status, lines) == (0, [digest, digest, "7"]), ran
-    if shutil.which("tshark"):
+    if options and shutil.which("tshark"):
         done = subprocess.run(["tshark", "-r", tmp_path / "x.pcapng", "-o", "tcp.check_checksum:TRUE",
                                "-Y", '_ws.malformed || tcp.checksum.status == "Bad"'],
                               capture_output=True, text=True, check=True)
@@ -123,6 +124,50 @@ except OSError as e:
     finally:
         server.kill()
     assert (ran.out, out) == ("104\n", "104\n"), ran
+
+
+DNS_SERVER = """
+import socket, struct, sys, threading
+def answer(q):
+    end = q.index(b"\\0", 12) + 5
+    name, kind = q[12:end - 4], struct.unpack("!H", q[end - 4:end - 2])[0]
+    host = name[1:1 + name[0]]
+    data = {1: socket.inet_aton("10.77.0.1"), 28: socket.inet_pton(socket.AF_INET6, "fd77::1")}.get(kind)
+    if host == b"none" or not data:
+        return q[:2] + struct.pack("!HHHHH", 0x8183 if host == b"none" else 0x8180, 1, 0, 0, 0) + q[12:end]
+    return (q[:2] + struct.pack("!HHHHH", 0x8180, 1, 1, 0, 0) + q[12:end] +
+            b"\\xc0\\x0c" + struct.pack("!HHIH", kind, 1, 60, len(data)) + data)
+def over_tcp(l):
+    while True:
+        c = l.accept()[0]
+        n = struct.unpack("!H", c.recv(2))[0]
+        a = answer(c.recv(n)); c.sendall(struct.pack("!H", len(a)) + a); c.close()
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("0.0.0.0", 53))
+t = socket.create_server(("0.0.0.0", 53))
+threading.Thread(target=over_tcp, args=(t,), daemon=True).start()
+while True:
+    q, a = u.recvfrom(2000)
+    r = answer(q)
+    if q[13:17] == b"long":
+        r = r[:2] + struct.pack("!HHHHH", 0x8380, 1, 0, 0, 0) + q[12:q.index(b"\\0", 12) + 5]
+    u.sendto(r, a)
+"""
+
+
+def test_names_resolve_by_a_server_over_weirs_udp(netns, tmp_path):
+    """By UDP; by TCP after a truncated answer; a name that is not there; a server that is not."""
+    (tmp_path / "dns.py").write_text(DNS_SERVER)
+    server = subprocess.Popen(in_ns("python3", tmp_path / "dns.py"))
+    try:
+        until(lambda: kernel_listens(53), "the name server listens")
+        script = ("getent ahostsv4 some.test | head -1; getent ahostsv6 some.test | head -1; "
+                  "getent ahostsv4 long.test | head -1; getent ahostsv4 none.test; echo $?")
+        ran = apps.weir("run", *TUN, "--dns", "10.77.0.1", "--", "sh", "-c", script)
+    finally:
+        server.kill()
+        server.wait()
+    lines = [line.split()[0] for line in ran.out.splitlines()]
+    assert lines == ["10.77.0.1", "fd77::1", "10.77.0.1", "2"], ran
 
 
 def test_nothing_of_the_device_is_left(netns):
