@@ -31,6 +31,7 @@ static const struct command commands[] = {
     {"run", wr_cli_run, "run a program with its TCP sockets on Weir"},
     {"net", wr_cli_net, "run several hosts with their programs on a virtual network"},
     {"drill", wr_cli_drill, "run packetdrill scripts against the stack in virtual time"},
+    {"lab", wr_cli_lab, "run TCP flows over a network in virtual time"},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -23,6 +23,7 @@ enum {
 int wr_cli_run(int argc, char **argv);
 int wr_cli_net(int argc, char **argv);
 int wr_cli_drill(int argc, char **argv);
+int wr_cli_lab(int argc, char **argv);
 
 /* "weir: " and a formatted line on standard error. */
 __attribute__((format(printf, 1, 2))) void wr_cli_error(const char *format, ...);

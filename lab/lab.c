@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/* A network laid out, run, and asked. See lab.h for the picture. */
+#include "lab/lab.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <weir/stack.h>
+
+#include "lab/lab_flow.h"
+#include "lab/lab_queue.h"
+
+struct clock {
+    struct lab_node node; /* first */
+    struct lab *lab;
+    weir_time sample_at, warm_at; /* WEIR_TIME_NEVER: no more */
+};
+
+struct lab {
+    struct lab_scenario scenario;
+    struct lab_net net;
+    uint8_t pattern[2 * LAB_PATTERN_PERIOD];
+    unsigned n_pairs;
+    struct lab_host *sender[LAB_FLOWS_MAX], *receiver[LAB_FLOWS_MAX];
+    struct lab_flow *flow[LAB_FLOWS_MAX];
+    uint64_t dropped[LAB_FLOWS_MAX][LAB_N_CAUSES];
+    const struct lab_node *bottleneck;
+    struct lab_tally tally;
+    uint64_t trace;
+};
+
+/* ---- layout -------------------------------------------------------------------------------------- */
+
+/* Puts a node in front of *chain. */
+static bool prepend(struct lab_node **chain, struct lab_node *node)
+{
+    if (node == NULL)
+        return false;
+    node->next = *chain;
+    *chain = node;
+    return true;
+}
+
+static bool has_delay(const struct lab_delay_config *delay)
+{
+    return delay->delay > 0 || delay->jitter > 0 || delay->reorder > 0 || delay->stall_for > 0;
+}
+
+static bool has_loss(const struct lab_loss_config *loss)
+{
+    return loss->loss > 0 || loss->to_bad > 0 || loss->every > 0;
+}
+
+static void name_node(char *text, size_t size, const char *way, const char *what)
+{
+    snprintf(text, size, "%s %s", way, what);
+}
+
+/* The nodes of one direction, from the last to the first. *chain: where they lead, then the entry. */
+static bool lay(struct lab *lab, const char *way, const struct lab_direction *direction,
+                struct lab_node **chain, const struct lab_node **link)
+{
+    struct lab_net *net = &lab->net;
+    struct lab_loss_config acks = {.acks_only = true, .loss = direction->ack_loss};
+    char name[24];
+    bool ok = true;
+    name_node(name, sizeof name, way, "delay");
+    if (has_delay(&direction->delay))
+        ok = prepend(chain, wr_lab_delay_new(net, name, &direction->delay));
+    name_node(name, sizeof name, way, "link");
+    ok = ok && prepend(chain, wr_lab_link_new(net, name, &direction->queue));
+    *link = *chain;
+    name_node(name, sizeof name, way, "loss");
+    if (has_loss(&direction->loss))
+        ok = ok && prepend(chain, wr_lab_loss_new(net, name, &direction->loss));
+    name_node(name, sizeof name, way, "ack loss");
+    if (direction->ack_loss > 0)
+        ok = ok && prepend(chain, wr_lab_loss_new(net, name, &acks));
+    name_node(name, sizeof name, way, "policer");
+    if (direction->policer.rate_bps > 0)
+        ok = ok && prepend(chain, wr_lab_policer_new(net, name, &direction->policer));
+    return ok;
+}
+
+static struct weir_addr address(const struct lab *lab, unsigned side, unsigned number)
+{
+    if (!lab->scenario.ip6)
+        return weir_addr_v4(0x0a000000u | side << 16 | (number + 1));
+    struct weir_addr addr = weir_addr_any6();
+    addr.b[0] = 0xfd;
+    addr.b[7] = (uint8_t)side;
+    addr.b[14] = (uint8_t)((number + 1) >> 8);
+    addr.b[15] = (uint8_t)(number + 1);
+    return addr;
+}
+
+static void on_event(void *arg, const struct weir_event *event, weir_time now)
+{
+    struct lab *lab = arg;
+    unsigned number = wr_lab_flow_of(event);
+    if (number < lab->scenario.n_flows && lab->flow[number] != NULL)
+        wr_lab_flow_event(lab->flow[number], event, now);
+}
+
+static int set_sysctls(const struct lab *lab, struct weir_stack *stack)
+{
+    for (unsigned i = 0; i < lab->scenario.n_sysctls; i++) {
+        const struct lab_sysctl *sysctl = &lab->scenario.sysctl[i];
+        int error = weir_sysctl_set(stack, sysctl->name, sysctl->value);
+        if (error != 0)
+            return error == WEIR_ENOMEM ? error : WEIR_EINVAL;
+    }
+    return 0;
+}
+
+static int add_host(struct lab *lab, unsigned side, unsigned number, struct lab_node *way_out,
+                    struct lab_node *router, struct lab_host **made)
+{
+    struct weir_addr addr = address(lab, side, number);
+    char name[24];
+    snprintf(name, sizeof name, "%s %u", side == 1 ? "sender" : "receiver", number);
+    struct lab_host *host = wr_lab_host_new(&lab->net, name, &addr, lab->scenario.mtu);
+    if (host == NULL)
+        return WEIR_ENOMEM;
+    host->node.next = way_out;
+    host->on_event = on_event;
+    host->arg = lab;
+    host->trace = &lab->trace;
+    *made = host;
+    int error = set_sysctls(lab, host->stack);
+    return error != 0 ? error : wr_lab_router_add(router, &addr, &host->node);
+}
+
+static int add_pair(struct lab *lab, unsigned number, struct lab_node *forward,
+                    struct lab_node *back, struct lab_node *routers[2])
+{
+    struct lab_delay_config more = {.delay = (weir_time)number * lab->scenario.spread};
+    char name[24];
+    snprintf(name, sizeof name, "access %u", number);
+    if (more.delay > 0 && !prepend(&forward, wr_lab_delay_new(&lab->net, name, &more)))
+        return WEIR_ENOMEM;
+    int error = add_host(lab, 1, number, forward, routers[0], &lab->sender[number]);
+    return error != 0 ? error : add_host(lab, 2, number, back, routers[1], &lab->receiver[number]);
+}
+
+static int lay_out(struct lab *lab)
+{
+    const struct lab_scenario *scenario = &lab->scenario;
+    struct lab_node *routers[2] = {wr_lab_router_new(&lab->net, "to senders"),
+                                   wr_lab_router_new(&lab->net, "to receivers")};
+    struct lab_node *forward = routers[1], *back = routers[0];
+    const struct lab_node *back_link;
+    if (routers[0] == NULL || routers[1] == NULL ||
+        !lay(lab, "forward", &scenario->forward, &forward, &lab->bottleneck) ||
+        !lay(lab, "back", &scenario->back, &back, &back_link))
+        return WEIR_ENOMEM;
+    lab->n_pairs = scenario->topology == LAB_DUMBBELL ? scenario->n_flows : 1;
+    for (unsigned i = 0; i < lab->n_pairs; i++) {
+        int error = add_pair(lab, i, forward, back, routers);
+        if (error != 0)
+            return error;
+    }
+    for (unsigned i = 0; i < scenario->n_flows; i++) {
+        unsigned pair = i % lab->n_pairs;
+        int error;
+        lab->flow[i] = wr_lab_flow_new(&lab->net, scenario, i, lab->sender[pair],
+                                       lab->receiver[pair], lab->pattern, &lab->tally, &error);
+        if (lab->flow[i] == NULL)
+            return error;
+    }
+    return 0;
+}
+
+/* ---- the time series ------------------------------------------------------------------------------ */
+
+static void sample(struct lab *lab, struct lab_flow *flow, weir_time now)
+{
+    struct lab_flow_result *result = &flow->result;
+    struct weir_tcp_info info;
+    size_t room = (size_t)(lab->scenario.duration / lab->scenario.sample) + 1;
+    if (flow->phase == LAB_FLOW_OVER || !wr_lab_flow_info(flow, &info, now))
+        return;
+    if (result->samples == NULL)
+        result->samples = calloc(room, sizeof *result->samples);
+    if (result->samples == NULL || result->n_samples == room)
+        return;
+    result->samples[result->n_samples++] = (struct lab_sample){
+        .at = now - LAB_EPOCH,
+        .cwnd = info.tcpi_snd_cwnd,
+        .ssthresh = info.tcpi_snd_ssthresh,
+        .unacked = info.tcpi_unacked,
+        .lost = info.tcpi_lost,
+        .retrans = info.tcpi_total_retrans,
+        .srtt_us = info.tcpi_rtt,
+        .rttvar_us = info.tcpi_rttvar,
+        .rto_us = info.tcpi_rto,
+        .ca_state = info.tcpi_ca_state,
+        .received = flow->receiver.received,
+    };
+}
+
+static weir_time clock_next_run_at(const struct lab_node *node)
+{
+    const struct clock *clock = (const struct clock *)node;
+    return weir_time_min(clock->sample_at, clock->warm_at);
+}
+
+static void clock_run(struct lab_node *node, weir_time now)
+{
+    struct clock *clock = (struct clock *)node;
+    struct lab *lab = clock->lab;
+    if (now >= clock->warm_at) {
+        clock->warm_at = WEIR_TIME_NEVER;
+        for (unsigned i = 0; i < lab->scenario.n_flows; i++)
+            lab->flow[i]->result.received_warm = lab->flow[i]->receiver.received;
+    }
+    if (now >= clock->sample_at) {
+        clock->sample_at = now + lab->scenario.sample;
+        for (unsigned i = 0; i < lab->scenario.n_flows; i++)
+            sample(lab, lab->flow[i], now);
+    }
+}
+
+static const struct lab_node_ops clock_ops = {.next_run_at = clock_next_run_at, .run = clock_run};
+
+static bool add_clock(struct lab *lab)
+{
+    struct clock *clock = wr_lab_node_new(&lab->net, sizeof *clock, &clock_ops, "clock");
+    if (clock == NULL)
+        return false;
+    clock->lab = lab;
+    clock->sample_at =
+        lab->scenario.sample > 0 ? LAB_EPOCH + lab->scenario.sample : WEIR_TIME_NEVER;
+    clock->warm_at = lab->scenario.warmup > 0 ? LAB_EPOCH + lab->scenario.warmup : WEIR_TIME_NEVER;
+    wr_lab_rearm(&clock->node);
+    return true;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------- */
+
+static void complete_scenario(struct lab_scenario *scenario)
+{
+    struct lab_direction *directions[] = {&scenario->forward, &scenario->back};
+    weir_time rtt = scenario->forward.delay.delay + scenario->back.delay.delay;
+    uint64_t bdp_bits = (uint64_t)((unsigned __int128)scenario->forward.queue.rate_bps *
+                                   (uint64_t)rtt / (uint64_t)WEIR_SEC);
+    if (scenario->queue_bdp_percent > 0) {
+        uint64_t bytes = bdp_bits / 8 * scenario->queue_bdp_percent / 100;
+        scenario->forward.queue.limit_packets = 0;
+        scenario->forward.queue.limit_bytes = bytes > scenario->mtu ? bytes : scenario->mtu;
+    }
+    for (int i = 0; i < 2; i++) {
+        struct lab_queue_config *queue = &directions[i]->queue;
+        if (queue->limit_packets == 0 && queue->limit_bytes == 0)
+            queue->limit_packets = 1000;
+        queue->codel.mtu = scenario->mtu;
+    }
+}
+
+int wr_lab_new(const struct lab_scenario *scenario, struct lab **made)
+{
+    if (wr_lab_scenario_check(scenario) != NULL)
+        return WEIR_EINVAL;
+    struct lab *lab = calloc(1, sizeof *lab);
+    if (lab == NULL)
+        return WEIR_ENOMEM;
+    lab->scenario = *scenario;
+    complete_scenario(&lab->scenario);
+    lab->trace = UINT64_C(0xcbf29ce484222325);
+    wr_lab_net_init(&lab->net, scenario->seed, scenario->mtu);
+    lab->net.n_flows = lab->tally.n_flows = scenario->n_flows;
+    lab->net.flow_dropped = lab->dropped;
+    struct wr_rng rng;
+    wr_rng_init_u64(&rng, scenario->seed);
+    wr_rng_bytes(&rng, lab->pattern, LAB_PATTERN_PERIOD);
+    memcpy(lab->pattern + LAB_PATTERN_PERIOD, lab->pattern, LAB_PATTERN_PERIOD);
+    int error = lay_out(lab);
+    if (error == 0 && !add_clock(lab))
+        error = WEIR_ENOMEM;
+    if (error != 0) {
+        wr_lab_free(lab);
+        return error;
+    }
+    *made = lab;
+    return 0;
+}
+
+void wr_lab_free(struct lab *lab)
+{
+    if (lab == NULL)
+        return;
+    wr_lab_net_fini(&lab->net);
+    free(lab);
+}
+
+int wr_lab_run(struct lab *lab)
+{
+    wr_lab_net_run(&lab->net, LAB_EPOCH + lab->scenario.duration, &lab->tally.all_over);
+    for (unsigned i = 0; i < lab->scenario.n_flows; i++)
+        wr_lab_flow_end(lab->flow[i], lab->net.now);
+    return lab->net.storm ? WEIR_EIO : 0;
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------- */
+
+unsigned wr_lab_n_flows(const struct lab *lab)
+{
+    return lab->scenario.n_flows;
+}
+
+const struct lab_flow_result *wr_lab_flow(const struct lab *lab, unsigned number)
+{
+    return &lab->flow[number]->result;
+}
+
+const struct lab_queue_stats *wr_lab_bottleneck(const struct lab *lab)
+{
+    return &wr_lab_link_queue(lab->bottleneck)->stats;
+}
+
+weir_time wr_lab_elapsed(const struct lab *lab)
+{
+    return lab->net.now - LAB_EPOCH;
+}
+
+uint64_t wr_lab_trace(const struct lab *lab)
+{
+    return lab->trace;
+}
+
+const struct lab_scenario *wr_lab_scenario(const struct lab *lab)
+{
+    return &lab->scenario;
+}
+
+const uint64_t *wr_lab_dropped(const struct lab *lab)
+{
+    return lab->net.dropped;
+}
+
+uint64_t wr_lab_events(const struct lab *lab)
+{
+    return lab->net.events;
+}
+
+double wr_lab_utilisation(const struct lab *lab)
+{
+    double could = (double)lab->scenario.forward.queue.rate_bps * (double)wr_lab_elapsed(lab) / 1e9;
+    return could > 0 ? (double)wr_lab_bottleneck(lab)->out_bytes * 8 / could : 0;
+}
+
+double wr_lab_fairness(const struct lab *lab)
+{
+    double sum = 0, squares = 0;
+    for (unsigned i = 0; i < lab->scenario.n_flows; i++) {
+        double rate = (double)lab->flow[i]->result.steady_bps;
+        sum += rate;
+        squares += rate * rate;
+    }
+    return squares > 0 ? sum * sum / (lab->scenario.n_flows * squares) : 0;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    weir_time x = *(const weir_time *)a, y = *(const weir_time *)b;
+    return (x > y) - (x < y);
+}
+
+weir_time wr_lab_exchange_percentile(const struct lab_flow_result *flow, unsigned percent)
+{
+    if (flow->n_kept == 0)
+        return -1;
+    weir_time *sorted = malloc(flow->n_kept * sizeof *sorted);
+    if (sorted == NULL)
+        return -1;
+    memcpy(sorted, flow->exchange, flow->n_kept * sizeof *sorted);
+    qsort(sorted, flow->n_kept, sizeof *sorted, by_time);
+    size_t rank = (flow->n_kept * percent + 99) / 100; /* nearest rank */
+    weir_time answer = sorted[rank > 0 ? rank - 1 : 0];
+    free(sorted);
+    return answer;
+}
