@@ -22,7 +22,7 @@ static void age(struct lab_queue *queue, weir_time now)
 {
     struct lab_red *red = &queue->red;
     uint64_t carry = 0;
-    if (queue->config.rate_bps == 0 || red->idle_since == WEIR_TIME_NEVER)
+    if (queue->config.rate_bps == 0)
         return;
     weir_time service = wr_lab_link_time(MEAN_PACKET_BYTES, queue->config.rate_bps, &carry);
     weir_time steps = (now - red->idle_since) / (service > 0 ? service : 1);
@@ -30,7 +30,7 @@ static void age(struct lab_queue *queue, weir_time now)
         uint64_t fall = red->average >> queue->config.red.weight_log2;
         red->average -= fall > 0 ? fall : red->average;
     }
-    red->idle_since = WEIR_TIME_NEVER;
+    red->idle_since = now; /* this packet, too, may be dropped */
 }
 
 static void average_in(struct lab_queue *queue, weir_time now)
