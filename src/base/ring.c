@@ -35,6 +35,7 @@ static void release(struct wr_ring *ring, const struct weir_allocator *alloc)
     wr_mem_free(alloc, ring->buf, ring->cap);
     ring->buf = NULL;
     ring->cap = ring->head = ring->len = ring->extent = 0;
+    ring->at_limit = false;
 }
 
 void wr_ring_fini(struct wr_ring *ring, const struct weir_allocator *alloc)
@@ -91,10 +92,14 @@ static void reserve(struct wr_ring *ring, const struct weir_allocator *alloc, si
         return;
     if (cap < FIRST_CAP)
         cap = FIRST_CAP;
-    if (cap > ring->limit)
+    bool cut = cap > ring->limit;
+    if (cut)
         cap = ring->limit;
+    if (cut && ring->at_limit && cap < ring->cap + (size_t)ring->cap / 4)
+        cap = ring->cap + (size_t)ring->cap / 4; /* the limit creeps up */
     if (cap < need)
         cap = need;
+    ring->at_limit = cut;
     if (ring->buf == NULL)
         ring->peak = 0;
     if (!reallocate(ring, alloc, cap) && cap > need)

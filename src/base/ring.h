@@ -30,6 +30,7 @@ struct wr_ring {
     uint32_t extent; /* bytes from head to the end of the last byte held, >= len */
     uint32_t limit;  /* most bytes from head that it will hold */
     uint32_t peak;   /* largest extent since it was last empty: the next first capacity */
+    bool at_limit;   /* the limit of then decided cap, not the need to double */
 };
 
 /* Makes an empty ring that holds at most `limit` bytes. Allocates nothing. */
@@ -38,7 +39,10 @@ void wr_ring_init(struct wr_ring *ring, uint32_t limit);
 /* Drops everything and frees the storage. */
 void wr_ring_fini(struct wr_ring *ring, const struct weir_allocator *alloc);
 
-/* Changes the limit. What is held stays, even beyond a smaller limit. */
+/*
+ * Changes the limit. What is held stays, even beyond a smaller limit. A limit that rises in small
+ * steps while the ring is full costs no copy a step: the storage may pass it by a quarter then.
+ */
 static inline void wr_ring_set_limit(struct wr_ring *ring, uint32_t limit)
 {
     ring->limit = limit;

@@ -195,6 +195,29 @@ static void a_busy_ring_comes_back_at_its_last_size(void **state)
     probe_done(&probe);
 }
 
+/* A send buffer whose limit follows cwnd is full all the time while the limit rises a little at
+ * each ACK: copying all of it each time would make the cost of a stream quadratic. */
+static void a_limit_that_creeps_up_does_not_copy_at_each_step(void **state)
+{
+    enum { STEPS = 1000, STEP = 100 };
+    struct probe probe;
+    const struct weir_allocator *alloc = probe_init(&probe);
+    static uint8_t data[STEP];
+    struct wr_ring ring;
+
+    (void)state;
+    wr_ring_init(&ring, 0);
+    for (uint32_t i = 1; i <= STEPS; i++) {
+        wr_ring_set_limit(&ring, i * STEP);
+        assert_int_equal(wr_ring_write(&ring, alloc, data, STEP), STEP);
+        assert_int_equal(wr_ring_write(&ring, alloc, data, STEP), 0);
+        assert_true(ring.cap <= ring.limit + ring.limit / 4 + STEP);
+    }
+    assert_true(probe.calls < 40); /* log(1000) / log(1.25) is 31 */
+    wr_ring_fini(&ring, alloc);
+    probe_done(&probe);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +226,7 @@ int main(void)
         cmocka_unit_test(early_bytes_wait_beyond_the_tail),
         cmocka_unit_test(out_of_memory_takes_what_fits),
         cmocka_unit_test(agrees_with_a_flat_model_over_random_operations),
+        cmocka_unit_test(a_limit_that_creeps_up_does_not_copy_at_each_step),
         cmocka_unit_test(a_busy_ring_comes_back_at_its_last_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
