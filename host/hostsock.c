@@ -419,7 +419,7 @@ static int set_option(struct weir_host *host, struct wr_hsock *hs, int level, in
     if (level == SOL_SOCKET && option == SO_SNDTIMEO)
         return timeout_from(value, len, &hs->send_timeout);
     int rc = weir_sock_setsockopt(host->stack, hs->sock, level, option, value, len, weir_now());
-    if (rc == 0 && level == SOL_SOCKET && option == SO_RCVLOWAT) {
+    if (rc == 0 && value && level == SOL_SOCKET && option == SO_RCVLOWAT) {
         int lowat;
         memcpy(&lowat, value, sizeof lowat);
         hs->recv_lowat = lowat < 1 ? 1 : (size_t)lowat;

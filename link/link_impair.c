@@ -62,9 +62,9 @@ struct impair {
     struct weir_link *inner;
     struct weir_impair_config config;
     struct direction out, in;
-    struct held *lent; /* the frame that recv gave out last */
-    bool blocked;      /* inner said EAGAIN */
-    int in_error;      /* inner's recv has failed for good */
+    struct held *lent;    /* the frame that recv gave out last */
+    struct held *refused; /* due, but inner said EAGAIN to it */
+    int in_error;         /* inner's recv has failed for good */
 };
 
 /* ---- chance ------------------------------------------------------------------------------------- */
@@ -296,15 +296,15 @@ static int pass(void *arg, const uint8_t *frame, size_t len)
 /* Sends what is due. Frames that the inner link refuses for good are lost there. */
 static void pump(struct impair *im, weir_time now)
 {
-    im->blocked = false;
-    while (next_arrival(&im->out) <= now) {
-        struct held *held = im->out.heap[0];
+    while (im->refused || next_arrival(&im->out) <= now) {
+        struct held *held = im->refused ? im->refused : heap_pop(&im->out);
         struct weir_out out = {.head = held->data, .head_len = held->len};
+        im->refused = NULL;
         if (im->inner->ops->send(im->inner, &out, now) == WEIR_EAGAIN) {
-            im->blocked = true;
+            im->refused = held;
             return;
         }
-        free(heap_pop(&im->out));
+        free(held);
     }
 }
 
@@ -315,7 +315,7 @@ static int impair_send(struct weir_link *link, const struct weir_out *frame, wei
     if (!im->out.on)
         return im->inner->ops->send(im->inner, frame, now);
     pump(im, now);
-    if (im->blocked)
+    if (im->refused)
         return WEIR_EAGAIN;
     int rc = weir_out_segment(frame, link->netif.kind, pass, &passing);
     pump(im, now);
@@ -365,7 +365,7 @@ static weir_time impair_deadline(const struct weir_link *link)
     const struct impair *im = (const struct impair *)link;
     weir_time at = im->inner->ops->deadline(im->inner);
     at = weir_time_min(at, next_arrival(&im->in));
-    return im->blocked ? at : weir_time_min(at, next_arrival(&im->out));
+    return im->refused ? at : weir_time_min(at, next_arrival(&im->out));
 }
 
 static int impair_fd(const struct weir_link *link)
@@ -389,6 +389,7 @@ static void impair_free(struct weir_link *link)
     direction_free(&im->out);
     direction_free(&im->in);
     free(im->lent);
+    free(im->refused);
     free(im);
 }
 
