@@ -381,6 +381,7 @@ struct wr_tcp {
     struct wr_list tw_queue;
     struct wr_timer tw_timer;
     uint8_t isn_key[16], ts_key[16];
+    uint32_t isn_epoch; /* the ISN clock when the stack was made */
     uint32_t n_orphans, next_listener_id;
     uint64_t prio; /* state of the treaps' priorities */
 };

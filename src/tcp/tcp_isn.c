@@ -21,13 +21,14 @@ static uint64_t keyed(const uint8_t key[16], const void *data, size_t len)
 
 uint32_t wr_isn(const struct weir_stack *stack, const struct wr_tuple *tuple, weir_time now)
 {
+    uint32_t hash = (uint32_t)keyed(stack->tcp->isn_key, tuple, sizeof *tuple);
     uint32_t clock = (uint32_t)((uint64_t)now >> 6);
+
 #ifdef WEIR_HARD
-    /* Wrap within the first bytes of the connection. */
-    (void)clock;
-    return 0xffffff80u + (uint32_t)(keyed(stack->tcp->isn_key, tuple, sizeof *tuple) & 0x7f);
+    /* Connections opened when the stack was made wrap within their first bytes. */
+    return 0xffffff80u + (hash & 0x7f) + clock - stack->tcp->isn_epoch;
 #else
-    return (uint32_t)keyed(stack->tcp->isn_key, tuple, sizeof *tuple) + clock;
+    return hash + clock;
 #endif
 }
 

@@ -265,8 +265,9 @@ static void one_byte_windows_I34(void **arg)
     (void)arg;
     start(&p);
     struct conn c = peer_open(&p, 80);
+    conn_data(&p, &c, W_TCP_ACK, "x", 1);
     c.wnd = 1;
-    conn_data(&p, &c, W_TCP_ACK, "x", 1); /* newer than the last, so that its window counts */
+    conn_data(&p, &c, W_TCP_ACK, "y", 1); /* newer than the last, so that its window counts */
     p.n = 0;
     conn_fill(&p, &c, 100);
     for (int i = 0; i < 20; i++) {
