@@ -9,7 +9,7 @@
  * stack must send (`>`), socket calls with the result they must have, assertions on TCP_INFO, and
  * tunables. The runner makes one stack with one IP link, carries out the events in order, and moves
  * the stack's clock from deadline to deadline in between, so a script of hours takes milliseconds
- * and always gives the same answer. docs/DRILL.md describes the notation and where it goes beyond
+ * and always gives the same answer. docs/drill.md describes the notation and where it goes beyond
  * packetdrill's.
  *
  *     dr_lex -> dr_parse, dr_parse_pkt -> events (dr_script.h)
