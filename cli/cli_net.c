@@ -191,63 +191,64 @@ static void on_report(void *arg, struct weir_program *program, const char *line)
 }
 
 /* Standard input goes to at most one program, the first that is no daemon. */
-static int stdin_for(struct net_session *session, const struct net_program *p)
+static int stdin_for(const struct net_session *session, size_t n)
 {
     for (size_t i = 0; i < session->file.n_hosts; i++) {
         const struct net_host *host = &session->file.hosts[i];
         if (host->argv && !host->daemon)
-            return host == p->host ? -1 : open("/dev/null", O_RDONLY | O_CLOEXEC);
+            return i == n ? -1 : open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static int spawn(struct net_program *p, struct weir_run_options *options)
+static int spawn(struct net_session *session, size_t n, struct weir_run_options *options)
 {
-    struct net_session *session = p->session;
-    size_t n = (size_t)(p - session->programs);
+    struct net_program *p = &session->programs[n];
+    const struct net_host *host = &session->file.hosts[n];
     char text[16][WEIR_ADDR_STRLEN], error[256];
     const char *addrs[16];
-    for (size_t i = 0; i < p->host->n_addrs && i < 16; i++) {
-        weir_addr_format(&p->host->addrs[i], text[i], sizeof text[i]);
+    for (size_t i = 0; i < host->n_addrs && i < 16; i++) {
+        weir_addr_format(&host->addrs[i], text[i], sizeof text[i]);
         addrs[options->n_addrs++] = text[i];
     }
     options->addrs = addrs;
-    options->hostname = p->host->name;
+    options->hostname = host->name;
     options->hosts = session->names;
     options->events = (struct weir_run_events){.on_exit = on_exit_of,
                                                .on_listen = on_listen,
                                                .on_report = session->verbose ? on_report : NULL,
                                                .arg = p};
-    int err = weir_run_spawn(session->run, session->build.hosts[n], options, p->host->argv,
+    int err = weir_run_spawn(session->run, session->build.hosts[n], options, host->argv,
                              &p->program, error, sizeof error);
+    options->addrs = NULL;
     if (err) {
-        wr_cli_error("%s: %s", p->host->name, error);
+        wr_cli_error("%s: %s", host->name, error);
         p->ended = true;
         p->status = wr_cli_start_status(err);
     } else if (session->verbose && !weir_program_isolated(p->program)) {
         wr_cli_error("%s: no network namespace can be had here: UDP sockets are refused",
-                     p->host->name);
+                     host->name);
     }
     return err;
 }
 
-static int start(struct net_program *p)
+static int start(struct net_session *session, size_t n)
 {
+    struct net_program *p = &session->programs[n];
     struct weir_run_options options;
-    struct net_session *session = p->session;
     int log = -1;
     weir_run_options_default(&options);
     p->started = true;
     p->started_at = weir_now();
-    options.stdio[0] = stdin_for(session, p);
+    options.stdio[0] = stdin_for(session, n);
     if (session->options.keep) {
-        log = log_open(session, p->host);
+        log = log_open(session, &session->file.hosts[n]);
         if (log < 0)
             return WEIR_EIO;
         options.stdio[1] = tee_open(&p->tee[0], session->loop, STDOUT_FILENO, log);
         options.stdio[2] = tee_open(&p->tee[1], session->loop, STDERR_FILENO, log);
     }
-    int err = spawn(p, &options);
+    int err = spawn(session, n, &options);
     for (int i = 0; i < 3; i++)
         if (options.stdio[i] >= 0)
             close(options.stdio[i]);
@@ -283,7 +284,7 @@ static void start_more(struct net_session *session)
 {
     while (session->next < session->file.n_hosts && !session->ending) {
         struct net_program *p = &session->programs[session->next];
-        if (!p->host->argv) {
+        if (!session->file.hosts[session->next].argv) {
             p->started = p->ended = true;
             session->next++;
             continue;
@@ -293,8 +294,7 @@ static void start_more(struct net_session *session)
             weir_loop_alarm(session->loop, at, on_time, session);
             return;
         }
-        session->next++;
-        if (start(p) != 0) {
+        if (start(session, session->next++) != 0) {
             session->failed = true;
             return;
         }

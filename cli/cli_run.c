@@ -377,13 +377,12 @@ static void read_resolv(struct run_resolv *resolv)
     char line[512], server[64];
     FILE *in = fopen("/etc/resolv.conf", "re");
     int n = snprintf(resolv->text, sizeof resolv->text, "nameserver 127.0.0.53\n");
-    resolv->n_servers = 0;
     while (in && fgets(line, sizeof line, in)) {
         struct weir_addr addr;
         if (sscanf(line, "nameserver %63s", server) == 1) {
             if (weir_addr_parse(server, &addr) && !weir_addr_is_loopback(&addr) &&
                 resolv->n_servers < DNS_MAX)
-                strcpy(resolv->servers[resolv->n_servers++], server);
+                memcpy(resolv->servers[resolv->n_servers++], server, sizeof server);
         } else if ((size_t)n + strlen(line) < sizeof resolv->text) {
             n += sprintf(resolv->text + n, "%s", line);
         }
@@ -410,7 +409,7 @@ static void set_dns(const struct run_words *words, const struct run_resolv *reso
 static int start(const struct run_words *words, struct run_session *session, char **argv)
 {
     struct weir_run_options options;
-    struct run_resolv resolv;
+    struct run_resolv resolv = {0};
     char bare[ADDRS_MAX][64], error[256];
     const char *addrs[ADDRS_MAX], *servers[DNS_MAX];
     weir_run_options_default(&options);

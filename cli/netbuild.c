@@ -263,8 +263,10 @@ int wr_netbuild(struct net_build *build, const struct net_file *file, struct wei
 
 int wr_netbuild_free(struct net_build *build, const struct net_build_options *options)
 {
-    size_t n_links = build->file ? build->file->n_links : 0;
     int err = 0;
+    if (!build->file)
+        return 0;
+    size_t n_links = build->file->n_links;
     for (size_t i = 0; build->hosts && i < build->file->n_hosts; i++)
         if (build->hosts[i])
             weir_host_free(build->hosts[i]);

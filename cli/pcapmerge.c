@@ -48,15 +48,17 @@ static bool read_block(FILE *in, struct block *block)
     block->bytes = NULL;
     if (fread(head, sizeof head, 1, in) != 1 || head[1] < 12 || head[1] > BLOCK_MAX || head[1] % 4)
         return false;
-    uint8_t *bytes = malloc(head[1]);
-    if (!bytes)
+    block->bytes = malloc(head[1]);
+    if (!block->bytes)
         return false;
-    memcpy(bytes, head, sizeof head);
-    if (fread(bytes + sizeof head, head[1] - sizeof head, 1, in) != 1) {
-        free(bytes);
+    memcpy(block->bytes, head, sizeof head);
+    if (fread(block->bytes + sizeof head, head[1] - sizeof head, 1, in) != 1) {
+        free(block->bytes);
+        block->bytes = NULL;
         return false;
     }
-    *block = (struct block){head[0], head[1], bytes};
+    block->type = head[0];
+    block->len = head[1];
     return true;
 }
 

@@ -35,8 +35,10 @@ static bool words_add(char ***words, size_t *n, struct word *word)
         return true;
     char **more = realloc(*words, (*n + 2) * sizeof **words);
     char *text = word->text ? word->text : calloc(1, 1);
-    if (more)
+    if (more) {
         *words = more;
+        more[*n] = NULL;
+    }
     if (!more || !text || word->failed) {
         free(text);
         memset(word, 0, sizeof *word);

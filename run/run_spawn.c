@@ -176,8 +176,10 @@ int weir_run_new(struct weir_loop *loop, struct weir_run **out)
 
 void weir_run_free(struct weir_run *run)
 {
-    while (run->programs)
-        weir_program_free(run->programs);
+    for (struct weir_program *program = run->programs, *next; program; program = next) {
+        next = program->next;
+        weir_program_free(program);
+    }
     wr_run_sock_sweep(run);
     wr_run_fd_forget(run);
     if (run->signal_fd >= 0) {
