@@ -40,6 +40,7 @@
 #include <stdint.h>
 
 #include <jansson.h>
+#include <weir/error.h>
 #include <weir/info.h>
 #include <weir/time.h>
 

@@ -53,7 +53,7 @@ static bool read_unit(const char **text, const struct unit *units, uint64_t *val
         while (unit->name != NULL &&
                (strlen(unit->name) != len || strncmp(unit->name, p, len) != 0))
             unit++;
-    if (n == 0 || unit->name == NULL)
+    if (n == 0 || unit->name == NULL || strcmp(p + len, ",") == 0)
         return false;
     unsigned __int128 result = digits * unit->mul / ((unsigned __int128)unit->div * scale);
     if (result > (uint64_t)INT64_MAX)
@@ -387,7 +387,8 @@ static bool set_cc(struct lab_scenario *s, const char *v)
     s->n_ccs = 0;
     while (*v != '\0') {
         size_t len = strcspn(v, ",");
-        if (len == 0 || len >= sizeof s->cc[0] || s->n_ccs == LAB_CCS_MAX)
+        if (len == 0 || len >= sizeof s->cc[0] || s->n_ccs == LAB_CCS_MAX ||
+            strcmp(v + len, ",") == 0)
             return false;
         memcpy(s->cc[s->n_ccs], v, len);
         s->cc[s->n_ccs++][len] = '\0';
