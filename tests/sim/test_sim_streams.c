@@ -138,7 +138,7 @@ static void choose_wire(struct world *w)
     impair->jitter = one_in(w, 2) ? impair->delay / 4 : 0;
     w->lossy = !one_in(w, 4);
     if (w->lossy) {
-        impair->loss = one_in(w, 3) ? 0 : below(w, 200) / 1000.0;
+        impair->loss = one_in(w, 3) ? 0 : below(w, one_in(w, 8) ? 400 : 200) / 1000.0;
         impair->duplicate = one_in(w, 2) ? 0 : below(w, 100) / 1000.0;
         impair->reorder = one_in(w, 2) ? 0 : below(w, 300) / 1000.0;
         impair->corrupt = one_in(w, 2) ? 0 : below(w, 50) / 1000.0;
@@ -176,7 +176,7 @@ static void choose_end(struct world *w, struct end *end, unsigned host, size_t m
 {
     end->host = host;
     end->key = wr_rng_u64(&w->sim.rng);
-    end->to_send = log_uniform(w, most);
+    end->to_send = one_in(w, 4) ? below(w, (uint32_t)most) : log_uniform(w, most);
     end->max_write = 1 + log_uniform(w, 65536);
     end->max_read = 1 + log_uniform(w, 65536);
     end->pause = one_in(w, 3) ? (weir_time)log_uniform(w, 2000) * WEIR_MS : 0;
@@ -198,6 +198,8 @@ static void choose_conns(struct world *w)
     size_t most = w->mtu < 300 ? 8192 : w->mtu < 1000 ? 65536 : 300000;
     if (w->wire.impair.loss > 0.1)
         most /= 4;
+    if (!w->wire.impaired && w->mtu >= 1280 && one_in(w, 4))
+        most = 3000000;
     w->n_conns = 1 + (one_in(w, 3) ? below(w, MAX_CONNS) : 0);
     for (unsigned i = 0; i < w->n_conns; i++) {
         struct end *end = w->conn[i].end;
@@ -248,22 +250,26 @@ static struct weir_stack *stack_of(struct world *w, const struct end *end)
     return w->sim.host[end->host].stack;
 }
 
+static void set_option(struct world *w, struct end *end, int level, int option, int value)
+{
+    int error = sim_setopt(&w->sim, end->host, end->sock, level, option, value);
+    CHECK(error == 0, "option %d of %d to %d: %s", option, level, value, weir_error_name(error));
+    if (verbose)
+        printf("  side %u: option %d of level %d is %d\n", end->host, option, level, value);
+}
+
 static void choose_options(struct world *w, struct end *end)
 {
     if (one_in(w, 3))
-        sim_setopt(&w->sim, end->host, end->sock, WEIR_SOL_SOCKET, WEIR_SO_RCVBUF,
-                   (int)log_uniform(w, 300000));
+        set_option(w, end, WEIR_SOL_SOCKET, WEIR_SO_RCVBUF, (int)log_uniform(w, 300000));
     if (one_in(w, 3))
-        sim_setopt(&w->sim, end->host, end->sock, WEIR_SOL_SOCKET, WEIR_SO_SNDBUF,
-                   (int)log_uniform(w, 300000));
+        set_option(w, end, WEIR_SOL_SOCKET, WEIR_SO_SNDBUF, (int)log_uniform(w, 300000));
     if (one_in(w, 3))
-        sim_setopt(&w->sim, end->host, end->sock, WEIR_SOL_TCP, WEIR_TCP_NODELAY, 1);
+        set_option(w, end, WEIR_SOL_TCP, WEIR_TCP_NODELAY, 1);
     if (one_in(w, 8))
-        sim_setopt(&w->sim, end->host, end->sock, WEIR_SOL_TCP, WEIR_TCP_MAXSEG,
-                   88 + (int)log_uniform(w, 8000));
+        set_option(w, end, WEIR_SOL_TCP, WEIR_TCP_MAXSEG, 88 + (int)log_uniform(w, 8000));
     if (one_in(w, 8))
-        sim_setopt(&w->sim, end->host, end->sock, WEIR_SOL_TCP, WEIR_TCP_WINDOW_CLAMP,
-                   (int)log_uniform(w, 100000));
+        set_option(w, end, WEIR_SOL_TCP, WEIR_TCP_WINDOW_CLAMP, 1 + (int)log_uniform(w, 100000));
 }
 
 static void open_conn(struct world *w, struct conn *conn)
@@ -578,10 +584,12 @@ static uint64_t run_seed(uint64_t seed)
     size_t before[2];
     for (unsigned host = 0; host < 2; host++)
         before[host] = weir_mem_bytes(w->sim.host[host].stack);
+    weir_time begin = w->sim.now;
+    uint64_t frames = w->sim.frames;
     run_conns(w);
     if (verbose)
-        printf("  done after %.3f s, %" PRIu64 " frames\n",
-               (double)(w->sim.now - 1000 * WEIR_SEC) / 1e9, w->sim.frames);
+        printf("  done after %.3f s, %" PRIu64 " frames\n", (double)(w->sim.now - begin) / 1e9,
+               w->sim.frames - frames);
     wait_forgotten(w);
     for (unsigned host = 0; host < 2; host++) {
         size_t after = weir_mem_bytes(w->sim.host[host].stack);
