@@ -293,6 +293,7 @@ struct tcb {
     uint32_t iss, irs;
     uint16_t peer_mss; /* from its SYN, or the default */
     uint16_t adv_mss;  /* in our SYN */
+    uint16_t pmtu;     /* path MTU when smss was last set; 0: not yet */
     uint32_t snd_up;   /* urgent pointer to send, valid while after snd_una */
     uint32_t urg_seq;
     uint32_t dsack_start, dsack_end;
@@ -350,6 +351,7 @@ struct wr_listener {
     struct wr_list syns;   /* struct wr_syn.of_listener */
     struct wr_list accept; /* struct tcb.accept, oldest first */
     uint32_t n_syns, n_accept, backlog;
+    uint32_t somaxconn; /* when listening began */
     uint32_t id;
     bool reuseport;
 };
@@ -411,6 +413,12 @@ static inline uint32_t wr_tcb_snd_head(const struct tcb *tcb)
 {
     return tcb->write_seq - tcb->snd_ring.len;
 }
+/* Linux's rule for POLLOUT: a third of the send buffer is free. */
+static inline bool wr_tcb_writable(const struct tcb *tcb)
+{
+    uint32_t queued = tcb->snd_ring.len, most = tcb->opts.sndbuf;
+    return queued < most && most - queued >= queued / 2;
+}
 /* Bytes queued and never sent, without the FIN. */
 static inline uint32_t wr_tcb_unsent(const struct tcb *tcb)
 {
@@ -468,6 +476,8 @@ void wr_listen_input(struct weir_stack *stack, struct wr_listener *listener, str
 /* A segment for an entry of the SYN queue: RFC 9293 3.10.7.4 in SYN-RECEIVED. */
 void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct seg *seg,
                          weir_time now);
+/* An ICMP error about the SYN-ACK: the entry goes without a word, as on Linux. */
+void wr_listen_syn_unreachable(struct weir_stack *stack, struct wr_syn *syn);
 /* The connection leaves its listener's accept queue because it is freed. */
 void wr_listen_forget(struct tcb *tcb);
 /* First window and shift to announce, from the receive buffer. */

@@ -117,7 +117,7 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
     struct wr_sack_result sack = {.last_sent = -1};
     struct wr_acked acked = {.first_sent = -1, .last_sent = -1};
     struct wr_ack_event ev = {.prior_una = tcb->snd_una, .rtt = -1};
-    bool window_changed, old = seq_lt(seg->ack, tcb->snd_una);
+    bool window_changed, old = seq_lt(seg->ack, tcb->snd_una), was_writable = wr_tcb_writable(tcb);
 
     if (!acceptable(stack, tcb, seg, now))
         return WR_ACK_DROP;
@@ -157,7 +157,8 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
         wr_recovery_acked(stack, tcb, &ev, now);
     if (acked.bytes > 0) {
         grow_send_buffer(stack, tcb);
-        wr_tcb_touch(stack, tcb); /* room in the send buffer */
+        if ((!was_writable && wr_tcb_writable(tcb)) || tcb->snd_ring.len == 0)
+            wr_tcb_touch(stack, tcb);
     }
     if (wr_tcb_unsent(tcb) > 0 || wr_list_first(&tcb->tx->q.lost) != NULL || tcb->want != 0 ||
         (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq) ||

@@ -62,6 +62,7 @@ static void counters(const struct tcb *tcb, struct weir_tcp_info *info)
 void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct weir_tcp_info *info,
                  weir_time now)
 {
+    (void)stack;
     memset(info, 0, sizeof *info);
     info->tcpi_state = (uint8_t)wr_tcp_state(tcb);
     info->tcpi_retransmits = tcb->retransmits;
@@ -81,8 +82,7 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
     info->tcpi_rcv_mss = tcb->delack.rcv_mss;
     info->tcpi_last_data_recv = ms_since(tcb->delack.last_at, now);
     info->tcpi_last_ack_recv = ms_since(tcb->last_ack_at, now);
-    if (tcb->path.netif != NULL && !wr_path_stale(stack, &tcb->path))
-        info->tcpi_pmtu = tcb->path.netif->config.mtu;
+    info->tcpi_pmtu = tcb->pmtu;
     info->tcpi_rcv_ssthresh = tcb->rcv_ssthresh;
     info->tcpi_rtt = us(tcb->rtt.srtt);
     info->tcpi_rttvar = us(tcb->rtt.mdev4 / 4);

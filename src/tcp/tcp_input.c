@@ -549,5 +549,7 @@ void wr_tcp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, we
         wr_tcb_settle(stack, tcb, now);
     } else if (get_be32(error->quoted + 4) != WR_CONTAINER(flow, struct wr_syn, flow)->iss) {
         wr_drop(stack, WR_DROP_tcp_icmp_out_of_window);
+    } else if (error->mtu == 0) {
+        wr_listen_syn_unreachable(stack, WR_CONTAINER(flow, struct wr_syn, flow));
     }
 }

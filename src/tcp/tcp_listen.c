@@ -466,6 +466,13 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
     arm(stack);
 }
 
+void wr_listen_syn_unreachable(struct weir_stack *stack, struct wr_syn *syn)
+{
+    wr_count(stack, WR_STAT_tcp_listen_drops);
+    syn_free(stack, syn);
+    arm(stack);
+}
+
 void wr_listen_forget(struct tcb *tcb)
 {
     if (!tcb->in_accept)
@@ -478,10 +485,9 @@ void wr_listen_forget(struct tcb *tcb)
 
 /* ---- the user's calls -------------------------------------------------------------------------------------- */
 
-static uint32_t backlog_of(const struct weir_stack *stack, int backlog)
+static uint32_t backlog_of(uint32_t somaxconn, int backlog)
 {
-    int64_t most = stack->tunables.somaxconn;
-    return (uint32_t)(backlog < 0 || backlog > most ? most : backlog);
+    return backlog < 0 || (uint32_t)backlog > somaxconn ? somaxconn : (uint32_t)backlog;
 }
 
 int wr_tcp_listen(struct weir_stack *stack, const struct weir_endpoint *local, int backlog,
@@ -497,7 +503,8 @@ int wr_tcp_listen(struct weir_stack *stack, const struct weir_endpoint *local, i
     listener->opts = opts;
     listener->ready = ready;
     listener->reuseport = reuseport;
-    listener->backlog = backlog_of(stack, backlog);
+    listener->somaxconn = (uint32_t)stack->tunables.somaxconn;
+    listener->backlog = backlog_of(listener->somaxconn, backlog);
     wr_list_init(&listener->all);
     wr_list_init(&listener->syns);
     wr_list_init(&listener->accept);
@@ -511,8 +518,7 @@ int wr_tcp_listen(struct weir_stack *stack, const struct weir_endpoint *local, i
 
 void wr_tcp_listen_backlog(struct wr_listener *listener, int backlog)
 {
-    /* somaxconn is the caller's to apply: a listener does not know its stack. */
-    listener->backlog = backlog < 0 ? 4096 : (uint32_t)backlog;
+    listener->backlog = backlog_of(listener->somaxconn, backlog);
 }
 
 void wr_tcp_unlisten(struct weir_stack *stack, struct wr_listener *listener, weir_time now)

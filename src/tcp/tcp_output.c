@@ -83,6 +83,7 @@ void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb)
     if (tcb->path.netif == NULL)
         return;
     mtu = wr_path_mtu(stack, &tcb->path, &tcb->flow.tuple.remote);
+    tcb->pmtu = (uint16_t)(mtu < UINT16_MAX ? mtu : UINT16_MAX);
     if (tcb->opts.maxseg != 0 && mss > tcb->opts.maxseg)
         mss = tcb->opts.maxseg;
     if (mtu > head && mss > mtu - head)
@@ -242,8 +243,8 @@ static uint32_t most_payload(const struct tcb *tcb, uint32_t mss)
     const struct weir_netif_config *config = &tcb->path.netif->config;
     uint32_t head = 60 + W_TCP_HLEN_MAX, most = config->gso_max_bytes;
 
-    if (!config->tx_csum || most <= head + mss)
-        return mss;
+    if (!config->tx_csum || most <= head + mss || seq_gt(tcb->snd_up, tcb->snd_una))
+        return mss; /* an urgent pointer is right for one segment only */
     if (most > UINT16_MAX)
         most = UINT16_MAX;
     return (most - head) / mss * mss;
@@ -373,6 +374,8 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
     wr_timers_data_sent(stack, tcb, false, now);
     if (s->len > 0)
         wr_delack_data_sent(tcb, now);
+    if (tcb->opts.notsent_lowat != 0)
+        wr_tcb_touch(stack, tcb); /* fewer bytes unsent: it may be writable */
     return build(stack, tcb, s, out, now);
 }
 

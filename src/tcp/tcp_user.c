@@ -40,6 +40,7 @@ static void prepare_syn(struct weir_stack *stack, struct tcb *tcb, weir_time now
     const struct wr_tunables *tunables = &stack->tunables;
     uint32_t wnd;
 
+    tcb->pmtu = (uint16_t)wr_path_mtu(stack, &tcb->path, &tcb->flow.tuple.remote);
     tcb->adv_mss = wr_listen_adv_mss(stack, &tcb->path, &tcb->flow.tuple.remote, &tcb->opts);
     tcb->ts_ok = tunables->tcp_timestamps != 0;
     tcb->ts_offset = wr_isn_ts_offset(stack, &tcb->flow.tuple);
@@ -348,7 +349,7 @@ const char *wr_tcp_cc_name(const char *name)
 /* Linux's tcp_poll(). */
 uint32_t wr_tcp_ready(const struct tcb *tcb)
 {
-    uint32_t bits = 0, queued = tcb->snd_ring.len;
+    uint32_t bits = 0;
     uint32_t target = tcb->opts.rcvlowat > 0 ? tcb->opts.rcvlowat : 1;
 
     if (tcb->shut == WR_SHUT_BOTH || tcb->state == WEIR_TCP_CLOSE)
@@ -364,8 +365,7 @@ uint32_t wr_tcp_ready(const struct tcb *tcb)
             bits |= WEIR_POLLIN;
         if (tcb->shut & WR_SHUT_SND)
             bits |= WEIR_POLLOUT;
-        else if (queued < tcb->opts.sndbuf && tcb->opts.sndbuf - queued >= queued / 2 &&
-                 below_notsent_lowat(tcb))
+        else if (wr_tcb_writable(tcb) && below_notsent_lowat(tcb))
             bits |= WEIR_POLLOUT;
         if (tcb->urg_state == WR_URG_VALID)
             bits |= WEIR_POLLPRI;
