@@ -180,10 +180,12 @@ int weir_accept4(struct weir_host *host, int fd, struct sockaddr *addr, socklen_
     while (rc == WEIR_EAGAIN && (rc = wait_or_not(host, hs, until)) == 0);
     if (rc == 0) {
         rc = wr_hostsock_add(host, conn, hs->domain, hs->type, (flags & SOCK_NONBLOCK) != 0);
-        if (rc < 0)
+        if (rc < 0) {
             weir_sock_abort(host->stack, conn, weir_now());
-        else
+            weir_sock_close(host->stack, conn, weir_now());
+        } else {
             wr_endpoint_to(hs->domain, &peer, addr, len);
+        }
     }
     wr_hostsock_leave(host, hs);
     return answer(rc);

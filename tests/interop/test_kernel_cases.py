@@ -59,6 +59,24 @@ def test_bulk_over_a_bad_path(offload):
         from_source(peer.v4, 2 * MB)
 
 
+@pytest.mark.parametrize("rule", [
+    "in drop syn 1", "out drop synack 1", "in drop ack 1", "out drop data 1", "out drop data 3-5",
+    "in drop data 2", "in drop data 4-9", "out drop fin 1", "in drop fin 1", "in drop fin 1-2",
+    "out dup frame 1-", "in dup frame 1-", "out delay data 2 50ms", "in delay data 2 50ms",
+    "out corrupt data 4", "out drop ack 1-3"])
+def test_one_loss_is_repaired(rule):
+    """The frames of the rule are lost, late or doubled; both streams arrive whole all the same."""
+    with Peer("--impair", f"rules='{rule}'", offload=True) as peer:
+        to_sink(peer.v4, 60000)
+        from_source(peer.v4, 60000)
+
+
+@pytest.mark.parametrize("rule", ["out drop syn 1", "in drop synack 1", "out drop ack 1"])
+def test_one_loss_of_the_handshake_is_repaired(rule):
+    with Peer("--impair", f"rules='{rule}'") as peer, Server(kernel.sink) as server:
+        assert peer.do("send", peer.kernel4, server.port, 60000).startswith("ok")
+
+
 def test_zero_window_of_weir(tmp_path):
     """The sink does not read for 5 s: the kernel fills the window and probes."""
     with Peer(offload=True, pcap=tmp_path / "run.pcapng") as peer:
