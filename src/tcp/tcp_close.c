@@ -40,8 +40,13 @@ static void enter_fin_wait2(struct weir_stack *stack, struct tcb *tcb, weir_time
     wr_tcb_touch(stack, tcb);
     if (!tcb->orphan)
         return;
-    if (tcb->opts.linger2_off) {
-        wr_output_reset(stack, tcb, now);
+    if (tcb->opts
+            .linger2_off) { /* the ACK of the FIN is answered as by a closed port, as on Linux */
+        struct wr_bare rst = {.tuple = &tcb->flow.tuple,
+                              .hash = tcb->flow.node.hash,
+                              .seq = tcb->snd_nxt,
+                              .flags = W_TCP_RST};
+        wr_output_bare(stack, &rst, now);
         wr_tcb_done(stack, tcb, 0);
         return;
     }
