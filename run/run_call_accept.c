@@ -3,9 +3,11 @@
  * listen() and accept(). The pair of a listening socket holds a byte, a token, for each connection in the
  * accept queue: so poll, epoll with all its modes, and several processes that wait on one listener are
  * the kernel's business. Whoever accepts takes a token out of the program's end first; without one there
- * is nothing to accept. The new connection's descriptor is put in place by the answer itself.
+ * is nothing to accept. The new connection's descriptor is put in place by the answer itself. If the
+ * program has no descriptor free (EMFILE) the connection stays first in line, as on Linux.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -38,26 +40,29 @@ static bool take_token(struct run_call *call)
     return true;
 }
 
-/* The connection has left Weir's queue: it is the caller's, or closed. */
-static int64_t hand_over(struct run_call *call, weir_sock conn, const struct weir_endpoint *peer,
-                         int flags)
+/* For the next accept: the token goes back, with the connection behind it. */
+static void put_back(struct run_sock *listener, struct run_sock *rs, int end)
+{
+    listener->waiting = rs;
+    listener->waiting_end = end;
+    wr_run_pump_tokens(listener);
+}
+
+/* Gives the caller the connection, whose pair's other end is `end`. */
+static int64_t hand_over(struct run_call *call, struct run_sock *rs, int end, int flags)
 {
     const struct seccomp_data *data = &call->req->data;
-    struct weir_program *program = call->rs->program;
-    struct run_sock *rs;
-    int end;
-    int err = wr_run_sock_new(program, call->rs->domain, conn, flags & SOCK_NONBLOCK, &rs, &end);
-    if (err) {
-        weir_sock_close(call->stack, conn, weir_now());
-        return err;
-    }
-    rs->state = RUN_OPEN;
-    wr_run_sock_unfill(rs);
+    int err = 0;
+    fcntl(end, F_SETFL, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
     if (data->args[1])
-        err = wr_run_mem_addr_out(call, rs->domain, peer, data->args[1], data->args[2]);
+        err = wr_run_mem_addr_out(call, rs->domain, &rs->peer, data->args[1], data->args[2]);
     if (!err)
         err =
             wr_run_answer_fd(call->program->listener_fd, call->req->id, end, flags & SOCK_CLOEXEC);
+    if (err == WEIR_EMFILE) {
+        put_back(call->rs, rs, end);
+        return err;
+    }
     close(end);
     if (err) {
         wr_run_sock_drop(rs, err == WEIR_ENOENT);
@@ -67,22 +72,49 @@ static int64_t hand_over(struct run_call *call, weir_sock conn, const struct wei
     return RUN_SENT;
 }
 
+/* Takes the connection that is first in line: 0, WEIR_EAGAIN, or another error. */
+static int next_connection(struct run_call *call, struct run_sock **rs, int *end)
+{
+    struct run_sock *listener = call->rs;
+    struct weir_endpoint peer;
+    weir_sock conn;
+    if (!take_token(call))
+        return WEIR_EAGAIN;
+    if (listener->waiting) {
+        *rs = listener->waiting;
+        *end = listener->waiting_end;
+        listener->waiting = NULL;
+        return 0;
+    }
+    int err = weir_sock_accept(call->stack, listener->sock, &conn, &peer, weir_now());
+    if (err)
+        return err;
+    err = wr_run_sock_new(listener->program, listener->domain, conn, false, rs, end);
+    if (err) {
+        weir_sock_close(call->stack, conn, weir_now());
+        return err;
+    }
+    (*rs)->state = RUN_OPEN;
+    (*rs)->peer = peer;
+    wr_run_sock_unfill(*rs);
+    return 0;
+}
+
 int64_t wr_run_call_accept(struct run_call *call)
 {
     const struct seccomp_data *data = &call->req->data;
     int flags = data->nr == SYS_accept4 ? (int)data->args[3] : 0;
     struct run_sock *rs = call->rs;
-    struct weir_endpoint peer;
-    weir_sock conn;
+    struct run_sock *conn;
+    int end;
     if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
         return -EINVAL;
     if (rs->state != RUN_LISTEN)
         return -EINVAL;
     wr_run_pump_tokens(rs);
-    int err = take_token(call) ? weir_sock_accept(call->stack, rs->sock, &conn, &peer, weir_now())
-                               : WEIR_EAGAIN;
+    int err = next_connection(call, &conn, &end);
     if (err == 0)
-        return hand_over(call, conn, &peer, flags);
+        return hand_over(call, conn, end, flags);
     if (err != WEIR_EAGAIN || wr_run_fd_nonblock(call->dup))
         return err;
     return wr_run_park(call, wr_run_fd_deadline(call->dup, SO_RCVTIMEO), EAGAIN);

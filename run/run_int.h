@@ -124,6 +124,9 @@ struct run_sock {
     uint32_t unread; /* bytes at the head of our end's queue that are not the program's to send: the
                            filling, or the one byte that is kept back */
     uint32_t tokens; /* listener: bytes put into the pair and not taken by accept */
+    struct run_sock
+        *waiting;      /* listener: accepted in Weir, but the program had no descriptor free */
+    int waiting_end;   /* its pair's other end */
     bool connect_news; /* an asynchronous connect succeeded and no connect() has said so */
     bool closed;       /* the program's last descriptor is closed */
     bool shut_wr;      /* the program has shut its sending side */

@@ -309,6 +309,7 @@ void wr_run_pump_tokens(struct run_sock *rs)
     int err =
         weir_sock_getsockopt(stack, rs->sock, WEIR_SOL_TCP, WEIR_TCP_INFO, &info, &len, weir_now());
     uint32_t waiting = err ? 0 : info.tcpi_unacked; /* of a listener: the accept queue's length */
+    waiting += rs->waiting != NULL;
     weir_host_unlock(rs->program->host);
     while (rs->tokens < waiting && send(rs->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
         rs->tokens++;

@@ -328,6 +328,10 @@ void wr_run_sock_drop(struct run_sock *rs, bool reset)
         rs->state = RUN_DEAD;
     }
     wr_run_park_answer(run, rs->ino, WEIR_EBADF);
+    if (rs->waiting) {
+        close(rs->waiting_end);
+        wr_run_sock_drop(rs->waiting, true);
+    }
     table_remove(run, rs);
     rs->bucket_next = run->garbage;
     run->garbage = rs;
@@ -343,7 +347,6 @@ void wr_run_sock_drop_all(struct weir_program *program)
                 wr_run_sock_drop(rs, false);
         }
     }
-    wr_run_sock_sweep(run);
 }
 
 void wr_run_sock_sweep(struct weir_run *run)

@@ -217,6 +217,35 @@ print(good)
     assert ran.out == "200\n", ran
 
 
+def test_a_connection_waits_for_a_free_descriptor():
+    """accept() fails with EMFILE, and gives the same connection once a descriptor is free."""
+    script = """
+import errno, os, resource, select, socket
+l = socket.create_server(("127.0.0.1", 7000))
+clients = [socket.create_connection(("127.0.0.1", 7000)) for _ in range(2)]
+for i, c in enumerate(clients):
+    c.sendall(b"%d" % i)
+spare = os.open("/dev/null", os.O_RDONLY)
+resource.setrlimit(resource.RLIMIT_NOFILE, (spare + 1, 4096))
+for _ in range(3):
+    try:
+        l.accept()
+    except OSError as e:
+        print(errno.errorcode[e.errno], select.select([l], [], [], 0)[0] == [l])
+os.close(spare)
+for _ in range(2):
+    with l.accept()[0] as s:
+        print(s.recv(1))
+l.setblocking(False)
+try:
+    l.accept()
+except BlockingIOError:
+    print("none")
+"""
+    ran = apps.weir("run", "--", "python3", "-c", script)
+    assert ran.out.split() == ["EMFILE", "True"] * 3 + ["b'0'", "b'1'", "none"], ran
+
+
 def test_a_killed_supervisor_resets_the_connections(tmp_path):
     """The peer of a dead supervisor must not take the stream's end for an orderly one."""
     out = tmp_path / "out"
