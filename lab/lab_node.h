@@ -49,6 +49,7 @@ struct lab_packet {
     uint16_t flow;           /* number of the flow it belongs to, or LAB_FLOW_NONE */
     bool ect;                /* ECN-capable transport: ECT(0), ECT(1), or marked already */
     bool ce;                 /* congestion experienced */
+    bool has_data;           /* a TCP segment with data */
     bool pure_ack;           /* a TCP segment with neither data nor SYN, FIN, RST */
     struct weir_addr dst;
     uint8_t *data; /* `len` bytes; packet_bytes of room */
@@ -60,7 +61,7 @@ struct lab_net;
  * than the net's packet_bytes. */
 struct lab_packet *wr_lab_packet_new(struct lab_net *net, size_t len);
 void wr_lab_packet_free(struct lab_net *net, struct lab_packet *packet);
-/* Fills in what nodes want to know (flow, ect, ce, pure_ack, dst) from the bytes. Flow i is the one
+/* Fills in what nodes want to know (flow, ect, ce, has_data, pure_ack, dst) from the bytes. Flow i is the one
  * with TCP port LAB_PORT + i at either end, i < n_flows. */
 void wr_lab_packet_read(struct lab_packet *packet, unsigned n_flows);
 /* Sets CE (RFC 3168 5) and mends the IPv4 header's checksum. The packet must be ect. */

@@ -23,7 +23,8 @@ static void read_tcp(struct lab_packet *packet, size_t at, size_t end, unsigned 
     if (end < at || end > packet->len || wr_w_tcp_parse(packet->data + at, end - at, &tcp) != W_OK)
         return;
     bool signals = (tcp.flags & (W_TCP_SYN | W_TCP_FIN | W_TCP_RST)) != 0;
-    packet->pure_ack = !signals && end - at == tcp.data_off;
+    packet->has_data = end - at > tcp.data_off;
+    packet->pure_ack = !signals && !packet->has_data;
     unsigned to = tcp.dst_port - (unsigned)LAB_PORT, from = tcp.src_port - (unsigned)LAB_PORT;
     unsigned flow = to < n_flows ? to : from;
     packet->flow = flow < n_flows ? (uint16_t)flow : LAB_FLOW_NONE;

@@ -32,7 +32,7 @@ static bool is_lost(struct loss *loss, const struct lab_packet *packet)
     const struct lab_loss_config *config = &loss->config;
     if (config->acks_only && !packet->pure_ack)
         return false;
-    if (config->every > 0 && !packet->pure_ack && ++loss->seen % config->every == 0)
+    if (config->every > 0 && packet->has_data && ++loss->seen % config->every == 0)
         return true;
     if (config->to_bad > 0) {
         if (wr_lab_chance(&loss->node.rng, loss->bad ? config->to_good : config->to_bad))

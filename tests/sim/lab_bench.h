@@ -67,6 +67,7 @@ static inline struct lab_packet *bench_packet(struct lab_net *net, uint32_t numb
     assert_non_null(packet);
     memset(packet->data, 0, len);
     memcpy(packet->data, &number, sizeof number);
+    packet->has_data = true;
     return packet;
 }
 

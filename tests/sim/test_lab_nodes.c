@@ -151,6 +151,7 @@ static size_t survivors(const struct lab_loss_config *config, uint32_t n, bool a
     for (uint32_t i = 0; i < n; i++) {
         struct lab_packet *packet = bench_packet(&net, i, 100);
         packet->pure_ack = acks;
+        packet->has_data = !acks;
         wr_lab_pass(&net, node, packet);
     }
     assert_int_equal(sink->n + net.dropped[LAB_LOSS] + net.dropped[LAB_ACK_LOSS], n);
@@ -414,6 +415,7 @@ static void packets_are_read(void **state)
         struct weir_addr dst = weir_addr_v4(0x0a000002);
         assert_int_equal(packet->flow, cases[i].flow);
         assert_int_equal(packet->pure_ack, cases[i].pure_ack);
+        assert_int_equal(packet->has_data, cases[i].data > 0);
         assert_int_equal(packet->ect, cases[i].ect);
         assert_int_equal(packet->ce, cases[i].ce);
         assert_true(weir_addr_eq(&packet->dst, &dst));
