@@ -7,7 +7,8 @@
  *           ip6_input    the same, and the walk over extension headers
  *           ip_frag      reassembly, both families
  *           ip_icmp      echo, errors that come in; ip_icmp_out: errors that go out, their limits
- *           ip_arp       ARP;  ip_ndp: neighbour discovery;  ip_ndp_router: router discovery
+ *           ip_arp       ARP;  ip_ndp: neighbour discovery;  ip_ndp_router: router discovery;
+ *                        ip_mld: multicast listener discovery
  *     out   ip_output    wr_ip_send, wr_ip_emit; ip4_output, ip6_output: headers and fragments
  *           ip_neigh     neighbour cache: state machine, waiting packets, link header
  *     both  ip_route     routes, path and source address;  ip_pmtu: path MTUs
@@ -93,10 +94,15 @@ struct wr_neigh {
 struct wr_ndp_if {
     struct wr_list node;
     struct wr_netif *netif;
+    bool asks; /* routers have been solicited: what they say is listened to */
     unsigned rs_left;
     weir_time rs_at;
-    uint32_t mtu;                            /* of an RA; 0: none */
-    uint8_t hop_limit;                       /* of an RA; 0: none */
+    unsigned mld_left; /* reports of the groups joined, still to be sent */
+    weir_time mld_at;
+    bool mld_answer;   /* the next one answers a query: it tells a state, not a change */
+    bool mld_v1;       /* the querier speaks version 1 */
+    uint32_t mtu;      /* of an RA; 0: none */
+    uint8_t hop_limit; /* of an RA; 0: none */
     weir_time base_reachable_ns, retrans_ns; /* of an RA; 0: none */
 };
 
@@ -294,8 +300,17 @@ void wr_ndp_dad_start(struct weir_stack *stack, struct wr_ifaddr *addr, weir_tim
 void wr_ndp_dad_timer(struct weir_stack *stack, struct wr_netif *netif, struct wr_ifaddr *addr,
                       weir_time now);
 
+/* ip_mld: groups joined are told to switches and routers, RFC 3810. */
+void wr_mld_joined(struct weir_stack *stack, struct wr_netif *netif, weir_time now);
+void wr_mld_query(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now);
+void wr_mld_timer(struct weir_stack *stack, struct wr_ndp_if *ndp, weir_time now);
+
 /* ip_ndp_router */
 struct wr_ndp_if *wr_ndp_if_find(struct weir_stack *stack, const struct wr_netif *netif);
+/* Finds or makes it; NULL when out of memory, which is counted. */
+struct wr_ndp_if *wr_ndp_if_get(struct weir_stack *stack, struct wr_netif *netif);
+/* Something has a new time: the layer's timer is set anew. */
+void wr_ndp_rearm(struct weir_stack *stack);
 /* A link-local address may be used from now on: routers are asked for (RFC 4861 6.3.7). */
 void wr_ndp_router_start(struct weir_stack *stack, struct wr_netif *netif, weir_time now);
 void wr_ndp_router_advert(struct weir_stack *stack, const struct wr_pkt *pkt,

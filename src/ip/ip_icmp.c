@@ -249,6 +249,8 @@ void wr_icmp6_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_tim
         wr_ndp_input(stack, pkt, now);
     } else if (weir_addr_is_any(&pkt->src)) { /* only discovery may come from nobody */
         wr_drop(stack, WR_DROP_ip6_bad_source);
+    } else if (icmp.type == W_ICMP6_MLD_QUERY) {
+        wr_mld_query(stack, pkt, now);
     } else if (icmp.type == W_ICMP6_ECHO && !stack->tunables.icmp_echo_ignore_all) {
         echo_reply(stack, pkt, icmp.rest, W_ICMP6_ECHO_REPLY, now);
     } else if (wr_w_icmp6_is_error(icmp.type) && pkt->dst_unicast) {

@@ -78,14 +78,17 @@ static void dad_passed(struct weir_stack *stack, struct wr_netif *netif, struct 
 {
     addr->state = WR_ADDR_PREFERRED;
     wr_route_changed(stack);
-    if (weir_addr_is_link_local(&addr->addr))
+    if (weir_addr_is_link_local(&addr->addr)) {
+        wr_mld_joined(stack, netif, now); /* again, from an address now: RFC 3590 4 */
         wr_ndp_router_start(stack, netif, now);
+    }
 }
 
 void wr_ndp_dad_start(struct weir_stack *stack, struct wr_ifaddr *addr, weir_time now)
 {
     struct wr_netif *netif = wr_addr_netif(stack, addr);
     addr->dad_left = (unsigned)stack->tunables.dad_transmits;
+    wr_mld_joined(stack, netif, now); /* its solicited-node group, RFC 4862 5.4.2 */
     if (addr->dad_left == 0) {
         dad_passed(stack, netif, addr, now);
         return;

@@ -34,7 +34,7 @@ struct wr_ndp_if *wr_ndp_if_find(struct weir_stack *stack, const struct wr_netif
     return NULL;
 }
 
-static struct wr_ndp_if *get_if(struct weir_stack *stack, struct wr_netif *netif)
+struct wr_ndp_if *wr_ndp_if_get(struct weir_stack *stack, struct wr_netif *netif)
 {
     struct wr_ndp_if *have = wr_ndp_if_find(stack, netif);
     if (have)
@@ -46,6 +46,7 @@ static struct wr_ndp_if *get_if(struct weir_stack *stack, struct wr_netif *netif
     }
     have->netif = netif;
     have->rs_at = WEIR_TIME_NEVER;
+    have->mld_at = WEIR_TIME_NEVER;
     wr_list_init(&have->node);
     wr_list_push_back(&stack->ip->ndp_ifs, &have->node);
     return have;
@@ -71,13 +72,14 @@ void wr_ndp_router_gone(struct weir_stack *stack, const struct wr_netif *netif)
 /* ---- timers ------------------------------------------------------------------------------------ */
 
 /* Arms the layer's timer for the earliest of all that has a time. */
-static void rearm(struct weir_stack *stack)
+void wr_ndp_rearm(struct weir_stack *stack)
 {
     struct wr_ip *ip = stack->ip;
     weir_time at = WEIR_TIME_NEVER;
     WR_LIST_FOREACH(node, &ip->ndp_ifs)
     {
-        at = weir_time_min(at, WR_CONTAINER(node, struct wr_ndp_if, node)->rs_at);
+        const struct wr_ndp_if *ndp = WR_CONTAINER(node, struct wr_ndp_if, node);
+        at = weir_time_min(at, weir_time_min(ndp->rs_at, ndp->mld_at));
     }
     WR_LIST_FOREACH(node, &ip->routes)
     {
@@ -110,12 +112,13 @@ void wr_ndp_router_start(struct weir_stack *stack, struct wr_netif *netif, weir_
     struct wr_ndp_if *ndp;
     if (!stack->tunables.accept_ra)
         return;
-    ndp = get_if(stack, netif);
+    ndp = wr_ndp_if_get(stack, netif);
     if (!ndp)
         return;
+    ndp->asks = true;
     ndp->rs_left = RS_MAX;
     ndp->rs_at = now; /* duplicate address detection has waited its random delay already */
-    rearm(stack);
+    wr_ndp_rearm(stack);
 }
 
 static bool is_expired(const struct wr_route *route, const void *arg)
@@ -139,13 +142,15 @@ void wr_ndp_router_timer(struct weir_stack *stack, weir_time now)
         struct wr_ndp_if *ndp = WR_CONTAINER(node, struct wr_ndp_if, node);
         if (ndp->rs_left > 0 && ndp->rs_at <= now)
             solicit(stack, ndp, now);
+        if (ndp->mld_at <= now)
+            wr_mld_timer(stack, ndp, now);
     }
     wr_route_remove_if(stack, is_expired, &now);
     for (unsigned i = 0; i < WR_SLAAC_MAX; i++) {
         if (ip->slaac[i].netif && ip->slaac[i].valid_until <= now)
             forget_slaac(stack, &ip->slaac[i]);
     }
-    rearm(stack);
+    wr_ndp_rearm(stack);
 }
 
 /* ---- advertisements ---------------------------------------------------------------------------- */
@@ -326,7 +331,7 @@ void wr_ndp_router_advert(struct weir_stack *stack, const struct wr_pkt *pkt,
     struct wr_ndp_if *ndp_if = wr_ndp_if_find(stack, netif);
 
     /* An interface that has never asked has no IPv6 of its own, or does not want to be told. */
-    if (!stack->tunables.accept_ra || !ndp_if) {
+    if (!stack->tunables.accept_ra || !ndp_if || !ndp_if->asks) {
         wr_drop(stack, WR_DROP_ndp_ignored);
         return;
     }
@@ -346,7 +351,7 @@ void wr_ndp_router_advert(struct weir_stack *stack, const struct wr_pkt *pkt,
         if (prefix->autonomous)
             autoconfigure(stack, netif, prefix, now);
     }
-    rearm(stack);
+    wr_ndp_rearm(stack);
 }
 
 /* ---- redirects --------------------------------------------------------------------------------- */
@@ -389,5 +394,5 @@ void wr_ndp_redirect(struct weir_stack *stack, const struct wr_pkt *pkt, const s
                       memcmp(neigh->mac, ndp->tlla, sizeof neigh->mac) != 0))
             wr_neigh_update(stack, neigh, ndp->tlla, WR_NUD_STALE, now);
     }
-    rearm(stack);
+    wr_ndp_rearm(stack);
 }

@@ -7,8 +7,8 @@
  * hand, put in with weir_input(), and everything that weir_output() gives is kept with its time.
  *
  * The host is 10.0.0.1/24 and fd00::1/64, the peer 10.0.0.2 and fd00::2; on Ethernet their MACs are
- * kit_mac and kit_peer_mac. Duplicate address detection and router solicitations are off unless asked
- * for, so that a test sees only what it caused.
+ * kit_mac and kit_peer_mac. Duplicate address detection, router solicitations and reports of groups are
+ * off unless asked for, so that a test sees only what it caused.
  */
 
 #include <stdio.h>
@@ -32,9 +32,10 @@
 enum {
     KIT_TUN = 0,
     KIT_ETHER = 1,
-    KIT_DAD = 2, /* duplicate address detection as by default */
-    KIT_RA = 4,  /* ask for routers and listen to them, as by default */
-    KIT_BARE = 8 /* no addresses */
+    KIT_DAD = 2,  /* duplicate address detection as by default */
+    KIT_RA = 4,   /* ask for routers and listen to them, as by default */
+    KIT_BARE = 8, /* no addresses */
+    KIT_MLD = 16  /* report the groups joined, as by default */
 };
 
 struct kit_frame {
@@ -83,6 +84,8 @@ static inline void kit_open(struct kit *k, unsigned flags)
         assert_int_equal(weir_sysctl_set(k->stack, "net.ipv6.conf.default.dad_transmits", 0), 0);
     if (!(flags & KIT_RA))
         assert_int_equal(weir_sysctl_set(k->stack, "net.ipv6.conf.default.accept_ra", 0), 0);
+    if (!(flags & KIT_MLD))
+        assert_int_equal(weir_sysctl_set(k->stack, "weir.mld_reports", 0), 0);
     if (k->ether) {
         netif.kind = WEIR_NETIF_ETHERNET;
         memcpy(netif.mac, kit_mac, 6);

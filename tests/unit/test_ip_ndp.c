@@ -613,6 +613,96 @@ static void test_a_dead_router_is_passed_over(void **state)
     kit_close(&k);
 }
 
+/* ---- groups ------------------------------------------------------------------------------------- */
+
+/* The next frame is a report of version 2; returns the mode of its first record. */
+static uint8_t expect_report(struct kit *k, struct kit_view *v, unsigned n_groups)
+{
+    kit_expect_icmp(k, v, W_ICMP6_MLD2_REPORT, 0);
+    kit_expect_addr(&v->dst, "ff02::16");
+    assert_int_equal(v->hop_limit, 1);
+    assert_int_equal(v->ip6.next, W_IPPROTO_HOPOPTS); /* router alert, RFC 3810 5 */
+    assert_memory_equal(v->l3 + W_IP6_HLEN, ((uint8_t[]){58, 0, 5, 2, 0, 0, 1, 0}), 8);
+    assert_int_equal(v->rest, n_groups);
+    assert_int_equal(v->l4_len, 8 + 20 * n_groups);
+    return v->l4[8];
+}
+
+static void query(struct kit *k, const char *src, uint8_t hop_limit, uint16_t delay_ms, bool v1)
+{
+    struct kit_packet p;
+    uint8_t msg[28] = {0};
+    struct w_ip6 ip = {.src = kit_addr(src),
+                       .dst = kit_addr("ff02::1"),
+                       .next = W_IPPROTO_ICMP6,
+                       .hop_limit = hop_limit};
+    size_t len = v1 ? 24 : 28;
+    kit_icmp(msg, &ip.src, &ip.dst, W_ICMP6_MLD_QUERY, 0, (uint32_t)delay_ms << 16, msg + 8,
+             len - 8);
+    kit_make6(&p, &ip, msg, len);
+    kit_input(k, p.b, p.len);
+}
+
+/* RFC 3810 6.1, RFC 3590 4: at once from nobody, and again once there is an address to speak from. */
+static void test_groups_are_reported_when_joined(void **state)
+{
+    struct kit k;
+    struct kit_view v;
+    weir_time start;
+    unsigned n = 0;
+    (void)state;
+    kit_open(&k, KIT_ETHER | KIT_DAD | KIT_MLD);
+    start = k.now;
+    kit_run(&k, 0);
+    assert_int_equal(expect_report(&k, &v, 1), 4); /* change to exclude; both addresses share it */
+    assert_true(weir_addr_is_any(&v.src));
+    assert_true(v.at == start);
+    kit_run(&k, 5 * WEIR_SEC);
+    while (kit_next(&k, &v)) {
+        if (v.type != W_ICMP6_MLD2_REPORT)
+            continue;
+        n++;
+        if (n >= 2)
+            assert_true(weir_addr_is_link_local(&v.src));
+    }
+    assert_in_range(n, 2, 3);
+    kit_close(&k);
+}
+
+static void test_queries_are_answered_within_their_time(void **state)
+{
+    struct kit k;
+    struct kit_view v;
+    weir_time asked;
+    struct weir_addr more = kit_addr("fd00::abcd");
+    (void)state;
+    kit_open(&k, KIT_ETHER | KIT_MLD);
+    assert_int_equal(weir_addr_add(k.stack, k.ifindex, &more, 64, k.now), 0);
+    kit_run(&k, 5 * WEIR_SEC);
+    k.seen = k.n_sent;
+    query(&k, "fe80::99", 64, 1000, false); /* not from this link */
+    query(&k, "fd00::99", 1, 1000, false);  /* not from a link-local address */
+    kit_run(&k, 5 * WEIR_SEC);
+    kit_expect_silence(&k);
+    asked = k.now;
+    query(&k, "fe80::99", 1, 1000, false);
+    query(&k, "fe80::99", 1, 60000, false); /* answered by the same report */
+    kit_run(&k, WEIR_SEC);
+    assert_int_equal(expect_report(&k, &v, 2), 2); /* a state, not a change */
+    assert_true(v.at - asked <= WEIR_SEC);
+    kit_run(&k, 100 * WEIR_SEC);
+    kit_expect_silence(&k);
+
+    query(&k, "fe80::99", 1, 1000, true); /* version 1: one report for each group, to the group */
+    kit_run(&k, WEIR_SEC);
+    for (unsigned i = 0; i < 2; i++) {
+        kit_expect_icmp(&k, &v, W_ICMP6_MLD_REPORT, 0);
+        assert_memory_equal(v.l4 + 8, v.dst.b, 16);
+    }
+    kit_expect_silence(&k);
+    kit_close(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -635,6 +725,8 @@ int main(void)
         cmocka_unit_test(test_a_flood_of_advertisements_is_bounded),
         cmocka_unit_test(test_redirects_count_from_the_first_hop_only_0792_3),
         cmocka_unit_test(test_a_dead_router_is_passed_over),
+        cmocka_unit_test(test_groups_are_reported_when_joined),
+        cmocka_unit_test(test_queries_are_answered_within_their_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
