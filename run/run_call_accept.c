@@ -89,14 +89,12 @@ static int next_connection(struct run_call *call, struct run_sock **rs, int *end
     int err = weir_sock_accept(call->stack, listener->sock, &conn, &peer, weir_now());
     if (err)
         return err;
-    err = wr_run_sock_new(listener->program, listener->domain, conn, false, rs, end);
+    err = wr_run_sock_new(listener->program, listener->domain, conn, RUN_OPEN, false, rs, end);
     if (err) {
         weir_sock_close(call->stack, conn, weir_now());
         return err;
     }
-    (*rs)->state = RUN_OPEN;
     (*rs)->peer = peer;
-    wr_run_sock_unfill(*rs);
     return 0;
 }
 

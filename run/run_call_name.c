@@ -22,7 +22,7 @@ int64_t wr_run_call_socket(struct run_call *call)
     int err = weir_sock_open(call->stack, domain, WEIR_SOCK_STREAM, protocol, &sock);
     if (err)
         return err;
-    err = wr_run_sock_new(program, domain, sock, type & SOCK_NONBLOCK, &rs, &end);
+    err = wr_run_sock_new(program, domain, sock, RUN_FRESH, type & SOCK_NONBLOCK, &rs, &end);
     if (err) {
         weir_sock_close(call->stack, sock, weir_now());
         return err;

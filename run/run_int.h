@@ -141,10 +141,11 @@ struct run_sock {
     struct run_sock *dead_prev, *dead_next;
 };
 
-/* Makes the pair and the record, filled, not yet known to the program. *end is the program's end, which
- * the caller closes after handing it over. 0 or a negative error; on success the record owns `sock`. */
-int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, bool nonblock,
-                    struct run_sock **rs, int *end);
+/* Makes the pair and the record, not yet known to the program: filled if `state` is RUN_FRESH, ready for
+ * bytes if it is RUN_OPEN. *end is the program's end, which the caller closes after handing it over.
+ * 0 or a negative error; on success the record owns `sock`. */
+int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, enum run_state state,
+                    bool nonblock, struct run_sock **rs, int *end);
 /* The record of an inode, or NULL. */
 struct run_sock *wr_run_sock_find(struct weir_run *run, ino_t ino);
 /* Takes the filling out but for one byte: the socket becomes writable for the program. */

@@ -108,13 +108,13 @@ static ptrdiff_t send_held(struct run_sock *rs)
     return 1;
 }
 
-/* The same for one batch out of the pair; 1 also if the pair is empty, *empty says so. */
+/* The same for one batch out of the pair. *empty: that was all; what comes later makes an edge of its own. */
 static ptrdiff_t send_batch(struct run_sock *rs, bool *empty)
 {
     uint8_t *scratch = rs->program->run->scratch;
     size_t fresh = fresh_bytes(rs);
     size_t got = fresh ? take_bytes(rs, fresh, scratch, RUN_SCRATCH_BYTES) : 0;
-    *empty = got == 0;
+    *empty = got == 0 || got == fresh;
     if (!got)
         return 1;
     ptrdiff_t n = send_bytes(rs, scratch, got);

@@ -99,29 +99,32 @@ struct run_sock *wr_run_sock_find(struct weir_run *run, ino_t ino)
 
 /* ---- making one ------------------------------------------------------------------------------- */
 
-/* Fills the program's end from its own side. Returns the bytes, or a negative error. */
-static ssize_t fill(int end)
+/* Fills the program's end from its own side, or sends just the byte to be kept back. Returns the bytes,
+ * or a negative error. */
+static ssize_t fill(int end, bool whole)
 {
     static const char filling[FILL_MAX]; /* zeros */
     int sndbuf = PAIR_SNDBUF;
     socklen_t len = sizeof sndbuf;
+    ssize_t n = 0;
     (void)setsockopt(end, SOL_SOCKET, SO_SNDBUF, &sndbuf, len);
     if (getsockopt(end, SOL_SOCKET, SO_SNDBUF, &sndbuf, &len) < 0)
         return -errno;
     size_t want = (size_t)sndbuf / WRITABLE_DIVISOR + 1;
     if (want > FILL_MAX)
         want = FILL_MAX;
-    ssize_t n = send(end, filling, want, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (whole)
+        n = send(end, filling, want, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 || send(end, filling, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
         return -errno;
     return n + 1;
 }
 
-static int make_pair(bool nonblock, int pair[2], ino_t *ino, uint32_t *filled)
+static int make_pair(bool whole, bool nonblock, int pair[2], ino_t *ino, uint32_t *filled)
 {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return errno == ENFILE || errno == EMFILE ? WEIR_EMFILE : -errno;
-    ssize_t n = fill(pair[1]);
+    ssize_t n = fill(pair[1], whole);
     *ino = wr_run_fd_inode(pair[1]);
     if (n <= 0 || !*ino || (nonblock && fcntl(pair[1], F_SETFL, O_NONBLOCK) < 0)) {
         close(pair[0]);
@@ -132,8 +135,8 @@ static int make_pair(bool nonblock, int pair[2], ino_t *ino, uint32_t *filled)
     return 0;
 }
 
-int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, bool nonblock,
-                    struct run_sock **out, int *end)
+int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, enum run_state state,
+                    bool nonblock, struct run_sock **out, int *end)
 {
     struct weir_run *run = program->run;
     struct run_sock *rs = calloc(1, sizeof *rs);
@@ -141,7 +144,7 @@ int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, bo
     int err = WEIR_ENOMEM;
     if (!rs)
         return err;
-    err = make_pair(nonblock, pair, &rs->ino, &rs->unread);
+    err = make_pair(state != RUN_OPEN, nonblock, pair, &rs->ino, &rs->unread);
     if (err) {
         free(rs);
         return err;
@@ -151,6 +154,7 @@ int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, bo
     rs->fd = pair[0];
     rs->sock = sock;
     rs->domain = domain;
+    rs->state = state;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                 .data.ptr = &rs->source};
     if (!table_add(run, rs)) {
