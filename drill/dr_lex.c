@@ -174,6 +174,8 @@ static bool lex_number(struct dr_lexer *lex)
     int64_t value;
     if (!digits_value(lex->at, whole, &value))
         return wr_dr_lex_fail(lex, "number too large");
+    lex->tok.text = wr_dr_strndup(&lex->script->arena, lex->at, whole);
+    lex->tok.len = whole;
     advance(lex, whole);
     lex->tok.kind = DR_TOK_INT;
     if (value <= INT64_MAX / 2000000000)

@@ -14,7 +14,7 @@
 
 enum dr_token_kind {
     DR_TOK_END,
-    DR_TOK_INT,      /* num */
+    DR_TOK_INT,      /* num; text is the digits */
     DR_TOK_FLOAT,    /* nano: the value in units of 1e-9 */
     DR_TOK_HEX,      /* 0x...: text is the digits behind the x, num their value if it fits */
     DR_TOK_WORD,     /* text */

@@ -195,9 +195,8 @@ static bool parse_blob_option(struct dr_lexer *lex, struct dr_opt *opt, const ui
     opt->kind = DR_OPT_BYTES;
     size_t digits = 0;
     const char *text = "";
-    bool blob = lex->tok.kind == DR_TOK_HEX || lex->tok.kind == DR_TOK_WORD;
-    if (lex->tok.kind == DR_TOK_INT)
-        return wr_dr_lex_fail(lex, "write the cookie as 0x...");
+    bool blob =
+        lex->tok.kind == DR_TOK_HEX || lex->tok.kind == DR_TOK_WORD || lex->tok.kind == DR_TOK_INT;
     if (blob) {
         text = lex->tok.text;
         digits = lex->tok.len;

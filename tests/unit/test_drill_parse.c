@@ -87,6 +87,10 @@ static void test_tcp(void **state)
     assert_memory_equal(p->opts[6].blob, "\x22\x04\xab\xcd", 4);
     assert_memory_equal(p->opts[7].blob, "\x01\x02", 2);
     done();
+    p = parsed("0 > S 0:0(0) <FO 12345678,FOEXP 0a>\n")->packet;
+    assert_memory_equal(p->opts[0].blob, "\x22\x06\x12\x34\x56\x78", 6);
+    assert_memory_equal(p->opts[1].blob, "\xfe\x05\xf9\x89\x0a", 5);
+    done();
 }
 
 static void test_flags(void **state)
