@@ -217,6 +217,7 @@ void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, uint32_t seg_
     wr_output_sync_path(stack, tcb);
     wr_output_sync_mss(stack, tcb);
     wr_delack_init(tcb);
+    tcb->delack.last_at = now; /* ages count from here until data comes */
     tcb->rcv_ssthresh = tcb->rcv_wnd;
     tcb->space_seq = tcb->rcv_nxt;
     tcb->space = tcb->rcv_wnd < 10u * tcb->adv_mss ? tcb->rcv_wnd : 10u * tcb->adv_mss;
