@@ -13,6 +13,9 @@
 
 #include <weir/info.h>
 
+#include "base/bytes.h"
+#include "wire/w_print.h"
+
 enum {
     ROUNDS_PER_MOMENT = 100000, /* more without time passing is a storm */
     PIPE_FRAMES = 1 << 16
@@ -63,6 +66,20 @@ static uint64_t mix(uint64_t hash, const void *data, size_t len)
     return hash;
 }
 
+/* SIM_PRINT: one line a frame that begins its way. */
+static void print_frame(const struct tap *tap, const struct weir_out *frame, weir_time now)
+{
+    static uint8_t bytes[1 << 17];
+    char line[512];
+    size_t len = frame->head_len;
+    memcpy(bytes, frame->head, len);
+    len += wr_spans_copy(bytes + len, frame->span, frame->n_spans);
+    bool ethernet = tap->link.netif.kind == WEIR_NETIF_ETHERNET;
+    wr_w_print(line, sizeof line, ethernet ? W_PRINT_ETH : W_PRINT_IP, bytes, len,
+               frame->csum_partial);
+    printf("%.6f %s\n", (double)now / 1e9, line);
+}
+
 static int tap_send(struct weir_link *link, const struct weir_out *frame, weir_time now)
 {
     struct tap *tap = (struct tap *)link;
@@ -72,6 +89,8 @@ static int tap_send(struct weir_link *link, const struct weir_out *frame, weir_t
         hash = mix(hash, frame->span[i].ptr, frame->span[i].len);
     tap->sim->trace = hash;
     tap->sim->frames++;
+    if (tap->sim->print)
+        print_frame(tap, frame, now);
     return tap->inner->ops->send(tap->inner, frame, now);
 }
 
@@ -122,6 +141,7 @@ void sim_init(struct sim *sim, uint64_t seed)
     sim->seed = seed;
     sim->now = 1000 * WEIR_SEC;
     sim->trace = UINT64_C(0xcbf29ce484222325);
+    sim->print = getenv("SIM_PRINT") != NULL;
     wr_rng_init_u64(&sim->rng, seed);
 }
 

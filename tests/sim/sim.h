@@ -14,7 +14,8 @@
  *     sim_run(&sim, 100 * WEIR_MS);
  *     sim_free(&sim);                             // fails the test when memory was not given back
  *
- * An environment variable SIM_PCAP=FILE makes each sim write the frames of its first wire there.
+ * Environment variables for looking closer: SIM_PCAP=FILE makes each sim write the frames of its
+ * first wire there, SIM_PRINT=1 prints each frame as it is sent.
  */
 #ifndef SIM_H
 #define SIM_H
@@ -54,6 +55,7 @@ struct sim {
     struct wr_rng rng; /* for the test's own choices */
     uint64_t trace;
     uint64_t frames; /* over all wires */
+    bool print;
     unsigned n_hosts, n_wires;
     struct sim_host host[SIM_HOSTS];
 };

@@ -92,6 +92,7 @@ struct world {
     int family;
     uint32_t mtu;
     bool lossy;
+    bool looped; /* both programs are on host 0 and talk over its loopback interface */
     struct sim_wire wire;
     struct weir_endpoint at;
     weir_sock listener;
@@ -131,14 +132,15 @@ static void choose_wire(struct world *w)
     w->wire.kind = one_in(w, 4) ? WEIR_NETIF_ETHERNET : WEIR_NETIF_IP;
     w->wire.gso_max_bytes = one_in(w, 2) ? 65535 : 0;
     w->wire.csum_offload = w->wire.gso_max_bytes != 0 || one_in(w, 2);
-    w->wire.impaired = !one_in(w, 6);
+    w->looped = one_in(w, 12);
+    w->wire.impaired = !w->looped && !one_in(w, 6);
     if (!w->wire.impaired)
         return;
     impair->delay = one_in(w, 4) ? 0 : (weir_time)log_uniform(w, 200) * WEIR_MS;
     impair->jitter = one_in(w, 2) ? impair->delay / 4 : 0;
     w->lossy = !one_in(w, 4);
     if (w->lossy) {
-        impair->loss = one_in(w, 3) ? 0 : below(w, one_in(w, 8) ? 400 : 200) / 1000.0;
+        impair->loss = one_in(w, 3) ? 0 : below(w, one_in(w, 8) ? 300 : 200) / 1000.0;
         impair->duplicate = one_in(w, 2) ? 0 : below(w, 100) / 1000.0;
         impair->reorder = one_in(w, 2) ? 0 : below(w, 300) / 1000.0;
         impair->corrupt = one_in(w, 2) ? 0 : below(w, 50) / 1000.0;
@@ -162,7 +164,7 @@ static void choose_host(struct world *w, unsigned host)
     set(w, host, "net.ipv4.tcp_synack_retries", 60);
     set(w, host, "net.ipv4.tcp_retries2", 60);
     set(w, host, "net.ipv4.tcp_orphan_retries", 60);
-    set(w, host, "net.ipv4.tcp_rto_max_ms", 4000);
+    set(w, host, "net.ipv4.tcp_rto_max_ms", 30000);
     set(w, host, "net.ipv4.neigh.default.ucast_solicit", 20);
     if (one_in(w, 3))
         set(w, host, "net.ipv4.tcp_sack", 0);
@@ -184,12 +186,13 @@ static void choose_end(struct world *w, struct end *end, unsigned host, size_t m
     end->toggles = one_in(w, 3);
 }
 
-/* A program that rests between its calls, or its peer, shall not need too many of them. */
+/* Nobody shall need too many calls, least of all who rests between them. */
 static void limit_calls(struct end *end, const struct end *peer)
 {
     size_t per_call = end->max_write < peer->max_read ? end->max_write : peer->max_read;
-    if ((end->pause != 0 || peer->pause != 0) && end->to_send > per_call * 1000)
-        end->to_send = per_call * 1000;
+    size_t most = per_call * (end->pause != 0 || peer->pause != 0 ? 1000 : 100000);
+    if (end->to_send > most)
+        end->to_send = most;
 }
 
 static void choose_conns(struct world *w)
@@ -204,7 +207,7 @@ static void choose_conns(struct world *w)
     for (unsigned i = 0; i < w->n_conns; i++) {
         struct end *end = w->conn[i].end;
         for (unsigned side = 0; side < 2; side++)
-            choose_end(w, &end[side], side, most);
+            choose_end(w, &end[side], w->looped ? 0 : side, most);
         for (unsigned side = 0; side < 2; side++)
             limit_calls(&end[side], &end[!side]);
         for (unsigned side = 0; side < 2; side++) {
@@ -219,8 +222,8 @@ static void choose_conns(struct world *w)
 static void describe(const struct world *w)
 {
     const struct weir_impair_config *i = &w->wire.impair;
-    printf("seed %" PRIu64 ": IPv%d %s mtu %u gso %u csum %d", w->sim.seed,
-           w->family == WEIR_AF_INET ? 4 : 6,
+    printf("seed %" PRIu64 ": IPv%d %s%s mtu %u gso %u csum %d", w->sim.seed,
+           w->family == WEIR_AF_INET ? 4 : 6, w->looped ? "loopback " : "",
            w->wire.kind == WEIR_NETIF_ETHERNET ? "ethernet" : "ip", w->mtu, w->wire.gso_max_bytes,
            w->wire.csum_offload);
     printf(" delay %.1fms jitter %.1fms loss %.3f dup %.3f reorder %.3f corrupt %.3f rate %" PRIu64
@@ -255,7 +258,7 @@ static void set_option(struct world *w, struct end *end, int level, int option, 
     int error = sim_setopt(&w->sim, end->host, end->sock, level, option, value);
     CHECK(error == 0, "option %d of %d to %d: %s", option, level, value, weir_error_name(error));
     if (verbose)
-        printf("  side %u: option %d of level %d is %d\n", end->host, option, level, value);
+        printf("  host %u: option %d of level %d is %d\n", end->host, option, level, value);
 }
 
 static void choose_options(struct world *w, struct end *end)
@@ -297,7 +300,7 @@ static struct end *end_of_child(struct world *w, const struct weir_endpoint *pee
 
 static void accept_all(struct world *w)
 {
-    struct weir_stack *stack = w->sim.host[1].stack;
+    struct weir_stack *stack = w->sim.host[!w->looped].stack;
     struct weir_endpoint peer;
     weir_sock sock;
     int error;
@@ -442,13 +445,14 @@ static void take_events(struct world *w)
     for (unsigned host = 0; host < 2; host++)
         while (weir_next_event(w->sim.host[host].stack, &event)) {
             struct end *end = (struct end *)(uintptr_t)event.user;
-            if (event.sock == w->listener && host == 1) {
+            if (event.sock == w->listener && host == !w->looped) {
                 accept_all(w);
             } else if (end != NULL) {
                 end->can_read |= (event.ready & (WEIR_POLLIN | WEIR_POLLRDHUP)) != 0;
                 end->can_write |= (event.ready & WEIR_POLLOUT) != 0;
-                CHECK((event.ready & WEIR_POLLERR) == 0, "error on conn %td side %u",
-                      (struct conn *)(void *)(end - end->host) - w->conn, end->host);
+                CHECK((event.ready & WEIR_POLLERR) == 0, "error of a socket of host %u: %s", host,
+                      weir_error_name(
+                          -sim_getopt(&w->sim, host, event.sock, WEIR_SOL_SOCKET, WEIR_SO_ERROR)));
             }
         }
 }
@@ -500,6 +504,7 @@ static void run_conns(struct world *w)
 {
     weir_time end_at = w->sim.now + LIMIT_S * WEIR_SEC;
     w->n_accepted = 0;
+    w->actions = 0;
     for (unsigned i = 0; i < w->n_conns; i++)
         open_conn(w, &w->conn[i]);
     for (;;) {
@@ -562,6 +567,13 @@ static void check_memory(struct world *w, const struct conn *conns)
     CHECK(false, "memory is lost: %zu and %zu bytes", before[0], before[1]);
 }
 
+static struct weir_addr loopback(int family)
+{
+    struct weir_addr one = weir_addr_any6();
+    one.b[15] = 1;
+    return family == WEIR_AF_INET ? weir_addr_v4(0x7f000001) : one;
+}
+
 static uint64_t run_seed(uint64_t seed)
 {
     struct world *w = calloc(1, sizeof *w);
@@ -579,7 +591,9 @@ static uint64_t run_seed(uint64_t seed)
     sim_join(&w->sim, 0, 1, &w->wire);
     sim_run(&w->sim, 5 * WEIR_SEC); /* addresses are made sure of (RFC 4862) */
     w->at = sim_endpoint(0, 2, w->family, PORT);
-    w->listener = sim_listen(&w->sim, 1, &w->at, MAX_CONNS + 1);
+    if (w->looped)
+        w->at.addr = loopback(w->family);
+    w->listener = sim_listen(&w->sim, !w->looped, &w->at, MAX_CONNS + 1);
 
     struct conn conns[MAX_CONNS];
     memcpy(conns, w->conn, sizeof conns);
@@ -609,9 +623,9 @@ static uint64_t seeds_to_run(void)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     return 150;
 #elif defined(WEIR_CHECK)
-    return 500;
+    return 300;
 #else
-    return 6000;
+    return 4000;
 #endif
 }
 
