@@ -109,6 +109,19 @@ void wr_cli_let_out(struct weir_loop *loop, const struct weir_run *run, struct w
     }
 }
 
+int wr_cli_supervisor(struct weir_loop *loop, struct weir_run **run)
+{
+    int err = weir_run_new(loop, run);
+    if (err == WEIR_ENOTSUP)
+        wr_cli_error("this kernel has no seccomp notification: Linux 5.19 or later is needed");
+    else if (err == WEIR_EPERM)
+        wr_cli_error("pidfd_getfd and process_vm_readv are not permitted here, by a container's "
+                     "seccomp profile perhaps: without them a program's sockets cannot be served");
+    else if (err)
+        wr_cli_error("cannot start the supervisor: %s", weir_error_text(err));
+    return err;
+}
+
 int wr_cli_start_status(int error)
 {
     if (error == WEIR_ENOENT)

@@ -38,6 +38,9 @@ int wr_cli_config(struct weir_config *config, uint64_t seed, unsigned n);
 void wr_cli_let_out(struct weir_loop *loop, const struct weir_run *run, struct weir_host **hosts,
                     size_t n_hosts, weir_time longest, const bool *hurry);
 
+/* weir_run_new(), and a sentence on standard error if it fails. */
+int wr_cli_supervisor(struct weir_loop *loop, struct weir_run **run);
+
 /* The exit status for a program that could not be started. */
 int wr_cli_start_status(int error);
 /* Ends this process as the program ended: with its exit status, or killed by the same signal. */

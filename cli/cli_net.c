@@ -462,11 +462,7 @@ static int set_up(struct net_session *session)
         err = wr_netbuild(&session->build, &session->file, session->loop, &session->options);
     if (err)
         return err;
-    err = weir_run_new(session->loop, &session->run);
-    if (err == WEIR_ENOTSUP)
-        wr_cli_error("this kernel has no seccomp notification: Linux 5.19 or later is needed");
-    else if (err)
-        wr_cli_error("cannot start the supervisor: %s", weir_error_text(err));
+    err = wr_cli_supervisor(session->loop, &session->run);
     if (err)
         return err;
     session->signals.on_signal = on_signal;

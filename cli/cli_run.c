@@ -464,11 +464,7 @@ static void close_session(struct run_session *session)
 
 static int open_supervisor(struct run_session *session)
 {
-    int err = weir_run_new(session->loop, &session->run);
-    if (err == WEIR_ENOTSUP)
-        wr_cli_error("this kernel has no seccomp notification: Linux 5.19 or later is needed");
-    else if (err)
-        wr_cli_error("cannot start the supervisor: %s", weir_error_text(err));
+    int err = wr_cli_supervisor(session->loop, &session->run);
     if (!err) {
         session->signals.on_signal = on_signal;
         session->signals.arg = session;

@@ -92,7 +92,8 @@ void weir_run_options_default(struct weir_run_options *options);
 
 /* Makes the supervisor on a loop. It takes SIGCHLD for itself (blocked, read by a signalfd), makes the
  * process a subreaper of its descendants and raises RLIMIT_NOFILE to the hard limit. WEIR_EBUSY if the
- * process has one already; WEIR_ENOTSUP if the kernel has no seccomp notification (before 5.19). */
+ * process has one already; WEIR_ENOTSUP if the kernel has no seccomp notification (before 5.19);
+ * WEIR_EPERM if pidfd_getfd or process_vm_readv are forbidden, as in some containers. */
 int weir_run_new(struct weir_loop *loop, struct weir_run **run);
 /* Frees it and all programs' records. Programs that still run lose their network. */
 void weir_run_free(struct weir_run *run);

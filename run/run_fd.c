@@ -7,6 +7,7 @@
  * thread has ended fails with ESRCH, even if the id is in use again, and is opened anew. The call being
  * served keeps its thread from ending, so the new one is of the right thread.
  */
+#define _GNU_SOURCE /* process_vm_readv */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "run/run_int.h"
@@ -51,7 +53,7 @@ static int open_pidfd(pid_t tid)
 
 static void tell_undumpable(struct weir_run *run, pid_t tid)
 {
-    if (run->told_undumpable)
+    if (run->told_undumpable || tid == getpid())
         return;
     run->told_undumpable = true;
     fprintf(
@@ -108,6 +110,18 @@ weir_time wr_run_fd_deadline(int fd, int option)
     if (getsockopt(fd, SOL_SOCKET, option, &tv, &len) < 0 || (tv.tv_sec == 0 && tv.tv_usec == 0))
         return WEIR_TIME_NEVER;
     return weir_time_after(weir_now(), tv.tv_sec * WEIR_SEC + tv.tv_usec * WEIR_US);
+}
+
+int wr_run_fd_test(struct weir_run *run)
+{
+    int there = 1, here = 0;
+    struct iovec local = {&here, sizeof here}, remote = {&there, sizeof there};
+    int fd = wr_run_fd_get(run, getpid(), run->epoll_fd);
+    if (fd < 0 || process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != sizeof here)
+        here = 0;
+    if (fd >= 0)
+        close(fd);
+    return here == there ? 0 : WEIR_EPERM;
 }
 
 void wr_run_fd_forget(struct weir_run *run)

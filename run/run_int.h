@@ -216,6 +216,8 @@ ino_t wr_run_fd_inode(int fd);
 bool wr_run_fd_nonblock(int fd);
 /* SO_SNDTIMEO or SO_RCVTIMEO as a deadline from now; WEIR_TIME_NEVER when not set. */
 weir_time wr_run_fd_deadline(int fd, int option);
+/* Tries on itself what the supervisor does to programs. 0, or WEIR_EPERM. */
+int wr_run_fd_test(struct weir_run *run);
 void wr_run_fd_forget(struct weir_run *run);
 
 /* ---- run_mem.c -------------------------------------------------------------------------------- */

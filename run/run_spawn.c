@@ -142,7 +142,9 @@ static int run_set_up(struct weir_run *run)
     run->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (run->epoll_fd < 0)
         return -errno;
-    int err = watch_signals(run);
+    int err = wr_run_fd_test(run);
+    if (!err)
+        err = watch_signals(run);
     if (err)
         return err;
     raise_nofile(run);

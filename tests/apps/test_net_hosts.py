@@ -57,7 +57,7 @@ def test_the_same_without_privilege(folder):
 def test_the_same_without_namespaces(folder, privileged):
     """Where no namespace can be had, names resolve all the same, and UDP is refused, not leaked."""
     digest = apps.make_file(folder / "file", 1_000_000)
-    shut = apps.compile_c("no_namespaces.c", folder / "no_namespaces")
+    shut = [apps.compile_c("deny.c", folder / "deny"), "unshare"]
     (folder / "udp.py").write_text("import socket\n"
                                    "for f in (socket.AF_INET, socket.AF_INET6):\n"
                                    "    try:\n        socket.socket(f, socket.SOCK_DGRAM)\n"
@@ -65,7 +65,7 @@ def test_the_same_without_namespaces(folder, privileged):
     ran = apps.net(web(folder) + 'host cli 10.0.0.2 fd00::2 -- sh -c "'
                    f'curl -s http://web/file | sha256sum; wget -qO- http://web/file | sha256sum; '
                    f'python3 {folder}/udp.py"\nlink web cli\n', "-v", tmp_path=folder,
-                   prefix=[shut] if privileged or not apps.is_root() else [*apps.NOBODY, shut])
+                   prefix=shut if privileged or not apps.is_root() else [*apps.NOBODY, *shut])
     import errno
     assert sums(ran) == [digest] * 2 + [str(errno.EACCES)] * 2, ran
     assert "no network namespace" in ran.err

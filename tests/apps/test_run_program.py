@@ -99,6 +99,12 @@ def test_nested_use_is_refused_clearly():
     assert "cannot run inside" in ran.err
 
 
+def test_a_machine_that_forbids_inspection_is_told(tmp_path):
+    deny = apps.compile_c("deny.c", tmp_path / "deny")
+    ran = apps.weir("run", "--", "true", prefix=[deny, "pidfd_getfd"])
+    assert ran.status == 125 and "pidfd_getfd" in ran.err, ran
+
+
 def fetch_script(port, url_file, clients):
     return "\n".join(["trap 'kill $S' EXIT", f"python3 server.py {port} 2>/dev/null & S=$!",
                       WAIT.format(port), *clients])
