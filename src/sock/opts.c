@@ -235,6 +235,8 @@ static int get_sndlowat(const struct access *a, int *value)
 static int set_nodelay(const struct access *a, int value)
 {
     a->tcp->nodelay = value != 0;
+    if (value != 0 && conn(a) != NULL)
+        wr_tcp_push(a->stack, conn(a), a->now);
     return changed(a);
 }
 

@@ -328,6 +328,18 @@ void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time no
     wr_tcb_settle(stack, tcb, now);
 }
 
+void wr_tcp_push(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    uint32_t unsent = wr_tcb_unsent(tcb);
+    int32_t wnd = seq_diff(tcb->snd_una + tcb->snd_wnd, tcb->snd_nxt);
+
+    if (opening(tcb) || unsent == 0 || unsent >= tcb->smss || wnd < (int32_t)unsent)
+        return;
+    tcb->want |= WR_WANT_FORCE;
+    wr_output_kick(stack, tcb, now);
+    wr_tcb_settle(stack, tcb, now);
+}
+
 void wr_tcp_quickack(struct weir_stack *stack, struct tcb *tcb, bool on, weir_time now)
 {
     bool receiving = tcb->state == WEIR_TCP_ESTABLISHED || tcb->state == WEIR_TCP_CLOSE_WAIT;
