@@ -122,6 +122,14 @@ static bool parse_option(const char *arg, struct dr_options *options)
     return false;
 }
 
+static int give_up(struct list *list, FILE *out)
+{
+    for (size_t i = 0; i < list->n; i++)
+        free(list->path[i]);
+    free(list->path);
+    return usage(out);
+}
+
 int wr_cli_drill(int argc, char **argv)
 {
     struct dr_options options;
@@ -131,10 +139,10 @@ int wr_cli_drill(int argc, char **argv)
     wr_dr_options_default(&options);
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0)
-            return usage(stdout);
+            return give_up(&list, stdout);
         if (argv[i][0] == '-' && !parse_option(argv[i], &options)) {
             wr_cli_error("drill: unknown option or bad value %s", argv[i]);
-            return usage(stderr);
+            return give_up(&list, stderr);
         }
         if (argv[i][0] != '-' && !collect(&list, argv[i])) {
             wr_cli_error("drill: %s cannot be read", argv[i]);
@@ -143,7 +151,7 @@ int wr_cli_drill(int argc, char **argv)
     }
     if (readable && list.n == 0) {
         wr_cli_error("drill: no script");
-        return usage(stderr);
+        return give_up(&list, stderr);
     }
     for (size_t i = 0; i < list.n; i++) {
         failed += !run_one(list.path[i], &options, list.n > 1 && !options.verbose);

@@ -29,11 +29,12 @@ static void usage(FILE *out)
 static const char *option_value(const char *name, int argc, char **argv, int *i)
 {
     size_t len = strlen(name);
-    if (strncmp(argv[*i], name, len) != 0)
+    const char *word = argv[*i];
+    if (!word || strncmp(word, name, len) != 0)
         return NULL;
-    if (argv[*i][len] == '=')
-        return argv[*i] + len + 1;
-    if (argv[*i][len] != '\0')
+    if (word[len] == '=')
+        return word + len + 1;
+    if (word[len] != '\0')
         return NULL;
     return *i + 1 < argc ? argv[++*i] : "";
 }

@@ -201,7 +201,7 @@ static bool poll_one(struct dr_call *call, const struct dr_expr *item, int64_t *
 
 static bool call_poll(struct dr_call *call)
 {
-    int64_t timeout_ms, number, got, want, ready = 0;
+    int64_t timeout_ms, number = -1, got = 0, want = 0, ready = 0;
     if (!wr_dr_call_args(call, 3, 3) || !wr_dr_call_arg(call, 2, &timeout_ms))
         return true;
     const struct dr_expr *list = call->sc->args[0];

@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "drill/dr_run.h"
 #include "drill/dr_eval.h"
+#include "drill/dr_run.h"
 
 struct field {
     const char *name;

@@ -148,7 +148,7 @@ static long double call(struct eval *e, const char *function)
         if (word)
             e->at += len;
     }
-    long double value;
+    long double value = 0;
     if (word && e->resolver->call && e->resolver->call(e->resolver->ctx, function, arg, &value)) {
         close_paren(e, ")");
         return value;
@@ -158,9 +158,10 @@ static long double call(struct eval *e, const char *function)
     if (strcmp(function, "abs") == 0) {
         value = fabsl(value);
     } else if (strcmp(function, "min") == 0 || strcmp(function, "max") == 0) {
+        bool least = strcmp(function, "min") == 0;
         while (take(e, ",")) {
             long double other = or_expr(e);
-            value = (function[1] == 'i') == (other < value) ? other : value;
+            value = least == (other < value) ? other : value;
         }
     } else if (strcmp(function, "int") == 0) {
         value = truncl(value);

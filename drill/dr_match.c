@@ -6,6 +6,7 @@
  * began at a listener, or that connect() began. With ports, it belongs to the connection of these.
  */
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "drill/dr_run.h"
@@ -111,10 +112,9 @@ struct diff {
 static void note(struct diff *diff, const char *what)
 {
     size_t used = strlen(diff->text);
-    if (used + strlen(what) + 3 < sizeof diff->text) {
-        strcat(diff->text, used > 0 ? ", " : "");
-        strcat(diff->text, what);
-    }
+    if (used + strlen(what) + 3 < sizeof diff->text)
+        (void)snprintf(diff->text + used, sizeof diff->text - used, "%s%s", used > 0 ? ", " : "",
+                       what);
 }
 
 /* Timestamps: the echo is exact, the value is where the first one and the clock say. */

@@ -128,7 +128,7 @@ bool wr_dr_parse_expr(struct dr_lexer *lex, bool functions, struct dr_expr **exp
     if (!parse_primary(lex, functions, expr))
         return false;
     while (wr_dr_lex_is(lex, '|')) {
-        struct dr_expr *both = new_expr(lex, DR_EXPR_OR), *right;
+        struct dr_expr *both = new_expr(lex, DR_EXPR_OR), *right = NULL;
         if (!wr_dr_lex_next(lex) || !parse_primary(lex, functions, &right))
             return false;
         append(lex, both, *expr);

@@ -6,6 +6,7 @@
  * A scenario file is a matter of splitting lines into such words.
  */
 #include <errno.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,6 +272,7 @@ static bool read_queue(struct lab_queue_config *queue, const char *v, uint64_t *
     uint64_t n;
     if (!read_unit(&v, queue_units, &n, &unit) || *v != '\0' || n == 0 || n > UINT32_MAX)
         return false;
+    assert(queue != NULL);
     bool packets = unit->name[0] == '\0' || unit->name[0] == 'p';
     bool bdp = strcmp(unit->name, "bdp") == 0;
     if (bdp && bdp_percent == NULL)

@@ -482,11 +482,10 @@ static int set_unicast_hops(const struct access *a, int value)
 
 static int set_tos(const struct access *a, int value)
 {
-    uint8_t *ds = ds_of(a);
-    if (a->tcp != NULL) /* the ECN bits are TCP's own */
-        *ds = (uint8_t)((value & ~ECN_BITS & 0xff) | (*ds & ECN_BITS));
-    else
-        *ds = (uint8_t)value;
+    if (a->udp != NULL)
+        a->udp->ds = (uint8_t)value;
+    else /* the ECN bits are TCP's own */
+        a->tcp->ds = (uint8_t)((value & ~ECN_BITS & 0xff) | (a->tcp->ds & ECN_BITS));
     return 0;
 }
 

@@ -2,10 +2,12 @@
 /* STATUS in numbers: TCP_INFO as on Linux, and the rows of the connection table. */
 #include "tcp/tcp.h"
 
+#include <assert.h>
 #include <string.h>
 
 static uint32_t packets(uint64_t bytes, uint32_t mss)
 {
+    assert(mss > 0);
     return (uint32_t)((bytes + mss - 1) / mss);
 }
 
@@ -155,7 +157,7 @@ bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_soc
     for (; kind < ROW_KINDS; kind++, slot = 0) {
         while (slot < pools[kind]->n_slots) {
             bool found = row_at(stack, kind, slot++, row);
-            *cursor = (uint64_t)kind << 32 | slot;
+            *cursor = (uint64_t)kind * (UINT64_C(1) << 32) + slot;
             if (found)
                 return true;
         }
