@@ -37,6 +37,7 @@ struct weir_run {
     struct run_source signals;
     int signal_fd;
     sigset_t saved_mask;
+    struct sigaction saved_chld;
     struct rlimit saved_nofile;
     struct weir_program *programs; /* linked by next */
 

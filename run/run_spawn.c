@@ -111,11 +111,14 @@ static void run_ready(void *arg, int fd, uint32_t events)
 
 static int watch_signals(struct weir_run *run)
 {
+    struct sigaction plain = {.sa_handler = SIG_DFL};
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &set, &run->saved_mask) < 0)
         return -errno;
+    sigaction(SIGCHLD, &plain,
+              &run->saved_chld); /* ignored, there would be no status to wait for */
     run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (run->signal_fd < 0)
         return -errno;
@@ -186,6 +189,7 @@ void weir_run_free(struct weir_run *run)
     wr_run_fd_forget(run);
     if (run->signal_fd >= 0) {
         close(run->signal_fd);
+        sigaction(SIGCHLD, &run->saved_chld, NULL);
         sigprocmask(SIG_SETMASK, &run->saved_mask, NULL);
         prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     }
@@ -248,7 +252,7 @@ static void take_stdio(const struct weir_run_options *options)
 /* What must be so for the program and is otherwise in the supervisor. */
 static void restore_process(struct weir_run *run, pid_t parent)
 {
-    signal(SIGPIPE, SIG_DFL);
+    sigaction(SIGCHLD, &run->saved_chld, NULL);
     sigprocmask(SIG_SETMASK, &run->saved_mask, NULL);
     setrlimit(RLIMIT_NOFILE, &run->saved_nofile);
     prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);

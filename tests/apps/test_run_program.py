@@ -60,6 +60,16 @@ def test_standard_input_and_descriptors_are_the_programs():
     assert ran.out == "[0, 1, 2]\n", ran
 
 
+def test_signal_dispositions_are_the_callers():
+    """Ignored signals stay ignored, and a caller that ignores SIGCHLD gets its status all the same."""
+    ignore = "import os, signal, sys\nfor s in (signal.SIGCHLD, signal.SIGPIPE): signal.signal(s, signal.SIG_IGN)\n"
+    show = "grep SigIgn /proc/self/status; exit 6"
+    words = ["python3", "-c", ignore + "os.execvp(sys.argv[1], sys.argv[1:])"]
+    native = apps.run([*words, "sh", "-c", show])
+    ran = apps.weir("run", "--", "sh", "-c", show, prefix=words)
+    assert (ran.status, ran.out) == (native.status, native.out) == (6, native.out), ran
+
+
 def test_it_waits_for_what_the_program_leaves_behind():
     begun = time.monotonic()
     ran = apps.weir("run", "--", "sh", "-c", "(sleep 0.5; echo late) & exit 3")
