@@ -107,14 +107,15 @@ int weir_netif_set_up(struct weir_stack *stack, int ifindex, bool up, weir_time 
     if (netif->up == up)
         return 0;
     netif->up = up;
+    wr_route_changed(
+        stack); /* first: who waits for a neighbour here must see that its path is stale */
     if (!up) {
         wr_netif_flush(stack, netif);
         wr_neigh_flush(stack, netif);
         wr_frag_flush(stack, netif);
-    }
-    wr_route_changed(stack);
-    if (!up) /* nobody asks it for output any more: what waits there must try again by its timer */
+        /* Nobody asks it for output any more: what waits there must try again by its timer. */
         wr_tcp_netif_gone(stack, netif, stack->now);
+    }
     return 0;
 }
 
