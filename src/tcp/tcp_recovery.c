@@ -138,6 +138,8 @@ static void tell_cc(struct tcb *tcb, const struct wr_ack_event *ev, uint8_t was,
                                             tx->cc.cwnd < 2 * (uint64_t)tx->max_flight);
     if (was == WEIR_CA_RECOVERY && tx->ca_state != WEIR_CA_RECOVERY)
         ack.cwnd_limited = false; /* the ACK that ends recovery sets cwnd, and does not raise it */
+    if (ev->acked_bytes == 0)
+        ack.cwnd_limited = false; /* nor do duplicates, RFC 3042 2 */
     ack.round_start = seq_geq(tcb->snd_una, tx->round_end);
     if (ack.round_start) {
         tx->round_end = tcb->snd_nxt;

@@ -39,7 +39,7 @@ static void raw_tcp(struct peer *p, uint8_t *tcp, size_t len, bool bad)
     peer_drain(p);
 }
 
-static void malformed_headers_G23(void **arg)
+static void malformed_headers_G23_9293_M03(void **arg)
 {
     static struct peer p;
     uint8_t tcp[60] = {0};
@@ -72,7 +72,7 @@ static void syn_with(struct peer *p, struct conn *c, const uint8_t *opts, size_t
     peer_raw(p, &th, opts, n, NULL, 0);
 }
 
-static void malformed_options_G24_G25(void **arg)
+static void malformed_options_G24_G25_9293_M07(void **arg)
 {
     static const struct {
         uint8_t bytes[40];
@@ -130,7 +130,7 @@ static void challenge_budgets_are_private_5961_09(void **arg)
 }
 
 /* H32: crossing FINs, and FINs that come again with more. */
-static void simultaneous_close_9293_FIN_3_ACK_9(void **arg)
+static void simultaneous_close_9293_FIN_3_9293_ACK_9_9293_FIN_5(void **arg)
 {
     static struct peer p;
     (void)arg;
@@ -148,7 +148,7 @@ static void simultaneous_close_9293_FIN_3_ACK_9(void **arg)
     peer_free(&p);
 }
 
-static void data_after_fin_9293_TEXT_3(void **arg)
+static void data_after_fin_9293_TEXT_3_9293_FIN_6(void **arg)
 {
     static struct peer p;
     char data[16];
@@ -221,7 +221,7 @@ static void one_byte_islands_I39(void **arg)
 }
 
 /* I40, 9293-TEXT-4: of overlapping bytes the first that came win. */
-static void overlap_I40(void **arg)
+static void overlap_I40_9293_TEXT_4(void **arg)
 {
     static struct peer p;
     char data[16] = {0};
@@ -259,7 +259,7 @@ static void senseless_echoes_I38(void **arg)
 }
 
 /* A window of one byte for ever: data goes, byte by byte, no spinning. */
-static void one_byte_windows_I34(void **arg)
+static void one_byte_windows_I34_9293_NAG_1(void **arg)
 {
     static struct peer p;
     (void)arg;
@@ -478,16 +478,16 @@ static void every_allocation_fails(void **arg)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(malformed_headers_G23),
-        cmocka_unit_test(malformed_options_G24_G25),
+        cmocka_unit_test(malformed_headers_G23_9293_M03),
+        cmocka_unit_test(malformed_options_G24_G25_9293_M07),
         cmocka_unit_test(challenge_budgets_are_private_5961_09),
-        cmocka_unit_test(simultaneous_close_9293_FIN_3_ACK_9),
-        cmocka_unit_test(data_after_fin_9293_TEXT_3),
+        cmocka_unit_test(simultaneous_close_9293_FIN_3_9293_ACK_9_9293_FIN_5),
+        cmocka_unit_test(data_after_fin_9293_TEXT_3_9293_FIN_6),
         cmocka_unit_test(dishonest_acks_I37),
         cmocka_unit_test(one_byte_islands_I39),
-        cmocka_unit_test(overlap_I40),
+        cmocka_unit_test(overlap_I40_9293_TEXT_4),
         cmocka_unit_test(senseless_echoes_I38),
-        cmocka_unit_test(one_byte_windows_I34),
+        cmocka_unit_test(one_byte_windows_I34_9293_NAG_1),
         cmocka_unit_test(random_segments),
         cmocka_unit_test(every_allocation_fails),
     };

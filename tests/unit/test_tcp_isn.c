@@ -34,7 +34,7 @@ static unsigned bits(uint32_t x)
 }
 
 /* A 64 ns clock (Linux; RFC 6528 has 4 us): 15625000 a second, and it wraps without a jump. */
-static void clock_9293_M08_6528_3(void **arg)
+static void clock_9293_M08_6528_3_LNX_TCP_25(void **arg)
 {
     struct weir_stack *stack = make_stack(1);
     struct wr_tuple tuple = tuple_of(0x0a000002, 5000);
@@ -66,7 +66,7 @@ static void unpredictable_6528_2_9293_M09(void **arg)
     weir_stack_free(stack);
 }
 
-static void secrets_differ_6528_4(void **arg)
+static void secrets_differ_6528_4_6528_1_9293_S01(void **arg)
 {
     struct weir_stack *one = make_stack(1), *same = make_stack(1), *other = make_stack(2);
     unsigned equal = 0;
@@ -100,9 +100,9 @@ static void timestamp_offset_7323_22(void **arg)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clock_9293_M08_6528_3),
+        cmocka_unit_test(clock_9293_M08_6528_3_LNX_TCP_25),
         cmocka_unit_test(unpredictable_6528_2_9293_M09),
-        cmocka_unit_test(secrets_differ_6528_4),
+        cmocka_unit_test(secrets_differ_6528_4_6528_1_9293_S01),
         cmocka_unit_test(timestamp_offset_7323_22),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

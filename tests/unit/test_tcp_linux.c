@@ -26,7 +26,7 @@ static void one_invalid(uint16_t flags, uint32_t offset, int state, unsigned ans
     peer_free(&p);
 }
 
-static void rst_and_syn_5961_01_02_03_04(void **arg)
+static void rst_and_syn_5961_01_5961_02_5961_03_5961_04(void **arg)
 {
     (void)arg;
     one_invalid(W_TCP_RST, 0, WEIR_TCP_CLOSE, 0);
@@ -54,7 +54,7 @@ static void rst_before_rcv_nxt_after_fin_LNX_TCP_12(void **arg)
     peer_free(&p);
 }
 
-static void challenge_limit_LNX_SYSCTL_27(void **arg)
+static void challenge_limit_LNX_SYSCTL_27_5961_08(void **arg)
 {
     static struct peer p;
     (void)arg;
@@ -77,7 +77,7 @@ static void challenge_limit_LNX_SYSCTL_27(void **arg)
     peer_free(&p);
 }
 
-static void ack_out_of_range_5961_07(void **arg)
+static void ack_out_of_range_5961_07_9293_Y12_9293_ACK_1_9293_ACK_6(void **arg)
 {
     static struct peer p;
     char byte;
@@ -100,7 +100,7 @@ static void ack_out_of_range_5961_07(void **arg)
 
 /* ---- CLOSED, LISTEN --------------------------------------------------------------------------------- */
 
-static void closed_port_9293_CLSD(void **arg)
+static void closed_port_9293_CLSD_1_9293_CLSD_2_9293_CLSD_3(void **arg)
 {
     static struct peer p;
     (void)arg;
@@ -120,7 +120,7 @@ static void closed_port_9293_CLSD(void **arg)
     peer_free(&p);
 }
 
-static void listener_9293_LSTN(void **arg)
+static void listener_9293_LSTN_1_9293_LSTN_2_9293_LSTN_5_LNX_TCP_17(void **arg)
 {
     static struct peer p;
     (void)arg;
@@ -181,7 +181,7 @@ static void accept_queue_LNX_SYSCTL_11(void **arg)
 }
 
 /* LNX-SYSCTL-12: the queue fills between SYN and ACK; then data of the third client opens it. */
-static void accept_queue_overflow_at_ack(void **arg)
+static void accept_queue_overflow_at_ack_LNX_SYSCTL_12(void **arg)
 {
     static struct peer p;
     struct conn c[3];
@@ -210,7 +210,7 @@ static void accept_queue_overflow_at_ack(void **arg)
 
 /* ---- closing ------------------------------------------------------------------------------------------- */
 
-static void close_with_unread_data_LNX_TCP_09(void **arg)
+static void close_with_unread_data_LNX_TCP_09_9293_S03(void **arg)
 {
     static struct peer p;
     (void)arg;
@@ -297,7 +297,7 @@ static struct conn into_time_wait(struct peer *p, const struct w_tcpopt *opt)
     return c;
 }
 
-static void time_wait_LNX_SYSCTL_08_9293_M13(void **arg)
+static void time_wait_LNX_SYSCTL_08_9293_M13_9293_ACK_11(void **arg)
 {
     static struct peer p;
     (void)arg;
@@ -313,7 +313,7 @@ static void time_wait_LNX_SYSCTL_08_9293_M13(void **arg)
     peer_free(&p);
 }
 
-static void time_wait_syn_LNX_TCP_14(void **arg)
+static void time_wait_syn_LNX_TCP_14_9293_S04_6191_1(void **arg)
 {
     static struct peer p;
     struct w_tcpopt mss = {.has_mss = true, .mss = 1000};
@@ -384,7 +384,7 @@ static void no_mss_option_9293_M15(void **arg)
     peer_free(&p);
 }
 
-static void first_flight_LNX_CC_05(void **arg)
+static void first_flight_LNX_CC_05_6928_1(void **arg)
 {
     static struct peer p;
     struct w_tcpopt big = {.has_mss = true, .mss = 8900};
@@ -431,7 +431,7 @@ static void paws_7323_16(void **arg)
     peer_free(&p);
 }
 
-static void sack_blocks_2018_03_04_2883_2(void **arg)
+static void sack_blocks_2018_03_2018_04_2883_2(void **arg)
 {
     static struct peer p;
     uint8_t data[100] = {0};
@@ -456,7 +456,7 @@ static void sack_blocks_2018_03_04_2883_2(void **arg)
     peer_free(&p);
 }
 
-static void dsack_below_ack_2883_1_3(void **arg)
+static void dsack_below_ack_2883_1_2883_3(void **arg)
 {
     static struct peer p;
     uint8_t data[100] = {0};
@@ -502,7 +502,7 @@ static void nagle_LNX_SO_04(void **arg)
     peer_free(&p);
 }
 
-static void cork_LNX_SO_02_03(void **arg)
+static void cork_LNX_SO_02_LNX_SO_01(void **arg)
 {
     static struct peer p;
     (void)arg;
@@ -546,7 +546,7 @@ static struct conn active(struct peer *p, int expect)
     return c;
 }
 
-static void syn_LNX_SYSCTL_21_24(void **arg)
+static void syn_LNX_SYSCTL_21_LNX_SYSCTL_24(void **arg)
 {
     static struct peer p;
     (void)arg;
@@ -600,7 +600,8 @@ static void close_in_syn_sent_LNX_TCP_26(void **arg)
     peer_free(&p);
 }
 
-static void syn_sent_9293_SYNS(void **arg)
+static void syn_sent_9293_SYNS_1_9293_SYNS_2_9293_SYNS_3_9293_SYNS_4_9293_SYNS_6_9293_SYNS_7(
+    void **arg)
 {
     static struct peer p;
     (void)arg;
@@ -665,7 +666,7 @@ static void zero_window_probes_LNX_TCP_28(void **arg)
     peer_free(&p);
 }
 
-static void delayed_ack_LNX_TCP_03_04(void **arg)
+static void delayed_ack_LNX_TCP_03_LNX_TCP_04(void **arg)
 {
     static struct peer p;
     uint8_t data[1000] = {0}, sink[4096];
@@ -724,7 +725,7 @@ static void user_timeout_LNX_SO_08(void **arg)
     peer_free(&p);
 }
 
-static void rto_and_r2_LNX_SYSCTL_01_05(void **arg)
+static void rto_and_r2_LNX_SYSCTL_01_LNX_SYSCTL_05(void **arg)
 {
     static struct peer p;
     (void)arg;
@@ -754,7 +755,7 @@ static int bits(struct peer *p, struct conn *c)
     return weir_sock_ready(p->stack, c->sock);
 }
 
-static void poll_states_LNX_POLL(void **arg)
+static void poll_states_LNX_POLL_06_LNX_POLL_07_LNX_ERR_12(void **arg)
 {
     static struct peer p;
     char data[16];
@@ -778,7 +779,7 @@ static void poll_states_LNX_POLL(void **arg)
     peer_free(&p);
 }
 
-static void rst_after_data_LNX_ERR_14(void **arg)
+static void rst_after_data_LNX_ERR_14_LNX_ERR_11_LNX_POLL_10(void **arg)
 {
     static struct peer p;
     char data[16];
@@ -801,7 +802,7 @@ static void rst_after_data_LNX_ERR_14(void **arg)
     peer_free(&p);
 }
 
-static void shutdown_LNX_SHUT_1_2_5(void **arg)
+static void shutdown_LNX_SHUT_1_LNX_SHUT_2_LNX_SHUT_5(void **arg)
 {
     static struct peer p;
     char data[16];
@@ -833,7 +834,7 @@ static void shutdown_LNX_SHUT_1_2_5(void **arg)
     peer_free(&p);
 }
 
-static void urgent_LNX_MSG_06_07(void **arg)
+static void urgent_LNX_MSG_06_LNX_MSG_07_9293_M62(void **arg)
 {
     static struct peer p;
     struct w_tcp th = {.flags = W_TCP_ACK | W_TCP_PSH | W_TCP_URG, .wnd = 65535, .urg = 3};
@@ -867,43 +868,44 @@ static void urgent_LNX_MSG_06_07(void **arg)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rst_and_syn_5961_01_02_03_04),
+        cmocka_unit_test(rst_and_syn_5961_01_5961_02_5961_03_5961_04),
         cmocka_unit_test(rst_before_rcv_nxt_after_fin_LNX_TCP_12),
-        cmocka_unit_test(challenge_limit_LNX_SYSCTL_27),
-        cmocka_unit_test(ack_out_of_range_5961_07),
-        cmocka_unit_test(closed_port_9293_CLSD),
-        cmocka_unit_test(listener_9293_LSTN),
+        cmocka_unit_test(challenge_limit_LNX_SYSCTL_27_5961_08),
+        cmocka_unit_test(ack_out_of_range_5961_07_9293_Y12_9293_ACK_1_9293_ACK_6),
+        cmocka_unit_test(closed_port_9293_CLSD_1_9293_CLSD_2_9293_CLSD_3),
+        cmocka_unit_test(listener_9293_LSTN_1_9293_LSTN_2_9293_LSTN_5_LNX_TCP_17),
         cmocka_unit_test(synack_retransmission_LNX_SYSCTL_03),
         cmocka_unit_test(accept_queue_LNX_SYSCTL_11),
-        cmocka_unit_test(accept_queue_overflow_at_ack),
-        cmocka_unit_test(close_with_unread_data_LNX_TCP_09),
+        cmocka_unit_test(accept_queue_overflow_at_ack_LNX_SYSCTL_12),
+        cmocka_unit_test(close_with_unread_data_LNX_TCP_09_9293_S03),
         cmocka_unit_test(data_after_shutdown_LNX_TCP_10),
         cmocka_unit_test(linger_zero_LNX_LING_3),
         cmocka_unit_test(fin_wait2_orphan_LNX_SYSCTL_07),
-        cmocka_unit_test(time_wait_LNX_SYSCTL_08_9293_M13),
-        cmocka_unit_test(time_wait_syn_LNX_TCP_14),
+        cmocka_unit_test(time_wait_LNX_SYSCTL_08_9293_M13_9293_ACK_11),
+        cmocka_unit_test(time_wait_syn_LNX_TCP_14_9293_S04_6191_1),
         cmocka_unit_test(tiny_peer_mss_LNX_SYSCTL_32),
         cmocka_unit_test(no_mss_option_9293_M15),
-        cmocka_unit_test(first_flight_LNX_CC_05),
+        cmocka_unit_test(first_flight_LNX_CC_05_6928_1),
         cmocka_unit_test(missing_timestamp_is_accepted_7323_10),
         cmocka_unit_test(paws_7323_16),
-        cmocka_unit_test(sack_blocks_2018_03_04_2883_2),
-        cmocka_unit_test(dsack_below_ack_2883_1_3),
+        cmocka_unit_test(sack_blocks_2018_03_2018_04_2883_2),
+        cmocka_unit_test(dsack_below_ack_2883_1_2883_3),
         cmocka_unit_test(nagle_LNX_SO_04),
-        cmocka_unit_test(cork_LNX_SO_02_03),
-        cmocka_unit_test(syn_LNX_SYSCTL_21_24),
+        cmocka_unit_test(cork_LNX_SO_02_LNX_SO_01),
+        cmocka_unit_test(syn_LNX_SYSCTL_21_LNX_SYSCTL_24),
         cmocka_unit_test(syn_retries_LNX_SYSCTL_02),
         cmocka_unit_test(close_in_syn_sent_LNX_TCP_26),
-        cmocka_unit_test(syn_sent_9293_SYNS),
+        cmocka_unit_test(
+            syn_sent_9293_SYNS_1_9293_SYNS_2_9293_SYNS_3_9293_SYNS_4_9293_SYNS_6_9293_SYNS_7),
         cmocka_unit_test(zero_window_probes_LNX_TCP_28),
-        cmocka_unit_test(delayed_ack_LNX_TCP_03_04),
+        cmocka_unit_test(delayed_ack_LNX_TCP_03_LNX_TCP_04),
         cmocka_unit_test(keepalive_LNX_SYSCTL_09),
         cmocka_unit_test(user_timeout_LNX_SO_08),
-        cmocka_unit_test(rto_and_r2_LNX_SYSCTL_01_05),
-        cmocka_unit_test(poll_states_LNX_POLL),
-        cmocka_unit_test(rst_after_data_LNX_ERR_14),
-        cmocka_unit_test(shutdown_LNX_SHUT_1_2_5),
-        cmocka_unit_test(urgent_LNX_MSG_06_07),
+        cmocka_unit_test(rto_and_r2_LNX_SYSCTL_01_LNX_SYSCTL_05),
+        cmocka_unit_test(poll_states_LNX_POLL_06_LNX_POLL_07_LNX_ERR_12),
+        cmocka_unit_test(rst_after_data_LNX_ERR_14_LNX_ERR_11_LNX_POLL_10),
+        cmocka_unit_test(shutdown_LNX_SHUT_1_LNX_SHUT_2_LNX_SHUT_5),
+        cmocka_unit_test(urgent_LNX_MSG_06_LNX_MSG_07_9293_M62),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

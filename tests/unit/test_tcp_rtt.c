@@ -93,7 +93,7 @@ static void many_samples_a_window_7323_15(void **arg)
     assert_int_equal(many.srtt, one.srtt);
 }
 
-static void backoff_6298_05_08(void **arg)
+static void backoff_6298_05_6298_08(void **arg)
 {
     struct wr_tunables t = tunables(200000);
     struct wr_rtt rtt;
@@ -134,7 +134,7 @@ int main(void)
         cmocka_unit_test(floor_under_variance_LNX_TCP_01),
         cmocka_unit_test(downward_jump_LNX_TCP_02),
         cmocka_unit_test(many_samples_a_window_7323_15),
-        cmocka_unit_test(backoff_6298_05_08),
+        cmocka_unit_test(backoff_6298_05_6298_08),
         cmocka_unit_test(zero_sample),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
