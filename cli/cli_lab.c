@@ -36,7 +36,11 @@ static const char *option_value(const char *name, int argc, char **argv, int *i)
         return word + len + 1;
     if (word[len] != '\0')
         return NULL;
-    return *i + 1 < argc ? argv[++*i] : "";
+    const char *value = *i + 1 < argc ? argv[*i + 1] : NULL;
+    if (value == NULL)
+        return "";
+    ++*i;
+    return value;
 }
 
 static bool take_word(struct wish *wish, const char *word)

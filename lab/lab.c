@@ -25,7 +25,9 @@ struct lab {
     struct lab_host *sender[LAB_FLOWS_MAX], *receiver[LAB_FLOWS_MAX];
     struct lab_flow *flow[LAB_FLOWS_MAX];
     uint64_t dropped[LAB_FLOWS_MAX][LAB_N_CAUSES];
-    const struct lab_node *bottleneck;
+    struct lab_node *bottleneck;
+    struct lab_queue_sample *series; /* of the bottleneck */
+    size_t n_series;
     struct lab_tally tally;
     uint64_t trace;
 };
@@ -59,7 +61,7 @@ static void name_node(char *text, size_t size, const char *way, const char *what
 
 /* The nodes of one direction, from the last to the first. *chain: where they lead, then the entry. */
 static bool lay(struct lab *lab, const char *way, const struct lab_direction *direction,
-                struct lab_node **chain, const struct lab_node **link)
+                struct lab_node **chain, struct lab_node **link)
 {
     struct lab_net *net = &lab->net;
     struct lab_loss_config acks = {.acks_only = true, .loss = direction->ack_loss};
@@ -150,7 +152,7 @@ static int lay_out(struct lab *lab)
     struct lab_node *routers[2] = {wr_lab_router_new(&lab->net, "to senders"),
                                    wr_lab_router_new(&lab->net, "to receivers")};
     struct lab_node *forward = routers[1], *back = routers[0];
-    const struct lab_node *back_link;
+    struct lab_node *back_link;
     if (routers[0] == NULL || routers[1] == NULL ||
         !lay(lab, "forward", &scenario->forward, &forward, &lab->bottleneck) ||
         !lay(lab, "back", &scenario->back, &back, &back_link))
@@ -174,11 +176,34 @@ static int lay_out(struct lab *lab)
 
 /* ---- the time series ------------------------------------------------------------------------------ */
 
+/* Rows of a series over the whole run. */
+static size_t series_room(const struct lab *lab)
+{
+    return (size_t)(lab->scenario.duration / lab->scenario.sample) + 1;
+}
+
+static void sample_queue(struct lab *lab, weir_time now)
+{
+    const struct lab_queue *queue = wr_lab_link_queue(lab->bottleneck);
+    if (lab->series == NULL)
+        lab->series = calloc(series_room(lab), sizeof *lab->series);
+    if (lab->series == NULL || lab->n_series == series_room(lab))
+        return;
+    lab->series[lab->n_series++] = (struct lab_queue_sample){
+        .at = now - LAB_EPOCH,
+        .packets = queue->fifo.packets,
+        .bytes = queue->fifo.bytes,
+        .out_bytes = queue->stats.out_bytes,
+        .dropped = queue->stats.dropped_full + queue->stats.dropped_aqm,
+        .marked = queue->stats.marked,
+    };
+}
+
 static void sample(struct lab *lab, struct lab_flow *flow, weir_time now)
 {
     struct lab_flow_result *result = &flow->result;
     struct weir_tcp_info info;
-    size_t room = (size_t)(lab->scenario.duration / lab->scenario.sample) + 1;
+    size_t room = series_room(lab);
     if (flow->phase == LAB_FLOW_OVER || !wr_lab_flow_info(flow, &info, now))
         return;
     if (result->samples == NULL)
@@ -217,6 +242,7 @@ static void clock_run(struct lab_node *node, weir_time now)
     }
     if (now >= clock->sample_at) {
         clock->sample_at = now + lab->scenario.sample;
+        sample_queue(lab, now);
         for (unsigned i = 0; i < lab->scenario.n_flows; i++)
             sample(lab, lab->flow[i], now);
     }
@@ -291,6 +317,7 @@ void wr_lab_free(struct lab *lab)
     if (lab == NULL)
         return;
     wr_lab_net_fini(&lab->net);
+    free(lab->series);
     free(lab);
 }
 
@@ -299,6 +326,7 @@ int wr_lab_run(struct lab *lab)
     wr_lab_net_run(&lab->net, LAB_EPOCH + lab->scenario.duration, &lab->tally.all_over);
     for (unsigned i = 0; i < lab->scenario.n_flows; i++)
         wr_lab_flow_end(lab->flow[i], lab->net.now);
+    wr_lab_link_settle(lab->bottleneck);
     return lab->net.storm ? WEIR_EIO : 0;
 }
 
@@ -317,6 +345,12 @@ const struct lab_flow_result *wr_lab_flow(const struct lab *lab, unsigned number
 const struct lab_queue_stats *wr_lab_bottleneck(const struct lab *lab)
 {
     return &wr_lab_link_queue(lab->bottleneck)->stats;
+}
+
+const struct lab_queue_sample *wr_lab_bottleneck_series(const struct lab *lab, size_t *n)
+{
+    *n = lab->n_series;
+    return lab->series;
 }
 
 weir_time wr_lab_elapsed(const struct lab *lab)

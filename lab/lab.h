@@ -123,6 +123,14 @@ struct lab_sample {
     uint64_t received; /* bytes read by the receiver so far */
 };
 
+/* One row of the bottleneck's time series. */
+struct lab_queue_sample {
+    weir_time at;     /* since the start */
+    uint32_t packets; /* waiting */
+    uint64_t bytes;
+    uint64_t out_bytes, dropped, marked; /* so far */
+};
+
 /* All times since the start of the run; -1: has not happened. */
 struct lab_flow_result {
     char cc[16];
@@ -155,6 +163,8 @@ int wr_lab_run(struct lab *lab);
 unsigned wr_lab_n_flows(const struct lab *lab);
 const struct lab_flow_result *wr_lab_flow(const struct lab *lab, unsigned number);
 const struct lab_queue_stats *wr_lab_bottleneck(const struct lab *lab); /* forward */
+/* Its time series, at the same moments as the flows'. */
+const struct lab_queue_sample *wr_lab_bottleneck_series(const struct lab *lab, size_t *n);
 weir_time wr_lab_elapsed(const struct lab *lab);
 /* The scenario with all limits filled in. */
 const struct lab_scenario *wr_lab_scenario(const struct lab *lab);

@@ -43,7 +43,15 @@ static json_t *drops(const uint64_t dropped[LAB_N_CAUSES])
     return object;
 }
 
-static json_t *series(const struct lab_flow_result *flow)
+static void append_row(json_t *rows, const uint64_t *row, size_t n)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(array, integer(row[i]));
+    json_array_append_new(rows, array);
+}
+
+static json_t *flow_series(const struct lab_flow_result *flow)
 {
     json_t *rows = json_array();
     for (size_t i = 0; i < flow->n_samples; i++) {
@@ -59,22 +67,34 @@ static json_t *series(const struct lab_flow_result *flow)
                                 s->rto_us,
                                 s->ca_state,
                                 s->received};
-        json_t *array = json_array();
-        for (size_t k = 0; k < sizeof row / sizeof *row; k++)
-            json_array_append_new(array, integer(row[k]));
-        json_array_append_new(rows, array);
+        append_row(rows, row, sizeof row / sizeof *row);
     }
     return rows;
 }
 
-static json_t *columns(void)
+static json_t *queue_series(const struct lab *lab)
 {
-    static const char *const names[] = {"t_us",   "cwnd",     "ssthresh", "unacked",
-                                        "lost",   "retrans",  "srtt_us",  "rttvar_us",
-                                        "rto_us", "ca_state", "received"};
+    size_t n;
+    const struct lab_queue_sample *samples = wr_lab_bottleneck_series(lab, &n);
+    json_t *rows = json_array();
+    for (size_t i = 0; i < n; i++) {
+        const struct lab_queue_sample *s = &samples[i];
+        const uint64_t row[] = {
+            (uint64_t)(s->at / WEIR_US), s->packets, s->bytes, s->out_bytes, s->dropped, s->marked};
+        append_row(rows, row, sizeof row / sizeof *row);
+    }
+    return rows;
+}
+
+/* The names of a series' columns, which stand in one text. */
+static json_t *columns(const char *names)
+{
     json_t *array = json_array();
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        json_array_append_new(array, json_string(names[i]));
+    while (*names != '\0') {
+        size_t len = strcspn(names, " ");
+        json_array_append_new(array, json_stringn(names, len));
+        names += len + (names[len] == ' ');
+    }
     return array;
 }
 
@@ -117,7 +137,7 @@ static json_t *flow_json(const struct lab *lab, unsigned number)
     if (wr_lab_scenario(lab)->traffic == LAB_RR)
         put(object, "exchanges", exchanges(flow));
     put(object, "dropped", drops(flow->dropped));
-    put(object, "series", series(flow));
+    put(object, "series", flow_series(flow));
     return object;
 }
 
@@ -144,6 +164,8 @@ static json_t *queue_json(const struct lab *lab)
     put(object, "sojourn_max_us", time_us(stats->sojourn_max));
     put(object, "busy_us", time_us(stats->busy));
     put(object, "utilisation_ppm", integer((uint64_t)(wr_lab_utilisation(lab) * 1e6 + 0.5)));
+    put(object, "series_columns", columns("t_us packets bytes out_bytes dropped marked"));
+    put(object, "series", queue_series(lab));
     return object;
 }
 
@@ -163,7 +185,9 @@ json_t *wr_lab_json(const struct lab *lab)
     put(object, "fairness_ppm", integer((uint64_t)(wr_lab_fairness(lab) * 1e6 + 0.5)));
     put(object, "dropped", drops(wr_lab_dropped(lab)));
     put(object, "bottleneck", queue_json(lab));
-    put(object, "series_columns", columns());
+    put(object, "series_columns",
+        columns(
+            "t_us cwnd ssthresh unacked lost retrans srtt_us rttvar_us rto_us ca_state received"));
     for (unsigned i = 0; i < wr_lab_n_flows(lab); i++)
         json_array_append_new(flows, flow_json(lab, i));
     put(object, "flows", flows);

@@ -91,3 +91,11 @@ struct lab_packet *wr_lab_queue_take(struct lab_queue *queue, weir_time now)
     stats->out_bytes += packet->len;
     return packet;
 }
+
+void wr_lab_queue_settle(struct lab_queue *queue, weir_time now)
+{
+    if (queue->fifo.packets == 0)
+        return;
+    queue->stats.busy += now - queue->busy_since;
+    queue->busy_since = now;
+}

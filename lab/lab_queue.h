@@ -47,6 +47,9 @@ void wr_lab_queue_put(struct lab_queue *queue, struct lab_packet *packet, weir_t
 /* The next packet to send; NULL when the queue is empty. */
 struct lab_packet *wr_lab_queue_take(struct lab_queue *queue, weir_time now);
 
+/* Brings the statistics up to this moment. */
+void wr_lab_queue_settle(struct lab_queue *queue, weir_time now);
+
 /* ---- of the queue's own files --------------------------------------------------------------------- */
 
 /* Whether this arrival is to be marked or dropped. */
@@ -66,6 +69,8 @@ struct lab_packet *wr_lab_queue_pop(struct lab_queue *queue, weir_time now);
 struct lab_node *wr_lab_link_new(struct lab_net *net, const char *name,
                                  const struct lab_queue_config *config);
 const struct lab_queue *wr_lab_link_queue(const struct lab_node *link);
+/* Brings its queue's statistics up to the net's moment. */
+void wr_lab_link_settle(struct lab_node *link);
 /* Time that `bytes` take at `rate_bps`, with the remainder (in bits * 10^9) carried in *carry. */
 weir_time wr_lab_link_time(uint64_t bytes, uint64_t rate_bps, uint64_t *carry);
 

@@ -275,10 +275,7 @@ static bool read_queue(struct lab_queue_config *queue, const char *v, uint64_t *
     assert(queue != NULL);
     bool packets = unit->name[0] == '\0' || unit->name[0] == 'p';
     bool bdp = strcmp(unit->name, "bdp") == 0;
-    if (bdp && bdp_percent == NULL)
-        return false;
-    if (bdp_percent != NULL)
-        *bdp_percent = bdp ? n : 0;
+    *bdp_percent = bdp ? n : 0;
     queue->limit_packets = packets ? (uint32_t)n : 0;
     queue->limit_bytes = packets || bdp ? 0 : n;
     return true;
@@ -291,7 +288,8 @@ static bool set_queue(struct lab_scenario *s, const char *v)
 
 static bool set_back_queue(struct lab_scenario *s, const char *v)
 {
-    return read_queue(&s->back.queue, v, NULL);
+    uint64_t bdp_percent;
+    return read_queue(&s->back.queue, v, &bdp_percent) && bdp_percent == 0;
 }
 
 static bool read_red(struct lab_queue_config *queue, const char *v)

@@ -90,3 +90,8 @@ const struct lab_queue *wr_lab_link_queue(const struct lab_node *node)
 {
     return &((const struct link *)node)->queue;
 }
+
+void wr_lab_link_settle(struct lab_node *node)
+{
+    wr_lab_queue_settle(&((struct link *)node)->queue, node->net->now);
+}

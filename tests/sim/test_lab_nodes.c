@@ -323,6 +323,24 @@ static void a_link_serves_in_order_at_its_exact_rate(void **state)
     wr_lab_net_fini(&net);
 }
 
+static void busy_time_counts_up_to_the_end(void **state)
+{
+    struct sink *sink = start();
+    struct lab_queue_config config = {.rate_bps = 12000000, .limit_packets = 100};
+    struct lab_node *node = before(wr_lab_link_new(&net, "k", &config), sink);
+    (void)state;
+    for (uint32_t i = 0; i < 10; i++)
+        bench_put(&net, node, i, 1500, 0);
+    wr_lab_net_run(&net, LAB_EPOCH + 5 * WEIR_MS, NULL);
+    wr_lab_link_settle(node);
+    assert_int_equal(wr_lab_link_queue(node)->stats.busy, 5 * WEIR_MS);
+    bench_finish(&net);
+    wr_lab_link_settle(node);
+    assert_int_equal(wr_lab_link_queue(node)->stats.busy,
+                     9 * WEIR_MS); /* the tenth is being sent */
+    wr_lab_net_fini(&net);
+}
+
 static void a_link_with_time_to_spare_has_no_queue(void **state)
 {
     struct sink *sink = start();
@@ -487,6 +505,7 @@ int main(void)
         cmocka_unit_test(a_policer_passes_half_of_twice_its_rate),
         cmocka_unit_test(a_packet_larger_than_the_bucket_never_passes),
         cmocka_unit_test(a_link_serves_in_order_at_its_exact_rate),
+        cmocka_unit_test(busy_time_counts_up_to_the_end),
         cmocka_unit_test(a_link_with_time_to_spare_has_no_queue),
         cmocka_unit_test(a_full_queue_drops_the_newest),
         cmocka_unit_test(a_limit_of_bytes_lets_small_packets_in),

@@ -186,6 +186,16 @@ static void samples_come_when_asked_for(void **state)
     struct lab *lab = run_words("rate=10mbit rtt=20ms time=1s sample=50ms");
     const struct lab_flow_result *flow = wr_lab_flow(lab, 0);
     assert_int_equal(flow->n_samples, 20);
+    size_t n;
+    const struct lab_queue_sample *queue = wr_lab_bottleneck_series(lab, &n);
+    assert_int_equal(n, 20);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(queue[i].at, flow->samples[i].at);
+        assert_true(queue[i].bytes <= 1500 * (uint64_t)queue[i].packets);
+        assert_true(i == 0 || queue[i].out_bytes >= queue[i - 1].out_bytes);
+    }
+    /* the last tenth of a second at full rate, but for what is on the link */
+    assert_true(queue[n - 1].out_bytes - queue[n - 3].out_bytes > 120000);
     for (size_t i = 0; i < flow->n_samples; i++) {
         assert_int_equal(flow->samples[i].at, (weir_time)(i + 1) * 50 * WEIR_MS);
         assert_true(flow->samples[i].cwnd >= 10);
