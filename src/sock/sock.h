@@ -7,7 +7,7 @@
  *     sock_connect.c   connect, listen, accept, shutdown, abort: the states below
  *     sock_io.c        send, recv, peek, consume, queue lengths
  *     sock_name.c      getsockname, getpeername, rows for ss
- *     opts.c           setsockopt, getsockopt
+ *     opts.c           setsockopt, getsockopt; opts_socket.c, opts_tcp.c, opts_ip.c a level each
  *     ready.c          poll bits, events
  *
  * A TCP socket has one of four states. They are those of Linux's struct socket, beside which the

@@ -115,6 +115,34 @@ static void lnx_bind_01_02_03_04_05_08_09_conflicts(void **state)
                 }
 }
 
+/* Linux (source): SYNs are spread over listeners with SO_REUSEPORT by a hash of the 4-tuple. */
+static void lnx_bind_08_reuseport_spreads(void **state)
+{
+    (void)state;
+    enum { LISTENERS = 4, CONNS = 400 };
+    struct weir_stack *client = sim.host[1].stack;
+    struct weir_endpoint at = sim_endpoint(0, 1, WEIR_AF_INET, 8080);
+    weir_sock listener[LISTENERS], child;
+    unsigned got[LISTENERS] = {0}, sum = 0;
+    for (unsigned i = 0; i < LISTENERS; i++) {
+        listener[i] = with_options(WEIR_AF_INET, WEIR_SOCK_STREAM, RP);
+        assert_int_equal(try_bind(listener[i], "0.0.0.0", 8080), 0);
+        assert_int_equal(weir_sock_listen(stack0(), listener[i], CONNS, sim.now), 0);
+    }
+    for (unsigned i = 0; i < CONNS; i++) {
+        weir_sock sock = sim_socket(&sim, 1, WEIR_AF_INET, WEIR_SOCK_STREAM);
+        assert_int_equal(weir_sock_connect(client, sock, &at, sim.now), WEIR_EINPROGRESS);
+        sim_run(&sim, WEIR_MS);
+    }
+    for (unsigned i = 0; i < LISTENERS; i++) {
+        while (weir_sock_accept(stack0(), listener[i], &child, NULL, sim.now) == 0)
+            got[i]++;
+        assert_in_range(got[i], CONNS / LISTENERS / 2, CONNS / LISTENERS * 2);
+        sum += got[i];
+    }
+    assert_int_equal(sum, CONNS);
+}
+
 /* Linux (observed): two may be bound, one may listen. */
 static void lnx_bind_10_second_listen(void **state)
 {
@@ -411,6 +439,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(lnx_bind_01_02_03_04_05_08_09_conflicts),
+        TEST(lnx_bind_08_reuseport_spreads),
         TEST(lnx_bind_06_time_wait_leftover),
         TEST(lnx_bind_07_established_leftover),
         TEST(lnx_bind_10_second_listen),

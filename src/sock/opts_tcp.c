@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* Options of IPPROTO_TCP. */
+#include <string.h>
+
+#include "sock/opts.h"
+
+enum {
+    MIN_RCVBUF = 2304,
+    MSS_DEFAULT = 536, /* what TCP_MAXSEG shows before there is a connection */
+    MAXSEG_LOWEST = 88,
+    MAXSEG_HIGHEST = 32767,
+    LINGER2_MOST_S = 120,
+    KEEP_MOST_S = 32767,
+    COUNT_MOST = 127,
+    RTO_MOST_S = 120, /* of SYN-ACKs, for TCP_DEFER_ACCEPT */
+};
+
+static int set_nodelay(const struct wr_opt_access *a, int value)
+{
+    a->tcp->nodelay = value != 0;
+    if (value != 0 && wr_opt_conn(a) != NULL)
+        wr_tcp_push(a->stack, wr_opt_conn(a), a->now);
+    return wr_opt_changed(a);
+}
+
+static int get_nodelay(const struct wr_opt_access *a, int *value)
+{
+    *value = a->tcp->nodelay;
+    return 0;
+}
+
+static int set_cork(const struct wr_opt_access *a, int value)
+{
+    a->tcp->cork = value != 0;
+    return wr_opt_changed(a);
+}
+
+static int get_cork(const struct wr_opt_access *a, int *value)
+{
+    *value = a->tcp->cork;
+    return 0;
+}
+
+static int set_maxseg(const struct wr_opt_access *a, int value)
+{
+    if (value != 0 && (value < MAXSEG_LOWEST || value > MAXSEG_HIGHEST))
+        return WEIR_EINVAL;
+    a->tcp->maxseg = (uint16_t)value;
+    return wr_opt_changed(a);
+}
+
+static int get_maxseg(const struct wr_opt_access *a, int *value)
+{
+    const struct tcb *tcb = wr_opt_conn(a);
+    if (tcb != NULL && wr_tcp_state(tcb) != WEIR_TCP_CLOSE)
+        *value = (int)wr_tcp_mss(tcb);
+    else
+        *value = a->tcp->maxseg != 0 ? a->tcp->maxseg : MSS_DEFAULT;
+    return 0;
+}
+
+/* 1..most or EINVAL: four options are of this kind. */
+static bool in_range(int value, int most)
+{
+    return value >= 1 && value <= most;
+}
+
+static int set_keepidle(const struct wr_opt_access *a, int value)
+{
+    if (!in_range(value, KEEP_MOST_S))
+        return WEIR_EINVAL;
+    a->tcp->keepidle_s = (uint16_t)value;
+    return wr_opt_changed(a);
+}
+
+static int get_keepidle(const struct wr_opt_access *a, int *value)
+{
+    uint16_t own = a->tcp->keepidle_s;
+    *value = own != 0 ? own : (int)a->stack->tunables.tcp_keepalive_time_s;
+    return 0;
+}
+
+static int set_keepintvl(const struct wr_opt_access *a, int value)
+{
+    if (!in_range(value, KEEP_MOST_S))
+        return WEIR_EINVAL;
+    a->tcp->keepintvl_s = (uint16_t)value;
+    return 0;
+}
+
+static int get_keepintvl(const struct wr_opt_access *a, int *value)
+{
+    uint16_t own = a->tcp->keepintvl_s;
+    *value = own != 0 ? own : (int)a->stack->tunables.tcp_keepalive_intvl_s;
+    return 0;
+}
+
+static int set_keepcnt(const struct wr_opt_access *a, int value)
+{
+    if (!in_range(value, COUNT_MOST))
+        return WEIR_EINVAL;
+    a->tcp->keepcnt = (uint8_t)value;
+    return 0;
+}
+
+static int get_keepcnt(const struct wr_opt_access *a, int *value)
+{
+    uint8_t own = a->tcp->keepcnt;
+    *value = own != 0 ? own : (int)a->stack->tunables.tcp_keepalive_probes;
+    return 0;
+}
+
+static int set_syncnt(const struct wr_opt_access *a, int value)
+{
+    if (!in_range(value, COUNT_MOST))
+        return WEIR_EINVAL;
+    a->tcp->syncnt = (uint8_t)value;
+    return 0;
+}
+
+static int get_syncnt(const struct wr_opt_access *a, int *value)
+{
+    uint8_t own = a->tcp->syncnt;
+    *value = own != 0 ? own : (int)a->stack->tunables.tcp_syn_retries;
+    return 0;
+}
+
+static int set_linger2(const struct wr_opt_access *a, int value)
+{
+    a->tcp->linger2_off = value < 0;
+    a->tcp->linger2_s = value < 0 ? 0 : value > LINGER2_MOST_S ? LINGER2_MOST_S : value;
+    return 0;
+}
+
+static int get_linger2(const struct wr_opt_access *a, int *value)
+{
+    if (a->tcp->linger2_off)
+        *value = -1;
+    else
+        *value =
+            a->tcp->linger2_s != 0 ? a->tcp->linger2_s : (int)a->stack->tunables.tcp_fin_timeout_s;
+    return 0;
+}
+
+/* Rounded up to the moment when a SYN-ACK would be repeated: 1, 3, 7, 15 ... seconds. */
+static int set_defer_accept(const struct wr_opt_access *a, int value)
+{
+    int period = 0;
+    for (int step = 1, n = 0; period < value && n < UINT8_MAX; n++) {
+        period += step;
+        step = step * 2 < RTO_MOST_S ? step * 2 : RTO_MOST_S;
+    }
+    a->tcp->defer_accept_s = period;
+    return 0;
+}
+
+static int get_defer_accept(const struct wr_opt_access *a, int *value)
+{
+    *value = a->tcp->defer_accept_s;
+    return 0;
+}
+
+static int set_window_clamp(const struct wr_opt_access *a, int value)
+{
+    uint32_t clamp = (uint32_t)value;
+    if (clamp == 0 && wr_opt_conn(a) != NULL && wr_tcp_state(wr_opt_conn(a)) != WEIR_TCP_CLOSE)
+        return WEIR_EINVAL;
+    a->tcp->window_clamp = clamp != 0 && clamp < MIN_RCVBUF / 2 ? MIN_RCVBUF / 2 : clamp;
+    return wr_opt_changed(a);
+}
+
+static int get_window_clamp(const struct wr_opt_access *a, int *value)
+{
+    *value = (int)a->tcp->window_clamp;
+    return 0;
+}
+
+static int set_quickack(const struct wr_opt_access *a, int value)
+{
+    a->tcp->quickack_off = value == 0;
+    if (wr_opt_conn(a) != NULL)
+        wr_tcp_quickack(a->stack, wr_opt_conn(a), value != 0, a->now);
+    return 0;
+}
+
+static int get_quickack(const struct wr_opt_access *a, int *value)
+{
+    *value = !a->tcp->quickack_off;
+    return 0;
+}
+
+static int set_user_timeout(const struct wr_opt_access *a, int value)
+{
+    if (value < 0)
+        return WEIR_EINVAL;
+    a->tcp->user_timeout_ms = (uint32_t)value;
+    return wr_opt_changed(a);
+}
+
+static int get_user_timeout(const struct wr_opt_access *a, int *value)
+{
+    *value = (int)a->tcp->user_timeout_ms;
+    return 0;
+}
+
+static int set_notsent_lowat(const struct wr_opt_access *a, int value)
+{
+    a->tcp->notsent_lowat = (uint32_t)value;
+    return wr_opt_changed(a);
+}
+
+static int get_notsent_lowat(const struct wr_opt_access *a, int *value)
+{
+    *value = (int)a->tcp->notsent_lowat;
+    return 0;
+}
+
+/* Data in a SYN (RFC 7413) is not there: off is granted, on is refused in words that programs know. */
+static int set_fastopen(const struct wr_opt_access *a, int value)
+{
+    (void)a;
+    return value == 0 ? 0 : WEIR_ENOTSUP;
+}
+
+static int get_fastopen(const struct wr_opt_access *a, int *value)
+{
+    (void)a;
+    *value = 0;
+    return 0;
+}
+
+int wr_opt_set_congestion(const struct wr_opt_access *a, const void *value, size_t len)
+{
+    char name[sizeof a->tcp->congestion] = "";
+    if (len < 1)
+        return WEIR_EINVAL;
+    memcpy(name, value, len < sizeof name - 1 ? len : sizeof name - 1);
+    const char *known = name[0] != '\0' ? wr_tcp_cc_name(name) : NULL;
+    if (known == NULL)
+        return WEIR_ENOENT;
+    memset(a->tcp->congestion, 0, sizeof a->tcp->congestion);
+    memcpy(a->tcp->congestion, known, strlen(known));
+    return wr_opt_changed(a);
+}
+
+void wr_opt_get_congestion(const struct wr_opt_access *a, char name[16])
+{
+    const char *known = wr_tcp_cc_name(a->tcp->congestion);
+    memset(name, 0, sizeof a->tcp->congestion);
+    memcpy(name, known, strlen(known));
+}
+
+void wr_opt_get_info(const struct wr_opt_access *a, struct weir_tcp_info *info)
+{
+    memset(info, 0, sizeof *info);
+    if (wr_opt_conn(a) != NULL) {
+        wr_tcp_info(a->stack, wr_opt_conn(a), info, a->now);
+    } else if (a->sock->state == WR_SOCK_LISTENING) {
+        wr_tcp_listener_info(a->sock->listener, info);
+        info->tcpi_state = WEIR_TCP_LISTEN;
+    } else {
+        info->tcpi_state = WEIR_TCP_CLOSE;
+    }
+}
+
+static const struct wr_opt tcp_rows[] = {
+    {WEIR_TCP_NODELAY, set_nodelay, get_nodelay},
+    {WEIR_TCP_MAXSEG, set_maxseg, get_maxseg},
+    {WEIR_TCP_CORK, set_cork, get_cork},
+    {WEIR_TCP_KEEPIDLE, set_keepidle, get_keepidle},
+    {WEIR_TCP_KEEPINTVL, set_keepintvl, get_keepintvl},
+    {WEIR_TCP_KEEPCNT, set_keepcnt, get_keepcnt},
+    {WEIR_TCP_SYNCNT, set_syncnt, get_syncnt},
+    {WEIR_TCP_LINGER2, set_linger2, get_linger2},
+    {WEIR_TCP_DEFER_ACCEPT, set_defer_accept, get_defer_accept},
+    {WEIR_TCP_WINDOW_CLAMP, set_window_clamp, get_window_clamp},
+    {WEIR_TCP_QUICKACK, set_quickack, get_quickack},
+    {WEIR_TCP_USER_TIMEOUT, set_user_timeout, get_user_timeout},
+    {WEIR_TCP_FASTOPEN, set_fastopen, get_fastopen},
+    {WEIR_TCP_NOTSENT_LOWAT, set_notsent_lowat, get_notsent_lowat},
+    {WEIR_TCP_FASTOPEN_CONNECT, set_fastopen, get_fastopen},
+};
+
+const struct wr_opt_table wr_opts_tcp = {tcp_rows, sizeof tcp_rows / sizeof tcp_rows[0]};
