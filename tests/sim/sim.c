@@ -23,11 +23,21 @@ enum {
 
 /* ---- memory ------------------------------------------------------------------------------------ */
 
+static bool fails_now(struct sim_mem *mem)
+{
+    mem->calls++;
+    if (mem->calls == mem->fail_at)
+        return true;
+    if (mem->fail_one_in == 0)
+        return false;
+    mem->random = mem->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (mem->random >> 33) % mem->fail_one_in == 0;
+}
+
 static void *mem_alloc(void *ctx, size_t size)
 {
     struct sim_mem *mem = ctx;
-    mem->calls++;
-    if (mem->calls == mem->fail_at) {
+    if (fails_now(mem)) {
         mem->fails++;
         return NULL;
     }

@@ -34,9 +34,11 @@ enum { SIM_HOSTS = 8, SIM_PORTS = 8 };
 /* A host's memory: malloc, counted, with failures on request. */
 struct sim_mem {
     size_t bytes;
-    uint64_t calls;   /* of alloc so far */
-    uint64_t fail_at; /* this call fails (1 is the first); 0: none */
-    uint64_t fails;   /* how many failed */
+    uint64_t calls;       /* of alloc so far */
+    uint64_t fail_at;     /* this call fails (1 is the first); 0: none */
+    uint32_t fail_one_in; /* and of all others one in so many, at random; 0: none */
+    uint64_t random;
+    uint64_t fails; /* how many failed */
 };
 
 struct sim_host {

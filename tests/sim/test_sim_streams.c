@@ -92,7 +92,8 @@ struct world {
     int family;
     uint32_t mtu;
     bool lossy;
-    bool looped; /* both programs are on host 0 and talk over its loopback interface */
+    uint32_t memory_fails; /* one allocation in so many fails while data flows; 0: none */
+    bool looped;           /* both programs are on host 0 and talk over its loopback interface */
     struct sim_wire wire;
     struct weir_endpoint at;
     weir_sock listener;
@@ -203,6 +204,7 @@ static void choose_conns(struct world *w)
         most /= 4;
     if (!w->wire.impaired && w->mtu >= 1280 && one_in(w, 4))
         most = 3000000;
+    w->memory_fails = one_in(w, 8) ? 1u << (1 + below(w, 8)) : 0;
     w->n_conns = 1 + (one_in(w, 3) ? below(w, MAX_CONNS) : 0);
     for (unsigned i = 0; i < w->n_conns; i++) {
         struct end *end = w->conn[i].end;
@@ -226,6 +228,7 @@ static void describe(const struct world *w)
            w->family == WEIR_AF_INET ? 4 : 6, w->looped ? "loopback " : "",
            w->wire.kind == WEIR_NETIF_ETHERNET ? "ethernet" : "ip", w->mtu, w->wire.gso_max_bytes,
            w->wire.csum_offload);
+    printf(" memory fails 1 in %u", w->memory_fails);
     printf(" delay %.1fms jitter %.1fms loss %.3f dup %.3f reorder %.3f corrupt %.3f rate %" PRIu64
            " queue %u\n",
            (double)i->delay / 1e6, (double)i->jitter / 1e6, i->loss, i->duplicate, i->reorder,
@@ -346,6 +349,10 @@ static bool write_some(struct world *w, struct end *end)
     ptrdiff_t n = weir_sock_send(stack_of(w, end), end->sock, data, len, flags, NULL, w->sim.now);
     if (n == WEIR_EAGAIN) {
         end->can_write = false;
+        return true;
+    }
+    if (w->memory_fails != 0 && (n == WEIR_ENOMEM || n == WEIR_ENOBUFS)) {
+        end->write_at = w->sim.now + WEIR_MS;
         return true;
     }
     CHECK(n > 0 && (size_t)n <= len, "send of %zu bytes at %zu: %td %s", len, end->sent, n,
@@ -500,6 +507,12 @@ static void tell_state(const struct world *w)
 
 /* ---- a run ----------------------------------------------------------------------------------------- */
 
+static void fail_memory(struct world *w, uint32_t one_in_so_many)
+{
+    for (unsigned host = 0; host < 2; host++)
+        w->sim.host[host].mem.fail_one_in = one_in_so_many;
+}
+
 static void run_conns(struct world *w)
 {
     weir_time end_at = w->sim.now + LIMIT_S * WEIR_SEC;
@@ -511,9 +524,12 @@ static void run_conns(struct world *w)
         do {
             sim_settle(&w->sim);
             take_events(w);
+            fail_memory(w, w->n_accepted == w->n_conns ? w->memory_fails : 0);
         } while (act(w));
-        if (all_closed(w))
+        if (all_closed(w)) {
+            fail_memory(w, 0);
             return;
+        }
         weir_time next = weir_time_min(sim_next(&w->sim), next_rest(w));
         if (next == WEIR_TIME_NEVER || next > end_at)
             tell_state(w);
