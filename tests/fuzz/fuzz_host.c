@@ -31,6 +31,7 @@
 #include "wire/w_ip6ext.h"
 #include "wire/w_ndp.h"
 #include "wire/w_tcp.h"
+#include "wire/w_tcpopt.h"
 #include "wire/w_udp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -121,6 +122,8 @@ struct flow {
     struct weir_addr us, peer;
     uint16_t us_port, peer_port;
     uint32_t next, ack; /* after the segment; what the host has acknowledged */
+    bool has_ts;
+    uint32_t ts_val; /* the host's latest */
 };
 
 struct world {
@@ -180,6 +183,7 @@ static void note_tcp(struct world *w, const struct weir_addr *src, const struct 
                      const uint8_t *p, size_t len)
 {
     struct flow *flow = NULL;
+    struct w_tcpopt opt;
     struct w_tcp tcp;
     must(wr_w_tcp_parse(p, len, &tcp) == W_OK, "a segment that parses");
     for (unsigned i = 0; i < w->n_flows; i++) {
@@ -197,6 +201,10 @@ static void note_tcp(struct world *w, const struct weir_addr *src, const struct 
     flow->next = tcp.seq + (uint32_t)(len - tcp.data_off) + ((tcp.flags & W_TCP_SYN) != 0) +
                  ((tcp.flags & W_TCP_FIN) != 0);
     flow->ack = tcp.ack;
+    (void)wr_w_tcpopt_parse(p + W_TCP_HLEN, tcp.data_off - W_TCP_HLEN, (tcp.flags & W_TCP_SYN) != 0,
+                            &opt);
+    flow->has_ts = opt.has_ts;
+    flow->ts_val = opt.ts_val;
 }
 
 /* An IP packet of the host. The checksum of a transport may be left to the link. */
@@ -437,15 +445,35 @@ static void seal_tcp(uint8_t *p, size_t len, const struct weir_addr *src,
     put_be16(p + 16, wr_csum_finish(wr_csum_add(sum, p, len)));
 }
 
-/* The fixed header, options from the input, and data of a length from the input. */
-static size_t build_tcp(struct input *in, uint8_t *p, uint16_t src_port, uint16_t dst_port,
-                        uint32_t seq, uint32_t ack, uint8_t flags)
+/* Options as a sound peer would send them: a timestamp that moves on, SACK blocks near what the host has in
+ * flight. */
+static void sound_options(struct world *w, struct input *in, const struct flow *flow, uint32_t ack,
+                          struct w_tcpopt *opt)
 {
+    memset(opt, 0, sizeof *opt);
+    opt->has_ts = flow->has_ts;
+    opt->ts_val = 1000 + (uint32_t)(w->now / WEIR_MS);
+    opt->ts_ecr = flow->ts_val;
+    opt->n_sack = take8(in) % 4;
+    for (unsigned i = 0; i < opt->n_sack; i++) {
+        opt->sack[i].start = ack + take8(in) * 1448u;
+        opt->sack[i].end = opt->sack[i].start + take8(in) * 1448u;
+    }
+}
+
+/* The fixed header, options (those given, or bytes from the input), data of a length from the input. */
+static size_t build_tcp(struct input *in, uint8_t *p, uint16_t src_port, uint16_t dst_port,
+                        uint32_t seq, uint32_t ack, uint8_t flags, const struct w_tcpopt *sound)
+{
+    uint8_t emitted[W_TCPOPT_MAX];
     size_t opts_len, hdr_len, data_len = take8(in);
-    const uint8_t *opts;
+    const uint8_t *opts = emitted;
     if (data_len >= 240)
         data_len = (data_len - 239) * 4000;
-    opts = take_bytes(in, 40, &opts_len);
+    if (sound)
+        opts_len = wr_w_tcpopt_emit(emitted, sound);
+    else
+        opts = take_bytes(in, 40, &opts_len);
     hdr_len = 20 + (opts_len + 3) / 4 * 4;
     memset(p, 0, hdr_len);
     put_be16(p, src_port);
@@ -466,6 +494,7 @@ static void op_tcp(struct world *w, struct input *in)
     static uint8_t p[FRAME_MAX];
     uint8_t how = take8(in), flags = take8(in);
     const struct flow *flow;
+    struct w_tcpopt opt;
     uint32_t seq, ack;
     uint16_t gso = how & 0x20 ? 1400 : 0;
     size_t len;
@@ -474,7 +503,10 @@ static void op_tcp(struct world *w, struct input *in)
     flow = &w->flows[(how & 7) % w->n_flows];
     seq = near_to(in, flow->ack);
     ack = near_to(in, flow->next);
-    len = build_tcp(in, p + 60, flow->peer_port, flow->us_port, seq, ack, flags);
+    if (how & 0x10)
+        sound_options(w, in, flow, ack, &opt);
+    len = build_tcp(in, p + 60, flow->peer_port, flow->us_port, seq, ack, flags,
+                    how & 0x10 ? &opt : NULL);
     seal_tcp(p + 60, len, &flow->peer, &flow->us);
     feed_ip(w, how, wrap(p, &flow->peer, &flow->us, W_IPPROTO_TCP, 64, &len), len, gso);
 }
@@ -487,7 +519,8 @@ static void op_tcp_new(struct world *w, struct input *in)
     struct weir_addr us = choose_us(how), peer = choose_peer(how >> 3, weir_addr_is_v4(&us));
     uint16_t port = ports[take8(in) % 4];
     uint32_t seq = take8(in) * 0x01010101u;
-    size_t len = build_tcp(in, p + 60, (uint16_t)(1024 + how), port, seq, 0, flags ? flags : 2);
+    size_t len =
+        build_tcp(in, p + 60, (uint16_t)(1024 + how), port, seq, 0, flags ? flags : 2, NULL);
     seal_tcp(p + 60, len, &peer, &us);
     feed_ip(w, how, wrap(p, &peer, &us, W_IPPROTO_TCP, 64, &len), len, 0);
 }

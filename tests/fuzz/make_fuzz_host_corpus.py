@@ -36,9 +36,15 @@ def near(delta=0):
     return b"\xff" + struct.pack(">I", delta & 0xffffffff)
 
 
-def seg(flow, flags, data=0, seq=0, ack=0, opts=b"", window=0xffff, urgent=0, how=0):
-    out = OP["TCP"] + bytes([flow | how, flags]) + near(seq) + near(ack)
-    out += bytes([data, len(opts)]) + opts + struct.pack(">H", window)
+def seg(flow, flags, data=0, seq=0, ack=0, opts=b"", window=0xffff, urgent=0, how=0, sack=None):
+    """sack: blocks of (start, length) in segments behind `ack`; with it the timestamp is right too."""
+    if sack is not None:
+        out = OP["TCP"] + bytes([flow | how | 0x10, flags]) + near(seq) + near(ack)
+        out += bytes([len(sack)]) + b"".join(bytes(block) for block in sack) + bytes([data])
+    else:
+        out = OP["TCP"] + bytes([flow | how, flags]) + near(seq) + near(ack)
+        out += bytes([data, len(opts)]) + opts
+    out += struct.pack(">H", window)
     return out + (struct.pack(">H", urgent) if flags & URG else b"")
 
 
@@ -160,6 +166,15 @@ seeds = {
     "loss-and-sack": WORLD + established + send(5, 60000) +
     b"".join(seg(0, ACK, ack=-1460 * 9, opts=bytes([1, 1, 5, 10]) + bytes(8), how=ETHER) for _ in range(4)) +
     time(MS200) + time(S1) + time(S3) + seg(0, ACK, how=ETHER),
+    "fast-recovery": WORLD + established + send(5, 14480) +
+    b"".join(seg(0, ACK, ack=-1448 * 10, sack=[(1, n)], how=ETHER) for n in range(1, 9)) + time(MS40) +
+    seg(0, ACK, ack=-1448 * 2, sack=[], how=ETHER) + seg(0, ACK, sack=[], how=ETHER) + send(5, 30000) +
+    seg(0, ACK, sack=[], how=ETHER) + time(MS40) + seg(0, ACK, sack=[], how=ETHER),
+    "holes-and-dsack": WORLD + established + send(5, 28960) + seg(0, ACK, ack=-1448 * 10, sack=[(1, 1), (3, 1), (5, 2)], how=ETHER) +
+    time(MS200) + seg(0, ACK, ack=-1448 * 6, sack=[(250, 1), (2, 1)], how=ETHER) + time(S1) + time(S3) +
+    seg(0, ACK, sack=[], how=ETHER) + seg(0, ACK, sack=[(255, 2)], how=ETHER),
+    "tail-loss": WORLD + established + send(5, 2896) + time(MS200) + seg(0, ACK, ack=-1448, sack=[], how=ETHER) +
+    time(MS200) + time(S1) + seg(0, ACK, sack=[], how=ETHER),
     "zero-window": WORLD + established + seg(0, ACK, window=0, how=ETHER) + send(5, 3000) + time(S1) +
     time(S3) + time(S10) + seg(0, ACK, window=0, how=ETHER) + time(S61) + seg(0, ACK, window=100, how=ETHER),
     "reader-stalls": WORLD + opened + b"".join(seg(2, ACK, data=255) for _ in range(12)) + recv(8, 65535) +
