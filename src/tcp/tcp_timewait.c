@@ -65,27 +65,31 @@ void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     struct wr_tcp *tcp = stack->tcp;
     struct wr_tuple tuple = tcb->flow.tuple;
-    bool owes_ack = (tcb->want & WR_WANT_ACK) != 0;
-    struct wr_tw *tw = NULL;
+    struct wr_tw *tw = NULL, left = {.flow.tuple = tuple,
+                                     .flow.node.hash = tcb->flow.node.hash,
+                                     .flow.bits = tcb->port_reuse,
+                                     .flow.wnd = wr_reasm_window_announce(tcb),
+                                     .ts_ok = tcb->ts_ok,
+                                     .ds = tcb->opts.ds,
+                                     .snd_nxt = tcb->snd_nxt,
+                                     .rcv_nxt = tcb->rcv_nxt,
+                                     .ts_recent = tcb->ts_recent};
     void *obj = NULL;
 
+    /* With or without a record the peer's FIN is acknowledged. */
+    if (tcb->want & WR_WANT_ACK)
+        send_ack(stack, &left, now);
     if (tcp->tws.count < stack->tunables.tcp_max_tw_buckets &&
         wr_pool_alloc(&tcp->tws, &obj) != 0) {
         tw = obj;
-        tw->ts_ok = tcb->ts_ok;
-        tw->ds = tcb->opts.ds;
-        tw->flow.bits = tcb->port_reuse;
-        tw->flow.wnd = wr_reasm_window_announce(tcb);
-        tw->snd_nxt = tcb->snd_nxt;
-        tw->rcv_nxt = tcb->rcv_nxt;
-        tw->ts_recent = tcb->ts_recent;
+        *tw = left;
         wr_list_init(&tw->queue);
     }
-    if (tw == NULL && owes_ack)
-        wr_drop(stack, WR_DROP_tcp_timewait_full);
     wr_tcb_done(stack, tcb, 0);
-    if (tw == NULL)
+    if (tw == NULL) {
+        wr_drop(stack, WR_DROP_tcp_timewait_full);
         return;
+    }
     if (!wr_port_hold(stack, tuple.lport, tw->flow.bits)) {
         wr_pool_free(&tcp->tws, tw);
         return;
@@ -97,8 +101,6 @@ void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     }
     restart(stack, tw, now);
     wr_count(stack, WR_STAT_tcp_timewaits);
-    if (owes_ack)
-        send_ack(stack, tw, now);
 }
 
 static bool is_old_by_timestamp(const struct wr_tw *tw, const struct seg *seg)
