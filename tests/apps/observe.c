@@ -516,6 +516,162 @@ static void observe_options(void)
     close(fd);
 }
 
+static int bound(int domain, int port, int reuseaddr, int reuseport, int v6only, int *error)
+{
+    int fd = socket(domain, SOCK_STREAM, 0), one = 1;
+    struct sockaddr_in in = v4("0.0.0.0", port);
+    struct sockaddr_in6 in6 = v6("::", port);
+    if (reuseaddr)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (reuseport)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    if (domain == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
+    int rc = domain == AF_INET ? bind(fd, (struct sockaddr *)&in, sizeof in)
+                               : bind(fd, (struct sockaddr *)&in6, sizeof in6);
+    *error = rc < 0 ? errno : 0;
+    return fd;
+}
+
+/* Two sockets bound to one port; the first listens or not. */
+static void say_conflict(const char *what, int domain1, int domain2, int reuseaddr, int reuseport,
+                         int v6only, int listens)
+{
+    char text[96];
+    int error;
+    int first = bound(domain1, 0, reuseaddr, reuseport, v6only, &error);
+    if (listens)
+        listen(first, 1);
+    int second = bound(domain2, port_of(first), reuseaddr, reuseport, v6only, &error);
+    snprintf(text, sizeof text, "second bind, %s", what);
+    errno = error;
+    say(text, error ? -1 : 0);
+    if (!error) {
+        snprintf(text, sizeof text, "second listen, %s", what);
+        say(text, listen(second, 1));
+    }
+    close(first);
+    close(second);
+}
+
+static void observe_conflicts(void)
+{
+    say_conflict("plain", AF_INET, AF_INET, 0, 0, 0, 0);
+    say_conflict("reuseaddr", AF_INET, AF_INET, 1, 0, 0, 0);
+    say_conflict("reuseaddr, first listens", AF_INET, AF_INET, 1, 0, 0, 1);
+    say_conflict("reuseport", AF_INET, AF_INET, 0, 1, 0, 0);
+    say_conflict("reuseport, first listens", AF_INET, AF_INET, 0, 1, 0, 1);
+    say_conflict(":: then 0.0.0.0", AF_INET6, AF_INET, 0, 0, 0, 0);
+    say_conflict("0.0.0.0 then ::", AF_INET, AF_INET6, 0, 0, 0, 0);
+    say_conflict(":: v6only then 0.0.0.0", AF_INET6, AF_INET, 0, 0, 1, 1);
+    say_conflict("0.0.0.0 then :: v6only", AF_INET, AF_INET6, 0, 0, 1, 1);
+    int error, c, s, l = bound(AF_INET, 0, 0, 0, 0, &error), port = port_of(l);
+    listen(l, 1);
+    c = tcp(0);
+    connect_to(c, port);
+    s = accept(l, NULL, NULL);
+    close(l);
+    close(bound(AF_INET, port, 0, 0, 0, &error));
+    errno = error;
+    say("bind beside a connection", error ? -1 : 0);
+    close(bound(AF_INET, port, 1, 0, 0, &error));
+    errno = error;
+    say("bind beside a connection, reuseaddr", error ? -1 : 0);
+    close(s);
+    wait_bits(c, POLLRDHUP);
+    close(c);
+    usleep(100000);
+    close(bound(AF_INET, port, 0, 0, 0, &error));
+    errno = error;
+    say("bind beside TIME-WAIT", error ? -1 : 0);
+    l = bound(AF_INET, port, 1, 0, 0, &error);
+    errno = error;
+    say("bind beside TIME-WAIT, reuseaddr", error ? -1 : 0);
+    say("listen beside TIME-WAIT", listen(l, 1));
+    close(l);
+}
+
+static void observe_connected_options(void)
+{
+    int c, s, value = 20000;
+    char name[16] = "";
+    socklen_t len = sizeof name;
+    pair_of(&c, &s);
+    say("SO_RCVBUF set", setsockopt(c, SOL_SOCKET, SO_RCVBUF, &value, sizeof value));
+    say("SO_RCVBUF", option(c, SOL_SOCKET, SO_RCVBUF));
+    say("SO_SNDBUF set", setsockopt(c, SOL_SOCKET, SO_SNDBUF, &value, sizeof value));
+    say("SO_SNDBUF", option(c, SOL_SOCKET, SO_SNDBUF));
+    value = 1;
+    setsockopt(c, SOL_SOCKET, SO_SNDBUF, &value, sizeof value);
+    say("SO_SNDBUF at least", option(c, SOL_SOCKET, SO_SNDBUF));
+    say("TCP_CONGESTION unknown", setsockopt(c, IPPROTO_TCP, TCP_CONGESTION, "nonsense", 8));
+    say("TCP_CONGESTION reno", setsockopt(c, IPPROTO_TCP, TCP_CONGESTION, "reno", 4));
+    getsockopt(c, IPPROTO_TCP, TCP_CONGESTION, name, &len);
+    printf("%03d TCP_CONGESTION: %s\n", ++number, name);
+    say("TCP_CONGESTION's length", len);
+    say("TCP_KEEPIDLE default", option(c, IPPROTO_TCP, TCP_KEEPIDLE));
+    say("TCP_KEEPINTVL default", option(c, IPPROTO_TCP, TCP_KEEPINTVL));
+    say("TCP_KEEPCNT default", option(c, IPPROTO_TCP, TCP_KEEPCNT));
+    say("TCP_SYNCNT default", option(c, IPPROTO_TCP, TCP_SYNCNT));
+    say("TCP_LINGER2 default", option(c, IPPROTO_TCP, TCP_LINGER2));
+    say("TCP_DEFER_ACCEPT default", option(c, IPPROTO_TCP, TCP_DEFER_ACCEPT));
+    say("TCP_WINDOW_CLAMP's kind", option(c, IPPROTO_TCP, TCP_WINDOW_CLAMP) >= 0);
+    say("TCP_USER_TIMEOUT default", option(c, IPPROTO_TCP, TCP_USER_TIMEOUT));
+    say("TCP_NOTSENT_LOWAT set",
+        (value = 9999, setsockopt(c, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value)));
+    say("TCP_NOTSENT_LOWAT", option(c, IPPROTO_TCP, TCP_NOTSENT_LOWAT));
+    say("SO_RCVLOWAT default", option(c, SOL_SOCKET, SO_RCVLOWAT));
+    say("SO_SNDLOWAT", option(c, SOL_SOCKET, SO_SNDLOWAT));
+    say("SO_BROADCAST", option(c, SOL_SOCKET, SO_BROADCAST));
+    say("SO_TYPE set", setsockopt(c, SOL_SOCKET, SO_TYPE, &value, sizeof value));
+    say("SO_ERROR set", setsockopt(c, SOL_SOCKET, SO_ERROR, &value, sizeof value));
+    say("IP_MTU", option(c, IPPROTO_IP, IP_MTU));
+    say("IP_MTU_DISCOVER", option(c, IPPROTO_IP, IP_MTU_DISCOVER));
+    say("IP_TOS default", option(c, IPPROTO_IP, IP_TOS));
+    say("IP_TTL default", option(c, IPPROTO_IP, IP_TTL));
+    say("IPv6 option of an IPv4 socket", option(c, IPPROTO_IPV6, IPV6_V6ONLY));
+    say("IPV6_V6ONLY on IPv4", setsockopt(c, IPPROTO_IPV6, IPV6_V6ONLY, &value, sizeof value));
+    close(c);
+    close(s);
+    c = socket(AF_INET6, SOCK_STREAM, 0);
+    say("IPV6_UNICAST_HOPS default", option(c, IPPROTO_IPV6, IPV6_UNICAST_HOPS));
+    say("IPV6_TCLASS default", option(c, IPPROTO_IPV6, IPV6_TCLASS));
+    struct sockaddr_in6 in6 = v6("::1", 0);
+    bind(c, (struct sockaddr *)&in6, sizeof in6);
+    say("IPV6_V6ONLY after bind", setsockopt(c, IPPROTO_IPV6, IPV6_V6ONLY, &value, sizeof value));
+    close(c);
+    c = tcp(0);
+    struct sockaddr_in any = v4("0.0.0.0", closed_port());
+    say("connect 0.0.0.0", connect(c, (struct sockaddr *)&any, sizeof any));
+    any = v4("255.255.255.255", 80);
+    say("connect broadcast", connect(c, (struct sockaddr *)&any, sizeof any));
+    any = v4("127.0.0.1", 0);
+    say("connect port 0", connect(c, (struct sockaddr *)&any, sizeof any));
+    any.sin_family = AF_UNSPEC;
+    say("connect AF_UNSPEC", connect(c, (struct sockaddr *)&any, sizeof any));
+    close(c);
+}
+
+/* More connections than the backlog holds: Linux completes one more than that. */
+static void observe_backlog(void)
+{
+    int l = tcp(0), fds[6], up = 0;
+    struct sockaddr_in in = v4("127.0.0.1", 0);
+    bind(l, (struct sockaddr *)&in, sizeof in);
+    listen(l, 2);
+    for (int i = 0; i < 6; i++) {
+        fds[i] = tcp(SOCK_NONBLOCK);
+        connect_to(fds[i], port_of(l));
+    }
+    usleep(200000);
+    for (int i = 0; i < 6; i++)
+        up += !!(bits_now(fds[i]) & POLLOUT);
+    say("connected beyond a backlog of 2", up);
+    for (int i = 0; i < 6; i++)
+        close(fds[i]);
+    close(l);
+}
+
 static void observe_ipv6(void)
 {
     struct sockaddr_in6 any = v6("::", 0), one = v6("::1", 0), peer;
@@ -677,6 +833,9 @@ int main(void)
     observe_half_close();
     observe_reset();
     observe_options();
+    observe_conflicts();
+    observe_connected_options();
+    observe_backlog();
     observe_ipv6();
     observe_edges();
     observe_waiting();

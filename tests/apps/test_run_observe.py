@@ -28,7 +28,7 @@ def test_observations_as_on_the_kernel(tmp_path):
     weir = apps.weir("run", "--", program)
     assert weir.status == 0, weir
     on_kernel, on_weir = lines_of(native.stdout), lines_of(weir.out)
-    assert len(on_kernel) > 200
+    assert len(on_kernel) > 280
     assert on_kernel.keys() == on_weir.keys(), weir
     differ = {what: (value, on_weir[n][1]) for n, (what, value) in on_kernel.items()
               if on_weir[n] != (what, value)}
