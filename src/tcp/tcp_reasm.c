@@ -66,6 +66,12 @@ uint16_t wr_reasm_window_announce(struct tcb *tcb)
 
     if (wnd < left)
         wnd = round_up(left, tcb->rcv_wscale);
+    /* Rounding up at each ACK lets the edge creep on when segments are shorter than the unit of the
+     * window field. Where the buffer ends it is rounded down; what was announced before is still taken
+     * (RFC 7323 2.4). */
+    if (wnd > left && wnd < left + (1u << tcb->rcv_wscale) &&
+        (uint64_t)tcb->rcv_ring.len + wnd > tcb->opts.rcvbuf)
+        wnd = left;
     if (wnd > most)
         wnd = most;
     tcb->rcv_wnd = wnd;
