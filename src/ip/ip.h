@@ -83,7 +83,7 @@ struct wr_neigh {
     bool used;       /* something was sent by it */
     bool tcp_waits;  /* wr_tcp_neigh_settled() is owed */
     bool is_router;  /* NA's R flag or RA */
-    weir_time changed_at, confirmed_at, used_at;
+    weir_time changed_at, confirmed_at;
     weir_time reachable_ns; /* REACHABLE lasts this long, RFC 4861 6.3.2 */
     struct wr_timer timer;  /* WR_TIMER_NEIGH */
     struct wr_list queue;   /* struct wr_qpkt: IP packets that wait, oldest first */
@@ -123,12 +123,13 @@ struct wr_slaac {
     weir_time valid_until;
 };
 
-/* An address being claimed or defended on the wire, RFC 5227 2.4. */
+/* Rate limit of ICMP errors to the destinations that share a bucket. */
 struct wr_icmp_bucket {
     weir_time at;
     weir_time credit; /* ns, as Linux's token: one message costs icmp_ratelimit_ms */
 };
 
+/* Senders that share a group, see ip_frag.c. */
 struct wr_frag_source {
     struct wr_list datagrams; /* oldest first */
     uint32_t bytes;
@@ -162,8 +163,8 @@ struct wr_ip {
     weir_time icmp_global_at;
     int64_t icmp_global_credit;
 
-    weir_time arp_defended_at;
-    unsigned arp_conflicts;
+    weir_time arp_defended_at; /* RFC 5227 2.4: the last defence, of any address */
+    unsigned arp_conflicts;    /* met while probing */
 };
 
 /* ---- ip_host ----------------------------------------------------------------------------------- */

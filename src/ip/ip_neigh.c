@@ -433,7 +433,6 @@ static void use(struct weir_stack *stack, struct wr_neigh *neigh, weir_time now)
 {
     bool first = !neigh->used;
     neigh->used = true;
-    neigh->used_at = now;
     if (neigh->state == WR_NUD_STALE ||
         (neigh->state == WR_NUD_REACHABLE && !is_reachable(neigh, now))) {
         set_state(stack, neigh, WR_NUD_DELAY, now);
