@@ -523,6 +523,11 @@ int wr_cli_net(int argc, char **argv)
         wr_netfile_free(&session.file);
         return CLI_USAGE;
     }
+    if (session.options.pcap && session.file.n_links == 0) {
+        wr_cli_error("%s: there is no link to capture", path);
+        wr_netfile_free(&session.file);
+        return CLI_USAGE;
+    }
     if (session.check) {
         tell_file(&session.file);
         wr_netfile_free(&session.file);

@@ -70,3 +70,13 @@ def test_mistakes_are_told_with_their_line(text, line, words, tmp_path):
     ran = check(text, tmp_path)
     assert ran.status == 2 and not ran.out, ran
     assert f"file.net:{line}: " in ran.err and words in ran.err, ran
+
+
+def test_a_capture_needs_a_link(tmp_path):
+    ran = apps.net("host a 10.0.0.1 -- true\n", "--pcap", tmp_path / "x", tmp_path=tmp_path)
+    assert ran.status == 2 and "no link" in ran.err, ran
+
+
+def test_the_file_may_be_standard_input(tmp_path):
+    ran = apps.weir("net", "-", stdin=b"host a 10.0.0.1 -- sh -c 'echo a; exit 4'\n")
+    assert (ran.status, ran.out) == (4, "a\n"), ran
