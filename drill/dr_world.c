@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
+#include "wire/w_csum.h"
+
 enum {
     START_S = 1000, /* the stack's clock when a script begins */
     FRAMES_AT_ONCE = 1 << 16,
@@ -16,7 +19,8 @@ static bool add_link(struct dr_world *world, const struct dr_script *script)
     struct weir_netif_config link = {.name = "tun0",
                                      .kind = WEIR_NETIF_IP,
                                      .mtu = script->options.mtu,
-                                     .gso_max_bytes = script->gso_bytes};
+                                     .gso_max_bytes = script->gso_bytes,
+                                     .tx_csum = script->gso_bytes > 0};
     world->ifindex = weir_netif_add(world->stack, &link, world->now);
     world->last_ifindex = world->ifindex;
     if (world->ifindex < 0)
@@ -66,6 +70,15 @@ struct dr_sent *wr_dr_world_take(struct dr_world *world)
     return sent;
 }
 
+/* What a link with checksum offload does: the field holds the sum of the pseudo-header already. */
+static void finish_checksum(struct dr_sent *sent, const struct weir_out *out)
+{
+    if (out->csum_start + out->csum_offset + 2u > sent->len)
+        return;
+    uint8_t *start = sent->data + out->csum_start;
+    put_be16(start + out->csum_offset, wr_csum(start, sent->len - out->csum_start));
+}
+
 /* Copies what weir_output() lent; false when there was nothing. */
 static bool collect_one(struct dr_world *world, int ifindex)
 {
@@ -89,6 +102,8 @@ static bool collect_one(struct dr_world *world, int ifindex)
         memcpy(sent->data + sent->len, out.span[i].ptr, out.span[i].len);
         sent->len += out.span[i].len;
     }
+    if (out.csum_partial)
+        finish_checksum(sent, &out);
     if (sent->len != len)
         world->broken = "weir_output() gave a length that is not the sum of its parts";
     *world->tail = sent;

@@ -59,6 +59,8 @@ static void test_open(void **state)
     passes(OPEN "+0 write(4, ..., 100) = 100\n* > P. 1:101(100) ack 1\n");
     passes(OPEN "+0 write(4, ..., 3000) = 3000\n+0 > P. 1:3001(3000) ack 1\n");
     passes(OPEN "+0 write(4, ..., 3000) = 3000\n+0 > ...\n");
+    passes("--gso=65535\n--strict_segments\n" OPEN "+0 write(4, ..., 3000) = 3000\n"
+           "+0 > P. 1:3001(3000) ack 1\n");
 }
 
 static void test_families(void **state)
