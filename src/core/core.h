@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every layer above base and wire shares: the stack's common part, interfaces, packets on their
- * way up, timers, readiness, counters, tunables, memory.
+ * What every layer above base and wire shares: the stack's common part, interfaces, packets on
+ * their way up, timers, readiness, counters, tunables, memory.
  *
- * Each layer keeps its own state behind a pointer that only its folder can look into
- * (stack->ip, stack->tcp, stack->udp, stack->socks).
+ * Each layer keeps its own state behind a pointer that only its folder can look into (stack->ip,
+ * stack->tcp, stack->udp, stack->socks).
  */
 #ifndef WR_CORE_H
 #define WR_CORE_H
@@ -25,7 +25,7 @@ struct wr_udp;   /* src/udp */
 struct wr_ports; /* core/ports.c */
 struct wr_socks; /* src/sock: handles and port bindings */
 
-/* ---- counters and tunables: one X-macro list each ---------------------------------------------- */
+/* ---- counters and tunables: one X-macro list each -------------------------------------------- */
 
 enum wr_drop {
 #define X(name) WR_DROP_##name,
@@ -47,7 +47,7 @@ struct wr_tunables {
 #undef X
 };
 
-/* ---- the stack --------------------------------------------------------------------------------- */
+/* ---- the stack ------------------------------------------------------------------------------- */
 
 struct weir_stack {
     struct weir_allocator alloc; /* counts what is taken, and says no above mem_max_bytes */
@@ -116,7 +116,7 @@ void wr_tunables_init(struct wr_tunables *tunables);
 /* Derives a 16-byte SipHash key for one purpose from the stack's secret. */
 void wr_derive_key(const struct weir_stack *stack, const char *purpose, uint8_t key[16]);
 
-/* ---- timers ------------------------------------------------------------------------------------ */
+/* ---- timers ---------------------------------------------------------------------------------- */
 
 /* Whose timer it is: weir_advance() calls that layer's named function. Put the enum in
  * wr_timer.kind when the owner is made. */
@@ -133,7 +133,7 @@ enum wr_timer_kind {
 void wr_timer_arm(struct weir_stack *stack, struct wr_timer *timer, weir_time at);
 void wr_timer_cancel(struct weir_stack *stack, struct wr_timer *timer);
 
-/* ---- readiness --------------------------------------------------------------------------------- */
+/* ---- readiness ------------------------------------------------------------------------------- */
 
 /* Embedded in a socket. A protocol calls wr_ready_touch() when anything that poll(2) shows may have
  * changed; weir_next_event() asks the socket what its bits are when the event is read. */
@@ -148,15 +148,16 @@ void wr_ready_forget(struct wr_ready *ready);
 /* Takes the oldest off the queue; NULL when it is empty. */
 struct wr_ready *wr_ready_pop(struct weir_stack *stack);
 
-/* ---- local TCP ports held by connections ------------------------------------------------------- */
+/* ---- local TCP ports held by connections ----------------------------------------------------- */
 
 enum { WR_PORT_REUSEADDR = 1, WR_PORT_REUSEPORT = 2 };
 
 /*
  * Counts, per local port, the connections and TIME-WAIT records on it, whatever their addresses, so
  * that bind() knows of children, orphans and TIME-WAIT without a search (Linux's bind bucket). tcp
- * holds when it makes a tcb or a TIME-WAIT record and releases with the same arguments when it frees
- * it. `reuse`: which of WR_PORT_* its socket or listener had set then. False when out of memory.
+ * holds when it makes a tcb or a TIME-WAIT record and releases with the same arguments when it
+ * frees it. `reuse`: which of WR_PORT_* its socket or listener had set then. False when out of
+ * memory.
  */
 bool wr_port_hold(struct weir_stack *stack, uint16_t port, unsigned reuse);
 void wr_port_release(struct weir_stack *stack, uint16_t port, unsigned reuse);
@@ -165,7 +166,7 @@ uint32_t wr_port_holders(const struct weir_stack *stack, uint16_t port, unsigned
 int wr_ports_init(struct weir_stack *stack);
 void wr_ports_fini(struct weir_stack *stack);
 
-/* ---- interfaces -------------------------------------------------------------------------------- */
+/* ---- interfaces ------------------------------------------------------------------------------ */
 
 enum { WR_ADDRS_PER_NETIF = 16 };
 
@@ -205,8 +206,8 @@ struct wr_netif {
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
 };
 
-/* Makes interface "lo" with 127.0.0.1/8 and ::1, and sets stack->lo. Called by weir_stack_new() once the
- * layers are up. 0 or WEIR_ENOMEM. */
+/* Makes interface "lo" with 127.0.0.1/8 and ::1, and sets stack->lo. Called by weir_stack_new()
+ * once the layers are up. 0 or WEIR_ENOMEM. */
 int wr_netif_add_loopback(struct weir_stack *stack, weir_time now);
 /* Frees every interface with its queue and addresses, without a word to routes and connections: for
  * weir_stack_free(), after the layers have gone. */
@@ -217,14 +218,14 @@ struct wr_netif *wr_netif_by_index(struct weir_stack *stack, int ifindex);
 /* The address record if addr is one of the stack's own (on netif, or on any when NULL). */
 struct wr_ifaddr *wr_netif_own_addr(struct weir_stack *stack, struct wr_netif *netif,
                                     const struct weir_addr *addr);
-/* Appends to the queue, which is bounded (tunable netif_queue_frames): the packet is freed and counted
- * as a drop when it is full. */
+/* Appends to the queue, which is bounded (tunable netif_queue_frames): the packet is freed and
+ * counted as a drop when it is full. */
 void wr_netif_enqueue(struct weir_stack *stack, struct wr_netif *netif, struct wr_qpkt *pkt);
 /* A packet with `headroom` bytes free in front of `len`. NULL when out of memory. */
 struct wr_qpkt *wr_qpkt_new(struct weir_stack *stack, size_t headroom, size_t len);
 void wr_qpkt_free(struct weir_stack *stack, struct wr_qpkt *pkt);
 
-/* ---- a packet on its way up -------------------------------------------------------------------- */
+/* ---- a packet on its way up ------------------------------------------------------------------ */
 
 /* Made by ip input, lent to the transports. The IP header is checked, reassembly is done. */
 struct wr_pkt {
@@ -243,8 +244,8 @@ struct wr_pkt {
     uint16_t gso_size; /* see struct weir_frame */
 };
 
-/* An ICMP error that a transport must know (RFC 1122 3.2.2, RFC 4443 2.4), already checked by ip: it
- * quotes a packet that this host could have sent. */
+/* An ICMP error that a transport must know (RFC 1122 3.2.2, RFC 4443 2.4), already checked by ip:
+ * it quotes a packet that this host could have sent. */
 struct wr_icmp_error {
     struct weir_addr local, remote; /* of the quoted packet: its source (us), its destination */
     uint8_t proto;

@@ -50,7 +50,7 @@ enum {
     COPY_MAX = 128            /* bytes of a queued frame that are copied, not lent */
 };
 
-/* ---- a stack's life --------------------------------------------------------------------------- */
+/* ---- a stack's life -------------------------------------------------------------------------- */
 
 static void *default_alloc(void *ctx, size_t size)
 {
@@ -143,7 +143,7 @@ void weir_stack_free(struct weir_stack *stack)
     wr_alloc_fini(stack);
 }
 
-/* ---- in ---------------------------------------------------------------------------------------- */
+/* ---- in -------------------------------------------------------------------------------------- */
 
 static void input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
                   weir_time now)
@@ -167,7 +167,7 @@ int weir_input(struct weir_stack *stack, int ifindex, const struct weir_frame *f
     return 0;
 }
 
-/* ---- out --------------------------------------------------------------------------------------- */
+/* ---- out ------------------------------------------------------------------------------------- */
 
 /* Gives the queue's first frame: its beginning copied to the caller's head, the rest lent. */
 static size_t output_queued(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out)
@@ -239,7 +239,7 @@ size_t weir_output(struct weir_stack *stack, int ifindex, struct weir_out *out, 
     return output(stack, netif, out, now);
 }
 
-/* ---- time -------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static bool lo_waits(const struct weir_stack *stack)
 {

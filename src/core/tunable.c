@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Tunables by Linux's names. The list is tunable.def; code reads the fields of struct wr_tunables. */
+/* Tunables by Linux's names. The list is tunable.def; code reads the fields of struct
+ * wr_tunables. */
 #include <string.h>
 
 #include "core/core.h"

@@ -50,7 +50,7 @@ void wr_sock_free(struct weir_stack *stack, struct wr_sock *sock)
     wr_pool_free(&stack->socks->pool, sock);
 }
 
-/* ---- socket ------------------------------------------------------------------------------------ */
+/* ---- socket ---------------------------------------------------------------------------------- */
 
 static int check_kind(int domain, int type, int protocol)
 {
@@ -99,7 +99,7 @@ int weir_sock_open(struct weir_stack *stack, int domain, int type, int protocol,
     return 0;
 }
 
-/* ---- close ------------------------------------------------------------------------------------- */
+/* ---- close ----------------------------------------------------------------------------------- */
 
 int weir_sock_close(struct weir_stack *stack, weir_sock handle, weir_time now)
 {

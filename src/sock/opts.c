@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * setsockopt and getsockopt: a table for each level, a row an option, with Linux's values and errors.
+ * setsockopt and getsockopt: a table for each level, a row an option, with Linux's values and
+ * errors.
  *
  * Nearly every option is one int, so a row has a function that sets an int and one that gets it;
  * the few that are not (SO_LINGER, TCP_INFO, TCP_CONGESTION) are served before the table is asked.
@@ -27,7 +28,7 @@ int wr_opt_changed(const struct wr_opt_access *a)
     return 0;
 }
 
-/* ---- which option ----------------------------------------------------------------------------- */
+/* ---- which option ---------------------------------------------------------------------------- */
 
 static const struct wr_opt_table *table_of(const struct wr_opt_access *a, int level)
 {
@@ -70,7 +71,7 @@ static bool is_one(const struct wr_opt_access *a, int level, int name, int wante
     return level == wanted_level && name == wanted && (level != WEIR_SOL_TCP || a->tcp != NULL);
 }
 
-/* ---- the calls --------------------------------------------------------------------------------- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 /* How many bytes of the value are an int: IP options also take a single byte. */
 static int read_int(int level, const void *value, size_t len, int *out)
@@ -125,7 +126,8 @@ static int answer_int(int level, void *value, size_t *len, int number)
     return answer(value, len, &number, sizeof number);
 }
 
-/* A level that an IPv4 socket knows nothing of: getsockopt is EOPNOTSUPP on Linux, setsockopt is not. */
+/* A level that an IPv4 socket knows nothing of: getsockopt is EOPNOTSUPP on Linux, setsockopt is
+ * not. */
 static bool is_foreign_level(const struct wr_sock *sock, int level)
 {
     return !sock->is_v6 && level != WEIR_SOL_SOCKET && level != WEIR_SOL_IP &&

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of socket options share: opts.c has the calls, one file for each level its table. */
+/* What the files of socket options share: opts.c has the calls, one file for each level its
+ * table. */
 #ifndef WR_OPTS_H
 #define WR_OPTS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Options of IPPROTO_IP and IPPROTO_IPV6. TTL and hop limit, TOS and traffic class are one value each,
- * whichever family the packets are of. */
+/* Options of IPPROTO_IP and IPPROTO_IPV6. TTL and hop limit, TOS and traffic class are one value
+ * each, whichever family the packets are of. */
 #include "sock/opts.h"
 
 enum {

@@ -215,7 +215,8 @@ static int get_notsent_lowat(const struct wr_opt_access *a, int *value)
     return 0;
 }
 
-/* Data in a SYN (RFC 7413) is not there: off is granted, on is refused in words that programs know. */
+/* Data in a SYN (RFC 7413) is not there: off is granted, on is refused in words that programs
+ * know. */
 static int set_fastopen(const struct wr_opt_access *a, int value)
 {
     (void)a;

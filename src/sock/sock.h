@@ -80,7 +80,7 @@ struct wr_socks {
     uint32_t perturb[WR_PERTURB]; /* RFC 6056 3.3.4: table[] */
 };
 
-/* ---- handle.c ---------------------------------------------------------------------------------- */
+/* ---- handle.c -------------------------------------------------------------------------------- */
 
 /* The socket of a handle; NULL when it is stale. */
 struct wr_sock *wr_sock_find(const struct weir_stack *stack, weir_sock handle);
@@ -89,9 +89,10 @@ int wr_sock_new(struct weir_stack *stack, struct wr_sock **sock);
 /* Takes it out of events and of the table of bindings and frees it; the protocol's part is gone. */
 void wr_sock_free(struct weir_stack *stack, struct wr_sock *sock);
 
-/* ---- sock_bind.c ------------------------------------------------------------------------------- */
+/* ---- sock_bind.c ----------------------------------------------------------------------------- */
 
-/* May this address stand at this socket: of its family, not IPv4 when it is IPv6 only? 0 or error. */
+/* May this address stand at this socket: of its family, not IPv4 when it is IPv6 only? 0 or
+ * error. */
 int wr_sock_family_check(const struct wr_sock *sock, const struct weir_addr *addr,
                          int v6only_error);
 /* Gives the socket a local endpoint and enters it in the table; port 0: one is chosen. 0,
@@ -107,10 +108,11 @@ int wr_bind_recheck(struct weir_stack *stack, struct wr_sock *sock);
  * WEIR_EADDRNOTAVAIL. */
 int wr_bind_choose_port(struct weir_stack *stack, struct weir_endpoint *local,
                         const struct weir_endpoint *remote, weir_time now);
-/* Binds a socket without a port to one that is chosen, at the address it has. As wr_bind_enter(). */
+/* Binds a socket without a port to one that is chosen, at the address it has. As
+ * wr_bind_enter(). */
 int wr_sock_autobind(struct weir_stack *stack, struct wr_sock *sock);
 
-/* ---- sock_connect.c ---------------------------------------------------------------------------- */
+/* ---- sock_connect.c -------------------------------------------------------------------------- */
 
 /* The options in force, for reading and writing; TCP only. */
 struct wr_tcp_opts *wr_sock_opts(struct wr_sock *sock);
@@ -119,7 +121,7 @@ struct weir_addr wr_sock_any(const struct wr_sock *sock);
 /* Where a packet to `remote` goes: there, or when it is unspecified to this host. */
 struct weir_addr wr_sock_destination(const struct wr_sock *sock, const struct weir_addr *remote);
 
-/* ---- ready.c ----------------------------------------------------------------------------------- */
+/* ---- ready.c --------------------------------------------------------------------------------- */
 
 /* WEIR_POLL* bits of the socket. */
 uint32_t wr_sock_poll(const struct wr_sock *sock);

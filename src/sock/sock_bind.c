@@ -31,7 +31,7 @@
 #include "base/bytes.h"
 #include "sock/sock.h"
 
-/* ---- the table --------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static uint64_t bind_hash(const struct wr_socks *socks, bool is_udp, uint16_t port)
 {
@@ -112,12 +112,12 @@ static bool conflicts_with_connection(struct weir_stack *stack, const struct cla
     uint16_t port = claim->local.port;
     if (wants->is_udp || wr_port_holders(stack, port, 0) == 0)
         return false;
-    if (sharing == SHARE_BY_OPTION) {
-        if (wants->reuseaddr && wr_port_holders(stack, port, WR_PORT_REUSEADDR) == 0)
-            return false;
-        if (wants->reuseport && wr_port_holders(stack, port, WR_PORT_REUSEPORT) == 0)
-            return false;
-    }
+    if (sharing == SHARE_NEVER) /* whatever the addresses: the search would look at each for each */
+        return true;
+    if (wants->reuseaddr && wr_port_holders(stack, port, WR_PORT_REUSEADDR) == 0)
+        return false;
+    if (wants->reuseport && wr_port_holders(stack, port, WR_PORT_REUSEPORT) == 0)
+        return false;
     return overlaps_connection(stack, claim);
 }
 
@@ -127,7 +127,7 @@ static bool conflicts(struct weir_stack *stack, const struct claim *claim, enum 
            conflicts_with_connection(stack, claim, sharing);
 }
 
-/* ---- ephemeral ports --------------------------------------------------------------------------- */
+/* ---- ephemeral ports ------------------------------------------------------------------------- */
 
 struct port_range {
     uint32_t first, count; /* count is even, unless it is 1 */
@@ -156,7 +156,8 @@ static uint16_t nth_port(const struct port_range *range, uint32_t start, uint32_
     return (uint16_t)(range->first + offset % range->count);
 }
 
-/* For bind(0): a port that nobody has who overlaps, sharing or not. 0: none. */
+/* For bind(0): a port that no connection holds, and no socket that overlaps, sharing or not. 0:
+ * none. */
 static uint16_t choose_bind_port(struct weir_stack *stack, struct claim *claim)
 {
     struct port_range range = local_range(stack);
@@ -181,7 +182,8 @@ static uint64_t secret_hash(const struct wr_socks *socks, const struct weir_endp
     return get_be64(out);
 }
 
-/* Is the port bound by a socket that did not get it from connect()? Those have it for themselves. */
+/* Is the port bound by a socket that did not get it from connect()? Those have it for
+ * themselves. */
 static bool is_bound(const struct weir_stack *stack, uint16_t port)
 {
     struct wr_hash_node *node =
@@ -213,7 +215,7 @@ int wr_bind_choose_port(struct weir_stack *stack, struct weir_endpoint *local,
     return WEIR_EADDRNOTAVAIL;
 }
 
-/* ---- bind -------------------------------------------------------------------------------------- */
+/* ---- bind ------------------------------------------------------------------------------------ */
 
 int wr_bind_enter(struct weir_stack *stack, struct wr_sock *sock, const struct weir_endpoint *local)
 {

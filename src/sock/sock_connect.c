@@ -20,7 +20,7 @@ struct weir_addr wr_sock_any(const struct wr_sock *sock)
     return sock->is_v6 ? weir_addr_any6() : weir_addr_any4();
 }
 
-/* ---- back to IDLE ------------------------------------------------------------------------------ */
+/* ---- back to IDLE ---------------------------------------------------------------------------- */
 
 /* A port that the user did not name is given back, so is an address (Linux's tcp_disconnect). */
 static void forget_chosen(struct weir_stack *stack, struct wr_sock *sock)
@@ -44,7 +44,8 @@ static int save_opts(struct weir_stack *stack, struct wr_sock *sock)
     return 0;
 }
 
-/* Does the peer think that it has a connection, which ends with a reset? (Linux's tcp_need_reset) */
+/* Does the peer think that it has a connection, which ends with a reset? (Linux's
+ * tcp_need_reset) */
 static bool is_reset_by_disconnect(int state)
 {
     return state == WEIR_TCP_ESTABLISHED || state == WEIR_TCP_CLOSE_WAIT ||
@@ -103,7 +104,7 @@ static int dissolve(struct weir_stack *stack, struct wr_sock *sock, weir_time no
     return disconnect_tcb(stack, sock, now);
 }
 
-/* ---- connect ----------------------------------------------------------------------------------- */
+/* ---- connect --------------------------------------------------------------------------------- */
 
 /* The unspecified address as a destination is this host (Linux; RFC 1122 3.2.1.3 allows it for the
  * source only). */
@@ -224,7 +225,7 @@ int weir_sock_connect(struct weir_stack *stack, weir_sock handle,
     return WEIR_EISCONN;
 }
 
-/* ---- listen, accept ---------------------------------------------------------------------------- */
+/* ---- listen, accept -------------------------------------------------------------------------- */
 
 static int clamp_backlog(const struct weir_stack *stack, int backlog)
 {
@@ -306,7 +307,7 @@ int weir_sock_accept(struct weir_stack *stack, weir_sock handle, weir_sock *conn
     return 0;
 }
 
-/* ---- shutdown, abort --------------------------------------------------------------------------- */
+/* ---- shutdown, abort ------------------------------------------------------------------------- */
 
 static int shutdown_idle(struct weir_stack *stack, struct wr_sock *sock, int how)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* send, recv, peek and consume, and how much is queued, with Linux's errors where no connection is. */
+/* send, recv, peek and consume, and how much is queued, with Linux's errors where no connection
+ * is. */
 #include "sock/sock.h"
 
-/* ---- UDP --------------------------------------------------------------------------------------- */
+/* ---- UDP ------------------------------------------------------------------------------------- */
 
 static ptrdiff_t send_udp(struct weir_stack *stack, struct wr_sock *sock, const void *data,
                           size_t len, int flags, const struct weir_endpoint *to, weir_time now)
@@ -40,7 +41,7 @@ static ptrdiff_t recv_udp(struct weir_stack *stack, struct wr_sock *sock, void *
     return got == WEIR_EAGAIN && (sock->shut & WR_SOCK_SHUT_RCV) ? 0 : got;
 }
 
-/* ---- TCP without a connection ------------------------------------------------------------------ */
+/* ---- TCP without a connection ---------------------------------------------------------------- */
 
 static ptrdiff_t send_unconnected(struct wr_sock *sock)
 {
@@ -60,7 +61,7 @@ static ptrdiff_t recv_unconnected(struct wr_sock *sock, int flags)
     return sock->shut & WR_SOCK_SHUT_RCV ? 0 : WEIR_ENOTCONN;
 }
 
-/* ---- the calls --------------------------------------------------------------------------------- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 ptrdiff_t weir_sock_send(struct weir_stack *stack, weir_sock handle, const void *data, size_t len,
                          int flags, const struct weir_endpoint *to, weir_time now)
@@ -121,7 +122,7 @@ int weir_sock_consume(struct weir_stack *stack, weir_sock handle, size_t len, we
     return wr_tcp_consume(stack, sock->tcb, len, now);
 }
 
-/* ---- queues ------------------------------------------------------------------------------------ */
+/* ---- queues ---------------------------------------------------------------------------------- */
 
 ptrdiff_t weir_sock_inq(struct weir_stack *stack, weir_sock handle)
 {

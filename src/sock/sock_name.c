@@ -48,7 +48,7 @@ int weir_sock_getpeername(struct weir_stack *stack, weir_sock handle, struct wei
     return 0;
 }
 
-/* ---- the table --------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 /* The cursor's highest bit: the sockets are done, the rest is tcp's cursor. */
 #define ROWS_OF_TCP (UINT64_C(1) << 63)

@@ -14,18 +14,20 @@ void wr_udp_fini(struct weir_stack *stack);
 void wr_udp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now);
 void wr_udp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now);
 
-/* ---- from sock --------------------------------------------------------------------------------- */
+/* ---- from sock ------------------------------------------------------------------------------- */
 
 /* A socket without a port; `ready` is touched on every change. NULL: no memory. */
 struct wr_udp_sock *wr_udp_open(struct weir_stack *stack, struct wr_ready *ready);
 /* Drops what is queued and frees it. */
 void wr_udp_close(struct weir_stack *stack, struct wr_udp_sock *sock);
-/* Gives it its local endpoint, or takes it (port 0). The address may be unspecified: :: without v6only
- * receives IPv4 too. Who may share a port is sock's business. 0 or WEIR_ENOMEM: it has no port then. */
+/* Gives it its local endpoint, or takes it (port 0). The address may be unspecified: :: without
+ * v6only receives IPv4 too. Who may share a port is sock's business. 0 or WEIR_ENOMEM: it has no
+ * port then. */
 int wr_udp_bound(struct weir_stack *stack, struct wr_udp_sock *sock,
                  const struct weir_endpoint *local, bool v6only);
-/* Sets the peer: only its datagrams are received, and ICMP errors are told. remote NULL dissolves it.
- * The local address becomes the route's unless one is bound. WEIR_ENETUNREACH, WEIR_EACCES, ... */
+/* Sets the peer: only its datagrams are received, and ICMP errors are told. remote NULL
+ * dissolves it. The local address becomes the route's unless one is bound. WEIR_ENETUNREACH,
+ * WEIR_EACCES, ... */
 int wr_udp_connect(struct weir_stack *stack, struct wr_udp_sock *sock,
                    const struct weir_endpoint *remote);
 /* Local endpoint, and the peer's (port 0 and unspecified when there is none). */

@@ -91,7 +91,7 @@ static struct wr_udp_sock *find(const struct wr_udp *udp, const struct flow *flo
     return best;
 }
 
-/* ---- datagrams --------------------------------------------------------------------------------- */
+/* ---- datagrams ------------------------------------------------------------------------------- */
 
 /* True when anybody wanted it. */
 static bool deliver_to_all(struct weir_stack *stack, const struct flow *flow, const uint8_t *data,
@@ -143,10 +143,11 @@ void wr_udp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
         wr_icmp_unreachable(stack, pkt, WR_UNREACH_PORT, now);
 }
 
-/* ---- ICMP errors ------------------------------------------------------------------------------- */
+/* ---- ICMP errors ----------------------------------------------------------------------------- */
 
-/* RFC 1122 4.1.3.3: pass them to the application. As on Linux, a socket with a peer is told of hard
- * errors, and of a packet too big unless it lets packets be fragmented; one without a peer of none. */
+/* RFC 1122 4.1.3.3: pass them to the application. As on Linux, a socket with a peer is told of
+ * hard errors, and of a packet too big unless it lets packets be fragmented; one without a peer
+ * of none. */
 void wr_udp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now)
 {
     if (error->quoted_len < W_UDP_HLEN) {

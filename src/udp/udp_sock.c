@@ -16,7 +16,7 @@ enum {
     DGRAM_ROUND = 64
 };
 
-/* ---- beginning and end ------------------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 int wr_udp_init(struct weir_stack *stack)
 {
@@ -57,7 +57,7 @@ struct wr_udp_sock *wr_udp_open(struct weir_stack *stack, struct wr_ready *ready
     return sock;
 }
 
-/* ---- the receive queue ------------------------------------------------------------------------- */
+/* ---- the receive queue ----------------------------------------------------------------------- */
 
 static size_t charge_of(size_t len)
 {
@@ -124,7 +124,7 @@ size_t wr_udp_inq(const struct wr_udp_sock *sock)
     return dgram == NULL ? 0 : dgram->len;
 }
 
-/* ---- endpoints --------------------------------------------------------------------------------- */
+/* ---- endpoints ------------------------------------------------------------------------------- */
 
 static void leave_port(struct weir_stack *stack, struct wr_udp_sock *sock)
 {
@@ -192,7 +192,7 @@ void wr_udp_endpoints(const struct wr_udp_sock *sock, struct weir_endpoint *loca
     *remote = sock->remote;
 }
 
-/* ---- readiness, errors, options ---------------------------------------------------------------- */
+/* ---- readiness, errors, options -------------------------------------------------------------- */
 
 uint32_t wr_udp_ready(const struct wr_udp_sock *sock)
 {

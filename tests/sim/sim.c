@@ -21,7 +21,7 @@ enum {
     PIPE_FRAMES = 1 << 16
 };
 
-/* ---- memory ------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static bool fails_now(struct sim_mem *mem)
 {
@@ -59,7 +59,7 @@ struct weir_allocator sim_allocator(struct sim_mem *mem)
     return (struct weir_allocator){.alloc = mem_alloc, .free = mem_free, .ctx = mem};
 }
 
-/* ---- a link that keeps the trace ----------------------------------------------------------------- */
+/* ---- a link that keeps the trace ------------------------------------------------------------- */
 
 struct tap {
     struct weir_link link; /* first */
@@ -143,7 +143,7 @@ static struct weir_link *tap_new(struct sim *sim, struct weir_link *inner, uint6
     return &tap->link;
 }
 
-/* ---- hosts and wires --------------------------------------------------------------------------- */
+/* ---- hosts and wires ------------------------------------------------------------------------- */
 
 void sim_init(struct sim *sim, uint64_t seed)
 {
@@ -248,7 +248,7 @@ void sim_join(struct sim *sim, unsigned a, unsigned b, const struct sim_wire *wi
     sim->n_wires++;
 }
 
-/* ---- time -------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static bool carry_in(struct sim *sim, struct sim_host *host, unsigned port)
 {
@@ -356,7 +356,7 @@ void sim_free(struct sim *sim)
     }
 }
 
-/* ---- short hands ------------------------------------------------------------------------------- */
+/* ---- short hands ----------------------------------------------------------------------------- */
 
 weir_sock sim_socket(struct sim *sim, unsigned host, int domain, int type)
 {

@@ -73,10 +73,12 @@ struct sim_wire {
 
 /* Starts at a time that is not 0, with random numbers from `seed`. */
 void sim_init(struct sim *sim, uint64_t seed);
-/* Adds a host; config NULL: the defaults. The allocator and seed are the sim's in any case. Returns
- * its number. When its memory is set to fail and the stack could not be made, host.stack is NULL. */
+/* Adds a host; config NULL: the defaults. The allocator and seed are the sim's in any case.
+ * Returns its number. When its memory is set to fail and the stack could not be made, host.stack
+ * is NULL. */
 unsigned sim_host(struct sim *sim, const struct weir_config *config);
-/* Joins two hosts; the n-th wire is 10.0.n.1 and .2 /24, fd00:n::1 and ::2 /64. wire NULL: perfect. */
+/* Joins two hosts; the n-th wire is 10.0.n.1 and .2 /24, fd00:n::1 and ::2 /64. wire NULL:
+ * perfect. */
 void sim_join(struct sim *sim, unsigned a, unsigned b, const struct sim_wire *wire);
 /* Address of the `end` (1 or 2) of the n-th wire; family WEIR_AF_INET or WEIR_AF_INET6. */
 struct weir_addr sim_addr(unsigned wire, unsigned end, int family);
@@ -97,7 +99,7 @@ void sim_free(struct sim *sim);
 /* An allocator that counts in *mem. */
 struct weir_allocator sim_allocator(struct sim_mem *mem);
 
-/* ---- short hands of socket tests: they fail the test when a call fails ---------------------------- */
+/* ---- short hands of socket tests: they fail the test when a call fails ----------------------- */
 
 weir_sock sim_socket(struct sim *sim, unsigned host, int domain, int type);
 weir_sock sim_listen(struct sim *sim, unsigned host, const struct weir_endpoint *local,

@@ -71,7 +71,7 @@ static bool one_in(struct chaos *c, uint32_t n)
     return below(c, n) == 0;
 }
 
-/* ---- frames that lie ----------------------------------------------------------------------------- */
+/* ---- frames that lie ------------------------------------------------------------------------- */
 
 /* A link that now and then changes a field of a TCP header and makes the checksum right again: what
  * a broken or hostile peer sends. */
@@ -221,7 +221,7 @@ static void make_liar(struct chaos *c, unsigned host)
     c->sim.host[host].port[0].link = &liar->link;
 }
 
-/* ---- what programs do ------------------------------------------------------------------------------ */
+/* ---- what programs do ------------------------------------------------------------------------ */
 
 static struct weir_stack *stack_of(struct chaos *c, const struct slot *slot)
 {
@@ -395,7 +395,7 @@ static void do_ask(struct chaos *c, struct slot *slot)
     is_result(weir_sock_atmark(stack, slot->sock));
 }
 
-/* ---- what happens to the network --------------------------------------------------------------------- */
+/* ---- what happens to the network ------------------------------------------------------------- */
 
 static void do_network(struct chaos *c, struct slot *slot)
 {
@@ -459,7 +459,7 @@ static action *const actions[] = {
 
 enum { ACTIONS = sizeof actions / sizeof actions[0] };
 
-/* ---- a run ------------------------------------------------------------------------------------------- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static void choose_wire(struct chaos *c, struct sim_wire *wire)
 {

@@ -42,7 +42,7 @@ static bool is_forgotten(struct sim *s, void *arg)
     return true;
 }
 
-/* ---- no memory --------------------------------------------------------------------------------- */
+/* ---- no memory ------------------------------------------------------------------------------- */
 
 /* What a run with failing allocations has reached. */
 struct attempt {
@@ -207,7 +207,7 @@ static void a_full_stack_recovers(void **state)
     sim_free(&sim);
 }
 
-/* ---- no ports ---------------------------------------------------------------------------------- */
+/* ---- no ports -------------------------------------------------------------------------------- */
 
 static void set(unsigned host, const char *name, int64_t value)
 {
@@ -289,7 +289,7 @@ static void time_wait_records_are_bounded(void **state)
     sim_free(&sim);
 }
 
-/* ---- a flood of SYNs --------------------------------------------------------------------------- */
+/* ---- a flood of SYNs ------------------------------------------------------------------------- */
 
 /* A SYN from a made-up client. */
 static size_t make_syn(uint8_t *frame, uint32_t source, uint16_t port, uint32_t seq)
@@ -372,7 +372,7 @@ static void syn_flood_is_bounded(void **state)
     sim_free(&sim);
 }
 
-/* ---- many -------------------------------------------------------------------------------------- */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 /* Ten thousand connections at once between two hosts: each carries its own bytes, and an idle one
  * holds no buffer. */

@@ -6,11 +6,11 @@
  *
  * A seed makes a scenario: the wire (family, kind, MTU, offloads, delay, loss, duplication, order,
  * corruption, rate), what the hosts have switched on, and some connections with a program at each
- * end that writes and reads in random pieces, pauses, corks, half-closes early or late. The programs
- * act on events alone, as one with edge-triggered epoll does, so that an event that is missing
- * shows as a run that stands still.
+ * end that writes and reads in random pieces, pauses, corks, half-closes early or late. The
+ * programs act on events alone, as one with edge-triggered epoll does, so that an event that is
+ * missing shows as a run that stands still.
  *
- *     test_sim_streams                as many seeds as fit a test run; WEIR_SIM_SEEDS=n changes that
+ *     test_sim_streams               as many seeds as fit a test run; WEIR_SIM_SEEDS=n changes that
  *     test_sim_streams SEED [COUNT]   these seeds, telling what the scenario is
  */
 #include <inttypes.h>
@@ -36,7 +36,7 @@ enum {
     STORM_ACTIONS = 4000000
 };
 
-/* ---- a failure says how to see it again --------------------------------------------------------- */
+/* ---- a failure says how to see it again ------------------------------------------------------ */
 
 static const char *program = "test_sim_streams";
 static char replay[256];
@@ -64,7 +64,7 @@ static void set_replay(uint64_t seed)
         }                                                                                          \
     } while (0)
 
-/* ---- scenario ---------------------------------------------------------------------------------- */
+/* ---- scenario -------------------------------------------------------------------------------- */
 
 struct end {
     unsigned host;
@@ -243,7 +243,7 @@ static void describe(const struct world *w)
         }
 }
 
-/* ---- the programs at the ends -------------------------------------------------------------------- */
+/* ---- the programs at the ends ---------------------------------------------------------------- */
 
 static uint8_t byte_at(uint64_t key, size_t offset)
 {
@@ -505,7 +505,7 @@ static void tell_state(const struct world *w)
         }
 }
 
-/* ---- a run ----------------------------------------------------------------------------------------- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static void fail_memory(struct world *w, uint32_t one_in_so_many)
 {
@@ -627,7 +627,7 @@ static uint64_t run_seed(uint64_t seed)
     return trace;
 }
 
-/* ---- tests ----------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
 static uint64_t first_seed = 1;
 

@@ -75,7 +75,7 @@ static void close_sock(weir_sock sock)
     assert_int_equal(weir_sock_close(stack0(), sock, sim.now), 0);
 }
 
-/* ---- conflicts --------------------------------------------------------------------------------- */
+/* ---- conflicts ------------------------------------------------------------------------------- */
 
 /* One pair of sockets: may the second bind where the first is, and then listen? */
 static void check_pair(bool listening, const char *first, const char *second, unsigned options1,
@@ -191,7 +191,7 @@ static void lnx_bind_12_bad_address(void **state)
     assert_int_equal(try_bind(six, "fd00::1", 0), 0);
 }
 
-/* ---- dual stack -------------------------------------------------------------------------------- */
+/* ---- dual stack ------------------------------------------------------------------------------ */
 
 static int bind_v6(const char *addr, uint16_t port, int v6only, weir_sock *sock)
 {
@@ -227,7 +227,7 @@ static void lnx_bind_15_dual_stack(void **state)
     assert_int_equal(sim_setopt(&sim, 0, six, WEIR_SOL_IPV6, WEIR_IPV6_V6ONLY, 1), WEIR_EINVAL);
 }
 
-/* ---- leftovers --------------------------------------------------------------------------------- */
+/* ---- leftovers ------------------------------------------------------------------------------- */
 
 /* A server on host 0 with one child, whose listener is then closed. */
 static void serve_one(unsigned options, weir_sock *child, weir_sock *client)
@@ -291,7 +291,7 @@ static void lnx_bind_07_established_leftover(void **state)
     }
 }
 
-/* ---- ports ------------------------------------------------------------------------------------- */
+/* ---- ports ----------------------------------------------------------------------------------- */
 
 /* Linux (observed): 200 of 200 odd. */
 static void lnx_bind_13_bind_0_takes_odd_ports(void **state)
@@ -411,7 +411,7 @@ static void lnx_err_15_listen_binds(void **state)
     assert_in_range(local.port, 32768, 60999);
 }
 
-/* ---- who holds a port: first principles ---------------------------------------------------------- */
+/* ---- who holds a port: first principles ------------------------------------------------------ */
 
 static void ports_held_are_counted_and_given_back(void **state)
 {

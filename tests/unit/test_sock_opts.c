@@ -54,7 +54,7 @@ static int set(weir_sock sock, int level, int option, int value)
     return sim_setopt(&sim, 0, sock, level, option, value);
 }
 
-/* ---- the whole table --------------------------------------------------------------------------- */
+/* ---- the whole table ------------------------------------------------------------------------- */
 
 /* What a fresh TCP socket shows, a value that may be set, and one that may not. */
 struct row {
@@ -187,7 +187,7 @@ static void lengths(void **state)
     assert_int_equal(part[4], 9);
 }
 
-/* ---- buffers ----------------------------------------------------------------------------------- */
+/* ---- buffers --------------------------------------------------------------------------------- */
 
 /* Linux (observed): doubled, with a floor; capped by rmem_max and wmem_max. */
 static void lnx_so_15_buffer_sizes(void **state)
@@ -214,7 +214,7 @@ static void lnx_so_15_buffer_sizes(void **state)
     assert_int_equal(get(socks[0], S, WEIR_SO_RCVLOWAT), 1);
 }
 
-/* ---- strings and structs ------------------------------------------------------------------------- */
+/* ---- strings and structs --------------------------------------------------------------------- */
 
 static int set_cc(weir_sock sock, const char *name)
 {
@@ -297,7 +297,7 @@ static void lnx_info_4_listener(void **state)
     assert_int_equal(info.tcpi_unacked, 1);
 }
 
-/* ---- inheritance --------------------------------------------------------------------------------- */
+/* ---- inheritance ----------------------------------------------------------------------------- */
 
 /* Linux (observed) */
 static void lnx_so_19_children_inherit(void **state)

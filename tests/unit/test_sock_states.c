@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Errors and poll bits of a TCP socket in each of its states. Expectations marked "Linux (observed)"
- * are what a 6.18 kernel answered to the same calls in the same order; "Linux (source)" follows
- * from reading it.
+ * Errors and poll bits of a TCP socket in each of its states. Expectations marked "Linux
+ * (observed)" are what a 6.18 kernel answered to the same calls in the same order; "Linux (source)"
+ * follows from reading it.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -116,7 +116,7 @@ static void connected(void)
     sim_connected(&sim, WEIR_AF_INET, 80, &c, &a);
 }
 
-/* ---- fresh ------------------------------------------------------------------------------------- */
+/* ---- fresh ----------------------------------------------------------------------------------- */
 
 /* Linux (observed) */
 static void lnx_poll_01_err_10_13_16_shut_6_fresh(void **state)
@@ -170,7 +170,7 @@ static void socket_kinds(void **state)
     assert_int_equal(weir_sock_open(A, WEIR_AF_INET6, WEIR_SOCK_STREAM, 6, &sock), 0);
 }
 
-/* ---- connect ----------------------------------------------------------------------------------- */
+/* ---- connect --------------------------------------------------------------------------------- */
 
 /* Linux (observed) */
 static void lnx_err_02_poll_03_connect(void **state)
@@ -306,7 +306,7 @@ static void lnx_err_05_connect_unspec(void **state)
     assert_int_equal(weir_sock_accept(A, listener, &c, NULL, sim.now), WEIR_EINVAL);
 }
 
-/* ---- listen, accept ---------------------------------------------------------------------------- */
+/* ---- listen, accept -------------------------------------------------------------------------- */
 
 /* Linux (observed) */
 static void lnx_poll_05_err_06_08_10_13_15_listener(void **state)
@@ -394,7 +394,7 @@ static void lnx_err_09_accept_after_reset(void **state)
     expect_recv(B, child, NULL, 0);
 }
 
-/* ---- established ------------------------------------------------------------------------------- */
+/* ---- established ----------------------------------------------------------------------------- */
 
 /* Linux (observed) */
 static void lnx_poll_06_07_08_09_shut_2_half_close(void **state)
@@ -556,7 +556,7 @@ static void abort_resets(void **state)
     assert_int_equal(weir_sock_abort(A, tcp(0), sim.now), WEIR_ENOTCONN);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 /* Linux (observed) */
 static void lnx_msg_01_05_09_flags(void **state)
@@ -610,7 +610,7 @@ static void peek_and_consume(void **state)
     assert_int_equal(weir_sock_peek(B, a, span, sim.now), 0);
 }
 
-/* ---- events ------------------------------------------------------------------------------------ */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static unsigned drain_events(struct weir_stack *stack, weir_sock sock, uint32_t *ready)
 {
@@ -652,7 +652,7 @@ static void lnx_poll_13_edges(void **state)
         assert_int_not_equal(event.sock, a);
 }
 
-/* ---- the table of sockets ---------------------------------------------------------------------- */
+/* ---- the table of sockets -------------------------------------------------------------------- */
 
 /* First principles: each socket that is on the network has one row. */
 static void rows_show_each_socket_once(void **state)

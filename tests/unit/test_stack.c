@@ -40,7 +40,7 @@ static weir_sock udp_at(struct weir_stack *stack, uint32_t addr, uint16_t port)
 
 static const uint32_t LOCALHOST = 0x7f000001;
 
-/* ---- life and memory --------------------------------------------------------------------------- */
+/* ---- life and memory ------------------------------------------------------------------------- */
 
 static void memory_is_counted_and_given_back(void **state)
 {
@@ -151,7 +151,7 @@ static void derived_keys(void **state)
             assert_memory_not_equal(key[i], key[j], 16);
 }
 
-/* ---- interfaces that are not there ------------------------------------------------------------- */
+/* ---- interfaces that are not there ----------------------------------------------------------- */
 
 static void unknown_interfaces(void **state)
 {
@@ -172,7 +172,7 @@ static void unknown_interfaces(void **state)
     weir_stack_free(stack);
 }
 
-/* ---- time -------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static void time_never_goes_back(void **state)
 {
@@ -188,7 +188,7 @@ static void time_never_goes_back(void **state)
     weir_stack_free(stack);
 }
 
-/* ---- loopback ---------------------------------------------------------------------------------- */
+/* ---- loopback -------------------------------------------------------------------------------- */
 
 static void loopback_is_pumped_by_advance(void **state)
 {
@@ -256,7 +256,7 @@ static void loopback_without_memory_drops(void **state)
     assert_int_equal(mem.bytes, 0);
 }
 
-/* ---- output ------------------------------------------------------------------------------------ */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static struct sim sim;
 
@@ -311,7 +311,7 @@ static void down_interfaces_carry_nothing(void **state)
     sim_free(&sim);
 }
 
-/* ---- names ------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void counters_have_names(void **state)
 {

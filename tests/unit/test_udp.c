@@ -95,7 +95,7 @@ static int so_error(unsigned host, weir_sock sock)
     return sim_getopt(&sim, host, sock, WEIR_SOL_SOCKET, WEIR_SO_ERROR);
 }
 
-/* ---- to and fro -------------------------------------------------------------------------------- */
+/* ---- to and fro ------------------------------------------------------------------------------ */
 
 static void round_trip(int family)
 {
@@ -169,7 +169,7 @@ static void recv_flags(void **state)
     expect(B, server, "next", NULL);
 }
 
-/* ---- errors of the calls ------------------------------------------------------------------------- */
+/* ---- errors of the calls --------------------------------------------------------------------- */
 
 /* Linux (source; listen and accept observed) */
 static void call_errors(void **state)
@@ -195,7 +195,7 @@ static void call_errors(void **state)
     assert_int_equal(send_to(A, sock, "x", &to), WEIR_ENETUNREACH);
 }
 
-/* ---- connect ------------------------------------------------------------------------------------- */
+/* ---- connect --------------------------------------------------------------------------------- */
 
 static void connected_socket_hears_its_peer_alone(void **state)
 {
@@ -240,7 +240,7 @@ static void shutdown_of_a_connected_socket(void **state)
     assert_int_equal(recv_any(A, client), 0);
 }
 
-/* ---- ICMP errors ----------------------------------------------------------------------------------- */
+/* ---- ICMP errors ----------------------------------------------------------------------------- */
 
 /* RFC 1122 4.1.3.3, 4.1.3.1: port unreachable is answered and told on the next call. */
 static void udp_0768_3_port_unreachable(void **state)
@@ -268,7 +268,7 @@ static void udp_0768_3_port_unreachable(void **state)
     assert_int_equal(weir_drop_count(B, WR_DROP_udp_no_port), 8);
 }
 
-/* ---- sizes ----------------------------------------------------------------------------------------- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 /* Linux (source): IP_MTU_DISCOVER. */
 static void sizes_and_path_mtu_discovery(void **state)
@@ -299,9 +299,10 @@ static void sizes_and_path_mtu_discovery(void **state)
     assert_int_equal(weir_sock_recv(B, server, data, 4000, 0, NULL, sim.now), 4000);
 }
 
-/* ---- the receive queue -------------------------------------------------------------------------------- */
+/* ---- the receive queue ----------------------------------------------------------------------- */
 
-/* First principles: bounded by memory, also for datagrams without data; it works again when read. */
+/* First principles: bounded by memory, also for datagrams without data; it works again when
+ * read. */
 static void queue_is_bounded(void **state)
 {
     (void)state;
@@ -329,7 +330,7 @@ static void queue_is_bounded(void **state)
     later();
 }
 
-/* ---- who gets it ---------------------------------------------------------------------------------------- */
+/* ---- who gets it ----------------------------------------------------------------------------- */
 
 /* Linux (source): the more of the four values a socket names, the better it fits. */
 static void best_fit_wins(void **state)
@@ -390,7 +391,7 @@ static void reuseport_spreads_flows(void **state)
         assert_in_range(got[i], 3 * FLOWS / SOCKS / 2, 3 * FLOWS / SOCKS * 2);
 }
 
-/* ---- broadcast, groups ------------------------------------------------------------------------------------ */
+/* ---- broadcast, groups ----------------------------------------------------------------------- */
 
 /* Linux (source): only with SO_BROADCAST; every socket that fits gets a copy. */
 static void broadcast_needs_permission(void **state)
@@ -420,7 +421,7 @@ static void broadcast_needs_permission(void **state)
     assert_int_equal(sim.frames - frames, 1);
 }
 
-/* ---- malformed -------------------------------------------------------------------------------------------- */
+/* ---- malformed ------------------------------------------------------------------------------- */
 
 /* A datagram from host 0 to port 53 of host 1 as it would come over the wire. */
 static size_t make_datagram(int family, uint8_t *frame, const char *text)
@@ -481,8 +482,8 @@ static void udp_0768_1_checksum(void **state)
     }
 }
 
-/* RFC 768: a computed checksum of zero is sent as all ones. Two bytes of data are chosen so that the
- * sum comes out as zero. */
+/* RFC 768: a computed checksum of zero is sent as all ones. Two bytes of data are chosen so that
+ * the sum comes out as zero. */
 static void udp_0768_1_zero_is_sent_as_ones(void **state)
 {
     (void)state;
@@ -493,7 +494,8 @@ static void udp_0768_1_zero_is_sent_as_ones(void **state)
     int ifindex = sim.host[0].port[0].ifindex;
     assert_int_equal(weir_sock_send(A, client, data, 2, 0, &to, sim.now), 2);
     assert_int_equal(weir_output(A, ifindex, &out, sim.now), 30);
-    /* The field is the complement of the sum over the rest; data equal to it makes that all ones. */
+    /* The field is the complement of the sum over the rest; data equal to it makes that all
+     * ones. */
     memcpy(data, head + W_IP4_HLEN + 6, 2);
     assert_int_equal(weir_sock_send(A, client, data, 2, 0, &to, sim.now), 2);
     assert_int_equal(weir_output(A, ifindex, &out, sim.now), 30);
