@@ -85,7 +85,7 @@ class Peer:
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, bufsize=1)
         self.lock = threading.Lock()
-        assert self.line(10).startswith("ready"), "the peer did not start"
+        assert self.line(30).startswith("ready"), "the peer did not start"
         if tap and self.has_v6:
             self.wait_for_v6()
 
@@ -114,7 +114,7 @@ class Peer:
     def close(self):
         try:
             self.process.stdin.close()
-            status = self.process.wait(20)
+            status = self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
