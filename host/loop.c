@@ -13,8 +13,8 @@
  * alone when it is further away: deadlines of TCP move away with each ACK, and one idle turn is cheaper than
  * a system call for each.
  */
-#define _GNU_SOURCE /* epoll_pwait2 */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -85,9 +85,9 @@ static weir_time next_deadline(const struct weir_loop *loop)
     return at;
 }
 
-static void set_timer(struct weir_loop *loop)
+/* Sets the timer if `at` is nearer than what it is set to. */
+static void arm(struct weir_loop *loop, weir_time at)
 {
-    weir_time at = next_deadline(loop);
     if (at >= loop->timer_at)
         return;
     if (at < 1)
@@ -97,6 +97,11 @@ static void set_timer(struct weir_loop *loop)
     };
     timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &its, NULL);
     loop->timer_at = at;
+}
+
+static void set_timer(struct weir_loop *loop)
+{
+    arm(loop, next_deadline(loop));
 }
 
 /* Calls what is due. A callback may change the list, so each search starts anew; what it sets to
@@ -208,10 +213,11 @@ static void dispatch(struct weir_loop *loop, const struct epoll_event *event)
     }
 }
 
+/* epoll_wait() counts in milliseconds, rounded up here: a part of one is the timer's business. */
 static int wait_for_events(struct weir_loop *loop, struct epoll_event *events, int64_t timeout_ns)
 {
-    struct timespec ts = {.tv_sec = timeout_ns / WEIR_SEC, .tv_nsec = timeout_ns % WEIR_SEC};
-    int n = epoll_pwait2(loop->epoll_fd, events, EVENTS_AT_ONCE, timeout_ns < 0 ? NULL : &ts, NULL);
+    int64_t ms = timeout_ns < 0 ? -1 : timeout_ns / WEIR_MS + (timeout_ns % WEIR_MS != 0);
+    int n = epoll_wait(loop->epoll_fd, events, EVENTS_AT_ONCE, ms > INT_MAX ? INT_MAX : (int)ms);
     return n < 0 && errno != EINTR ? -errno : n;
 }
 
@@ -221,6 +227,8 @@ int weir_loop_step(struct weir_loop *loop, int64_t timeout_ns)
     wr_loop_lock(loop);
     if (loop->again)
         timeout_ns = 0;
+    if (timeout_ns > 0 && timeout_ns % WEIR_MS != 0)
+        arm(loop, weir_time_after(weir_now(), timeout_ns));
     loop->again = false;
     unlock_only(loop);
 

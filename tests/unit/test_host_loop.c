@@ -110,6 +110,17 @@ static void its_descriptor_tells_of_alarms_too(void **state)
     assert_int_equal(poll(&pfd, 1, 0), 0);
 }
 
+/* With nothing to do a turn lasts as long as it may, to the microsecond and not to the millisecond. */
+static void a_turn_ends_by_its_time(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        weir_time before = weir_now(), most = i * 700 * WEIR_US;
+        assert_int_equal(weir_loop_step(loop, most), 0);
+        assert_true(weir_now() - before >= most);
+    }
+}
+
 static void stop_it(void *arg, weir_time now)
 {
     (void)now;
@@ -279,6 +290,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_watch_is_called_until_it_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(alarms_ring_once_and_not_early, setup, teardown),
         cmocka_unit_test_setup_teardown(its_descriptor_tells_of_alarms_too, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_turn_ends_by_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(run_ends_by_stop, setup, teardown),
         cmocka_unit_test_setup_teardown(start_and_stop_again_and_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_loop_with_hosts_is_not_freed, setup, teardown),
