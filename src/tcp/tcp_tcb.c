@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* What a connection costs while nothing is buffered, the sending side's struct wr_tx aside. */
-static_assert(sizeof(struct tcb) <= 832, "keep the connection small");
+static_assert(sizeof(struct tcb) <= 736, "keep the connection small");
 
 /* ---- TCP as a whole --------------------------------------------------------------------------- */
 

@@ -163,6 +163,8 @@ void wr_timers_keepalive(struct weir_stack *stack, struct tcb *tcb, weir_time no
     if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_CLOSE ||
         (tcb->state == WEIR_TCP_FIN_WAIT2 && tcb->orphan))
         return;
+    if (tcb->opts.keepalive && tcb->keep_at != WEIR_TIME_NEVER && tcb->probes > 0)
+        return; /* probing: its interval goes on */
     tcb->keep_at = WEIR_TIME_NEVER;
     if (!tcb->opts.keepalive)
         return;

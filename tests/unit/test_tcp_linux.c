@@ -699,7 +699,9 @@ static void keepalive_LNX_SYSCTL_09(void **arg)
     conn_opt(&p, &c, WEIR_SOL_TCP, WEIR_TCP_KEEPCNT, 3);
     conn_opt(&p, &c, WEIR_SOL_SOCKET, WEIR_SO_KEEPALIVE, 1);
     weir_time t0 = p.now;
-    peer_run(&p, 8 * WEIR_SEC);
+    peer_run(&p, 2500 * WEIR_MS);
+    conn_opt(&p, &c, WEIR_SOL_TCP, WEIR_TCP_NODELAY, 1); /* no reason for a probe */
+    peer_run(&p, 5500 * WEIR_MS);
     assert_int_equal(p.n, 4);
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(p.log[i].at - t0, (2 + i) * WEIR_SEC);

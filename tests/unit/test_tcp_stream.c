@@ -94,12 +94,76 @@ static void stream_ethernet_lossy(void **arg)
     run_stream(&wire, WEIR_AF_INET, 1000000);
 }
 
+static struct weir_endpoint loopback(uint16_t port)
+{
+    return (struct weir_endpoint){weir_addr_v4(0x7f000001), port};
+}
+
+/* A socket that connects to itself: RFC 9293 3.5's simultaneous open with one end (9293-SEQ-8). */
+static void self_connect_9293_SEQ_8_9293_M10(void **arg)
+{
+    struct sim sim;
+    struct weir_endpoint self = loopback(5555);
+    char byte = 0;
+    (void)arg;
+    sim_init(&sim, 11);
+    sim_host(&sim, NULL);
+    weir_sock sock = sim_socket(&sim, 0, WEIR_AF_INET, WEIR_SOCK_STREAM);
+    struct weir_stack *stack = sim.host[0].stack;
+    assert_int_equal(weir_sock_bind(stack, sock, &self), 0);
+    assert_int_equal(weir_sock_connect(stack, sock, &self, sim.now), WEIR_EINPROGRESS);
+    sim_run(&sim, WEIR_SEC);
+    assert_int_equal(sim_state(&sim, 0, sock), WEIR_TCP_ESTABLISHED);
+    assert_int_equal(weir_sock_send(stack, sock, "x", 1, 0, NULL, sim.now), 1);
+    sim_run(&sim, WEIR_SEC);
+    assert_int_equal(weir_sock_recv(stack, sock, &byte, 1, 0, NULL, sim.now), 1);
+    assert_int_equal(byte, 'x');
+    assert_int_equal(weir_sock_close(stack, sock, sim.now), 0);
+    sim_run(&sim, 130 * WEIR_SEC);
+    sim_free(&sim);
+}
+
+/* An active open may take the place of a TIME-WAIT record on loopback, after a second (tcp_tw_reuse 2). */
+static void time_wait_reuse_LNX_SYSCTL_15(void **arg)
+{
+    struct sim sim;
+    struct weir_endpoint server = loopback(80), client = loopback(4444);
+    weir_sock conn;
+    (void)arg;
+    sim_init(&sim, 12);
+    sim_host(&sim, NULL);
+    struct weir_stack *stack = sim.host[0].stack;
+    weir_sock listener = sim_listen(&sim, 0, &server, 5);
+    for (int round = 0; round < 3; round++) {
+        weir_sock sock = sim_socket(&sim, 0, WEIR_AF_INET, WEIR_SOCK_STREAM);
+        sim_setopt(&sim, 0, sock, WEIR_SOL_SOCKET, WEIR_SO_REUSEADDR, 1);
+        assert_int_equal(weir_sock_bind(stack, sock, &client), 0);
+        if (round == 1) /* too early */
+            assert_int_equal(weir_sock_connect(stack, sock, &server, sim.now), WEIR_EADDRNOTAVAIL);
+        else
+            assert_int_equal(weir_sock_connect(stack, sock, &server, sim.now), WEIR_EINPROGRESS);
+        sim_run(&sim, 100 * WEIR_MS);
+        if (round != 1) {
+            assert_int_equal(sim_state(&sim, 0, sock), WEIR_TCP_ESTABLISHED);
+            assert_int_equal(weir_sock_accept(stack, listener, &conn, NULL, sim.now), 0);
+        }
+        assert_int_equal(weir_sock_close(stack, sock, sim.now), 0); /* the client closes first */
+        sim_run(&sim, 100 * WEIR_MS);
+        if (round != 1)
+            assert_int_equal(weir_sock_close(stack, conn, sim.now), 0);
+        sim_run(&sim, round == 0 ? 200 * WEIR_MS : WEIR_SEC);
+    }
+    sim_free(&sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stream_v4),
         cmocka_unit_test(stream_v6_super_segments),
         cmocka_unit_test(stream_ethernet_lossy),
+        cmocka_unit_test(self_connect_9293_SEQ_8_9293_M10),
+        cmocka_unit_test(time_wait_reuse_LNX_SYSCTL_15),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
