@@ -98,7 +98,9 @@ static void check_pair(bool listening, const char *first, const char *second, un
 }
 
 /* Linux (observed): every pair of options, before and after listen. */
-static void lnx_bind_01_02_03_04_05_08_09_conflicts(void **state)
+static void
+lnx_bind_01_lnx_bind_02_lnx_bind_03_lnx_bind_04_lnx_bind_05_lnx_bind_08_lnx_bind_09_conflicts(
+    void **state)
 {
     (void)state;
     static const char *const pairs[][2] = {{"127.0.0.1", "127.0.0.1"},
@@ -294,7 +296,7 @@ static void lnx_bind_07_established_leftover(void **state)
 /* ---- ports ----------------------------------------------------------------------------------- */
 
 /* Linux (observed): 200 of 200 odd. */
-static void lnx_bind_13_bind_0_takes_odd_ports(void **state)
+static void lnx_bind_13_odd_ports(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 200; i++) {
@@ -438,14 +440,15 @@ static void ports_held_are_counted_and_given_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lnx_bind_01_02_03_04_05_08_09_conflicts),
+        TEST(
+            lnx_bind_01_lnx_bind_02_lnx_bind_03_lnx_bind_04_lnx_bind_05_lnx_bind_08_lnx_bind_09_conflicts),
         TEST(lnx_bind_08_reuseport_spreads),
         TEST(lnx_bind_06_time_wait_leftover),
         TEST(lnx_bind_07_established_leftover),
         TEST(lnx_bind_10_second_listen),
         TEST(lnx_bind_11_double_bind),
         TEST(lnx_bind_12_bad_address),
-        TEST(lnx_bind_13_bind_0_takes_odd_ports),
+        TEST(lnx_bind_13_odd_ports),
         TEST(lnx_bind_13_exhaustion),
         TEST(lnx_bind_14_connect_takes_even_ports),
         TEST(lnx_bind_14_tuple_exhaustion),

@@ -104,7 +104,7 @@ static const struct row tcp_rows[] = {
 };
 
 /* Linux (observed: MAXSEG, RCVBUF, DEFER_ACCEPT; source: the rest) */
-static void lnx_so_01_to_16_values(void **state)
+static void lnx_so_06_lnx_so_09_lnx_so_10_lnx_so_16_option_values(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof tcp_rows / sizeof tcp_rows[0]; i++) {
@@ -361,7 +361,7 @@ static void ip_mtu_of_a_connection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lnx_so_01_to_16_values),
+        TEST(lnx_so_06_lnx_so_09_lnx_so_10_lnx_so_16_option_values),
         TEST(read_only_and_unknown),
         TEST(lengths),
         TEST(lnx_so_15_buffer_sizes),

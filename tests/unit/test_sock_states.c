@@ -119,7 +119,7 @@ static void connected(void)
 /* ---- fresh ----------------------------------------------------------------------------------- */
 
 /* Linux (observed) */
-static void lnx_poll_01_err_10_13_16_shut_6_fresh(void **state)
+static void lnx_poll_01_lnx_err_10_lnx_err_13_lnx_err_16_lnx_shut_6_fresh(void **state)
 {
     (void)state;
     weir_sock sock = tcp(0);
@@ -173,7 +173,7 @@ static void socket_kinds(void **state)
 /* ---- connect --------------------------------------------------------------------------------- */
 
 /* Linux (observed) */
-static void lnx_err_02_poll_03_connect(void **state)
+static void lnx_err_02_lnx_poll_03_connect(void **state)
 {
     (void)state;
     struct weir_endpoint at = at_b(80);
@@ -188,7 +188,7 @@ static void lnx_err_02_poll_03_connect(void **state)
 }
 
 /* Linux (observed) */
-static void lnx_err_01_03_poll_04_10_refused(void **state)
+static void lnx_err_01_lnx_err_03_lnx_poll_04_lnx_poll_10_refused(void **state)
 {
     (void)state;
     weir_sock sock = tcp(0);
@@ -221,7 +221,7 @@ static weir_sock syn_sent(void)
 }
 
 /* Linux (observed) */
-static void lnx_poll_02_err_13_shut_5_syn_sent(void **state)
+static void lnx_poll_02_lnx_err_13_lnx_shut_5_syn_sent(void **state)
 {
     (void)state;
     weir_sock sock = syn_sent();
@@ -309,7 +309,8 @@ static void lnx_err_05_connect_unspec(void **state)
 /* ---- listen, accept -------------------------------------------------------------------------- */
 
 /* Linux (observed) */
-static void lnx_poll_05_err_06_08_10_13_15_listener(void **state)
+static void lnx_poll_05_lnx_err_06_lnx_err_08_lnx_err_10_lnx_err_13_lnx_err_15_listener(
+    void **state)
 {
     (void)state;
     struct weir_endpoint at = at_b(80), peer, local;
@@ -397,7 +398,7 @@ static void lnx_err_09_accept_after_reset(void **state)
 /* ---- established ----------------------------------------------------------------------------- */
 
 /* Linux (observed) */
-static void lnx_poll_06_07_08_09_shut_2_half_close(void **state)
+static void lnx_poll_06_lnx_poll_07_lnx_poll_08_lnx_poll_09_lnx_shut_2_half_close(void **state)
 {
     (void)state;
     connected();
@@ -431,7 +432,7 @@ static void lnx_poll_06_07_08_09_shut_2_half_close(void **state)
 }
 
 /* Linux (observed) */
-static void lnx_err_11_13_14_poll_10_reset_after_data(void **state)
+static void lnx_err_11_lnx_err_13_lnx_err_14_lnx_poll_10_reset_after_data(void **state)
 {
     (void)state;
     struct weir_endpoint peer;
@@ -475,7 +476,7 @@ static void lnx_err_12_reset_in_close_wait(void **state)
 }
 
 /* Linux (observed) */
-static void lnx_shut_1_poll_11_shut_rd(void **state)
+static void lnx_shut_1_lnx_poll_11_shut_rd(void **state)
 {
     (void)state;
     connected();
@@ -559,7 +560,7 @@ static void abort_resets(void **state)
 /* ---- messages -------------------------------------------------------------------------------- */
 
 /* Linux (observed) */
-static void lnx_msg_01_05_09_flags(void **state)
+static void lnx_msg_01_lnx_msg_05_lnx_msg_09_flags(void **state)
 {
     (void)state;
     char data[16];
@@ -575,7 +576,7 @@ static void lnx_msg_01_05_09_flags(void **state)
 }
 
 /* Linux (observed) */
-static void lnx_msg_06_07_poll_15_urgent(void **state)
+static void lnx_msg_06_lnx_msg_07_lnx_poll_15_urgent(void **state)
 {
     (void)state;
     char byte = 0;
@@ -696,31 +697,31 @@ static void rows_show_each_socket_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lnx_poll_01_err_10_13_16_shut_6_fresh),
+        TEST(lnx_poll_01_lnx_err_10_lnx_err_13_lnx_err_16_lnx_shut_6_fresh),
         TEST(stale_handles_are_ebadf),
         TEST(socket_kinds),
-        TEST(lnx_err_02_poll_03_connect),
-        TEST(lnx_err_01_03_poll_04_10_refused),
-        TEST(lnx_poll_02_err_13_shut_5_syn_sent),
+        TEST(lnx_err_02_lnx_poll_03_connect),
+        TEST(lnx_err_01_lnx_err_03_lnx_poll_04_lnx_poll_10_refused),
+        TEST(lnx_poll_02_lnx_err_13_lnx_shut_5_syn_sent),
         TEST(lnx_err_01_timeout),
         TEST(lnx_err_04_destinations),
         TEST(lnx_err_04_any_is_loopback),
         TEST(lnx_err_05_connect_unspec),
-        TEST(lnx_poll_05_err_06_08_10_13_15_listener),
+        TEST(lnx_poll_05_lnx_err_06_lnx_err_08_lnx_err_10_lnx_err_13_lnx_err_15_listener),
         TEST(lnx_shut_4_listener),
         TEST(lnx_err_08_accept_emfile),
         TEST(lnx_err_09_accept_after_reset),
-        TEST(lnx_poll_06_07_08_09_shut_2_half_close),
-        TEST(lnx_err_11_13_14_poll_10_reset_after_data),
+        TEST(lnx_poll_06_lnx_poll_07_lnx_poll_08_lnx_poll_09_lnx_shut_2_half_close),
+        TEST(lnx_err_11_lnx_err_13_lnx_err_14_lnx_poll_10_reset_after_data),
         TEST(lnx_err_11_send_after_reset),
         TEST(lnx_err_12_reset_in_close_wait),
-        TEST(lnx_shut_1_poll_11_shut_rd),
+        TEST(lnx_shut_1_lnx_poll_11_shut_rd),
         TEST(lnx_shut_3_shut_rdwr),
         TEST(lnx_err_16_names),
         TEST(lnx_err_17_partial_send),
         TEST(abort_resets),
-        TEST(lnx_msg_01_05_09_flags),
-        TEST(lnx_msg_06_07_poll_15_urgent),
+        TEST(lnx_msg_01_lnx_msg_05_lnx_msg_09_flags),
+        TEST(lnx_msg_06_lnx_msg_07_lnx_poll_15_urgent),
         TEST(peek_and_consume),
         TEST(lnx_poll_13_edges),
         TEST(rows_show_each_socket_once),
