@@ -237,7 +237,7 @@ static int open_and_close(weir_sock listener, uint16_t *port)
 
 /* LNX-BIND-14, RFC 9293 3.4.1: a port in TIME-WAIT is not used again before its time, unless
  * tcp_tw_reuse lets it after a second, when timestamps tell old from new. */
-static void lnx_bind_14_ports_in_time_wait_run_out(void **state)
+static void LNX_BIND_14_ports_in_time_wait_run_out(void **state)
 {
     (void)state;
     for (int reuse = 0; reuse < 2; reuse++) {
@@ -430,7 +430,7 @@ int main(void)
         cmocka_unit_test(each_allocation_fails_once),
         cmocka_unit_test(each_allocation_fails_once_on_a_bad_wire),
         cmocka_unit_test(a_full_stack_recovers),
-        cmocka_unit_test(lnx_bind_14_ports_in_time_wait_run_out),
+        cmocka_unit_test(LNX_BIND_14_ports_in_time_wait_run_out),
         cmocka_unit_test(time_wait_records_are_bounded),
         cmocka_unit_test(syn_flood_is_bounded),
         cmocka_unit_test(ten_thousand_connections),

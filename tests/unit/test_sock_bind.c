@@ -99,7 +99,7 @@ static void check_pair(bool listening, const char *first, const char *second, un
 
 /* Linux (observed): every pair of options, before and after listen. */
 static void
-lnx_bind_01_lnx_bind_02_lnx_bind_03_lnx_bind_04_lnx_bind_05_lnx_bind_08_lnx_bind_09_conflicts(
+LNX_BIND_01_LNX_BIND_02_LNX_BIND_03_LNX_BIND_04_LNX_BIND_05_LNX_BIND_08_LNX_BIND_09_conflicts(
     void **state)
 {
     (void)state;
@@ -118,7 +118,7 @@ lnx_bind_01_lnx_bind_02_lnx_bind_03_lnx_bind_04_lnx_bind_05_lnx_bind_08_lnx_bind
 }
 
 /* Linux (source): SYNs are spread over listeners with SO_REUSEPORT by a hash of the 4-tuple. */
-static void lnx_bind_08_reuseport_spreads(void **state)
+static void LNX_BIND_08_reuseport_spreads(void **state)
 {
     (void)state;
     enum { LISTENERS = 4, CONNS = 400 };
@@ -146,7 +146,7 @@ static void lnx_bind_08_reuseport_spreads(void **state)
 }
 
 /* Linux (observed): two may be bound, one may listen. */
-static void lnx_bind_10_second_listen(void **state)
+static void LNX_BIND_10_second_listen(void **state)
 {
     (void)state;
     weir_sock one = with_options(WEIR_AF_INET, WEIR_SOCK_STREAM, RA);
@@ -161,7 +161,7 @@ static void lnx_bind_10_second_listen(void **state)
 }
 
 /* Linux (observed): bound or connected sockets cannot be bound again. */
-static void lnx_bind_11_double_bind(void **state)
+static void LNX_BIND_11_double_bind(void **state)
 {
     (void)state;
     weir_sock sock = with_options(WEIR_AF_INET, WEIR_SOCK_STREAM, NONE);
@@ -177,7 +177,7 @@ static void lnx_bind_11_double_bind(void **state)
 }
 
 /* Linux (observed: 8.8.8.8; source: the rest). */
-static void lnx_bind_12_bad_address(void **state)
+static void LNX_BIND_12_bad_address(void **state)
 {
     (void)state;
     weir_sock four = with_options(WEIR_AF_INET, WEIR_SOCK_STREAM, NONE);
@@ -203,7 +203,7 @@ static int bind_v6(const char *addr, uint16_t port, int v6only, weir_sock *sock)
 }
 
 /* Linux (observed: [::] against 0.0.0.0; source: the rest). */
-static void lnx_bind_15_dual_stack(void **state)
+static void LNX_BIND_15_dual_stack(void **state)
 {
     (void)state;
     weir_sock four = with_options(WEIR_AF_INET, WEIR_SOCK_STREAM, NONE), six;
@@ -256,7 +256,7 @@ static int rebind(const char *addr, unsigned options)
 }
 
 /* Linux (observed): a server is started again while its old connection is in TIME-WAIT. */
-static void lnx_bind_06_time_wait_leftover(void **state)
+static void LNX_BIND_06_time_wait_leftover(void **state)
 {
     (void)state;
     for (unsigned old = NONE; old <= RA; old++) {
@@ -275,7 +275,7 @@ static void lnx_bind_06_time_wait_leftover(void **state)
 }
 
 /* Linux (source): the same while the old connection lives. */
-static void lnx_bind_07_established_leftover(void **state)
+static void LNX_BIND_07_established_leftover(void **state)
 {
     (void)state;
     for (unsigned old = NONE; old <= RP; old++) {
@@ -296,7 +296,7 @@ static void lnx_bind_07_established_leftover(void **state)
 /* ---- ports ----------------------------------------------------------------------------------- */
 
 /* Linux (observed): 200 of 200 odd. */
-static void lnx_bind_13_odd_ports(void **state)
+static void LNX_BIND_13_odd_ports(void **state)
 {
     (void)state;
     for (unsigned i = 0; i < 200; i++) {
@@ -309,7 +309,7 @@ static void lnx_bind_13_odd_ports(void **state)
 }
 
 /* Linux (source): EADDRINUSE when all are taken. */
-static void lnx_bind_13_exhaustion(void **state)
+static void LNX_BIND_13_exhaustion(void **state)
 {
     (void)state;
     weir_sysctl_set(stack0(), "net.ipv4.ip_local_port_range.first", 40000);
@@ -344,7 +344,7 @@ static weir_sock start_connect(const struct weir_endpoint *to)
 }
 
 /* Linux (observed): 200 of 200 even. */
-static void lnx_bind_14_connect_takes_even_ports(void **state)
+static void LNX_BIND_14_connect_takes_even_ports(void **state)
 {
     (void)state;
     struct weir_endpoint to = sim_endpoint(0, 2, WEIR_AF_INET, 80);
@@ -363,7 +363,7 @@ static void lnx_bind_14_connect_takes_even_ports(void **state)
 
 /* Linux (source): ports are shared by different destinations; EADDRNOTAVAIL when the 4-tuples of
  * one destination are used up. */
-static void lnx_bind_14_tuple_exhaustion(void **state)
+static void LNX_BIND_14_tuple_exhaustion(void **state)
 {
     (void)state;
     struct weir_endpoint to = sim_endpoint(0, 2, WEIR_AF_INET, 80);
@@ -402,7 +402,7 @@ static void rfc6056_ports_of_destinations_are_unrelated(void **state)
 }
 
 /* Linux (observed): listen without bind. */
-static void lnx_err_15_listen_binds(void **state)
+static void LNX_ERR_15_listen_binds(void **state)
 {
     (void)state;
     weir_sock sock = with_options(WEIR_AF_INET, WEIR_SOCK_STREAM, NONE);
@@ -441,19 +441,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(
-            lnx_bind_01_lnx_bind_02_lnx_bind_03_lnx_bind_04_lnx_bind_05_lnx_bind_08_lnx_bind_09_conflicts),
-        TEST(lnx_bind_08_reuseport_spreads),
-        TEST(lnx_bind_06_time_wait_leftover),
-        TEST(lnx_bind_07_established_leftover),
-        TEST(lnx_bind_10_second_listen),
-        TEST(lnx_bind_11_double_bind),
-        TEST(lnx_bind_12_bad_address),
-        TEST(lnx_bind_13_odd_ports),
-        TEST(lnx_bind_13_exhaustion),
-        TEST(lnx_bind_14_connect_takes_even_ports),
-        TEST(lnx_bind_14_tuple_exhaustion),
-        TEST(lnx_bind_15_dual_stack),
-        TEST(lnx_err_15_listen_binds),
+            LNX_BIND_01_LNX_BIND_02_LNX_BIND_03_LNX_BIND_04_LNX_BIND_05_LNX_BIND_08_LNX_BIND_09_conflicts),
+        TEST(LNX_BIND_08_reuseport_spreads),
+        TEST(LNX_BIND_06_time_wait_leftover),
+        TEST(LNX_BIND_07_established_leftover),
+        TEST(LNX_BIND_10_second_listen),
+        TEST(LNX_BIND_11_double_bind),
+        TEST(LNX_BIND_12_bad_address),
+        TEST(LNX_BIND_13_odd_ports),
+        TEST(LNX_BIND_13_exhaustion),
+        TEST(LNX_BIND_14_connect_takes_even_ports),
+        TEST(LNX_BIND_14_tuple_exhaustion),
+        TEST(LNX_BIND_15_dual_stack),
+        TEST(LNX_ERR_15_listen_binds),
         TEST(rfc6056_ports_of_destinations_are_unrelated),
         TEST(ports_held_are_counted_and_given_back),
     };

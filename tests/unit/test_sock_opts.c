@@ -104,7 +104,7 @@ static const struct row tcp_rows[] = {
 };
 
 /* Linux (observed: MAXSEG, RCVBUF, DEFER_ACCEPT; source: the rest) */
-static void lnx_so_06_lnx_so_09_lnx_so_10_lnx_so_16_option_values(void **state)
+static void LNX_SO_06_LNX_SO_09_LNX_SO_10_LNX_SO_16_option_values(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof tcp_rows / sizeof tcp_rows[0]; i++) {
@@ -190,7 +190,7 @@ static void lengths(void **state)
 /* ---- buffers --------------------------------------------------------------------------------- */
 
 /* Linux (observed): doubled, with a floor; capped by rmem_max and wmem_max. */
-static void lnx_so_15_buffer_sizes(void **state)
+static void LNX_SO_15_buffer_sizes(void **state)
 {
     (void)state;
     weir_sock socks[2] = {tcp(), sim_socket(&sim, 0, WEIR_AF_INET, WEIR_SOCK_DGRAM)};
@@ -222,7 +222,7 @@ static int set_cc(weir_sock sock, const char *name)
 }
 
 /* Linux (observed: ENOENT) */
-static void lnx_so_12_congestion(void **state)
+static void LNX_SO_12_congestion(void **state)
 {
     (void)state;
     weir_sock sock = tcp();
@@ -259,7 +259,7 @@ static void linger_is_kept(void **state)
 }
 
 /* Linux (observed) */
-static void lnx_info_7_short_buffer(void **state)
+static void LNX_INFO_7_short_buffer(void **state)
 {
     (void)state;
     weir_sock client, server;
@@ -279,7 +279,7 @@ static void lnx_info_7_short_buffer(void **state)
 }
 
 /* Linux (observed): listen's backlog is capped by somaxconn, a negative one is the cap. */
-static void lnx_info_4_listener(void **state)
+static void LNX_INFO_4_listener(void **state)
 {
     (void)state;
     struct weir_endpoint at = sim_endpoint(0, 2, WEIR_AF_INET, 80);
@@ -300,7 +300,7 @@ static void lnx_info_4_listener(void **state)
 /* ---- inheritance ----------------------------------------------------------------------------- */
 
 /* Linux (observed) */
-static void lnx_so_19_children_inherit(void **state)
+static void LNX_SO_19_children_inherit(void **state)
 {
     (void)state;
     struct weir_endpoint at = sim_endpoint(0, 2, WEIR_AF_INET, 80);
@@ -361,15 +361,15 @@ static void ip_mtu_of_a_connection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lnx_so_06_lnx_so_09_lnx_so_10_lnx_so_16_option_values),
+        TEST(LNX_SO_06_LNX_SO_09_LNX_SO_10_LNX_SO_16_option_values),
         TEST(read_only_and_unknown),
         TEST(lengths),
-        TEST(lnx_so_15_buffer_sizes),
-        TEST(lnx_so_12_congestion),
+        TEST(LNX_SO_15_buffer_sizes),
+        TEST(LNX_SO_12_congestion),
         TEST(linger_is_kept),
-        TEST(lnx_info_7_short_buffer),
-        TEST(lnx_info_4_listener),
-        TEST(lnx_so_19_children_inherit),
+        TEST(LNX_INFO_7_short_buffer),
+        TEST(LNX_INFO_4_listener),
+        TEST(LNX_SO_19_children_inherit),
         TEST(options_survive_a_failed_connect),
         TEST(ip_mtu_of_a_connection),
     };

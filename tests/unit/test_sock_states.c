@@ -119,7 +119,7 @@ static void connected(void)
 /* ---- fresh ----------------------------------------------------------------------------------- */
 
 /* Linux (observed) */
-static void lnx_poll_01_lnx_err_10_lnx_err_13_lnx_err_16_lnx_shut_6_fresh(void **state)
+static void LNX_POLL_01_LNX_ERR_10_LNX_ERR_13_LNX_ERR_16_LNX_SHUT_6_fresh(void **state)
 {
     (void)state;
     weir_sock sock = tcp(0);
@@ -173,7 +173,7 @@ static void socket_kinds(void **state)
 /* ---- connect --------------------------------------------------------------------------------- */
 
 /* Linux (observed) */
-static void lnx_err_02_lnx_poll_03_connect(void **state)
+static void LNX_ERR_02_LNX_POLL_03_connect(void **state)
 {
     (void)state;
     struct weir_endpoint at = at_b(80);
@@ -188,7 +188,7 @@ static void lnx_err_02_lnx_poll_03_connect(void **state)
 }
 
 /* Linux (observed) */
-static void lnx_err_01_lnx_err_03_lnx_poll_04_lnx_poll_10_refused(void **state)
+static void LNX_ERR_01_LNX_ERR_03_LNX_POLL_04_LNX_POLL_10_refused(void **state)
 {
     (void)state;
     weir_sock sock = tcp(0);
@@ -221,7 +221,7 @@ static weir_sock syn_sent(void)
 }
 
 /* Linux (observed) */
-static void lnx_poll_02_lnx_err_13_lnx_shut_5_syn_sent(void **state)
+static void LNX_POLL_02_LNX_ERR_13_LNX_SHUT_5_syn_sent(void **state)
 {
     (void)state;
     weir_sock sock = syn_sent();
@@ -239,7 +239,7 @@ static void lnx_poll_02_lnx_err_13_lnx_shut_5_syn_sent(void **state)
 }
 
 /* Linux (source): ETIMEDOUT at last, after 6 + 4 retries: 1 s five times, then doubling to 64 s. */
-static void lnx_err_01_timeout(void **state)
+static void LNX_ERR_01_timeout(void **state)
 {
     (void)state;
     weir_sock sock = syn_sent();
@@ -250,7 +250,7 @@ static void lnx_err_01_timeout(void **state)
 }
 
 /* Linux (observed) */
-static void lnx_err_04_destinations(void **state)
+static void LNX_ERR_04_destinations(void **state)
 {
     (void)state;
     static const char *const bad[] = {"224.0.0.1", "255.255.255.255", "10.0.0.255", "8.8.8.8"};
@@ -264,7 +264,7 @@ static void lnx_err_04_destinations(void **state)
 }
 
 /* Linux (source): the unspecified address means this host. */
-static void lnx_err_04_any_is_loopback(void **state)
+static void LNX_ERR_04_any_is_loopback(void **state)
 {
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -282,7 +282,7 @@ static void lnx_err_04_any_is_loopback(void **state)
 }
 
 /* Linux (source): connect(AF_UNSPEC) resets and makes the socket new. */
-static void lnx_err_05_connect_unspec(void **state)
+static void LNX_ERR_05_connect_unspec(void **state)
 {
     (void)state;
     connected();
@@ -309,7 +309,7 @@ static void lnx_err_05_connect_unspec(void **state)
 /* ---- listen, accept -------------------------------------------------------------------------- */
 
 /* Linux (observed) */
-static void lnx_poll_05_lnx_err_06_lnx_err_08_lnx_err_10_lnx_err_13_lnx_err_15_listener(
+static void LNX_POLL_05_LNX_ERR_06_LNX_ERR_08_LNX_ERR_10_LNX_ERR_13_LNX_ERR_15_listener(
     void **state)
 {
     (void)state;
@@ -337,7 +337,7 @@ static void lnx_poll_05_lnx_err_06_lnx_err_08_lnx_err_10_lnx_err_13_lnx_err_15_l
 }
 
 /* Linux (observed) */
-static void lnx_shut_4_listener(void **state)
+static void LNX_SHUT_4_listener(void **state)
 {
     (void)state;
     struct weir_endpoint at = at_b(80);
@@ -355,7 +355,7 @@ static void lnx_shut_4_listener(void **state)
 }
 
 /* Linux (source): EMFILE leaves the child in the queue. */
-static void lnx_err_08_accept_emfile(void **state)
+static void LNX_ERR_08_accept_emfile(void **state)
 {
     (void)state;
     struct weir_config config;
@@ -382,7 +382,7 @@ static void lnx_err_08_accept_emfile(void **state)
 }
 
 /* Linux (source; the poll bits observed): a child that was reset in the queue is still given. */
-static void lnx_err_09_accept_after_reset(void **state)
+static void LNX_ERR_09_accept_after_reset(void **state)
 {
     (void)state;
     struct weir_endpoint at = at_b(80);
@@ -398,7 +398,7 @@ static void lnx_err_09_accept_after_reset(void **state)
 /* ---- established ----------------------------------------------------------------------------- */
 
 /* Linux (observed) */
-static void lnx_poll_06_lnx_poll_07_lnx_poll_08_lnx_poll_09_lnx_shut_2_half_close(void **state)
+static void LNX_POLL_06_LNX_POLL_07_LNX_POLL_08_LNX_POLL_09_LNX_SHUT_2_half_close(void **state)
 {
     (void)state;
     connected();
@@ -432,7 +432,7 @@ static void lnx_poll_06_lnx_poll_07_lnx_poll_08_lnx_poll_09_lnx_shut_2_half_clos
 }
 
 /* Linux (observed) */
-static void lnx_err_11_lnx_err_13_lnx_err_14_lnx_poll_10_reset_after_data(void **state)
+static void LNX_ERR_11_LNX_ERR_13_LNX_ERR_14_LNX_POLL_10_reset_after_data(void **state)
 {
     (void)state;
     struct weir_endpoint peer;
@@ -450,7 +450,7 @@ static void lnx_err_11_lnx_err_13_lnx_err_14_lnx_poll_10_reset_after_data(void *
 }
 
 /* Linux (observed) */
-static void lnx_err_11_send_after_reset(void **state)
+static void LNX_ERR_11_send_after_reset(void **state)
 {
     (void)state;
     connected();
@@ -461,7 +461,7 @@ static void lnx_err_11_send_after_reset(void **state)
 }
 
 /* Linux (observed) */
-static void lnx_err_12_reset_in_close_wait(void **state)
+static void LNX_ERR_12_reset_in_close_wait(void **state)
 {
     (void)state;
     connected();
@@ -476,7 +476,7 @@ static void lnx_err_12_reset_in_close_wait(void **state)
 }
 
 /* Linux (observed) */
-static void lnx_shut_1_lnx_poll_11_shut_rd(void **state)
+static void LNX_SHUT_1_LNX_POLL_11_shut_rd(void **state)
 {
     (void)state;
     connected();
@@ -493,7 +493,7 @@ static void lnx_shut_1_lnx_poll_11_shut_rd(void **state)
 }
 
 /* Linux (observed) */
-static void lnx_shut_3_shut_rdwr(void **state)
+static void LNX_SHUT_3_shut_rdwr(void **state)
 {
     (void)state;
     connected();
@@ -511,7 +511,7 @@ static void lnx_shut_3_shut_rdwr(void **state)
 }
 
 /* Linux (source): names stay in CLOSE-WAIT. */
-static void lnx_err_16_names(void **state)
+static void LNX_ERR_16_names(void **state)
 {
     (void)state;
     struct weir_endpoint local, peer;
@@ -528,7 +528,7 @@ static void lnx_err_16_names(void **state)
 }
 
 /* Linux (source): what fits is taken, then EAGAIN. */
-static void lnx_err_17_partial_send(void **state)
+static void LNX_ERR_17_partial_send(void **state)
 {
     (void)state;
     static char data[100000];
@@ -560,7 +560,7 @@ static void abort_resets(void **state)
 /* ---- messages -------------------------------------------------------------------------------- */
 
 /* Linux (observed) */
-static void lnx_msg_01_lnx_msg_05_lnx_msg_09_flags(void **state)
+static void LNX_MSG_01_LNX_MSG_05_LNX_MSG_09_flags(void **state)
 {
     (void)state;
     char data[16];
@@ -576,7 +576,7 @@ static void lnx_msg_01_lnx_msg_05_lnx_msg_09_flags(void **state)
 }
 
 /* Linux (observed) */
-static void lnx_msg_06_lnx_msg_07_lnx_poll_15_urgent(void **state)
+static void LNX_MSG_06_LNX_MSG_07_LNX_POLL_15_urgent(void **state)
 {
     (void)state;
     char byte = 0;
@@ -627,7 +627,7 @@ static unsigned drain_events(struct weir_stack *stack, weir_sock sock, uint32_t 
 }
 
 /* Linux (observed): each arrival is an event, read or not. */
-static void lnx_poll_13_edges(void **state)
+static void LNX_POLL_13_edges(void **state)
 {
     (void)state;
     uint32_t ready = 0;
@@ -697,33 +697,33 @@ static void rows_show_each_socket_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(lnx_poll_01_lnx_err_10_lnx_err_13_lnx_err_16_lnx_shut_6_fresh),
+        TEST(LNX_POLL_01_LNX_ERR_10_LNX_ERR_13_LNX_ERR_16_LNX_SHUT_6_fresh),
         TEST(stale_handles_are_ebadf),
         TEST(socket_kinds),
-        TEST(lnx_err_02_lnx_poll_03_connect),
-        TEST(lnx_err_01_lnx_err_03_lnx_poll_04_lnx_poll_10_refused),
-        TEST(lnx_poll_02_lnx_err_13_lnx_shut_5_syn_sent),
-        TEST(lnx_err_01_timeout),
-        TEST(lnx_err_04_destinations),
-        TEST(lnx_err_04_any_is_loopback),
-        TEST(lnx_err_05_connect_unspec),
-        TEST(lnx_poll_05_lnx_err_06_lnx_err_08_lnx_err_10_lnx_err_13_lnx_err_15_listener),
-        TEST(lnx_shut_4_listener),
-        TEST(lnx_err_08_accept_emfile),
-        TEST(lnx_err_09_accept_after_reset),
-        TEST(lnx_poll_06_lnx_poll_07_lnx_poll_08_lnx_poll_09_lnx_shut_2_half_close),
-        TEST(lnx_err_11_lnx_err_13_lnx_err_14_lnx_poll_10_reset_after_data),
-        TEST(lnx_err_11_send_after_reset),
-        TEST(lnx_err_12_reset_in_close_wait),
-        TEST(lnx_shut_1_lnx_poll_11_shut_rd),
-        TEST(lnx_shut_3_shut_rdwr),
-        TEST(lnx_err_16_names),
-        TEST(lnx_err_17_partial_send),
+        TEST(LNX_ERR_02_LNX_POLL_03_connect),
+        TEST(LNX_ERR_01_LNX_ERR_03_LNX_POLL_04_LNX_POLL_10_refused),
+        TEST(LNX_POLL_02_LNX_ERR_13_LNX_SHUT_5_syn_sent),
+        TEST(LNX_ERR_01_timeout),
+        TEST(LNX_ERR_04_destinations),
+        TEST(LNX_ERR_04_any_is_loopback),
+        TEST(LNX_ERR_05_connect_unspec),
+        TEST(LNX_POLL_05_LNX_ERR_06_LNX_ERR_08_LNX_ERR_10_LNX_ERR_13_LNX_ERR_15_listener),
+        TEST(LNX_SHUT_4_listener),
+        TEST(LNX_ERR_08_accept_emfile),
+        TEST(LNX_ERR_09_accept_after_reset),
+        TEST(LNX_POLL_06_LNX_POLL_07_LNX_POLL_08_LNX_POLL_09_LNX_SHUT_2_half_close),
+        TEST(LNX_ERR_11_LNX_ERR_13_LNX_ERR_14_LNX_POLL_10_reset_after_data),
+        TEST(LNX_ERR_11_send_after_reset),
+        TEST(LNX_ERR_12_reset_in_close_wait),
+        TEST(LNX_SHUT_1_LNX_POLL_11_shut_rd),
+        TEST(LNX_SHUT_3_shut_rdwr),
+        TEST(LNX_ERR_16_names),
+        TEST(LNX_ERR_17_partial_send),
         TEST(abort_resets),
-        TEST(lnx_msg_01_lnx_msg_05_lnx_msg_09_flags),
-        TEST(lnx_msg_06_lnx_msg_07_lnx_poll_15_urgent),
+        TEST(LNX_MSG_01_LNX_MSG_05_LNX_MSG_09_flags),
+        TEST(LNX_MSG_06_LNX_MSG_07_LNX_POLL_15_urgent),
         TEST(peek_and_consume),
-        TEST(lnx_poll_13_edges),
+        TEST(LNX_POLL_13_edges),
         TEST(rows_show_each_socket_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
