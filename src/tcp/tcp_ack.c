@@ -52,6 +52,28 @@ static weir_time rtt_sample(struct tcb *tcb, const struct seg *seg, const struct
     return -1;
 }
 
+/* Sequence numbers are compared modulo 2^32: one that stays behind while 2^31 bytes pass seems to lie
+ * ahead, and is met again after 2^32. So all that may stay behind is taken along. */
+static void take_along(struct tcb *tcb)
+{
+    uint32_t una = tcb->snd_una;
+
+    if (seq_lt(tcb->snd_up, una))
+        tcb->snd_up = una;
+    if (seq_lt(tcb->snd_sml, una))
+        tcb->snd_sml = una;
+    if (tcb->tx == NULL)
+        return;
+    if (seq_lt(tcb->tx->recover, una - 1)) /* stays passed: RFC 6582 3.2 (2) */
+        tcb->tx->recover = una - 1;
+    if (seq_lt(tcb->tx->high_sacked, una))
+        tcb->tx->high_sacked = una;
+    if (seq_lt(tcb->tx->lost_edge, una))
+        tcb->tx->lost_edge = una;
+    if (seq_lt(tcb->tx->rescue, una - 1))
+        tcb->tx->rescue = una - 1;
+}
+
 /* SND.UNA moves to seg->ack: the ring lets go of the data, the queue of its records. */
 static void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack, struct wr_acked *acked)
 {
@@ -62,6 +84,7 @@ static void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack, str
         wr_ring_drop(&tcb->snd_ring, &stack->alloc, data_end - head);
     }
     tcb->snd_una = ack;
+    take_along(tcb);
     if (tcb->tx != NULL)
         wr_sendq_ack(stack, &tcb->tx->q, ack, acked);
 }
