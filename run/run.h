@@ -37,7 +37,7 @@
  *   run_spawn   fork, exec, exit, signals       run_mem     the program's memory, socket addresses
  *   run_sock    the record of a socket          run_call_*  the calls themselves
  *   run_pump    bytes between pair and Weir     run_park    calls that wait
- *   run_dns     the program's name service
+ *   run_dns     the program's name service      run_guard   ends programs if the supervisor was killed
  *
  * What stays the kernel's: UDP, ICMP, raw and netlink sockets. The program has a network namespace of
  * its own when that is possible (as root, or in a user namespace): there such a socket reaches the
@@ -95,7 +95,8 @@ void weir_run_options_default(struct weir_run_options *options);
  * process has one already; WEIR_ENOTSUP if the kernel has no seccomp notification (before 5.19);
  * WEIR_EPERM if pidfd_getfd or process_vm_readv are forbidden, as in some containers. */
 int weir_run_new(struct weir_loop *loop, struct weir_run **run);
-/* Frees it and all programs' records. Programs that still run lose their network. */
+/* Frees it and all programs' records. Programs that still run lose their network, and are killed two
+ * seconds later if they have a network namespace of their own. */
 void weir_run_free(struct weir_run *run);
 
 /* True when no socket is open: what ended programs wrote last is with Weir, all of it. */

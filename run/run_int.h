@@ -40,6 +40,8 @@ struct weir_run {
     struct sigaction saved_chld;
     struct rlimit saved_nofile;
     struct weir_program *programs; /* linked by next */
+    pid_t guard;                   /* run_guard.c; 0: none */
+    int guard_fd;
 
     struct run_sock **socks; /* run_sock.c: hash by inode, chained by bucket_next */
     size_t n_buckets, n_socks;
@@ -98,6 +100,14 @@ int wr_run_space_enter(const struct run_space *space, const char **what);
 bool wr_run_space_possible(void);
 /* In the child, after that: a UDP socket on 127.0.0.53:53, or a negative error. */
 int wr_run_space_dns(void);
+
+/* ---- run_guard.c ------------------------------------------------------------------------------ */
+
+int wr_run_guard_start(struct weir_run *run);
+/* The program of process `pid` has a network namespace of its own. */
+void wr_run_guard_add(struct weir_run *run, pid_t pid);
+/* needed: programs still run, and are to be ended by the guard. */
+void wr_run_guard_end(struct weir_run *run, bool needed);
 
 /* ---- run_spawn.c ------------------------------------------------------------------------------ */
 

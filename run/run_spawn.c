@@ -11,7 +11,8 @@
  * The kernel says so by a hang-up of the listener. Orphans become children of the supervisor, which
  * is their subreaper, so that it may inspect them (Yama) and reap them.
  *
- * If the supervisor dies the first process gets SIGTERM (PR_SET_PDEATHSIG).
+ * If the supervisor dies the first process gets SIGTERM (PR_SET_PDEATHSIG); what is left after that
+ * is ended by the guard (run_guard.c).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -152,6 +153,9 @@ static int run_set_up(struct weir_run *run)
         return err;
     raise_nofile(run);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    err = wr_run_guard_start(run);
+    if (err)
+        return err;
     run->can_isolate = wr_run_space_possible();
     return weir_loop_watch(run->loop, run->epoll_fd, EPOLLIN, run_ready, run);
 }
@@ -181,10 +185,13 @@ int weir_run_new(struct weir_loop *loop, struct weir_run **out)
 
 void weir_run_free(struct weir_run *run)
 {
+    bool any_runs = false;
     for (struct weir_program *program = run->programs, *next; program; program = next) {
         next = program->next;
+        any_runs |= program->listener_fd >= 0;
         weir_program_free(program);
     }
+    wr_run_guard_end(run, any_runs);
     wr_run_sock_sweep(run);
     wr_run_fd_forget(run);
     if (run->signal_fd >= 0) {
@@ -358,6 +365,8 @@ static int meet_child(struct weir_program *program, const struct weir_run_option
     if (fds[0] < 0)
         return explain(&word, name, error, cap);
     program->isolated = word.isolated;
+    if (program->isolated)
+        wr_run_guard_add(program->run, program->pid);
     if (fds[1] >= 0 && wr_run_dns_open(program, fds[1], options->dns, options->n_dns) < 0)
         close(fds[1]);
     if (write(sock, "g", 1) != 1)
@@ -489,7 +498,7 @@ static pid_t parent_of(pid_t pid)
 bool weir_program_has(const struct weir_program *program, int pid)
 {
     pid_t self = getpid();
-    for (int depth = 0; depth < 64 && pid > 1; depth++) {
+    for (int depth = 0; depth < 64 && pid > 1 && pid != program->run->guard; depth++) {
         if (pid == program->pid)
             return true;
         pid_t parent = parent_of(pid);

@@ -32,13 +32,14 @@ class Ran:
         return f"status {self.status}\n--- out\n{self.out[-4000:]}\n--- err\n{self.err[-4000:]}"
 
 
-def left_over(mark):
-    """Processes that carry the mark in their environment."""
+def left_over(mark, session):
+    """Processes of this session, or that carry the mark in their environment (some overwrite it)."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
+            stat = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
             environ = Path("/proc", pid, "environ").read_bytes()
-            if mark.encode() in environ and Path("/proc", pid, "stat").read_text().split()[-50:]:
+            if stat[0] != "Z" and (int(stat[3]) == session or mark.encode() in environ):
                 found.append((pid, Path("/proc", pid, "cmdline").read_text()))
         except (OSError, ProcessLookupError):
             pass
@@ -50,14 +51,13 @@ def run(words, timeout=60, stdin=None, cwd=None, env=None, prefix=()):
     mark = "WEIR_TEST_MARK=" + uuid.uuid4().hex
     environ = dict(os.environ, **(env or {}))
     environ[mark.split("=")[0]] = mark.split("=")[1]
-    # Under the sanitizers' presets the supervisor is checked, the programs are not.
     process = subprocess.Popen([*prefix, *map(str, words)], cwd=cwd, env=environ,
                                stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     try:
         out, err = process.communicate(stdin, timeout)
     except subprocess.TimeoutExpired:
-        for pid, _ in left_over(mark):
+        for pid, _ in left_over(mark, process.pid):
             try:
                 os.kill(int(pid), signal.SIGKILL)
             except ProcessLookupError:
@@ -66,7 +66,7 @@ def run(words, timeout=60, stdin=None, cwd=None, env=None, prefix=()):
         raise AssertionError(f"not done after {timeout} s: {Ran(None, out.decode(), err.decode())}")
     ran = Ran(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
     for _ in range(50):
-        left = left_over(mark)
+        left = left_over(mark, process.pid)
         if not left:
             return ran
         time.sleep(0.02)

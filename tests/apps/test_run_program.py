@@ -293,3 +293,22 @@ def test_hostile_arguments_do_no_harm(seed, tmp_path):
     program = apps.compile_c("hostile.c", tmp_path / "hostile")
     ran = apps.weir("run", "--", program, str(seed))
     assert (ran.status, ran.out, ran.err) == (0, "works\n", ""), ran
+
+
+def test_nothing_is_left_of_a_killed_supervisors_programs(tmp_path):
+    """Orphans in a session of their own, which take no notice of SIGTERM, are ended too."""
+    pids = tmp_path / "pids"
+    script = (f"trap '' TERM; echo $$ >>{pids}; "
+              f"setsid sh -c 'trap \"\" TERM; echo $$ >>{pids}; while :; do sleep 0.2; done' & "
+              "sleep 0.3; echo ready; while :; do sleep 0.2; done")
+    process = subprocess.Popen([apps.WEIR, "run", "--", "sh", "-c", script],
+                               stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    process.kill()
+    process.wait()
+    process.stdout.read()  # ends when the last of them has
+    for pid in map(int, pids.read_text().split()):
+        with pytest.raises(ProcessLookupError):
+            for _ in range(100):
+                os.kill(pid, 0)
+                time.sleep(0.05)
