@@ -80,7 +80,8 @@ void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb)
     uint32_t head = (wr_tcb_is_v4(tcb) ? 20u : 40u) + W_TCP_HLEN;
     uint32_t mtu, mss = tcb->peer_mss, floor = (uint32_t)stack->tunables.tcp_min_snd_mss;
 
-    if (tcb->path.netif == NULL)
+    /* A stale path's interface may be gone; the next wr_output_sync_path() comes back here. */
+    if (tcb->path.netif == NULL || wr_path_stale(stack, &tcb->path))
         return;
     mtu = wr_path_mtu(stack, &tcb->path, &tcb->flow.tuple.remote);
     tcb->pmtu = (uint16_t)(mtu < UINT16_MAX ? mtu : UINT16_MAX);

@@ -243,6 +243,23 @@ static void test_an_ack_for_a_connection_whose_interface_went(void **state)
     kit_close(&c.k);
 }
 
+/* The same with an option that touches the segment size: the connection's path must not be followed. */
+static void test_an_option_for_a_connection_whose_interface_went(void **state)
+{
+    struct conn c;
+    struct flight f;
+    int size = 1000;
+    (void)state;
+    conn_open(&c, true);
+    send_flight(&c, 3000, &f);
+    assert_int_equal(weir_netif_remove(c.k.stack, c.k.ifindex, c.k.now), 0);
+    assert_int_equal(weir_sock_setsockopt(c.k.stack, c.sock, WEIR_SOL_TCP, WEIR_TCP_MAXSEG, &size,
+                                          sizeof size, c.k.now),
+                     0);
+    weir_advance(c.k.stack, c.k.now + 10 * WEIR_SEC);
+    kit_close(&c.k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_a_forged_message_meets_the_floor_5927_3),
         cmocka_unit_test(test_a_quote_out_of_window_changes_nothing_8201_4_5927_1),
         cmocka_unit_test(test_an_ack_for_a_connection_whose_interface_went),
+        cmocka_unit_test(test_an_option_for_a_connection_whose_interface_went),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
