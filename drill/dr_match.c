@@ -5,8 +5,8 @@
  * A packet that names no ports belongs to the current connection: the one that a SYN of the peer
  * began at a listener, or that connect() began. With ports, it belongs to the connection of these.
  */
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "drill/dr_run.h"

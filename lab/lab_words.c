@@ -5,8 +5,8 @@
  *
  * A scenario file is a matter of splitting lines into such words.
  */
-#include <errno.h>
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
