@@ -183,8 +183,8 @@ void wr_sendq_clear(struct weir_stack *stack, struct wr_sendq *q)
 bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t start, uint32_t end,
                      uint32_t mss, weir_time now)
 {
-    struct wr_list *node = wr_list_last(&q->by_seq);
-    struct wr_sent *last = node != NULL ? of_seq_node(node) : NULL, *sent;
+    bool empty = wr_list_is_empty(&q->by_seq);
+    struct wr_sent *last = empty ? NULL : of_seq_node(q->by_seq.prev), *sent;
 
     if (last != NULL && last->flags == 0 && last->sent_at == now && last->mss == mss &&
         end - last->start <= RECORD_MAX) {
