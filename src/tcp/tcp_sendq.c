@@ -186,14 +186,14 @@ bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t star
     bool empty = wr_list_is_empty(&q->by_seq);
     struct wr_sent *last = empty ? NULL : of_seq_node(q->by_seq.prev), *sent;
 
-    if (last != NULL && last->flags == 0 && last->sent_at == now && last->mss == mss &&
+    if (!empty && last->flags == 0 && last->sent_at == now && last->mss == mss &&
         end - last->start <= RECORD_MAX) {
         last->end = end; /* a burst has one fate so far */
         return true;
     }
     sent = record_new(stack, q);
     if (sent == NULL) {
-        if (last == NULL)
+        if (empty)
             return false;
         account(q, last->flags, 0u - length(last));
         last->end = end;
