@@ -271,7 +271,7 @@ static void test_random_packets_do_no_harm(void **state)
         uint8_t body[256];
         size_t n;
         memcpy(body, ext, sizeof ext);
-        test_fill(&rnd, body + sizeof ext, 64);
+        test_fill(&rnd, body + sizeof ext, 68);
         n = kit_icmp(body + sizeof ext, &ip.src, &ip.dst, (uint8_t)(128 + test_below(&rnd, 12)), 0,
                      (uint32_t)test_random(&rnd), body + sizeof ext + 8, 60);
         kit_make6(&p, &ip, body, sizeof ext + n);
