@@ -183,7 +183,6 @@ struct wr_tx {
     struct wr_sendq q;
     uint8_t ca_state;     /* WEIR_CA_* */
     bool cwnd_limited;    /* cwnd held data back since the last ACK */
-    bool rto_spurious_ok; /* reserved to the recovery's own use */
     uint8_t dupacks;      /* duplicate ACKs without SACK information, RFC 5681 2 */
     uint32_t reno_sacked; /* bytes that dupacks stand for, of a peer without SACK */
     uint32_t recover;     /* snd_nxt when recovery or loss state began, RFC 6582 */

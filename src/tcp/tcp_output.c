@@ -28,14 +28,9 @@ void wr_output_unlink(struct tcb *tcb)
     tcb->out_list = WR_OUT_IDLE;
 }
 
-static bool synchronized_or_opening(const struct tcb *tcb)
-{
-    return tcb->state != WEIR_TCP_CLOSE;
-}
-
 void wr_output_kick(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
-    if (tcb->out_list != WR_OUT_IDLE || !synchronized_or_opening(tcb))
+    if (tcb->out_list != WR_OUT_IDLE || tcb->state == WEIR_TCP_CLOSE)
         return;
     if (!wr_output_sync_path(stack, tcb)) {
         wr_timers_blocked(stack, tcb, now);

@@ -110,15 +110,12 @@ static bool recovery_is_due(struct tcb *tcb)
 
 static void in_recovery(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev)
 {
-    struct wr_tx *tx = tcb->tx;
-
     if (tcb->sack_ok) {
         wr_sack_mark_lost(tcb);
     } else if (ev->acked_bytes > 0) {
         lose_head(stack, tcb);
         tcb->want |= WR_WANT_HEAD;
     }
-    (void)tx;
 }
 
 /* was: the state before this ACK. */
