@@ -3,9 +3,10 @@
  * The language of impairments.
  *
  *     text   = *( word (" " | ",") )
- *     word   = "delay=" time | "jitter=" time | "reorder-delay=" time
- *            | ("loss=" | "dup=" | "corrupt=" | "reorder=") part | "rate=" number unit
- *            | "queue=" number | "seed=" number | "rules='" rules "'"
+ *     word   = ("delay=" | "jitter=" | "reorder-delay=" | "stall-at=" | "stall=") time
+ *            | ("loss=" | "dup=" | "corrupt=" | "reorder=" | "burst=" | "burst-end=" | "ack-loss=") part
+ *            | ("rate=" | "police=") number unit
+ *            | ("queue=" | "bucket=" | "seed=") number | "rules='" rules "'"
  *            | "rules=" rules                    (as the last word)
  *     part   = number "%" | number           (0..1)
  *     time   = number ("ns" | "us" | "ms" | "s")
@@ -16,6 +17,7 @@
  *
  * Numbers are decimal, with a fraction where that makes sense; no locale has a say.
  */
+#include <stddef.h>
 #include <string.h>
 
 #include "link/impair_parse.h"
@@ -207,40 +209,62 @@ static bool read_u32(const char **at, uint32_t *value)
     return true;
 }
 
-static bool read_value(const char *key, const char **at, struct weir_impair_config *c)
+/* What a word's value is, and where in the configuration it goes. */
+enum value_kind { TIME, PART, RATE, U32, U64, RULES };
+
+struct word {
+    const char *key;
+    enum value_kind kind;
+    size_t offset;
+};
+
+static bool read_value(const struct word *word, const char **at, struct weir_impair_config *config)
 {
-    if (strcmp(key, "delay=") == 0)
-        return read_time(at, &c->delay);
-    if (strcmp(key, "jitter=") == 0)
-        return read_time(at, &c->jitter);
-    if (strcmp(key, "reorder-delay=") == 0)
-        return read_time(at, &c->reorder_delay);
-    if (strcmp(key, "loss=") == 0)
-        return read_part(at, &c->loss);
-    if (strcmp(key, "dup=") == 0)
-        return read_part(at, &c->duplicate);
-    if (strcmp(key, "corrupt=") == 0)
-        return read_part(at, &c->corrupt);
-    if (strcmp(key, "reorder=") == 0)
-        return read_part(at, &c->reorder);
-    if (strcmp(key, "rate=") == 0)
-        return read_rate(at, &c->rate_bps);
-    if (strcmp(key, "queue=") == 0)
-        return read_u32(at, &c->queue_frames);
-    if (strcmp(key, "seed=") == 0)
-        return read_integer(at, &c->seed);
-    return read_rules(at, &c->rules);
+    void *field = (char *)config + word->offset;
+    switch (word->kind) {
+    case TIME:
+        return read_time(at, field);
+    case PART:
+        return read_part(at, field);
+    case RATE:
+        return read_rate(at, field);
+    case U32:
+        return read_u32(at, field);
+    case U64:
+        return read_integer(at, field);
+    default:
+        return read_rules(at, field);
+    }
 }
 
 static bool read_word(const char **at, struct weir_impair_config *config)
 {
-    static const char *const keys[] = {
-        "delay=",   "jitter=", "reorder-delay=", "loss=", "dup=",   "corrupt=",
-        "reorder=", "rate=",   "queue=",         "seed=", "rules=", NULL};
-    for (unsigned i = 0; keys[i]; i++)
-        if (strncmp(*at, keys[i], strlen(keys[i])) == 0) {
-            *at += strlen(keys[i]);
-            return read_value(keys[i], at, config) && ends_word(**at) && **at != '\'' &&
+#define FIELD(name) offsetof(struct weir_impair_config, name)
+    static const struct word words[] = {
+        {"delay=", TIME, FIELD(delay)},
+        {"jitter=", TIME, FIELD(jitter)},
+        {"loss=", PART, FIELD(loss)},
+        {"dup=", PART, FIELD(duplicate)},
+        {"corrupt=", PART, FIELD(corrupt)},
+        {"reorder=", PART, FIELD(reorder)},
+        {"reorder-delay=", TIME, FIELD(reorder_delay)},
+        {"rate=", RATE, FIELD(rate_bps)},
+        {"queue=", U32, FIELD(queue_frames)},
+        {"burst=", PART, FIELD(burst)},
+        {"burst-end=", PART, FIELD(burst_end)},
+        {"ack-loss=", PART, FIELD(ack_loss)},
+        {"police=", RATE, FIELD(police_bps)},
+        {"bucket=", U32, FIELD(police_bytes)},
+        {"stall-at=", TIME, FIELD(stall_at)},
+        {"stall=", TIME, FIELD(stall)},
+        {"seed=", U64, FIELD(seed)},
+        {"rules=", RULES, FIELD(rules)},
+    };
+#undef FIELD
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++)
+        if (strncmp(*at, words[i].key, strlen(words[i].key)) == 0) {
+            *at += strlen(words[i].key);
+            return read_value(&words[i], at, config) && ends_word(**at) && **at != '\'' &&
                    **at != ';';
         }
     return false;

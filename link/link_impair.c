@@ -2,16 +2,21 @@
 /*
  * A link with the faults of a real path. Each direction is on its own, and in this order:
  *
- *     cut -> rules, loss, corruption, duplication -> rate limiter -> delay, jitter, reordering -> held
+ *     cut -> rules, loss, corruption, duplication -> policer -> rate limiter
+ *         -> delay, jitter, reordering, stall -> held
  *
  *   cut       super-segments become the frames of the wire, checksums finished: what is lost or
  *             delayed is a segment, as on a real path.
  *   rules     each counts the frames of its class in its direction and acts on those numbered.
- *   chance    six random numbers are drawn for every frame in a fixed order (loss, duplicate,
- *             corrupt, which bit, reorder, jitter), wanted or not: with one seed, turning one fault on
- *             does not move the others, and a run in virtual time repeats exactly.
+ *   chance    eight random numbers are drawn for every frame in a fixed order (loss, duplicate,
+ *             corrupt, which bit, reorder, jitter, burst, loss of ACKs), wanted or not: with one seed,
+ *             turning one fault on does not move the others, and a run in virtual time repeats exactly.
+ *   bursts    Gilbert's two states: a frame begins a burst with one chance and ends it with another;
+ *             all that pass during a burst are lost.
+ *   policer   a token bucket, full at first, that has no queue: a frame without tokens is lost.
  *   rate      a frame leaves when the one before it has left and its own bits have been sent;
  *             as many as the queue holds may wait, more are dropped (drop-tail).
+ *   stall     what would arrive in a stall arrives at its end, all at once.
  *   held      a heap ordered by arrival, then by order of arrival here. Order is kept unless
  *             a frame was chosen to be reordered or delayed by a rule, which lets others pass it.
  *
@@ -52,6 +57,10 @@ struct direction {
     unsigned n_rules;
     struct fifo waiting;
     weir_time busy_until, last_arrival;
+    bool bursting;
+    double tokens; /* bytes that the policer lets pass */
+    weir_time first_at,
+        filled_at; /* the first frame here; when tokens were counted; or INT64_MIN */
     struct held **heap;
     size_t n_held, cap_held;
     uint64_t order;
@@ -132,12 +141,11 @@ static bool is_of_class(enum wr_impair_class of, bool tcp, const struct wr_link_
     }
 }
 
-static void apply_rules(struct direction *dir, enum weir_netif_kind kind, const uint8_t *frame,
+/* Counts the frame for each rule; true when it is nothing but an acknowledgment. */
+static bool apply_rules(struct direction *dir, enum weir_netif_kind kind, const uint8_t *frame,
                         size_t len, struct fate *fate)
 {
     struct wr_link_view v;
-    if (dir->n_rules == 0)
-        return;
     bool tcp = wr_link_view(frame, len, kind, &v) && v.proto == WR_PROTO_TCP && !v.fragment;
     for (unsigned i = 0; i < dir->n_rules; i++) {
         const struct wr_impair_rule *rule = &dir->rule[i];
@@ -152,15 +160,19 @@ static void apply_rules(struct direction *dir, enum weir_netif_kind kind, const 
         fate->overtaken |= rule->action == WR_DELAY;
         fate->extra += rule->delay;
     }
+    return is_of_class(WR_CLASS_ACK, tcp, &v);
 }
 
-static void apply_chance(struct direction *dir, const struct weir_impair_config *c,
+static void apply_chance(struct direction *dir, const struct weir_impair_config *c, bool pure_ack,
                          struct fate *fate)
 {
-    uint64_t drawn[6];
-    for (unsigned i = 0; i < 6; i++)
+    uint64_t drawn[8];
+    for (unsigned i = 0; i < 8; i++)
         drawn[i] = draw(dir);
-    fate->drop |= happens(drawn[0], c->loss);
+    if (happens(drawn[6], dir->bursting ? c->burst_end : c->burst))
+        dir->bursting = !dir->bursting;
+    fate->drop |= dir->bursting || happens(drawn[0], c->loss);
+    fate->drop |= pure_ack && happens(drawn[7], c->ack_loss);
     fate->duplicate |= happens(drawn[1], c->duplicate);
     fate->corrupt |= happens(drawn[2], c->corrupt);
     fate->which_bit = drawn[3];
@@ -240,6 +252,24 @@ static bool hold(struct direction *dir, const uint8_t *frame, size_t len, weir_t
 
 /* ---- rate and delay ----------------------------------------------------------------------------- */
 
+static bool is_policed(struct direction *dir, const struct weir_impair_config *c, size_t len,
+                       weir_time now)
+{
+    if (c->police_bps == 0)
+        return false;
+    if (dir->filled_at == INT64_MIN)
+        dir->tokens = c->police_bytes;
+    else
+        dir->tokens += (double)(now - dir->filled_at) * (double)c->police_bps / 8e9;
+    if (dir->tokens > c->police_bytes)
+        dir->tokens = c->police_bytes;
+    dir->filled_at = now;
+    if (dir->tokens < (double)len)
+        return true;
+    dir->tokens -= (double)len;
+    return false;
+}
+
 /* When the frame has left the rate limiter; WEIR_TIME_NEVER when its queue is full. */
 static weir_time departure(struct direction *dir, const struct weir_impair_config *c, size_t len,
                            weir_time now)
@@ -265,6 +295,21 @@ struct passing {
     weir_time now;
 };
 
+/* When a frame arrives that left the rate limiter then. */
+static weir_time arrival(struct direction *dir, const struct weir_impair_config *c,
+                         const struct fate *fate, weir_time left)
+{
+    weir_time at = left + c->delay + fate->extra, stall = dir->first_at + c->stall_at;
+    if (at < left)
+        at = left;
+    if (!fate->overtaken) {
+        if (at < dir->last_arrival)
+            at = dir->last_arrival;
+        dir->last_arrival = at;
+    }
+    return c->stall > 0 && at >= stall && at - stall < c->stall ? stall + c->stall : at;
+}
+
 /* Decides on one plain frame and holds what is left of it. Never fails: what cannot be held is lost. */
 static int pass(void *arg, const uint8_t *frame, size_t len)
 {
@@ -273,19 +318,16 @@ static int pass(void *arg, const uint8_t *frame, size_t len)
     enum weir_netif_kind kind = p->im->link.netif.kind;
     struct direction *dir = p->dir;
     struct fate fate = {0};
-    apply_rules(dir, kind, frame, len, &fate);
-    apply_chance(dir, c, &fate);
-    weir_time left = fate.drop ? WEIR_TIME_NEVER : departure(dir, c, len, p->now);
+    if (dir->first_at == INT64_MIN)
+        dir->first_at = p->now;
+    bool pure_ack = apply_rules(dir, kind, frame, len, &fate);
+    apply_chance(dir, c, pure_ack, &fate);
+    if (fate.drop || is_policed(dir, c, len, p->now))
+        return 0;
+    weir_time left = departure(dir, c, len, p->now);
     if (left == WEIR_TIME_NEVER)
         return 0;
-    weir_time at = left + c->delay + fate.extra;
-    if (at < left)
-        at = left;
-    if (!fate.overtaken) {
-        if (at < dir->last_arrival)
-            at = dir->last_arrival;
-        dir->last_arrival = at;
-    }
+    weir_time at = arrival(dir, c, &fate, left);
     if (hold(dir, frame, len, at, kind, &fate) && fate.duplicate)
         hold(dir, frame, len, at, kind, &fate);
     return 0;
@@ -425,7 +467,7 @@ static int direction_init(struct direction *dir, const struct weir_impair_config
     dir->on = true;
     for (unsigned i = 0; i < 4; i++)
         dir->rng[i] = split_mix(&state);
-    dir->last_arrival = dir->busy_until = INT64_MIN;
+    dir->last_arrival = dir->busy_until = dir->first_at = dir->filled_at = INT64_MIN;
     dir->waiting.cap = config->queue_frames;
     if (config->rate_bps) {
         dir->waiting.at = calloc(config->queue_frames, sizeof(weir_time));
@@ -440,12 +482,18 @@ static bool is_part(double p)
     return p >= 0 && p <= 1;
 }
 
+static bool is_span(weir_time t)
+{
+    return t >= 0 && t <= 1000000 * WEIR_SEC;
+}
+
 static bool is_sane(const struct weir_impair_config *c, unsigned direction)
 {
-    const weir_time most = 1000000 * WEIR_SEC;
     return is_part(c->loss) && is_part(c->duplicate) && is_part(c->corrupt) &&
-           is_part(c->reorder) && c->delay >= 0 && c->delay <= most && c->jitter >= 0 &&
-           c->jitter <= most && c->reorder_delay >= 0 && c->reorder_delay <= most &&
+           is_part(c->reorder) && is_part(c->burst) && is_part(c->burst_end) &&
+           is_part(c->ack_loss) && is_span(c->delay) && is_span(c->jitter) &&
+           is_span(c->reorder_delay) && is_span(c->stall_at) && is_span(c->stall) &&
+           (c->burst == 0 || c->burst_end > 0) && (c->police_bps == 0) == (c->police_bytes == 0) &&
            direction >= WEIR_IMPAIR_OUT && direction <= WEIR_IMPAIR_BOTH;
 }
 

@@ -88,6 +88,13 @@ struct weir_impair_config {
     weir_time reorder_delay;                  /* extra delay of a reordered frame; 0: 3 ms */
     uint64_t rate_bps;                        /* bits per second; 0: no limit */
     uint32_t queue_frames;                    /* of the rate limiter, drop-tail; 0: 1000 */
+    double burst;          /* chance of each frame to begin a run of frames that are all lost */
+    double burst_end;      /* and of each frame in it to be the first that is not lost any more */
+    double ack_loss;       /* probability of each pure TCP acknowledgment, 0..1 */
+    uint64_t police_bps;   /* a token bucket before the rate limiter, without a queue; 0: none */
+    uint32_t police_bytes; /* its depth; full at first */
+    weir_time stall_at;    /* after the first frame: what would arrive from then on ... */
+    weir_time stall; /* ... for this long arrives at the end of it, all at once; 0: no stall */
     /* Exact rules, ';' between them: "drop data 3", "drop fin 1", "drop syn 1-2", "drop synack 1",
      * "drop ack 4", "drop rst 1", "drop frame 17", "dup data 2", "delay data 5 20ms",
      * "corrupt data 1"; NULL: none. Each direction counts for itself; "in drop data 3" and "out drop
@@ -99,7 +106,8 @@ enum weir_impair_direction { WEIR_IMPAIR_OUT = 1, WEIR_IMPAIR_IN = 2, WEIR_IMPAI
 /* Wraps `inner`, which it then owns (also when the call fails it stays the caller's). WEIR_EINVAL. */
 int weir_link_impair(struct weir_link *inner, const struct weir_impair_config *config,
                      enum weir_impair_direction direction, struct weir_link **link);
-/* Parses "delay=20ms jitter=2ms loss=1% dup=.. corrupt=.. reorder=.. rate=100mbit queue=100 seed=7
+/* Parses "delay=20ms jitter=2ms loss=1% dup=.. corrupt=.. reorder=.. rate=100mbit queue=100 burst=..
+ * burst-end=.. ack-loss=.. police=10mbit bucket=30000 stall-at=2s stall=500ms reorder-delay=.. seed=7
  * rules='...'" (spaces or commas between) into *config, which the caller zeroed. On WEIR_EINVAL *bad
  * points at the word not understood. config->rules then points into `text`. rules= without quotes
  * takes the rest of the text. */

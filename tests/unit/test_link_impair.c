@@ -358,6 +358,96 @@ static void a_full_inner_link_holds_frames_back(void **state)
     close_impaired();
 }
 
+/* Gilbert's model: bursts are 1 / burst_end frames long on average, and burst / (burst + burst_end) of
+ * all frames are lost. */
+static void bursts_are_as_long_and_as_many_as_asked(void **state)
+{
+    unsigned runs = 0;
+    (void)state;
+    reset();
+    open_impaired((struct weir_impair_config){.burst = 0.02, .burst_end = 0.25, .seed = 3},
+                  WEIR_IMPAIR_OUT);
+    for (uint32_t i = 0; i < 4000; i++)
+        send_on(0, F_ACK, i, 0, 0);
+    run_until(&got, 0, WEIR_SEC);
+    for (unsigned i = 1; i < got.n; i++)
+        runs += got.seq[i] != got.seq[i - 1] + 1;
+    unsigned lost = 4000 - got.n;
+    /* 296 of 4000 in 74 runs of 4; a geometric length has sigma 3.5, a sum of 74 of them about 30, and
+     * their number 8. */
+    assert_in_range(lost, 296 - 150, 296 + 150);
+    assert_in_range(runs, 74 - 32, 74 + 32);
+    assert_true(lost > 3 * runs && lost < 5 * runs);
+    close_impaired();
+}
+
+static void acks_alone_are_lost(void **state)
+{
+    (void)state;
+    reset();
+    open_impaired((struct weir_impair_config){.ack_loss = 1}, WEIR_IMPAIR_OUT);
+    send_on(0, F_SYN, 1, 0, 0);
+    send_on(0, F_SYN | F_ACK, 2, 0, 0);
+    send_on(0, F_ACK, 3, 0, 0);
+    send_on(0, F_ACK, 4, 1, 0);
+    send_on(0, F_ACK | F_FIN, 5, 0, 0);
+    run_until(&got, 0, WEIR_SEC);
+    assert_int_equal(got.n, 4);
+    assert_int_equal(got.seq[2], 4);
+    close_impaired();
+}
+
+/* A bucket of 3000 bytes that 8 Mbit/s fill: 1000 bytes a millisecond. */
+static void a_policer_lets_the_bucket_pass_and_then_its_rate(void **state)
+{
+    static const uint32_t passed[] = {0, 1, 2, 5, 10, 11, 12};
+    (void)state;
+    reset();
+    open_impaired((struct weir_impair_config){.police_bps = 8000000, .police_bytes = 3000},
+                  WEIR_IMPAIR_OUT);
+    for (uint32_t i = 0; i < 5; i++)
+        send_on(0, F_ACK, i, 960, 0);
+    send_on(0, F_ACK, 5, 960, WEIR_MS);
+    send_on(0, F_ACK, 6, 960, WEIR_MS + WEIR_MS / 2);
+    for (uint32_t i = 10; i < 15; i++) /* no more is saved up than the bucket holds */
+        send_on(0, F_ACK, i, 960, WEIR_SEC);
+    run_until(&got, WEIR_SEC, 2 * WEIR_SEC);
+    assert_int_equal(got.n, sizeof passed / sizeof *passed);
+    assert_memory_equal(got.seq, passed, sizeof passed);
+    close_impaired();
+}
+
+static void a_stall_holds_and_lets_go_at_once(void **state)
+{
+    (void)state;
+    reset();
+    open_impaired((struct weir_impair_config){.delay = 10 * WEIR_MS,
+                                              .stall_at = 30 * WEIR_MS,
+                                              .stall = 50 * WEIR_MS},
+                  WEIR_IMPAIR_OUT);
+    for (uint32_t i = 0; i < 100; i++) /* the first comes at 1 s: the stall is from 1.03 to 1.08 */
+        send_on(0, F_ACK, i, 0, WEIR_SEC + i * WEIR_MS);
+    run_until(&got, WEIR_SEC + 99 * WEIR_MS, 2 * WEIR_SEC);
+    assert_int_equal(got.n, 100);
+    for (uint32_t i = 0; i < 100; i++)
+        assert_int_equal(got.seq[i], i);
+    close_impaired();
+
+    reset();
+    open_impaired((struct weir_impair_config){.stall_at = 30 * WEIR_MS, .stall = 50 * WEIR_MS},
+                  WEIR_IMPAIR_OUT);
+    for (uint32_t i = 0; i < 100; i++) {
+        weir_time at = WEIR_SEC + i * WEIR_MS;
+        send_on(0, F_ACK, i, 0, at);
+        run_until(&got, at, at);
+    }
+    run_until(&got, WEIR_SEC + 99 * WEIR_MS, 2 * WEIR_SEC);
+    assert_int_equal(got.n, 100);
+    for (uint32_t i = 0; i < 100; i++)
+        assert_true(got.at[i] == WEIR_SEC + (i >= 30 && i < 80 ? 80 : i) * WEIR_MS);
+    close_impaired();
+}
+
 static void text_becomes_a_configuration(void **state)
 {
     struct weir_impair_config c = {0};
@@ -380,6 +470,15 @@ static void text_becomes_a_configuration(void **state)
     assert_int_equal(weir_impair_parse("rate=2.5gbit delay=1s rules=drop fin 1", &c, &bad), 0);
     assert_int_equal(c.rate_bps, 2500000000u);
     assert_string_equal(c.rules, "drop fin 1");
+    c = (struct weir_impair_config){0};
+    assert_int_equal(weir_impair_parse("burst=1% burst-end=0.25 ack-loss=20% police=5mbit "
+                                       "bucket=30000 stall-at=2s stall=500ms reorder-delay=4ms",
+                                       &c, &bad),
+                     0);
+    assert_true(c.burst == 0.01 && c.burst_end == 0.25 && fabs(c.ack_loss - 0.2) < 1e-12);
+    assert_true(c.police_bps == 5000000 && c.police_bytes == 30000);
+    assert_true(c.stall_at == 2 * WEIR_SEC && c.stall == WEIR_SEC / 2);
+    assert_true(c.reorder_delay == 4 * WEIR_MS);
     assert_int_equal(weir_impair_parse("", &c, &bad), 0);
 }
 
@@ -417,7 +516,9 @@ static void bad_configurations_are_refused(void **state)
 {
     struct weir_pipe_config pipe = {.kind = WEIR_NETIF_IP};
     static const struct weir_impair_config bad[] = {
-        {.loss = 1.5}, {.delay = -1}, {.rules = "drop it"}, {.corrupt = -0.1}};
+        {.loss = 1.5},         {.delay = -1},          {.rules = "drop it"}, {.corrupt = -0.1},
+        {.burst = 0.1},        {.burst_end = 2},       {.ack_loss = -1},     {.police_bps = 1000},
+        {.police_bytes = 100}, {.stall = -1 * WEIR_MS}};
     (void)state;
     assert_int_equal(weir_link_pipe(&pipe, ends), 0);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -442,6 +543,10 @@ int main(void)
         cmocka_unit_test(rules_corrupt),
         cmocka_unit_test(the_way_in_is_on_its_own),
         cmocka_unit_test(a_full_inner_link_holds_frames_back),
+        cmocka_unit_test(bursts_are_as_long_and_as_many_as_asked),
+        cmocka_unit_test(acks_alone_are_lost),
+        cmocka_unit_test(a_policer_lets_the_bucket_pass_and_then_its_rate),
+        cmocka_unit_test(a_stall_holds_and_lets_go_at_once),
         cmocka_unit_test(text_becomes_a_configuration),
         cmocka_unit_test(bad_text_is_pointed_at),
         cmocka_unit_test(bad_configurations_are_refused),
