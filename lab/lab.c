@@ -373,6 +373,24 @@ const uint64_t *wr_lab_dropped(const struct lab *lab)
     return lab->net.dropped;
 }
 
+uint64_t wr_lab_stat(const struct lab *lab, bool senders, unsigned kind)
+{
+    struct lab_host *const *hosts = senders ? lab->sender : lab->receiver;
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < lab->n_pairs; i++)
+        sum += weir_stat_count(hosts[i]->stack, kind);
+    return sum;
+}
+
+uint64_t wr_lab_host_drops(const struct lab *lab, bool senders, unsigned reason)
+{
+    struct lab_host *const *hosts = senders ? lab->sender : lab->receiver;
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < lab->n_pairs; i++)
+        sum += weir_drop_count(hosts[i]->stack, reason);
+    return sum;
+}
+
 uint64_t wr_lab_events(const struct lab *lab)
 {
     return lab->net.events;

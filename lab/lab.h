@@ -170,6 +170,10 @@ weir_time wr_lab_elapsed(const struct lab *lab);
 const struct lab_scenario *wr_lab_scenario(const struct lab *lab);
 /* Packets that did not come through, by cause: LAB_N_CAUSES counts. */
 const uint64_t *wr_lab_dropped(const struct lab *lab);
+/* What the stacks of all senders, or of all receivers, counted together: a kind of weir_stat_name(), a
+ * reason of weir_drop_name(). */
+uint64_t wr_lab_stat(const struct lab *lab, bool senders, unsigned kind);
+uint64_t wr_lab_host_drops(const struct lab *lab, bool senders, unsigned reason);
 /* How often any node ran. */
 uint64_t wr_lab_events(const struct lab *lab);
 uint64_t wr_lab_trace(const struct lab *lab);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <weir/stack.h>
+
 #include "lab/lab.h"
 
 void wr_lab_replay(const struct lab_scenario *scenario, char *text, size_t size)
@@ -127,11 +129,15 @@ static json_t *flow_json(const struct lab *lab, unsigned number)
     put(object, "retransmits", integer(info->tcpi_total_retrans));
     put(object, "retransmitted_bytes", integer(info->tcpi_bytes_retrans));
     put(object, "rto", integer(info->tcpi_total_rto));
+    put(object, "rto_recoveries", integer(info->tcpi_total_rto_recoveries));
     put(object, "dsack_dups", integer(info->tcpi_dsack_dups));
+    put(object, "reordering", integer(info->tcpi_reordering));
+    put(object, "reord_seen", integer(info->tcpi_reord_seen));
     put(object, "segments_out", integer(info->tcpi_segs_out));
     put(object, "segments_in", integer(info->tcpi_segs_in));
     put(object, "delivered_ce", integer(info->tcpi_delivered_ce));
     put(object, "cwnd", integer(info->tcpi_snd_cwnd));
+    put(object, "ssthresh", integer(info->tcpi_snd_ssthresh));
     put(object, "srtt_us", integer(info->tcpi_rtt));
     put(object, "min_rtt_us", integer(info->tcpi_min_rtt));
     if (wr_lab_scenario(lab)->traffic == LAB_RR)
@@ -169,6 +175,21 @@ static json_t *queue_json(const struct lab *lab)
     return object;
 }
 
+/* What stacks counted, by Linux's names: recoveries by what began them, time-outs, undone ones and so on;
+ * and what they dropped, by reason. Zeros are left out. */
+static json_t *counters(const struct lab *lab, bool senders)
+{
+    json_t *object = json_object(), *dropped = json_object();
+    for (unsigned i = 0; i < weir_stat_kinds(); i++)
+        if (wr_lab_stat(lab, senders, i) > 0)
+            put(object, weir_stat_name(i), integer(wr_lab_stat(lab, senders, i)));
+    for (unsigned i = 0; i < weir_drop_reasons(); i++)
+        if (wr_lab_host_drops(lab, senders, i) > 0)
+            put(dropped, weir_drop_name(i), integer(wr_lab_host_drops(lab, senders, i)));
+    put(object, "dropped", dropped);
+    return object;
+}
+
 json_t *wr_lab_json(const struct lab *lab)
 {
     const struct lab_scenario *scenario = wr_lab_scenario(lab);
@@ -185,6 +206,8 @@ json_t *wr_lab_json(const struct lab *lab)
     put(object, "fairness_ppm", integer((uint64_t)(wr_lab_fairness(lab) * 1e6 + 0.5)));
     put(object, "dropped", drops(wr_lab_dropped(lab)));
     put(object, "bottleneck", queue_json(lab));
+    put(object, "sender_counters", counters(lab, true));
+    put(object, "receiver_counters", counters(lab, false));
     put(object, "series_columns",
         columns(
             "t_us cwnd ssthresh unacked lost retrans srtt_us rttvar_us rto_us ca_state received"));

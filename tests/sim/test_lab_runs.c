@@ -205,6 +205,33 @@ static void samples_come_when_asked_for(void **state)
     wr_lab_free(lab);
 }
 
+static uint64_t json_number(const json_t *object, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+/* What stacks counted is told by Linux's names, and agrees with the flows' own figures. */
+static void counters_say_what_recovery_did(void **state)
+{
+    (void)state;
+    struct lab *lab = run_words("time=5s rate=10mbit rtt=40ms loss=1% flows=2 topology=dumbbell");
+    json_t *json = wr_lab_json(lab), *counters = json_object_get(json, "sender_counters");
+    uint64_t retransmits = 0, timeouts = 0;
+    for (unsigned i = 0; i < wr_lab_n_flows(lab); i++) {
+        retransmits += wr_lab_flow(lab, i)->info.tcpi_total_retrans;
+        timeouts += wr_lab_flow(lab, i)->info.tcpi_total_rto;
+    }
+    assert_true(retransmits > 0);
+    assert_int_equal(json_number(counters, "TcpRetransSegs"), retransmits);
+    assert_int_equal(json_number(counters, "TcpExtTCPTimeouts"), timeouts);
+    assert_int_equal(json_number(counters, "TcpActiveOpens"), 2);
+    counters = json_object_get(json, "receiver_counters");
+    assert_int_equal(json_number(counters, "TcpPassiveOpens"), 2);
+    assert_null(json_object_get(counters, "TcpActiveOpens")); /* no zeros */
+    json_decref(json);
+    wr_lab_free(lab);
+}
+
 static void flows_choose_their_algorithm(void **state)
 {
     (void)state;
@@ -336,6 +363,7 @@ int main(void)
         cmocka_unit_test(what_goes_in_comes_out_or_is_counted),
         cmocka_unit_test(flows_of_a_dumbbell_have_their_own_round_trips),
         cmocka_unit_test(samples_come_when_asked_for),
+        cmocka_unit_test(counters_say_what_recovery_did),
         cmocka_unit_test(flows_choose_their_algorithm),
         cmocka_unit_test(numbers_are_exact),
         cmocka_unit_test(wrong_words_are_refused),
