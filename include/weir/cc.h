@@ -45,16 +45,25 @@ struct weir_cc_ack {
     uint32_t lost_bytes; /* newly marked lost at this ACK */
 };
 
+enum { /* weir_cc_ops.flags */
+       WEIR_CC_OWNS_CWND =
+           2, /* cwnd is what on_ack says, in recovery too: the stack changes it only at a
+                                 time-out */
+};
+
 struct weir_cc_ops {
     const char *name; /* as TCP_CONGESTION: under 16 bytes */
+    uint32_t flags;   /* WEIR_CC_* */
     /* The handshake is done; cwnd holds the initial window (RFC 6928), ssthresh UINT32_MAX. */
     void (*init)(struct weir_cc *cc, weir_time now);
     void (*on_ack)(struct weir_cc *cc, const struct weir_cc_ack *ack, weir_time now);
-    /* Loss found by ACKs or ECN, once a recovery: set ssthresh, and cwnd to what it is after recovery. */
+    /* Loss found by ACKs or ECN, once a recovery: set ssthresh, and cwnd to the same. The stack takes cwnd
+     * down to ssthresh over the round trip (RFC 9937). */
     void (*on_congestion)(struct weir_cc *cc, uint32_t in_flight_bytes, bool by_ecn, weir_time now);
     /* The retransmission timer fired, the first of a series: set ssthresh; the stack sets cwnd to 1 smss. */
     void (*on_rto)(struct weir_cc *cc, uint32_t in_flight_bytes, weir_time now);
-    /* The last on_congestion or on_rto was spurious; the stack has put cwnd and ssthresh back. May be NULL. */
+    /* The last on_congestion or on_rto was spurious; the stack has put cwnd and ssthresh back (of one that
+     * owns cwnd: only ssthresh). May be NULL. */
     void (*on_undo)(struct weir_cc *cc, weir_time now);
     /* Sending begins again after `idle` without any; the stack applies its idle rule after. May be NULL. */
     void (*on_idle)(struct weir_cc *cc, weir_time idle, weir_time now);

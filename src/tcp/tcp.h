@@ -175,6 +175,27 @@ struct wr_sendq {
     uint32_t sacked_bytes, lost_bytes, rexmit_bytes; /* sums over records with the flag */
 };
 
+/* ---- recovery's parts: tcp_prr, tcp_undo -------------------------------------------------------- */
+
+/* RFC 9937: what may be sent while cwnd goes down. Bytes. */
+struct wr_prr {
+    uint32_t recover_fs; /* RecoverFS: in flight when the reduction was made */
+    uint32_t delivered;  /* since then */
+    uint32_t out;        /* sent since then, new or again */
+};
+
+/* What takes a reduction of cwnd back. */
+struct wr_undo {
+    uint32_t marker;         /* SND.UNA at the reduction; valid while armed */
+    uint32_t unproven;       /* bytes sent again, less those that D-SACKs called needless */
+    uint32_t prior_cwnd;     /* before the reduction */
+    uint32_t prior_ssthresh; /* likewise; 0: this reduction is never taken back (ECN) */
+    uint32_t rexmit_ts;      /* our timestamp at the first retransmission; valid while stamped */
+    bool armed;              /* the latest reduction may still turn out to be needless */
+    bool counted;            /* `unproven` has counted something */
+    bool stamped;            /* something was sent again since the flight was last undisturbed */
+};
+
 /* ---- the sending side, from the first data or FIN on --------------------------------------------- */
 
 struct wr_tx {
@@ -195,6 +216,9 @@ struct wr_tx {
     weir_time last_sent_at; /* of data */
     weir_time mtu_check_at;
     uint32_t reordering; /* packets; what TCP_INFO shows */
+    struct wr_prr prr;
+    struct wr_undo undo;
+    bool frto; /* RFC 5682: the time-out may have been spurious */
 };
 
 /* ---- when to acknowledge: tcp_delack -------------------------------------------------------------- */
@@ -236,6 +260,13 @@ enum { /* struct tcb.urg_state */
        WR_URG_READ    /* and was read */
 };
 
+enum {                    /* struct tcb.ecn: tcp_ecn, RFC 3168 6.1 */
+       WR_ECN_OK = 1,     /* negotiated; in SYN-SENT: asked for */
+       WR_ECN_SEEN = 2,   /* the peer's data came with ECT */
+       WR_ECN_ECHO = 4,   /* CE came: ECE on each ACK until the peer says CWR */
+       WR_ECN_REDUCED = 8 /* cwnd was reduced: CWR on the next new data */
+};
+
 enum { /* where struct tcb.out is linked */
        WR_OUT_IDLE,
        WR_OUT_READY,
@@ -265,6 +296,7 @@ struct tcb {
     uint8_t snd_wscale, rcv_wscale;
     uint8_t dup_owed; /* duplicate ACKs to send beyond the first, to a peer without SACK */
     uint8_t urg_state;
+    uint8_t ecn; /* WR_ECN_* */
 
     uint32_t snd_una, snd_nxt, write_seq;
     uint32_t snd_wnd, max_wnd, snd_wl1;
@@ -654,15 +686,59 @@ struct wr_ack_event {
     weir_time rtt;  /* or -1 */
     bool duplicate; /* RFC 5681 2 */
     bool sacked;    /* brought new SACK information */
+    bool dsack;     /* reported a duplicate */
+    bool ece;       /* ECN-Echo */
+    bool original;  /* never sent twice, below `recover`: delivered by this ACK (F-RTO) */
+    bool has_echo;
+    uint32_t echo; /* TSecr */
 };
 void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
                        weir_time now);
+/* A timer, and not an ACK, found ranges of the flight lost (RFC 8985 6.3). */
+void wr_recovery_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* A loss was repaired before it was found (by a loss probe, RFC 8985 7.4.2): cwnd is reduced, no recovery. */
+void wr_recovery_repaired(struct tcb *tcb, weir_time now);
 /* The retransmission timer fired. */
 void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* The path MTU fell: what was sent in larger segments must go again (RFC 1191 6.4). */
 void wr_recovery_too_big(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* What may be retransmitted now beyond the lost list, RFC 6675 4 NextSeg (3) and (4). */
 struct wr_sent *wr_recovery_next(struct weir_stack *stack, struct tcb *tcb);
+
+/* ---- tcp_prr ------------------------------------------------------------------------------------------ */
+
+/* A reduction begins, RFC 9937 6.1. recover_fs: bytes in flight before the ACK that caused it, without
+ * those that were SACKed already. */
+void wr_prr_enter(struct wr_prr *prr, uint32_t recover_fs);
+/* Data left, RFC 9937 6.2. */
+static inline void wr_prr_sent(struct wr_prr *prr, uint32_t bytes)
+{
+    prr->out += bytes;
+}
+/* cwnd after an ACK that delivered so much (> 0). safe: SND.UNA advanced and no more loss was found. */
+uint32_t wr_prr_cwnd(struct wr_prr *prr, uint32_t delivered, bool safe, uint32_t pipe,
+                     uint32_t ssthresh, uint32_t smss);
+
+/* ---- tcp_undo ----------------------------------------------------------------------------------------- */
+
+/* cwnd is about to be reduced; a later reduction of the same kind forgets the earlier. lasting: never to be
+ * taken back (ECN). */
+void wr_undo_begin(struct tcb *tcb, bool lasting);
+/* So many bytes are sent again now. */
+void wr_undo_rexmit(struct tcb *tcb, uint32_t bytes, weir_time now);
+/* The peer reports [start, end) as received twice, RFC 2883. */
+void wr_undo_dsack(struct tcb *tcb, uint32_t start, uint32_t end);
+/* SND.UNA advanced for data of the first transmission: RFC 3522 3.2 by timestamps; or nothing was sent again
+ * at all. */
+bool wr_undo_delayed(const struct tcb *tcb, const struct wr_ack_event *ev);
+/* The reduction was needless: each retransmission was reported by a D-SACK, or by wr_undo_delayed(). */
+bool wr_undo_due(const struct tcb *tcb, const struct wr_ack_event *ev);
+/* Every retransmission since the reduction was reported by a D-SACK. */
+bool wr_undo_all_dsacked(const struct tcb *tcb);
+/* Puts cwnd and ssthresh back (RFC 4015 3.2 in Linux's form). found: what was marked lost is not. */
+void wr_undo_reduction(struct tcb *tcb, bool found, weir_time now);
+/* Nothing that was sent again is outstanding any more: the next retransmission begins a new episode. */
+void wr_undo_settle(struct tcb *tcb);
 
 /* ---- tcp_timers: named for what happened ---------------------------------------------------------------- */
 

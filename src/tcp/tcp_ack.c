@@ -72,6 +72,10 @@ static void take_along(struct tcb *tcb)
         tcb->tx->lost_edge = una;
     if (seq_lt(tcb->tx->rescue, una - 1))
         tcb->tx->rescue = una - 1;
+    if (seq_lt(tcb->tx->undo.marker, una - (1u << 30))) { /* no D-SACK comes that late */
+        tcb->tx->undo.marker = una;
+        tcb->tx->undo.armed = false;
+    }
 }
 
 /* SND.UNA moves to seg->ack: the ring lets go of the data, the queue of its records. */

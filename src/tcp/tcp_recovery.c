@@ -182,6 +182,23 @@ void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, const struct w
     tell_cc(tcb, ev, was, now);
 }
 
+void wr_recovery_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    if (tcb->tx->ca_state < WEIR_CA_RECOVERY)
+        enter_recovery(stack, tcb, tcb->snd_nxt - tcb->snd_una, now);
+    else
+        wr_output_kick(stack, tcb, now);
+}
+
+void wr_recovery_repaired(struct tcb *tcb, weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+
+    if (tx->ca_state >= WEIR_CA_CWR)
+        return;
+    tx->cc_ops->on_congestion(&tx->cc, tcb->snd_nxt - tcb->snd_una, false, now);
+}
+
 /* ---- time-out ------------------------------------------------------------------------------------- */
 
 static void forget_sacks(struct wr_sendq *q)
