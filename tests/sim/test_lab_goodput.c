@@ -16,41 +16,11 @@
  * The command of each row is "weir lab" and its words.
  */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "lab/lab_flow.h"
+#include "sim/lab_words.h"
 
-#define MSS_BITS   (1448 * 8.0) /* timestamps take 12 bytes of 1460 */
-#define LINK_SHARE (1448 / 1500.0)
-
-static struct lab *run_words(const char *words)
-{
-    static struct lab_scenario scenario;
-    char copy[512], *rest = copy, *word;
-    const char *why;
-    struct lab *lab;
-    wr_lab_scenario_default(&scenario);
-    scenario.sample = 0;
-    snprintf(copy, sizeof copy, "%s", words);
-    while ((word = strtok_r(rest, " ", &rest)) != NULL)
-        if (!wr_lab_scenario_word(&scenario, word, &why))
-            fail_msg("\"%s\" %s", word, why);
-    assert_int_equal(wr_lab_new(&scenario, &lab), 0);
-    assert_int_equal(wr_lab_run(lab), 0);
-    for (unsigned i = 0; i < wr_lab_n_flows(lab); i++) {
-        assert_int_equal(wr_lab_flow(lab, i)->error, 0);
-        assert_false(wr_lab_flow(lab, i)->corrupt);
-    }
-    return lab;
-}
+#define MSS_BITS (1448 * 8.0)
 
 /* ---- the models ---------------------------------------------------------------------------------- */
 

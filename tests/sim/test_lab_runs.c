@@ -1,44 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Scenarios as a whole: words in, a run, results out; the same each time. */
 #include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "lab/lab.h"
-
-static void read_words(struct lab_scenario *scenario, const char *words)
-{
-    char copy[1024], *rest = copy, *word;
-    const char *why;
-    wr_lab_scenario_default(scenario);
-    snprintf(copy, sizeof copy, "%s", words);
-    while ((word = strtok_r(rest, " ", &rest)) != NULL)
-        if (!wr_lab_scenario_word(scenario, word, &why))
-            fail_msg("\"%s\" %s", word, why);
-    if (wr_lab_scenario_check(scenario) != NULL)
-        fail_msg("%s: %s", words, wr_lab_scenario_check(scenario));
-}
-
-static struct lab *run_words(const char *words)
-{
-    static struct lab_scenario scenario;
-    struct lab *lab;
-    read_words(&scenario, words);
-    assert_int_equal(wr_lab_new(&scenario, &lab), 0);
-    assert_int_equal(wr_lab_run(lab), 0);
-    for (unsigned i = 0; i < wr_lab_n_flows(lab); i++) {
-        assert_int_equal(wr_lab_flow(lab, i)->error, 0);
-        assert_false(wr_lab_flow(lab, i)->corrupt);
-    }
-    return lab;
-}
+#include "sim/lab_words.h"
 
 /* The caller frees it. */
 static char *json_of(const char *words)
