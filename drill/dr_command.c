@@ -2,14 +2,13 @@
 /*
  * Commands in backquotes. They reach the stack and nothing else:
  *
- *     sysctl [-q] [-w] NAME=VALUE ...          "4096 131072 6291456" sets .min .default .max
+ *     sysctl [-q] [-w] NAME=VALUE ...          as sysctl(8): several numbers in quotes
  *     ip addr add A/P [dev NAME]               ip addr del A/P [dev NAME]
  *     ip route add default|P [via G] [dev NAME]
  *     ip link add NAME [mtu N]                 ip link set [dev] NAME up|down|mtu N
  *
  * Several are separated by newlines, `;` or `&&`. Any other command is refused.
  */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,27 +36,6 @@ static bool take(struct words *w, const char *word)
 
 /* ---- sysctl ---------------------------------------------------------------------------------- */
 
-/* Names whose value is several numbers, which are tunables of their own here. */
-static bool set_numbers(struct dr_run *run, const char *name, const char *value)
-{
-    static const char *const range[] = {".first", ".last"}, *const sizes[] = {".min", ".default",
-                                                                              ".max"};
-    bool ports = strstr(name, "port_range") != NULL;
-    const char *const *suffix = ports ? range : sizes;
-    size_t n = ports ? 2 : 3;
-    for (size_t i = 0; i < n; i++) {
-        char full[128], *end;
-        long long number = strtoll(value, &end, 10);
-        if (end == value)
-            return wr_dr_fail(run, "sysctl: %s: expected %zu numbers", name, n);
-        snprintf(full, sizeof full, "%s%s", name, suffix[i]);
-        if (weir_sysctl_set(run->world.stack, full, number) != 0)
-            return wr_dr_fail(run, "sysctl: cannot set %s to %lld", full, number);
-        value = end;
-    }
-    return true;
-}
-
 static bool set_one(struct dr_run *run, const char *assignment)
 {
     char name[128];
@@ -68,18 +46,11 @@ static bool set_one(struct dr_run *run, const char *assignment)
     name[equals - assignment] = '\0';
     for (char *c = name; *c; c++)
         *c = *c == '/' ? '.' : *c;
-    char *end;
-    long long value = strtoll(equals + 1, &end, 10);
-    while (isspace((unsigned char)*end))
-        end++;
-    if (*end != '\0')
-        return set_numbers(run, name, equals + 1);
-    if (end == equals + 1)
-        return wr_dr_fail(run, "sysctl: %s: expected a number", name);
-    int err = weir_sysctl_set(run->world.stack, name, value);
-    if (err == WEIR_ENOENT)
+    int err = weir_sysctl_write(run->world.stack, name, equals + 1);
+    if (err == WEIR_ENOENT && weir_sysctl_read(run->world.stack, name, NULL, 0) < 0)
         return wr_dr_fail(run, "sysctl: the stack has no %s", name);
-    return err == 0 || wr_dr_fail(run, "sysctl: cannot set %s to %lld", name, value);
+    return err == 0 || wr_dr_fail(run, "sysctl: cannot set %s to \"%s\": %s", name, equals + 1,
+                                  weir_error_text(err));
 }
 
 static bool run_sysctl(struct dr_run *run, struct words *w)

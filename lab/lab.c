@@ -109,7 +109,7 @@ static int set_sysctls(const struct lab *lab, struct weir_stack *stack)
 {
     for (unsigned i = 0; i < lab->scenario.n_sysctls; i++) {
         const struct lab_sysctl *sysctl = &lab->scenario.sysctl[i];
-        int error = weir_sysctl_set(stack, sysctl->name, sysctl->value);
+        int error = weir_sysctl_write(stack, sysctl->name, sysctl->value);
         if (error != 0)
             return error == WEIR_ENOMEM ? error : WEIR_EINVAL;
     }

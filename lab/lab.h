@@ -69,8 +69,7 @@ struct lab_direction {
 };
 
 struct lab_sysctl {
-    char name[64];
-    int64_t value;
+    char name[64], value[64];
 };
 
 struct lab_scenario {

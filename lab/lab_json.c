@@ -17,7 +17,8 @@ void wr_lab_replay(const struct lab_scenario *scenario, char *text, size_t size)
         at += (size_t)n;
         if (at >= size)
             return;
-        n = snprintf(text + at, size - at, " %s", scenario->word[i]);
+        n = snprintf(text + at, size - at, strchr(scenario->word[i], ' ') ? " '%s'" : " %s",
+                     scenario->word[i]);
     }
 }
 

@@ -502,15 +502,13 @@ void wr_lab_scenario_default(struct lab_scenario *scenario)
 static bool take_sysctl(struct lab_scenario *scenario, const char *word, size_t name_len)
 {
     struct lab_sysctl *sysctl = &scenario->sysctl[scenario->n_sysctls];
-    char *end;
-    if (scenario->n_sysctls == LAB_SYSCTLS_MAX || name_len >= sizeof sysctl->name)
+    const char *value = word + name_len + 1;
+    if (scenario->n_sysctls == LAB_SYSCTLS_MAX || name_len >= sizeof sysctl->name ||
+        *value == '\0' || strlen(value) >= sizeof sysctl->value)
         return false;
     memcpy(sysctl->name, word, name_len);
     sysctl->name[name_len] = '\0';
-    errno = 0;
-    sysctl->value = strtoll(word + name_len + 1, &end, 0);
-    if (errno != 0 || end == word + name_len + 1 || *end != '\0')
-        return false;
+    memcpy(sysctl->value, value, strlen(value) + 1);
     scenario->n_sysctls++;
     return true;
 }
@@ -533,7 +531,7 @@ bool wr_lab_scenario_word(struct lab_scenario *scenario, const char *word, const
     if (word[len] != '=')
         return false;
     if (strncmp(word, "net.", 4) == 0) {
-        *why = "has no number, or there are too many tunables";
+        *why = "has no value or a long one, or there are too many tunables";
         return take_sysctl(scenario, word, len) && keep_word(scenario, word);
     }
     *why = "has a key that is not known";

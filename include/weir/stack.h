@@ -154,11 +154,25 @@ uint64_t weir_stat_count(const struct weir_stack *stack, unsigned kind);
 /* Bytes of memory that the stack holds now. */
 size_t weir_mem_bytes(const struct weir_stack *stack);
 
-/* Tunables by Linux's names ("net.ipv4.tcp_fin_timeout"); values are integers. WEIR_ENOENT for an
- * unknown name, WEIR_EINVAL for a value out of its range. Take effect for what begins after. */
+/* Tunables by Linux's names ("net.ipv4.tcp_fin_timeout"). They are the stack's own, and take effect for
+ * what begins after.
+ *
+ * get and set are for those that are one integer, and for each part of a vector by its own name
+ * ("net.ipv4.tcp_rmem.max"). WEIR_ENOENT for an unknown name, WEIR_EINVAL for a value out of its range or
+ * a tunable that is no integer. */
 int weir_sysctl_get(const struct weir_stack *stack, const char *name, int64_t *value);
 int weir_sysctl_set(struct weir_stack *stack, const char *name, int64_t value);
-/* The n-th tunable's name, NULL past the last. */
+
+/* read and write are for all, in Linux's spelling: the numbers of a vector have tabs between them when
+ * read, any blanks when written; fewer than it has set the first ones. read returns the text's length
+ * without the NUL, which may be more than fits into cap (it is cut), or WEIR_ENOENT. write returns 0,
+ * WEIR_ENOENT (unknown; also a congestion control that there is none of), WEIR_EINVAL, WEIR_EACCES (it can
+ * only be read), WEIR_ENOMEM; nothing is changed then. */
+ptrdiff_t weir_sysctl_read(const struct weir_stack *stack, const char *name, char *text,
+                           size_t cap);
+int weir_sysctl_write(struct weir_stack *stack, const char *name, const char *text);
+
+/* The n-th tunable's name (a vector has one), NULL past the last. */
 const char *weir_sysctl_name(unsigned n);
 
 #ifdef __cplusplus

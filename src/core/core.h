@@ -18,6 +18,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/rng.h"
+#include "base/text.h"
 
 struct wr_ip;    /* src/ip: routes, neighbours, reassembly, path MTUs */
 struct wr_tcp;   /* src/tcp: connections, listeners, TIME-WAIT */
@@ -45,6 +46,8 @@ struct wr_tunables {
 #define X(field, name, initial, lowest, highest) int64_t field;
 #include "core/tunable.def"
 #undef X
+#undef VECTOR
+#undef TEXT
 };
 
 /* ---- the stack ------------------------------------------------------------------------------- */
@@ -163,6 +166,10 @@ bool wr_port_hold(struct weir_stack *stack, uint16_t port, unsigned reuse);
 void wr_port_release(struct weir_stack *stack, uint16_t port, unsigned reuse);
 /* How many hold the port without all of the WR_PORT_* bits `reuse` (one bit, or 0: all holders). */
 uint32_t wr_port_holders(const struct weir_stack *stack, uint16_t port, unsigned reuse);
+/* Ports that are never chosen, but may be asked for: net.ipv4.ip_local_reserved_ports, "1,5-9". */
+bool wr_port_is_reserved(const struct weir_stack *stack, uint16_t port);
+void wr_ports_reserved_read(const struct weir_stack *stack, struct wr_text *text);
+int wr_ports_reserved_write(struct weir_stack *stack, const char *text);
 int wr_ports_init(struct weir_stack *stack);
 void wr_ports_fini(struct weir_stack *stack);
 

@@ -4,6 +4,8 @@
  * ports that exist while one of theirs is held. bind() asks here in O(1) what would otherwise be a
  * search through all connections.
  */
+#include <string.h>
+
 #include "core/core.h"
 
 enum { PAGE = 256, N_PAGES = 65536 / PAGE };
@@ -18,8 +20,14 @@ struct port_page {
     struct port_count port[PAGE];
 };
 
+/* One bit a port. */
+struct port_set {
+    uint8_t bits[65536 / 8];
+};
+
 struct wr_ports {
     struct port_page *page[N_PAGES];
+    struct port_set *reserved; /* NULL: none is */
 };
 
 int wr_ports_init(struct weir_stack *stack)
@@ -32,6 +40,7 @@ void wr_ports_fini(struct weir_stack *stack)
 {
     for (size_t i = 0; i < N_PAGES; i++)
         wr_free(stack, stack->ports->page[i], sizeof(struct port_page));
+    wr_free(stack, stack->ports->reserved, sizeof *stack->ports->reserved);
     wr_free(stack, stack->ports, sizeof *stack->ports);
     stack->ports = NULL;
 }
@@ -77,4 +86,86 @@ uint32_t wr_port_holders(const struct weir_stack *stack, uint16_t port, unsigned
     return reuse == 0                   ? held->all
            : reuse == WR_PORT_REUSEADDR ? held->no_reuseaddr
                                         : held->no_reuseport;
+}
+
+/* ---- reserved ports -------------------------------------------------------------------------- */
+
+static bool has(const struct port_set *set, uint32_t port)
+{
+    return set != NULL && (set->bits[port / 8] >> port % 8 & 1) != 0;
+}
+
+bool wr_port_is_reserved(const struct weir_stack *stack, uint16_t port)
+{
+    return has(stack->ports->reserved, port);
+}
+
+void wr_ports_reserved_read(const struct weir_stack *stack, struct wr_text *text)
+{
+    const struct port_set *set = stack->ports->reserved;
+    bool some = false;
+    for (uint32_t first = 0; set != NULL && first < 65536; first++) {
+        if (!has(set, first))
+            continue;
+        uint32_t last = first;
+        while (last < 65535 && has(set, last + 1))
+            last++;
+        if (some)
+            wr_text_char(text, ',');
+        wr_text_u64(text, first);
+        if (last > first) {
+            wr_text_char(text, '-');
+            wr_text_u64(text, last);
+        }
+        some = true;
+        first = last;
+    }
+}
+
+/* Returns what follows the port, NULL if there is none. */
+static const char *parse_port(const char *p, uint32_t *port)
+{
+    const char *begin = p;
+    for (*port = 0; *p >= '0' && *p <= '9'; p++) {
+        *port = *port * 10 + (uint32_t)(*p - '0');
+        if (*port > 65535)
+            return NULL;
+    }
+    return p == begin ? NULL : p;
+}
+
+/* "1,5-9", blanks around it. */
+static bool parse_ports(const char *p, struct port_set *set)
+{
+    uint32_t first, last;
+    p += strspn(p, " \t\n");
+    while (*p != '\0' && *p != ' ' && *p != '\t' && *p != '\n') {
+        p = parse_port(p, &first);
+        last = first;
+        if (p != NULL && *p == '-')
+            p = parse_port(p + 1, &last);
+        if (p == NULL || last < first)
+            return false;
+        for (; first <= last; first++)
+            set->bits[first / 8] |= (uint8_t)(1u << first % 8);
+        if (*p == ',')
+            p++;
+        else
+            break;
+    }
+    return p[strspn(p, " \t\n")] == '\0';
+}
+
+int wr_ports_reserved_write(struct weir_stack *stack, const char *text)
+{
+    struct port_set *set = wr_zalloc(stack, sizeof *set);
+    if (set == NULL)
+        return WEIR_ENOMEM;
+    if (!parse_ports(text, set)) {
+        wr_free(stack, set, sizeof *set);
+        return WEIR_EINVAL;
+    }
+    wr_free(stack, stack->ports->reserved, sizeof *set);
+    stack->ports->reserved = set;
+    return 0;
 }

@@ -236,9 +236,11 @@ int wr_opt_set_congestion(const struct wr_opt_access *a, const void *value, size
     if (len < 1)
         return WEIR_EINVAL;
     memcpy(name, value, len < sizeof name - 1 ? len : sizeof name - 1);
-    const char *known = name[0] != '\0' ? wr_tcp_cc_name(name) : NULL;
+    const char *known = name[0] != '\0' ? wr_tcp_cc_name(a->stack, name) : NULL;
     if (known == NULL)
         return WEIR_ENOENT;
+    if (!wr_tcp_cc_allowed(a->stack, known))
+        return WEIR_EPERM;
     memset(a->tcp->congestion, 0, sizeof a->tcp->congestion);
     memcpy(a->tcp->congestion, known, strlen(known));
     return wr_opt_changed(a);
@@ -246,7 +248,7 @@ int wr_opt_set_congestion(const struct wr_opt_access *a, const void *value, size
 
 void wr_opt_get_congestion(const struct wr_opt_access *a, char name[16])
 {
-    const char *known = wr_tcp_cc_name(a->tcp->congestion);
+    const char *known = wr_tcp_cc_name(a->stack, a->tcp->congestion);
     memset(name, 0, sizeof a->tcp->congestion);
     memcpy(name, known, strlen(known));
 }

@@ -164,7 +164,7 @@ static uint16_t choose_bind_port(struct weir_stack *stack, struct claim *claim)
     uint32_t start = wr_rng_below(&stack->rng, range.count) | 1;
     for (uint32_t n = 0; n < range.count; n++) {
         claim->local.port = nth_port(&range, start, n);
-        if (!conflicts(stack, claim, SHARE_NEVER))
+        if (!wr_port_is_reserved(stack, claim->local.port) && !conflicts(stack, claim, SHARE_NEVER))
             return claim->local.port;
     }
     return 0;
@@ -206,7 +206,8 @@ int wr_bind_choose_port(struct weir_stack *stack, struct weir_endpoint *local,
     uint32_t start = ((hash + *turn) % range.count) & ~1u;
     for (uint32_t n = 0; n < range.count; n++) {
         local->port = nth_port(&range, start, n);
-        if (is_bound(stack, local->port) || wr_tcp_tuple_taken(stack, local, remote, now))
+        if (wr_port_is_reserved(stack, local->port) || is_bound(stack, local->port) ||
+            wr_tcp_tuple_taken(stack, local, remote, now))
             continue;
         *turn += 2 * n + 2;
         return 0;
@@ -291,6 +292,8 @@ int weir_sock_bind(struct weir_stack *stack, weir_sock handle, const struct weir
     int error = check_local_addr(stack, sock, &local->addr);
     if (error != 0)
         return error;
+    if (local->port != 0 && local->port < stack->tunables.ip_unprivileged_port_start)
+        return WEIR_EACCES;
     bool has_port = sock->local.port != 0;
     if (has_port || (!sock->is_udp && sock->state != WR_SOCK_IDLE))
         return WEIR_EINVAL;

@@ -417,7 +417,14 @@ struct wr_tcp {
     uint32_t isn_epoch; /* the ISN clock when the stack was made */
     uint32_t n_orphans, next_listener_id;
     uint64_t prio; /* state of the treaps' priorities */
+    const struct weir_cc_ops *cc_default; /* NULL: the first of the list */
+    uint32_t cc_restricted;               /* bit i: sockets may not ask for the list's i-th */
 };
+
+/* ---- tcp_cc ------------------------------------------------------------------------------------------- */
+
+/* The algorithm of a name; "": the stack's default. NULL: unknown. */
+const struct weir_cc_ops *wr_tcp_cc(const struct weir_stack *stack, const char *name);
 
 /* ---- tcp_tcb ------------------------------------------------------------------------------------------ */
 

@@ -119,8 +119,16 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
                  weir_time now);
 void wr_tcp_listener_info(const struct wr_listener *listener, struct weir_tcp_info *info);
 
-/* TCP_CONGESTION: the full name of the algorithm called `name` ("": the default), NULL if unknown. */
-const char *wr_tcp_cc_name(const char *name);
+/* TCP_CONGESTION: the full name of the algorithm called `name` ("": the default), NULL if unknown; may a
+ * socket ask for it? */
+const char *wr_tcp_cc_name(const struct weir_stack *stack, const char *name);
+bool wr_tcp_cc_allowed(const struct weir_stack *stack, const char *name);
+/* Tunables that are texts, see TEXT in tunable.def. */
+void wr_tcp_cc_available_read(const struct weir_stack *stack, struct wr_text *text);
+void wr_tcp_cc_allowed_read(const struct weir_stack *stack, struct wr_text *text);
+int wr_tcp_cc_allowed_write(struct weir_stack *stack, const char *text);
+void wr_tcp_cc_default_read(const struct weir_stack *stack, struct wr_text *text);
+int wr_tcp_cc_default_write(struct weir_stack *stack, const char *text);
 
 /* For port choice and bind: is the 4-tuple taken by a connection, or by a TIME-WAIT record that may not be
  * reused now (tcp_tw_reuse)? Is any connection or TIME-WAIT record on this local port and address? */

@@ -130,9 +130,9 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
     tx->recover = tcb->iss; /* RFC 6582 3.2 (1) */
     tx->high_sacked = tx->lost_edge = tx->rescue = tx->round_end = tcb->snd_una;
     tx->reordering = WR_TCP_DUP_THRESH;
-    tx->cc_ops = wr_cc_find(tcb->opts.congestion);
+    tx->cc_ops = wr_tcp_cc(stack, tcb->opts.congestion);
     if (tx->cc_ops == NULL)
-        tx->cc_ops = wr_cc_find("");
+        tx->cc_ops = wr_tcp_cc(stack, "");
     tx->cc.smss = tcb->smss;
     tx->cc.srtt = tcb->rtt.srtt;
     tx->cc.min_rtt = tcb->rtt.min_rtt;

@@ -173,7 +173,8 @@ bool wr_tw_reusable(const struct weir_stack *stack, const struct wr_tw *tw, weir
 {
     weir_time waited = now - (tw->expires_at - WR_TCP_TIMEWAIT);
 
-    if (stack->tunables.tcp_tw_reuse == 0 || !tw->ts_ok || waited < WEIR_SEC)
+    if (stack->tunables.tcp_tw_reuse == 0 || !tw->ts_ok ||
+        waited < stack->tunables.tcp_tw_reuse_delay_ms * WEIR_MS)
         return false;
     return stack->tunables.tcp_tw_reuse == 1 || weir_addr_is_loopback(&tw->flow.tuple.remote) ||
            weir_addr_eq(&tw->flow.tuple.local, &tw->flow.tuple.remote);

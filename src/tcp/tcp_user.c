@@ -318,7 +318,7 @@ void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time no
         wr_output_kick(stack, tcb, now);
     }
     if (tcb->tx != NULL) {
-        const struct weir_cc_ops *ops = wr_cc_find(tcb->opts.congestion);
+        const struct weir_cc_ops *ops = wr_tcp_cc(stack, tcb->opts.congestion);
         if (ops != NULL && ops != tcb->tx->cc_ops) {
             tcb->tx->cc_ops = ops;
             ops->init(&tcb->tx->cc, now);
@@ -348,12 +348,6 @@ void wr_tcp_quickack(struct weir_stack *stack, struct tcb *tcb, bool on, weir_ti
     if (on && receiving && (tcb->delack.pending & WR_ACK_SCHED))
         wr_output_want_ack(stack, tcb, false, now);
     wr_tcb_settle(stack, tcb, now);
-}
-
-const char *wr_tcp_cc_name(const char *name)
-{
-    const struct weir_cc_ops *ops = wr_cc_find(name);
-    return ops != NULL ? ops->name : NULL;
 }
 
 /* ---- STATUS ------------------------------------------------------------------------------------------------- */

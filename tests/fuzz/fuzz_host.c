@@ -873,8 +873,15 @@ static void op_config(struct world *w, struct input *in)
     case 6: {
         const char *name = weir_sysctl_name(how);
         int64_t value;
-        if (name && weir_sysctl_get(w->stack, name, &value) == 0)
+        if (name && weir_sysctl_get(w->stack, name, &value) == 0) {
             (void)weir_sysctl_set(w->stack, name, how & 1 ? take8(in) : take32(in));
+        } else if (name) {
+            char text[16] = "";
+            for (unsigned i = 0; i + 1 < sizeof text && i < how % sizeof text; i++)
+                text[i] = (char)take8(in);
+            (void)weir_sysctl_write(w->stack, name, text);
+            (void)weir_sysctl_read(w->stack, name, text, sizeof text);
+        }
         break;
     }
     default:

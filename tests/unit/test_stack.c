@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stack itself: its life, its memory, time, the four calls, the loopback interface, counters
- * and tunables. Expectations are the contracts of include/weir/stack.h.
+ * The stack itself: its life, its memory, time, the four calls, the loopback interface and counters.
+ * Expectations are the contracts of include/weir/stack.h.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -332,30 +332,6 @@ static void counters_have_names(void **state)
     weir_stack_free(stack);
 }
 
-/* LNX-SYSCTL: names and defaults of Linux. */
-static void tunables_by_name(void **state)
-{
-    (void)state;
-    struct weir_stack *stack = new_stack(NULL);
-    int64_t value = 0;
-    unsigned n = 0;
-    for (; weir_sysctl_name(n) != NULL; n++) {
-        assert_int_equal(weir_sysctl_get(stack, weir_sysctl_name(n), &value), 0);
-        assert_int_equal(weir_sysctl_set(stack, weir_sysctl_name(n), value), 0);
-    }
-    assert_true(n > 40);
-    assert_int_equal(weir_sysctl_get(stack, "net.ipv4.tcp_fin_timeout", &value), 0);
-    assert_int_equal(value, 60);
-    assert_int_equal(weir_sysctl_set(stack, "net.ipv4.tcp_fin_timeout", 30), 0);
-    assert_int_equal(weir_sysctl_get(stack, "net.ipv4.tcp_fin_timeout", &value), 0);
-    assert_int_equal(value, 30);
-    assert_int_equal(weir_sysctl_set(stack, "net.ipv4.tcp_fin_timeout", 121), WEIR_EINVAL);
-    assert_int_equal(weir_sysctl_set(stack, "net.ipv4.tcp_fin_timeout", -1), WEIR_EINVAL);
-    assert_int_equal(weir_sysctl_get(stack, "net.ipv4.nonsense", &value), WEIR_ENOENT);
-    assert_int_equal(weir_sysctl_set(stack, "net.ipv4.nonsense", 1), WEIR_ENOENT);
-    weir_stack_free(stack);
-}
-
 static void errors_have_names(void **state)
 {
     (void)state;
@@ -383,7 +359,6 @@ int main(void)
         cmocka_unit_test(queued_frames_are_lent_whole),
         cmocka_unit_test(down_interfaces_carry_nothing),
         cmocka_unit_test(counters_have_names),
-        cmocka_unit_test(tunables_by_name),
         cmocka_unit_test(errors_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
