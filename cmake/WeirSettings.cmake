@@ -72,6 +72,7 @@ endfunction()
 # weir_internal_library(target folder): a static library that is not installed and may see src/.
 function(weir_internal_library target folder)
     weir_sources(sources ${folder})
+    list(FILTER sources EXCLUDE REGEX "/drill/adapter/") # cmake/WeirPacketdrill.cmake
     if(NOT sources OR NOT TARGET libweir)
         return()
     endif()

@@ -67,11 +67,10 @@ struct dr_fd *wr_dr_call_fd(struct dr_call *call, size_t i)
     int64_t number;
     if (!wr_dr_call_arg(call, i, &number))
         return NULL;
-    if (number < 0 || number >= DR_FDS || !call->run->fds[number].open) {
+    struct dr_fd *fd = wr_dr_fd_find(&call->run->world.table, (int)number);
+    if (!fd)
         wr_dr_call_end(call, -EBADF);
-        return NULL;
-    }
-    return &call->run->fds[number];
+    return fd;
 }
 
 int wr_dr_call_new_fd(struct dr_call *call)
@@ -81,7 +80,7 @@ int wr_dr_call_new_fd(struct dr_call *call)
         wr_dr_call_wrong(call, "succeeded, which was not expected");
         return -1;
     }
-    if (call->run->fds[result->num].open) {
+    if (wr_dr_fd_find(&call->run->world.table, (int)result->num)) {
         wr_dr_call_wrong(call, "descriptor %d is open already", (int)result->num);
         return -1;
     }

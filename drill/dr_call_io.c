@@ -25,13 +25,7 @@ static bool adopt(struct dr_call *call, weir_sock sock, int domain, int type, bo
     int number = wr_dr_call_new_fd(call);
     if (number < 0)
         return false;
-    struct dr_fd *fd = &call->run->fds[number];
-    *fd = (struct dr_fd){.open = true,
-                         .sock = sock,
-                         .domain = domain,
-                         .type = type,
-                         .nonblocking = nonblocking,
-                         .stream_exact = true};
+    wr_dr_fd_socket(&call->run->world.table, number, sock, domain, type, nonblocking);
     if (type == SOCK_STREAM)
         call->run->code_fd = number;
     return wr_dr_call_end(call, number);
@@ -163,8 +157,8 @@ static bool call_close(struct dr_call *call)
     struct dr_fd *fd = wr_dr_call_fd(call, 0);
     if (!fd)
         return true;
-    fd->open = false;
-    return wr_dr_call_end(call, weir_sock_close(stack_of(call), fd->sock, now_of(call)));
+    struct dr_table *table = &call->run->world.table;
+    return wr_dr_call_end(call, wr_dr_fd_close(table, (int)(fd - table->fds), now_of(call)));
 }
 
 /* Not of packetdrill: resets the connection, the descriptor stays (RFC 9293 3.10.5). */

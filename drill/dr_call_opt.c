@@ -173,7 +173,7 @@ static bool call_ioctl(struct dr_call *call)
 
 /* ---- poll ------------------------------------------------------------------------------------ */
 
-enum { POLL_ALWAYS = WEIR_POLLERR | WEIR_POLLHUP };
+enum { POLL_ALWAYS = POLLERR | POLLHUP | POLLNVAL };
 
 /* One {fd=, events=, revents=}: the bits that are there now. False: ended. */
 static bool poll_one(struct dr_call *call, const struct dr_expr *item, int64_t *number,
@@ -190,11 +190,8 @@ static bool poll_one(struct dr_call *call, const struct dr_expr *item, int64_t *
         return false;
     if (*number < 0) {
         *got = 0;
-    } else if (*number >= DR_FDS || !call->run->fds[*number].open) {
-        *got = POLLNVAL;
     } else {
-        int ready = weir_sock_ready(stack_of(call), call->run->fds[*number].sock);
-        *got = ready < 0 ? POLLNVAL : ready & (events | POLL_ALWAYS);
+        *got = wr_dr_fd_poll(&call->run->world.table, (int)*number) & (events | POLL_ALWAYS);
     }
     return true;
 }

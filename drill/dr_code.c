@@ -91,10 +91,11 @@ static bool read_info(struct dr_run *run, struct weir_tcp_info *info)
 {
     size_t len = sizeof *info;
     memset(info, 0, sizeof *info);
-    if (run->code_fd < 0 || !run->fds[run->code_fd].open)
+    const struct dr_fd *fd = wr_dr_fd_find(&run->world.table, run->code_fd);
+    if (!fd || fd->kind != DR_FD_SOCKET)
         return false;
-    return weir_sock_getsockopt(run->world.stack, run->fds[run->code_fd].sock, WEIR_SOL_TCP,
-                                WEIR_TCP_INFO, info, &len, run->world.now) == 0;
+    return weir_sock_getsockopt(run->world.stack, fd->sock, WEIR_SOL_TCP, WEIR_TCP_INFO, info, &len,
+                                run->world.now) == 0;
 }
 
 static long double field_value(const struct weir_tcp_info *info, const struct field *field)
@@ -222,7 +223,7 @@ static bool resolve_call(void *ctx, const char *function, const char *arg, long 
 static bool resolve_use(void *ctx, int fd)
 {
     struct dr_run *run = ctx;
-    if (fd < 0 || fd >= DR_FDS || !run->fds[fd].open)
+    if (!wr_dr_fd_find(&run->world.table, fd))
         return false;
     run->code_fd = fd;
     return true;

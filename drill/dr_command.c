@@ -6,15 +6,27 @@
  *     ip addr add A/P [dev NAME]               ip addr del A/P [dev NAME]
  *     ip route add default|P [via G] [dev NAME]
  *     ip link add NAME [mtu N]                 ip link set [dev] NAME up|down|mtu N
+ *     ip tcp_metrics flush all
+ *     tc qdisc add|replace dev tun0 root pfifo
  *
  * Several are separated by newlines, `;` or `&&`. Any other command is refused.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "drill/dr_run.h"
+#include "drill/dr_world.h"
 
 enum { WORDS_MAX = 32 };
+
+/* A command line on its way, and what was wrong with it. */
+struct command {
+    struct dr_world *world;
+    bool failed;
+    char *error;
+    size_t cap;
+};
 
 struct words {
     char *word[WORDS_MAX + 1];
@@ -34,48 +46,60 @@ static bool take(struct words *w, const char *word)
     return true;
 }
 
+static bool fail(struct command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool fail(struct command *c, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(c->error, c->cap, format, args);
+    va_end(args);
+    c->failed = true;
+    return false;
+}
+
 /* ---- sysctl ---------------------------------------------------------------------------------- */
 
-static bool set_one(struct dr_run *run, const char *assignment)
+static bool set_one(struct command *c, const char *assignment)
 {
     char name[128];
     const char *equals = strchr(assignment, '=');
     if (!equals || (size_t)(equals - assignment) >= sizeof name)
-        return wr_dr_fail(run, "sysctl: expected NAME=VALUE, not %s", assignment);
+        return fail(c, "sysctl: expected NAME=VALUE, not %s", assignment);
     memcpy(name, assignment, (size_t)(equals - assignment));
     name[equals - assignment] = '\0';
-    for (char *c = name; *c; c++)
-        *c = *c == '/' ? '.' : *c;
-    int err = weir_sysctl_write(run->world.stack, name, equals + 1);
-    if (err == WEIR_ENOENT && weir_sysctl_read(run->world.stack, name, NULL, 0) < 0)
-        return wr_dr_fail(run, "sysctl: the stack has no %s", name);
-    return err == 0 || wr_dr_fail(run, "sysctl: cannot set %s to \"%s\": %s", name, equals + 1,
-                                  weir_error_text(err));
+    for (char *dot = name; *dot; dot++)
+        *dot = *dot == '/' ? '.' : *dot;
+    int err = weir_sysctl_write(c->world->stack, name, equals + 1);
+    if (err == WEIR_ENOENT && weir_sysctl_read(c->world->stack, name, NULL, 0) < 0)
+        return fail(c, "sysctl: the stack has no %s", name);
+    return err == 0 || fail(c, "sysctl: cannot set %s to \"%s\": %s", name, equals + 1,
+                            weir_error_text(err));
 }
 
-static bool run_sysctl(struct dr_run *run, struct words *w)
+static bool run_sysctl(struct command *c, struct words *w)
 {
     bool some = false;
     for (const char *word; (word = next(w)) != NULL;) {
         if (strcmp(word, "-q") == 0 || strcmp(word, "-w") == 0 || strcmp(word, "-qw") == 0)
             continue;
         some = true;
-        if (!set_one(run, word))
+        if (!set_one(c, word))
             return false;
     }
-    return some || wr_dr_fail(run, "sysctl: expected NAME=VALUE");
+    return some || fail(c, "sysctl: expected NAME=VALUE");
 }
 
 /* ---- ip -------------------------------------------------------------------------------------- */
 
 /* tun0 is the link to the scripted peer; others are dummyN in the order they were added. */
-static int link_index(struct dr_run *run, const char *name)
+static int link_index(struct command *c, const char *name)
 {
     if (strcmp(name, "tun0") == 0)
-        return run->world.ifindex;
+        return c->world->ifindex;
     int n = strncmp(name, "dummy", 5) == 0 ? atoi(name + 5) : -1;
-    int ifindex = run->world.ifindex + 1 + n;
-    return n >= 0 && ifindex <= run->world.last_ifindex ? ifindex : WEIR_ENODEV;
+    int ifindex = c->world->ifindex + 1 + n;
+    return n >= 0 && ifindex <= c->world->last_ifindex ? ifindex : WEIR_ENODEV;
 }
 
 static bool parse_prefix(const char *text, struct weir_addr *addr, unsigned *len)
@@ -93,107 +117,125 @@ static bool parse_prefix(const char *text, struct weir_addr *addr, unsigned *len
     return true;
 }
 
-static bool run_addr(struct dr_run *run, struct words *w)
+static bool run_addr(struct command *c, struct words *w)
 {
     bool add = take(w, "add");
     if (!add && !take(w, "del"))
-        return wr_dr_fail(run, "ip addr: expected add or del");
+        return fail(c, "ip addr: expected add or del");
     struct weir_addr addr;
     unsigned len;
     const char *text = next(w);
     if (!text || !parse_prefix(text, &addr, &len))
-        return wr_dr_fail(run, "ip addr: bad address");
-    int ifindex = run->world.ifindex;
+        return fail(c, "ip addr: bad address");
+    int ifindex = c->world->ifindex;
     if (take(w, "dev")) {
         const char *name = next(w);
-        ifindex = name ? link_index(run, name) : WEIR_ENODEV;
+        ifindex = name ? link_index(c, name) : WEIR_ENODEV;
     }
-    int err = add ? weir_addr_add(run->world.stack, ifindex, &addr, len, run->world.now)
-                  : weir_addr_remove(run->world.stack, ifindex, &addr, run->world.now);
-    return err == 0 || wr_dr_fail(run, "ip addr: %s", weir_error_text(err));
+    int err = add ? weir_addr_add(c->world->stack, ifindex, &addr, len, c->world->now)
+                  : weir_addr_remove(c->world->stack, ifindex, &addr, c->world->now);
+    return err == 0 || fail(c, "ip addr: %s", weir_error_text(err));
 }
 
-static bool run_route(struct dr_run *run, struct words *w)
+static bool run_route(struct command *c, struct words *w)
 {
-    struct weir_route route = {.ifindex = run->world.ifindex};
+    struct weir_route route = {.ifindex = c->world->ifindex};
     bool add = take(w, "add");
     if (!add && !take(w, "del"))
-        return wr_dr_fail(run, "ip route: expected add or del");
+        return fail(c, "ip route: expected add or del");
     const char *text = next(w);
-    bool v4 = weir_addr_is_v4(&run->script->local);
+    bool v4 = weir_addr_is_v4(&c->world->local);
     route.prefix = v4 ? weir_addr_any4() : weir_addr_any6();
     if (!text ||
         (strcmp(text, "default") != 0 && !parse_prefix(text, &route.prefix, &route.prefix_len)))
-        return wr_dr_fail(run, "ip route: bad prefix");
+        return fail(c, "ip route: bad prefix");
     route.gateway = weir_addr_is_v4(&route.prefix) ? weir_addr_any4() : weir_addr_any6();
     if (take(w, "via") && (!(text = next(w)) || !weir_addr_parse(text, &route.gateway)))
-        return wr_dr_fail(run, "ip route: bad gateway");
+        return fail(c, "ip route: bad gateway");
     if (take(w, "dev"))
-        route.ifindex = (text = next(w)) ? link_index(run, text) : WEIR_ENODEV;
-    int err = add ? weir_route_add(run->world.stack, &route)
-                  : weir_route_remove(run->world.stack, &route);
-    return err == 0 || wr_dr_fail(run, "ip route: %s", weir_error_text(err));
+        route.ifindex = (text = next(w)) ? link_index(c, text) : WEIR_ENODEV;
+    int err =
+        add ? weir_route_add(c->world->stack, &route) : weir_route_remove(c->world->stack, &route);
+    return err == 0 || fail(c, "ip route: %s", weir_error_text(err));
 }
 
-static bool add_link(struct dr_run *run, struct words *w, const char *name)
+static bool add_link(struct command *c, struct words *w, const char *name)
 {
     struct weir_netif_config link = {.kind = WEIR_NETIF_IP, .mtu = 1500};
     char expected[16];
-    snprintf(expected, sizeof expected, "dummy%d", run->world.last_ifindex - run->world.ifindex);
+    snprintf(expected, sizeof expected, "dummy%d", c->world->last_ifindex - c->world->ifindex);
     if (!name || strcmp(name, expected) != 0)
-        return wr_dr_fail(run, "ip link: the next link must be called %s", expected);
+        return fail(c, "ip link: the next link must be called %s", expected);
     if (take(w, "mtu")) {
         const char *mtu = next(w);
         link.mtu = mtu ? (uint32_t)strtoul(mtu, NULL, 10) : 0;
     }
     snprintf(link.name, sizeof link.name, "%s", name);
-    int ifindex = weir_netif_add(run->world.stack, &link, run->world.now);
+    int ifindex = weir_netif_add(c->world->stack, &link, c->world->now);
     if (ifindex < 0)
-        return wr_dr_fail(run, "ip link: %s", weir_error_text(ifindex));
-    run->world.last_ifindex = ifindex;
+        return fail(c, "ip link: %s", weir_error_text(ifindex));
+    c->world->last_ifindex = ifindex;
     return true;
 }
 
-static bool run_link(struct dr_run *run, struct words *w)
+static bool run_link(struct command *c, struct words *w)
 {
     if (take(w, "add"))
-        return add_link(run, w, next(w));
+        return add_link(c, w, next(w));
     if (!take(w, "set"))
-        return wr_dr_fail(run, "ip link: expected add or set");
+        return fail(c, "ip link: expected add or set");
     take(w, "dev");
     const char *name = next(w), *mtu;
-    int ifindex = name ? link_index(run, name) : WEIR_ENODEV, err = WEIR_EINVAL;
+    int ifindex = name ? link_index(c, name) : WEIR_ENODEV, err = WEIR_EINVAL;
     if (take(w, "up"))
-        err = weir_netif_set_up(run->world.stack, ifindex, true, run->world.now);
+        err = weir_netif_set_up(c->world->stack, ifindex, true, c->world->now);
     else if (take(w, "down"))
-        err = weir_netif_set_up(run->world.stack, ifindex, false, run->world.now);
+        err = weir_netif_set_up(c->world->stack, ifindex, false, c->world->now);
     else if (take(w, "mtu") && (mtu = next(w)))
-        err = weir_netif_set_mtu(run->world.stack, ifindex, (uint32_t)strtoul(mtu, NULL, 10),
-                                 run->world.now);
-    return err == 0 || wr_dr_fail(run, "ip link: %s", weir_error_text(err));
+        err = weir_netif_set_mtu(c->world->stack, ifindex, (uint32_t)strtoul(mtu, NULL, 10),
+                                 c->world->now);
+    return err == 0 || fail(c, "ip link: %s", weir_error_text(err));
 }
 
-static bool run_words(struct dr_run *run, struct words *w)
+/* The link has no queue of its own, so a queue that loses nothing is what there is already. */
+static bool run_tc(struct command *c, struct words *w)
+{
+    bool queue = take(w, "qdisc") && (take(w, "add") || take(w, "replace")) && take(w, "dev") &&
+                 take(w, "tun0") && take(w, "root") && (take(w, "pfifo") || take(w, "noqueue"));
+    return (queue && w->at == w->n) || fail(c, "tc: the link has no queue");
+}
+
+/* What is known of a destination (cookies of fast open, RFC 7413 4.1.3). */
+static bool run_metrics(struct command *c, struct words *w)
+{
+    return (take(w, "flush") && take(w, "all")) || fail(c, "ip tcp_metrics: expected flush all");
+}
+
+static bool run_words(struct command *c, struct words *w)
 {
     w->at = 0;
     if (w->n == 0)
         return true;
     bool ok;
     if (take(w, "sysctl"))
-        return run_sysctl(run, w);
+        return run_sysctl(c, w);
+    if (take(w, "tc"))
+        return run_tc(c, w);
     if (!take(w, "ip"))
-        return wr_dr_fail(run, "the command \"%s\" is refused: only sysctl and ip reach the stack",
-                          w->word[0]);
+        return fail(c, "the command \"%s\" is refused: only sysctl and ip reach the stack",
+                    w->word[0]);
     take(w, "-6");
     if (take(w, "addr") || take(w, "address"))
-        ok = run_addr(run, w);
+        ok = run_addr(c, w);
     else if (take(w, "route"))
-        ok = run_route(run, w);
+        ok = run_route(c, w);
     else if (take(w, "link"))
-        ok = run_link(run, w);
+        ok = run_link(c, w);
+    else if (take(w, "tcp_metrics"))
+        ok = run_metrics(c, w);
     else
-        return wr_dr_fail(run, "ip: expected addr, route or link");
-    return ok && (w->at == w->n || wr_dr_fail(run, "ip: unexpected \"%s\"", w->word[w->at]));
+        return fail(c, "ip: expected addr, route or link");
+    return ok && (w->at == w->n || fail(c, "ip: unexpected \"%s\"", w->word[w->at]));
 }
 
 /* ---- words of a command line ----------------------------------------------------------------- */
@@ -219,23 +261,24 @@ static void cut_word(const char **from, char **to)
     *(*to)++ = '\0';
 }
 
-void wr_dr_command_run(struct dr_run *run, const char *text)
+bool wr_dr_command_run(struct dr_world *world, const char *text, char *error, size_t cap)
 {
+    struct command c = {.world = world, .error = error, .cap = cap};
     char *words = malloc(2 * strlen(text) + 2), *to = words;
     struct words w = {.n = 0};
-    while (words && !run->failed) {
+    while (words && !c.failed) {
         while (*text == ' ' || *text == '\t')
             text++;
         if (!ends_command(*text)) {
             if (w.n == WORDS_MAX) {
-                wr_dr_fail(run, "command too long");
+                fail(&c, "command too long");
                 break;
             }
             w.word[w.n++] = to;
             cut_word(&text, &to);
             continue;
         }
-        run_words(run, &w);
+        run_words(&c, &w);
         w.n = 0;
         to = words;
         if (*text == '\0')
@@ -243,5 +286,6 @@ void wr_dr_command_run(struct dr_run *run, const char *text)
         text++;
     }
     free(words);
-    wr_dr_world_collect(&run->world);
+    wr_dr_world_collect(world);
+    return !c.failed;
 }

@@ -132,6 +132,13 @@ static void run_call(struct dr_run *run, const struct dr_event *event, weir_time
         wr_dr_call_run(run, event, base + event->call->end_ns);
 }
 
+static void run_command(struct dr_run *run, const char *text)
+{
+    char error[256];
+    if (!wr_dr_command_run(&run->world, text, error, sizeof error))
+        wr_dr_fail(run, "%s", error);
+}
+
 static void run_event(struct dr_run *run, const struct dr_event *event)
 {
     run->event = event;
@@ -163,7 +170,7 @@ static void run_event(struct dr_run *run, const struct dr_event *event)
         run_call(run, event, base);
         break;
     case DR_EVENT_COMMAND:
-        wr_dr_command_run(run, event->text);
+        run_command(run, event->text);
         break;
     case DR_EVENT_CODE:
         wr_dr_code_run(run, event->text);
@@ -197,7 +204,13 @@ static bool run_script(const struct dr_script *script, FILE *out)
     run->code_fd = -1;
     run->next_port = FIRST_PEER_PORT;
     run->writes_exact = run->reads_exact = true;
-    if (wr_dr_world_init(&run->world, script))
+    struct dr_scene scene = {.local = script->local,
+                             .gateway = script->gateway,
+                             .prefix_len = script->prefix_len,
+                             .mtu = script->options.mtu,
+                             .gso_bytes = script->gso_bytes,
+                             .seed = script->seed};
+    if (wr_dr_world_init(&run->world, &scene))
         run_events(run);
     else
         wr_dr_fail(run, "%s", run->world.broken);

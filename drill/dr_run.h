@@ -11,20 +11,11 @@
 #include "drill/dr_script.h"
 #include "drill/dr_world.h"
 
-enum { DR_CONNS = 64, DR_FDS = 256, DR_TRACE_LINES = 16, DR_LINE_MAX = 400, DR_VARIABLES = 32 };
+enum { DR_CONNS = 64, DR_TRACE_LINES = 16, DR_LINE_MAX = 400, DR_VARIABLES = 32 };
 
 struct dr_variable {
     char name[64];
     long double value;
-};
-
-/* A descriptor of the script. */
-struct dr_fd {
-    bool open, nonblocking;
-    weir_sock sock;
-    int domain, type;
-    uint64_t written, read; /* bytes of the stream so far, for the pattern */
-    bool stream_exact;      /* reads are checked against the pattern */
 };
 
 /* A socket call as it goes on; the rest is 0 when it begins. */
@@ -55,7 +46,6 @@ struct dr_run {
     uint16_t listen_port;
     uint16_t next_port; /* of the scripted peer */
 
-    struct dr_fd fds[DR_FDS];
     struct dr_variable variables[DR_VARIABLES]; /* of %{ }% */
     unsigned n_variables;
     int code_fd;       /* whose TCP_INFO assertions look at; -1: none */
@@ -112,7 +102,6 @@ void wr_dr_call_finish(struct dr_run *run);
 
 /* ---- the others ------------------------------------------------------------------------------ */
 
-void wr_dr_command_run(struct dr_run *run, const char *text);
 void wr_dr_code_run(struct dr_run *run, const char *text);
 /* The value of a symbol (SOL_SOCKET, EAGAIN, TCP_ESTABLISHED). */
 bool wr_dr_symbol(const char *name, int64_t *value);

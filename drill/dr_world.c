@@ -14,36 +14,38 @@ enum {
     STEPS_AT_ONCE = 1 << 16
 };
 
-static bool add_link(struct dr_world *world, const struct dr_script *script)
+static bool add_link(struct dr_world *world, const struct dr_scene *scene)
 {
     struct weir_netif_config link = {.name = "tun0",
                                      .kind = WEIR_NETIF_IP,
-                                     .mtu = script->options.mtu,
-                                     .gso_max_bytes = script->gso_bytes,
-                                     .tx_csum = script->gso_bytes > 0};
+                                     .mtu = scene->mtu,
+                                     .gso_max_bytes = scene->gso_bytes,
+                                     .tx_csum = scene->gso_bytes > 0};
     world->ifindex = weir_netif_add(world->stack, &link, world->now);
     world->last_ifindex = world->ifindex;
     if (world->ifindex < 0)
         return false;
     struct weir_route route = {.prefix_len = 0, .ifindex = world->ifindex};
-    route.gateway = script->gateway;
-    route.prefix = weir_addr_is_v4(&script->gateway) ? weir_addr_any4() : weir_addr_any6();
-    return weir_addr_add(world->stack, world->ifindex, &script->local, script->prefix_len,
+    route.gateway = scene->gateway;
+    route.prefix = weir_addr_is_v4(&scene->gateway) ? weir_addr_any4() : weir_addr_any6();
+    return weir_addr_add(world->stack, world->ifindex, &scene->local, scene->prefix_len,
                          world->now) == 0 &&
            weir_route_add(world->stack, &route) == 0;
 }
 
-bool wr_dr_world_init(struct dr_world *world, const struct dr_script *script)
+bool wr_dr_world_init(struct dr_world *world, const struct dr_scene *scene)
 {
     memset(world, 0, sizeof *world);
     world->tail = &world->first;
+    world->local = scene->local;
     world->start = START_S * WEIR_SEC;
     world->now = world->start;
     struct weir_config config;
     weir_config_default(&config);
-    memset(config.seed, script->seed, sizeof config.seed);
+    memset(config.seed, scene->seed, sizeof config.seed);
     world->stack = weir_stack_new(&config, world->now);
-    if (!world->stack || !add_link(world, script)) {
+    world->table.stack = world->stack;
+    if (!world->stack || !add_link(world, scene)) {
         world->broken = "the stack could not be set up with these addresses and this MTU";
         return false;
     }
@@ -55,8 +57,10 @@ void wr_dr_world_fini(struct dr_world *world)
 {
     for (struct dr_sent *sent; (sent = wr_dr_world_take(world)) != NULL;)
         free(sent);
-    if (world->stack)
-        weir_stack_free(world->stack);
+    if (!world->stack)
+        return;
+    wr_dr_table_fini(&world->table, world->now);
+    weir_stack_free(world->stack);
 }
 
 struct dr_sent *wr_dr_world_take(struct dr_world *world)
@@ -118,10 +122,7 @@ void wr_dr_world_collect(struct dr_world *world)
         while (!world->broken && collect_one(world, i))
             if (++frames > FRAMES_AT_ONCE)
                 world->broken = "the stack sends without end at one moment";
-    /* Readiness is asked for when a call is tried; the events themselves are not needed. */
-    struct weir_event event;
-    while (weir_next_event(world->stack, &event))
-        ;
+    wr_dr_table_events(&world->table);
 }
 
 void wr_dr_world_input(struct dr_world *world, int ifindex, const uint8_t *packet, size_t len)

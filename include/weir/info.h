@@ -123,6 +123,16 @@ struct weir_tcp_info {
     uint16_t tcpi_total_rto;
     uint16_t tcpi_total_rto_recoveries;
     uint32_t tcpi_total_rto_time; /* milliseconds */
+
+    /* Counters of accurate ECN (RFC 9768), which is not spoken: always 0. */
+    uint32_t tcpi_received_ce;
+    uint32_t tcpi_delivered_e1_bytes;
+    uint32_t tcpi_delivered_e0_bytes;
+    uint32_t tcpi_delivered_ce_bytes;
+    uint32_t tcpi_received_e1_bytes;
+    uint32_t tcpi_received_e0_bytes;
+    uint32_t tcpi_received_ce_bytes;
+    uint32_t tcpi_accecn; /* its state, in bits */
 };
 
 #ifdef __cplusplus
