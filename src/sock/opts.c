@@ -153,7 +153,7 @@ int weir_sock_getsockopt(struct weir_stack *stack, weir_sock handle, int level, 
         return answer(value, len, &info, sizeof info);
     }
     if (is_one(&a, level, option, WEIR_SOL_TCP, WEIR_TCP_CONGESTION)) {
-        char name[sizeof a.tcp->congestion];
+        char name[WEIR_CC_NAME_MAX];
         wr_opt_get_congestion(&a, name);
         return answer(value, len, name, sizeof name);
     }

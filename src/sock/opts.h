@@ -4,6 +4,8 @@
 #ifndef WR_OPTS_H
 #define WR_OPTS_H
 
+#include <weir/cc.h>
+
 #include "sock/sock.h"
 
 /* An option of one socket, on its way. */
@@ -41,7 +43,7 @@ int wr_opt_changed(const struct wr_opt_access *a);
 int wr_opt_set_linger(const struct wr_opt_access *a, const void *value, size_t len);
 void wr_opt_get_linger(const struct wr_opt_access *a, struct weir_linger *linger);
 int wr_opt_set_congestion(const struct wr_opt_access *a, const void *value, size_t len);
-void wr_opt_get_congestion(const struct wr_opt_access *a, char name[16]);
+void wr_opt_get_congestion(const struct wr_opt_access *a, char name[WEIR_CC_NAME_MAX]);
 void wr_opt_get_info(const struct wr_opt_access *a, struct weir_tcp_info *info);
 
 #endif

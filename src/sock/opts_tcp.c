@@ -232,24 +232,21 @@ static int get_fastopen(const struct wr_opt_access *a, int *value)
 
 int wr_opt_set_congestion(const struct wr_opt_access *a, const void *value, size_t len)
 {
-    char name[sizeof a->tcp->congestion] = "";
+    char name[WEIR_CC_NAME_MAX] = "";
     if (len < 1)
         return WEIR_EINVAL;
     memcpy(name, value, len < sizeof name - 1 ? len : sizeof name - 1);
-    const char *known = name[0] != '\0' ? wr_tcp_cc_name(a->stack, name) : NULL;
-    if (known == NULL)
-        return WEIR_ENOENT;
-    if (!wr_tcp_cc_allowed(a->stack, known))
-        return WEIR_EPERM;
-    memset(a->tcp->congestion, 0, sizeof a->tcp->congestion);
-    memcpy(a->tcp->congestion, known, strlen(known));
+    int found = wr_tcp_cc_find(a->stack, name);
+    if (found < 0)
+        return found;
+    a->tcp->congestion = (uint8_t)found;
     return wr_opt_changed(a);
 }
 
-void wr_opt_get_congestion(const struct wr_opt_access *a, char name[16])
+void wr_opt_get_congestion(const struct wr_opt_access *a, char name[WEIR_CC_NAME_MAX])
 {
-    const char *known = wr_tcp_cc_name(a->stack, a->tcp->congestion);
-    memset(name, 0, sizeof a->tcp->congestion);
+    const char *known = wr_tcp_cc_name(a->stack, a->tcp);
+    memset(name, 0, WEIR_CC_NAME_MAX);
     memcpy(name, known, strlen(known));
 }
 

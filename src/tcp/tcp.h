@@ -73,6 +73,7 @@
 #include "base/ranges.h"
 #include "base/ring.h"
 #include "base/seq.h"
+#include "cc/cc_list.h"
 #include "ip/ip_entry.h"
 #include "tcp/tcp_entry.h"
 #include "wire/w_csum.h"
@@ -155,6 +156,16 @@ enum {
     WR_SENT_EVER = 8    /* was ever sent twice: no RTT sample (Karn) */
 };
 
+/* What tcp_rate notes with each record when it leaves; the counts are those of that moment. */
+struct wr_sent_rate {
+    weir_time first_sent_at; /* struct wr_rate.first_sent_at */
+    weir_time delivered_at;
+    uint64_t delivered;
+    uint32_t delivered_ce, lost; /* low 32 bits */
+    uint32_t in_flight;          /* with the record itself */
+    bool app_limited;
+};
+
 /* A range of sequence numbers that were sent together and have had the same fate since. */
 struct wr_sent {
     uint32_t start, end; /* with the FIN if it is in */
@@ -164,6 +175,7 @@ struct wr_sent {
     struct wr_list by_seq;
     struct wr_list lost; /* struct wr_sendq.lost */
     struct wr_sent *left, *right;
+    struct wr_sent_rate rate;
     uint8_t flags;
 };
 
@@ -196,23 +208,68 @@ struct wr_undo {
     bool stamped;            /* something was sent again since the flight was last undisturbed */
 };
 
+/* ---- delivery rate: tcp_rate --------------------------------------------------------------------- */
+
+/* Of all records that this ACK delivered the one sent last. */
+struct wr_rate_pick {
+    struct wr_sent_rate sent;
+    weir_time send_interval;
+    uint32_t end;
+    bool valid, rexmitted;
+};
+
+struct wr_rate {
+    weir_time first_sent_at; /* when the record delivered last was sent */
+    weir_time delivered_at;  /* when something was delivered last */
+    uint64_t delivered_ce;   /* bytes */
+    uint64_t lost;           /* bytes ever marked lost */
+    uint64_t lost_told;      /* of them, those that congestion control knows of */
+    uint64_t app_limited;    /* until so much is delivered samples are application limited; 0: no */
+    uint32_t segments, segments_ce; /* delivered: tcpi_delivered, tcpi_delivered_ce */
+    uint64_t last_delivered;        /* the latest sample that counts, as tcp_info shows it */
+    weir_time last_interval;
+    bool last_app_limited;
+    struct wr_rate_pick pick;
+};
+
+/* ---- pacing: tcp_pace ---------------------------------------------------------------------------- */
+
+struct wr_pace {
+    bool on;
+    bool waiting;      /* data is held back until next_at */
+    weir_time next_at; /* when the next data may leave */
+    uint64_t rate;     /* bytes per second; 0: not known yet */
+    uint32_t burst;    /* most payload of one (super-)segment */
+};
+
+/* ---- use of cwnd: tcp_cwnd ------------------------------------------------------------------------- */
+
+struct wr_cwnd {
+    bool limited;       /* cwnd held data back in this window of data */
+    bool restarted;     /* the idle rule was applied since data left */
+    uint32_t max_out;   /* most in flight in it, unless limited */
+    uint32_t usage_end; /* it ends when snd_una reaches this */
+    uint32_t round_end; /* the round of congestion control likewise */
+    uint32_t used;      /* most in flight since used_at */
+    weir_time used_at;  /* when cwnd was last full, or adjusted */
+};
+
 /* ---- the sending side, from the first data or FIN on --------------------------------------------- */
 
 struct wr_tx {
     struct weir_cc cc;
     const struct weir_cc_ops *cc_ops;
     struct wr_sendq q;
-    uint8_t ca_state;     /* WEIR_CA_* */
-    bool cwnd_limited;    /* cwnd held data back since the last ACK */
-    uint8_t dupacks;      /* duplicate ACKs without SACK information, RFC 5681 2 */
-    uint32_t reno_sacked; /* bytes that dupacks stand for, of a peer without SACK */
-    uint32_t recover;     /* snd_nxt when recovery or loss state began, RFC 6582 */
-    uint32_t high_sacked; /* highest end of a SACK block, or snd_una */
-    uint32_t lost_edge;   /* below it everything not SACKed was marked lost, RFC 6675 4 IsLost */
-    uint32_t rescue;      /* RFC 6675 4 NextSeg (4): no rescue before snd_una passes it */
-    uint32_t max_flight;  /* most in flight in this round, for application-limited growth */
-    uint32_t round_end;   /* the round ends when snd_una reaches it */
-    uint64_t delivered_bytes;
+    struct wr_rate rate;
+    struct wr_pace pace;
+    struct wr_cwnd cwnd;
+    uint8_t ca_state;       /* WEIR_CA_* */
+    uint8_t dupacks;        /* duplicate ACKs without SACK information, RFC 5681 2 */
+    uint32_t reno_sacked;   /* bytes that dupacks stand for, of a peer without SACK */
+    uint32_t recover;       /* snd_nxt when recovery or loss state began, RFC 6582 */
+    uint32_t high_sacked;   /* highest end of a SACK block, or snd_una */
+    uint32_t lost_edge;     /* below it everything not SACKed was marked lost, RFC 6675 4 IsLost */
+    uint32_t rescue;        /* RFC 6675 4 NextSeg (4): no rescue before snd_una passes it */
     weir_time last_sent_at; /* of data */
     weir_time mtu_check_at;
     uint32_t reordering; /* packets; what TCP_INFO shows */
@@ -408,6 +465,7 @@ struct wr_tcp {
     struct wr_hash listeners;
     struct wr_list listener_list;
     struct wr_pool tcbs, syns, tws;
+    struct wr_cc_list cc;
     struct wr_list neigh_wait;              /* struct tcb.out: their next hop is being asked for */
     struct wr_list syn_wait[WR_SYN_LEVELS]; /* each in the order of resend_at */
     struct wr_timer syn_timer;
@@ -417,14 +475,7 @@ struct wr_tcp {
     uint32_t isn_epoch; /* the ISN clock when the stack was made */
     uint32_t n_orphans, next_listener_id;
     uint64_t prio; /* state of the treaps' priorities */
-    const struct weir_cc_ops *cc_default; /* NULL: the first of the list */
-    uint32_t cc_restricted;               /* bit i: sockets may not ask for the list's i-th */
 };
-
-/* ---- tcp_cc ------------------------------------------------------------------------------------------- */
-
-/* The algorithm of a name; "": the stack's default. NULL: unknown. */
-const struct weir_cc_ops *wr_tcp_cc(const struct weir_stack *stack, const char *name);
 
 /* ---- tcp_tcb ------------------------------------------------------------------------------------------ */
 
@@ -632,6 +683,7 @@ bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t star
 /* The record that contains seq, or NULL. O(log n). */
 struct wr_sent *wr_sendq_find(const struct wr_sendq *q, uint32_t seq);
 struct wr_sent *wr_sendq_first(const struct wr_sendq *q);
+struct wr_sent *wr_sendq_last(const struct wr_sendq *q);
 struct wr_sent *wr_sendq_next(const struct wr_sendq *q, const struct wr_sent *sent);
 struct wr_sent *wr_sendq_prev(const struct wr_sendq *q, const struct wr_sent *sent);
 /* Cuts it so that a record begins at seq (start < seq < end): the right part, or NULL without memory. */
@@ -646,12 +698,13 @@ void wr_sendq_unmark(struct wr_sendq *q, struct wr_sent *sent, uint8_t flags);
 
 /* What an ACK freed. */
 struct wr_acked {
+    struct wr_rate *rate;            /* learns what is delivered; or NULL */
     uint32_t bytes;                  /* of sequence space */
     uint32_t fresh_bytes;            /* of them, those not SACKed before */
     weir_time first_sent, last_sent; /* of records never sent twice; -1: none */
     bool rexmitted;                  /* one of them was sent twice */
 };
-/* Everything below una is acknowledged. */
+/* Everything below una is acknowledged. acked->rate is set by the caller. */
 void wr_sendq_ack(struct weir_stack *stack, struct wr_sendq *q, uint32_t una,
                   struct wr_acked *acked);
 bool wr_sendq_check(const struct wr_sendq *q, uint32_t una, uint32_t nxt);
@@ -690,12 +743,15 @@ struct wr_ack_event {
     uint32_t acked_bytes; /* cumulatively */
     uint32_t delivered;   /* newly, by ACK or SACK */
     uint32_t prior_flight;
-    weir_time rtt;  /* or -1 */
-    bool duplicate; /* RFC 5681 2 */
-    bool sacked;    /* brought new SACK information */
-    bool dsack;     /* reported a duplicate */
-    bool ece;       /* ECN-Echo */
-    bool original;  /* never sent twice, below `recover`: delivered by this ACK (F-RTO) */
+    uint32_t prior_pipe;
+    weir_time rtt;    /* or -1 */
+    weir_time cc_rtt; /* of what was sent last of the delivered; or -1 */
+    bool duplicate;   /* RFC 5681 2 */
+    bool sacked;      /* brought new SACK information */
+    bool ece;         /* RFC 3168 6.1 */
+    bool ack_delayed; /* it may have waited for the peer's delayed-ACK timer */
+    bool dsack;       /* reported a duplicate */
+    bool original;    /* never sent twice, below `recover`: delivered by this ACK (F-RTO) */
     bool has_echo;
     uint32_t echo; /* TSecr */
 };
@@ -747,6 +803,57 @@ void wr_undo_reduction(struct tcb *tcb, bool found, weir_time now);
 /* Nothing that was sent again is outstanding any more: the next retransmission begins a new episode. */
 void wr_undo_settle(struct tcb *tcb);
 
+/* ---- tcp_rate ------------------------------------------------------------------------------------------- */
+
+/* `sent` left just now, for the first time or again; snd_nxt and the sums count it already. */
+void wr_rate_sent(struct tcb *tcb, struct wr_sent *sent, weir_time now);
+/* An ACK begins to be taken in. */
+void wr_rate_ack_begin(struct wr_rate *rate);
+/* `bytes` of sent, not SACKed before, are delivered by this ACK. */
+void wr_rate_delivered(struct wr_rate *rate, const struct wr_sent *sent, uint32_t bytes);
+/* Marks it lost; counts it and tells congestion control. Used instead of wr_sendq_mark_lost(). */
+void wr_rate_mark_lost(struct wr_tx *tx, struct wr_sent *sent);
+/* The ACK is taken in, losses are marked: the sample. delivered: bytes by ACK and SACK; reneged: SACKs were
+ * taken back, so there is none. Call once for each ACK with something delivered or lost. */
+void wr_rate_sample(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged,
+                    struct weir_cc_ack *ack, weir_time now);
+/* Is it the application that leaves cwnd unused? Before new data is queued, at ACKs and time-outs. */
+void wr_rate_check_app_limited(struct tcb *tcb);
+/* Bytes per second of the latest sample; 0: none. */
+uint64_t wr_rate_delivery_rate(const struct wr_rate *rate);
+
+/* ---- tcp_pace ------------------------------------------------------------------------------------------- */
+
+/* Decides whether the connection is paced: algorithm, SO_MAX_PACING_RATE, weir.tcp_pacing. When tx is made,
+ * and when one of them changed. */
+void wr_pace_setup(const struct weir_stack *stack, struct tcb *tcb);
+/* Congestion control has spoken, or srtt or smss changed: rate and size of bursts anew. */
+void wr_pace_update(const struct weir_stack *stack, struct tcb *tcb);
+/* What a connection is, or would be, paced at: tcpi_pacing_rate; UINT64_MAX: not known yet. */
+uint64_t wr_pace_rate(const struct weir_stack *stack, const struct tcb *tcb);
+/* len bytes of data left. */
+void wr_pace_sent(struct tcb *tcb, uint32_t len, weir_time now);
+/* May data not leave yet? Then the timer brings the connection back at pace.next_at. */
+static inline bool wr_pace_holds(struct wr_tx *tx, weir_time now)
+{
+    return tx->pace.on && (tx->pace.waiting = tx->pace.next_at > now);
+}
+
+/* ---- tcp_cwnd ------------------------------------------------------------------------------------------- */
+
+/* The ACK `ev` was taken in and judged; `was`: ca_state before it. Tells congestion control. */
+void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
+                   uint8_t was, weir_time now);
+/* New data left, or (`denied`) could not because cwnd is used up. */
+void wr_cwnd_used(struct weir_stack *stack, struct tcb *tcb, bool denied, weir_time now);
+/* New data is about to leave, and nothing is in flight: RFC 5681 4.1, RFC 2861. */
+void wr_cwnd_restart(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* Does the algorithm set cwnd in recovery itself? Then no PRR, and no reduction by the stack. */
+static inline bool wr_cwnd_is_owned(const struct wr_tx *tx)
+{
+    return (tx->cc_ops->flags & WEIR_CC_OWNS_CWND) != 0;
+}
+
 /* ---- tcp_timers: named for what happened ---------------------------------------------------------------- */
 
 void wr_timers_data_sent(struct weir_stack *stack, struct tcb *tcb, bool rexmit, weir_time now);
@@ -789,8 +896,11 @@ void wr_close_reset_received(struct weir_stack *stack, struct tcb *tcb);
 /* The connection fails by a time-out: its soft error, or ETIMEDOUT. */
 void wr_close_timed_out(struct weir_stack *stack, struct tcb *tcb);
 
-/* ---- cc/cc.c -------------------------------------------------------------------------------------------- */
+/* ---- tcp_cc --------------------------------------------------------------------------------------------- */
 
-#include "cc/cc_list.h"
+/* tx is new: its algorithm, the initial window. */
+void wr_cc_start(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* TCP_CONGESTION, SO_MAX_PACING_RATE may have changed. */
+void wr_cc_changed(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 
 #endif

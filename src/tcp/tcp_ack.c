@@ -52,6 +52,26 @@ static weir_time rtt_sample(struct tcb *tcb, const struct seg *seg, const struct
     return -1;
 }
 
+/* What congestion control goes by: the round trip of what was sent last, never of a retransmission. */
+static weir_time newest_rtt(const struct wr_acked *acked, const struct wr_sack_result *sack,
+                            weir_time now)
+{
+    weir_time last = sack->last_sent > acked->last_sent ? sack->last_sent : acked->last_sent;
+
+    return last >= 0 ? now - last : -1;
+}
+
+/* Linux's FLAG_ACK_MAYBE_DELAYED: a lone short segment was all there was, and is acknowledged in order. */
+static bool maybe_delayed(const struct tcb *tcb, const struct wr_ack_event *ev,
+                          const struct wr_acked *acked)
+{
+    const struct wr_rate_pick *pick = &tcb->tx->rate.pick;
+
+    return acked->bytes > 0 && acked->bytes < tcb->smss && !acked->rexmitted &&
+           ev->delivered == acked->bytes && pick->valid &&
+           pick->sent.delivered == tcb->tx->cc.delivered_bytes;
+}
+
 /* Sequence numbers are compared modulo 2^32: one that stays behind while 2^31 bytes pass seems to lie
  * ahead, and is met again after 2^32. So all that may stay behind is taken along. */
 static void take_along(struct tcb *tcb)
@@ -76,6 +96,10 @@ static void take_along(struct tcb *tcb)
         tcb->tx->undo.marker = una;
         tcb->tx->undo.armed = false;
     }
+    if (seq_lt(tcb->tx->cwnd.usage_end, una))
+        tcb->tx->cwnd.usage_end = una;
+    if (seq_lt(tcb->tx->cwnd.round_end, una))
+        tcb->tx->cwnd.round_end = una;
 }
 
 /* SND.UNA moves to seg->ack: the ring lets go of the data, the queue of its records. */
@@ -143,7 +167,7 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
 {
     struct wr_sack_result sack = {.last_sent = -1};
     struct wr_acked acked = {.first_sent = -1, .last_sent = -1};
-    struct wr_ack_event ev = {.prior_una = tcb->snd_una, .rtt = -1};
+    struct wr_ack_event ev = {.prior_una = tcb->snd_una, .rtt = -1, .cc_rtt = -1};
     bool window_changed, old = seq_lt(seg->ack, tcb->snd_una), was_writable = wr_tcb_writable(tcb);
 
     if (!acceptable(stack, tcb, seg, now))
@@ -155,6 +179,12 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
         return WR_ACK_FINE;
     }
     ev.prior_flight = tcb->snd_nxt - tcb->snd_una;
+    if (tcb->tx != NULL) {
+        ev.prior_pipe = wr_tcb_pipe(tcb);
+        acked.rate = &tcb->tx->rate;
+        wr_rate_ack_begin(acked.rate);
+        wr_rate_check_app_limited(tcb);
+    }
     window_changed = update_window(tcb, seg);
     ev.duplicate = is_duplicate(tcb, seg, window_changed);
     if (seq_gt(seg->ack, tcb->snd_una)) {
@@ -174,6 +204,8 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
     ev.sacked = sack.new_bytes > 0;
     ev.delivered = acked.fresh_bytes + sack.new_bytes;
     ev.rtt = rtt_sample(tcb, seg, &acked, &sack, now);
+    ev.cc_rtt = newest_rtt(&acked, &sack, now);
+    ev.ack_delayed = maybe_delayed(tcb, &ev, &acked);
     if (ev.rtt >= 0) {
         wr_rtt_sample(&tcb->rtt, ev.rtt, tcb->snd_una, tcb->snd_nxt, &stack->tunables);
         tcb->tx->cc.srtt = tcb->rtt.srtt;

@@ -5,104 +5,120 @@
  * all of them at first, since whoever runs a stack of his own is its administrator (Linux without
  * CAP_NET_ADMIN: reno and the default).
  */
-#include <string.h>
-
-#include "cc/cc_list.h"
 #include "tcp/tcp.h"
 
-enum { NAME_SIZE = 16 }; /* of an algorithm, with its NUL */
+#include <string.h>
 
-const struct weir_cc_ops *wr_tcp_cc(const struct weir_stack *stack, const char *name)
+int weir_cc_register(struct weir_stack *stack, const struct weir_cc_ops *ops)
 {
-    if (name[0] != '\0')
-        return wr_cc_find(name);
-    return stack->tcp->cc_default != NULL ? stack->tcp->cc_default : wr_cc_at(0);
+    return wr_cc_add(&stack->tcp->cc, ops);
 }
 
-const char *wr_tcp_cc_name(const struct weir_stack *stack, const char *name)
+const struct weir_cc_ops *weir_cc_at(const struct weir_stack *stack, unsigned i)
 {
-    const struct weir_cc_ops *ops = wr_tcp_cc(stack, name);
-    return ops != NULL ? ops->name : NULL;
+    return i < stack->tcp->cc.n ? stack->tcp->cc.ops[i] : NULL;
 }
 
-static uint32_t bit_of(const struct weir_cc_ops *ops)
+int wr_tcp_cc_find(const struct weir_stack *stack, const char *name)
 {
-    uint32_t bit = 1;
-    for (unsigned i = 0; wr_cc_at(i) != ops; i++)
-        bit <<= 1;
-    return bit;
+    const struct wr_cc_list *list = &stack->tcp->cc;
+
+    for (unsigned i = 0; i < list->n; i++)
+        if (strcmp(list->ops[i]->name, name) == 0)
+            return (list->allowed >> i & 1) ? (int)i + 1 : WEIR_EPERM;
+    return WEIR_ENOENT;
 }
 
-bool wr_tcp_cc_allowed(const struct weir_stack *stack, const char *name)
+static const struct weir_cc_ops *chosen(const struct weir_stack *stack,
+                                        const struct wr_tcp_opts *opts)
 {
-    const struct weir_cc_ops *ops = wr_cc_find(name);
-    return ops != NULL && (stack->tcp->cc_restricted & bit_of(ops)) == 0;
+    const struct wr_cc_list *list = &stack->tcp->cc;
+
+    return opts->congestion != 0 ? list->ops[opts->congestion - 1] : list->preferred;
 }
 
-/* The names of all algorithms but those whose bit is set in `but`. */
-static void list(uint32_t but, struct wr_text *text)
+const char *wr_tcp_cc_name(const struct weir_stack *stack, const struct wr_tcp_opts *opts)
+{
+    return chosen(stack, opts)->name;
+}
+
+/* ---- tunables ---------------------------------------------------------------------------------- */
+
+/* The names of those whose bit is set. */
+static void list_names(const struct wr_cc_list *list, uint32_t which, struct wr_text *text)
 {
     bool some = false;
-    for (unsigned i = 0; wr_cc_at(i) != NULL; i++) {
-        if (but >> i & 1)
+
+    for (unsigned i = 0; i < list->n; i++) {
+        if (!(which >> i & 1))
             continue;
         if (some)
             wr_text_char(text, ' ');
-        wr_text_str(text, wr_cc_at(i)->name);
+        wr_text_str(text, list->ops[i]->name);
         some = true;
     }
 }
 
 void wr_tcp_cc_available_read(const struct weir_stack *stack, struct wr_text *text)
 {
-    (void)stack;
-    list(0, text);
+    list_names(&stack->tcp->cc, UINT32_MAX, text);
 }
 
 void wr_tcp_cc_allowed_read(const struct weir_stack *stack, struct wr_text *text)
 {
-    list(stack->tcp->cc_restricted, text);
+    list_names(&stack->tcp->cc, stack->tcp->cc.allowed, text);
 }
 
 void wr_tcp_cc_default_read(const struct weir_stack *stack, struct wr_text *text)
 {
-    wr_text_str(text, wr_tcp_cc(stack, "")->name);
-}
-
-/* The algorithm named at *p, which moves behind the name; NULL: unknown. */
-static const struct weir_cc_ops *take_name(const char **p)
-{
-    char name[NAME_SIZE] = "";
-    size_t len = strcspn(*p, " \t\n");
-    if (len == 0 || len >= sizeof name)
-        return NULL;
-    memcpy(name, *p, len);
-    *p += len;
-    *p += strspn(*p, " \t\n");
-    return wr_cc_find(name);
+    wr_text_str(text, stack->tcp->cc.preferred->name);
 }
 
 int wr_tcp_cc_allowed_write(struct weir_stack *stack, const char *text)
 {
-    uint32_t restricted = UINT32_MAX;
-    for (text += strspn(text, " \t\n"); *text != '\0';) {
-        const struct weir_cc_ops *ops = take_name(&text);
-        if (ops == NULL)
-            return WEIR_ENOENT;
-        restricted &= ~bit_of(ops);
-    }
-    stack->tcp->cc_restricted = restricted;
-    return 0;
+    return wr_cc_allow(&stack->tcp->cc, text);
 }
 
-/* Whoever sets the default allows it, as on Linux. */
 int wr_tcp_cc_default_write(struct weir_stack *stack, const char *text)
 {
-    text += strspn(text, " \t\n");
-    const struct weir_cc_ops *ops = take_name(&text);
-    if (ops == NULL || *text != '\0')
-        return WEIR_ENOENT;
-    stack->tcp->cc_default = ops;
-    stack->tcp->cc_restricted &= ~bit_of(ops);
-    return 0;
+    return wr_cc_prefer(&stack->tcp->cc, text);
+}
+
+/* ---- a connection's ------------------------------------------------------------------------------ */
+
+void wr_cc_start(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    struct weir_cc *cc = &tcb->tx->cc;
+
+    tcb->tx->cc_ops = chosen(stack, &tcb->opts);
+    cc->smss = tcb->smss;
+    cc->srtt = tcb->rtt.srtt;
+    cc->min_rtt = tcb->rtt.min_rtt;
+    /* RFC 6928; RFC 5681 3.1: one segment when SYN or SYN-ACK was lost more than once. */
+    cc->cwnd = (tcb->syn_retries > 1 ? 1 : WR_TCP_IW_SEGMENTS) * tcb->smss;
+    cc->ssthresh = UINT32_MAX;
+    stack->tcp->prio++;
+    cc->random = stack->tcp->prio;
+    tcb->tx->cc_ops->init(cc, now);
+    wr_pace_setup(stack, tcb);
+}
+
+void wr_cc_changed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+    const struct weir_cc_ops *ops;
+
+    if (tx == NULL)
+        return;
+    ops = tcb->opts.congestion != 0 ? chosen(stack, &tcb->opts) : tx->cc_ops;
+    if (ops != tx->cc_ops) {
+        tx->cc_ops = ops;
+        tx->cc.pacing_rate = 0;
+        tx->cc.send_quantum = 0;
+        memset(tx->cc.priv, 0, sizeof tx->cc.priv);
+        ops->init(&tx->cc, now);
+    }
+    wr_pace_setup(stack, tcb);
+    if (tx->pace.waiting && !tx->pace.on)
+        wr_output_kick(stack, tcb, now);
 }

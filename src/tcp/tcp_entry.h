@@ -47,6 +47,7 @@ struct wr_tcp_opts {
     uint8_t hop_limit, ds;     /* 0: default */
     uint8_t syncnt;            /* 0: tcp_syn_retries */
     uint8_t keepcnt;           /* 0: tcp_keepalive_probes */
+    uint8_t congestion;        /* 0: the stack's default; else see wr_tcp_cc_find() */
     uint16_t maxseg;           /* 0: from the MTU */
     uint16_t keepidle_s, keepintvl_s;
     int linger_s, linger2_s, defer_accept_s;
@@ -54,7 +55,7 @@ struct wr_tcp_opts {
     uint32_t rcvbuf, sndbuf; /* bytes; Linux's doubled figures are what getsockopt shows */
     uint32_t rcvlowat;       /* at least 1 */
     uint32_t window_clamp, notsent_lowat;
-    char congestion[16]; /* "" : the stack's default */
+    uint64_t max_pacing_rate; /* bytes per second; 0: no limit */
 };
 
 /* Sends a SYN. local holds address and port, both chosen by sock and unique; `ready` is touched on every
@@ -119,10 +120,10 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
                  weir_time now);
 void wr_tcp_listener_info(const struct wr_listener *listener, struct weir_tcp_info *info);
 
-/* TCP_CONGESTION: the full name of the algorithm called `name` ("": the default), NULL if unknown; may a
- * socket ask for it? */
-const char *wr_tcp_cc_name(const struct weir_stack *stack, const char *name);
-bool wr_tcp_cc_allowed(const struct weir_stack *stack, const char *name);
+/* TCP_CONGESTION: what opts.congestion shall be for the algorithm of that name. WEIR_ENOENT: there is none;
+ * WEIR_EPERM: it is not in tcp_allowed_congestion_control. */
+int wr_tcp_cc_find(const struct weir_stack *stack, const char *name);
+const char *wr_tcp_cc_name(const struct weir_stack *stack, const struct wr_tcp_opts *opts);
 /* Tunables that are texts, see TEXT in tunable.def. */
 void wr_tcp_cc_available_read(const struct weir_stack *stack, struct wr_text *text);
 void wr_tcp_cc_allowed_read(const struct weir_stack *stack, struct wr_text *text);

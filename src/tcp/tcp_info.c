@@ -42,7 +42,10 @@ static void send_side(const struct tcb *tcb, struct weir_tcp_info *info, weir_ti
         info->tcpi_snd_ssthresh = tx->cc.ssthresh / tcb->smss;
     info->tcpi_last_data_sent = ms_since(tx->last_sent_at, now);
     info->tcpi_reordering = tx->reordering;
-    info->tcpi_delivered = packets(tx->delivered_bytes, tcb->smss);
+    info->tcpi_delivered = 1 + tx->rate.segments; /* the SYN too, as on Linux */
+    info->tcpi_delivered_ce = tx->rate.segments_ce;
+    info->tcpi_delivery_rate = wr_rate_delivery_rate(&tx->rate);
+    info->tcpi_delivery_limited = tx->rate.last_app_limited;
 }
 
 static void counters(const struct tcb *tcb, struct weir_tcp_info *info)
@@ -64,7 +67,6 @@ static void counters(const struct tcb *tcb, struct weir_tcp_info *info)
 void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct weir_tcp_info *info,
                  weir_time now)
 {
-    (void)stack;
     memset(info, 0, sizeof *info);
     info->tcpi_state = (uint8_t)wr_tcp_state(tcb);
     info->tcpi_retransmits = tcb->retransmits;
@@ -95,7 +97,9 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
     info->tcpi_notsent_bytes = wr_tcb_unsent(tcb);
     info->tcpi_snd_wnd = tcb->snd_wnd;
     info->tcpi_rcv_wnd = tcb->rcv_wnd;
-    info->tcpi_max_pacing_rate = UINT64_MAX;
+    info->tcpi_max_pacing_rate =
+        tcb->opts.max_pacing_rate != 0 ? tcb->opts.max_pacing_rate : UINT64_MAX;
+    info->tcpi_pacing_rate = wr_pace_rate(stack, tcb);
     send_side(tcb, info, now);
     counters(tcb, info);
 }

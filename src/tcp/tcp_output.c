@@ -93,6 +93,8 @@ void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb)
         tcb->tx->cc.smss = mss;
         if (tcb->tx->cc.cwnd < mss)
             tcb->tx->cc.cwnd = mss;
+        if (tcb->tx->pace.on)
+            wr_pace_update(stack, tcb);
     }
 }
 
@@ -243,7 +245,10 @@ static uint32_t most_payload(const struct tcb *tcb, uint32_t mss)
         return mss; /* an urgent pointer is right for one segment only */
     if (most > UINT16_MAX)
         most = UINT16_MAX;
-    return (most - head) / mss * mss;
+    most -= head;
+    if (tcb->tx != NULL && tcb->tx->pace.on && tcb->tx->pace.burst < most)
+        most = tcb->tx->pace.burst > mss ? tcb->tx->pace.burst : mss;
+    return most / mss * mss;
 }
 
 /* Payload of a full segment of now: less the SACK blocks it carries, and no more than half the largest
@@ -274,28 +279,6 @@ static bool nagle_holds(const struct tcb *tcb)
            seq_leq(tcb->snd_sml, tcb->snd_nxt);
 }
 
-/* RFC 5681 4.1 as on Linux: cwnd halves for each RTO of silence, down to the initial window. */
-static void restart_after_idle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
-{
-    struct wr_tx *tx = tcb->tx;
-    weir_time idle = now - tx->last_sent_at, rto = tcb->rtt.rto;
-    uint32_t least = WR_TCP_IW_SEGMENTS * tcb->smss, cwnd = tx->cc.cwnd;
-
-    if (wr_tcb_in_flight(tcb) || tx->last_sent_at == 0 || idle <= rto)
-        return;
-    if (tx->cc_ops->on_idle != NULL)
-        tx->cc_ops->on_idle(&tx->cc, idle, now);
-    if (!stack->tunables.tcp_slow_start_after_idle)
-        return;
-    if (tx->cc.ssthresh < cwnd / 4 * 3)
-        tx->cc.ssthresh = cwnd / 4 * 3;
-    if (least > cwnd)
-        least = cwnd;
-    while ((idle -= rto) > 0 && cwnd > least)
-        cwnd /= 2;
-    tx->cc.cwnd = cwnd > least ? cwnd : least;
-}
-
 /* How much new data may go in one segment now; 0: none. */
 static uint32_t new_data(struct weir_stack *stack, struct tcb *tcb, uint32_t mss, weir_time now)
 {
@@ -310,13 +293,15 @@ static uint32_t new_data(struct weir_stack *stack, struct tcb *tcb, uint32_t mss
         len = len < mss ? len : mss;
         return len < (uint32_t)wnd ? len : (uint32_t)wnd;
     }
-    restart_after_idle(stack, tcb, now);
+    if (!wr_tcb_in_flight(tcb))
+        wr_cwnd_restart(stack, tcb, now);
     cwnd = tx->cc.cwnd > pipe ? tx->cc.cwnd - pipe : 0;
     if (len > (uint32_t)wnd)
         len = (uint32_t)wnd;
     if (len > cwnd) {
         len = cwnd;
-        tx->cwnd_limited = true;
+        if (len < mss)
+            wr_cwnd_used(stack, tcb, true, now);
     }
     if (len > most)
         len = most;
@@ -365,8 +350,9 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
     tcb->snd_nxt = end;
     tcb->bytes_sent += s->len;
     tcb->tx->last_sent_at = now;
-    if (tcb->snd_nxt - tcb->snd_una > tcb->tx->max_flight)
-        tcb->tx->max_flight = tcb->snd_nxt - tcb->snd_una;
+    wr_rate_sent(tcb, wr_sendq_last(&tcb->tx->q), now);
+    wr_cwnd_used(stack, tcb, false, now);
+    wr_pace_sent(tcb, s->len, now);
     wr_timers_data_sent(stack, tcb, false, now);
     if (s->len > 0)
         wr_delack_data_sent(tcb, now);
@@ -414,6 +400,8 @@ static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_se
                        sent->start + len); /* if not: the rest waits for the RTO */
     end = sent->start + len;
     wr_sendq_mark_rexmit(&tx->q, sent, mss, now);
+    wr_rate_sent(tcb, sent, now);
+    wr_pace_sent(tcb, len, now);
     tcb->want &= (uint8_t)~WR_WANT_HEAD;
     s->seq = sent->start;
     s->flags = W_TCP_ACK;
@@ -543,10 +531,12 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
     if (tcb->want & (WR_WANT_PROBE | WR_WANT_PROBE_URG))
         return send_empty(stack, tcb, &s, out, now);
     if (!opening) {
-        len = send_lost(stack, tcb, &s, mss, out, now);
-        if (len == 0)
+        bool paced = tcb->tx != NULL && wr_pace_holds(tcb->tx, now);
+        if (!paced || (tcb->want & WR_WANT_HEAD))
+            len = send_lost(stack, tcb, &s, mss, out, now);
+        if (len == 0 && (!paced || (tcb->want & WR_WANT_FORCE)))
             len = send_new(stack, tcb, &s, mss, out, now);
-        if (len == 0)
+        if (len == 0 && !paced)
             len = send_doubtful(stack, tcb, &s, mss, out, now);
     }
     if (len == 0 && ((tcb->want & WR_WANT_ACK) || tcb->dup_owed > 0)) {
@@ -566,6 +556,8 @@ static void rest(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     tcb->want &= (uint8_t) ~(WR_WANT_FORCE | WR_WANT_HEAD);
     if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV)
         return;
+    if (tcb->tx != NULL && tcb->tx->pace.waiting)
+        return; /* its timer brings it back */
     if (!wr_tcb_in_flight(tcb) &&
         (wr_tcb_unsent(tcb) > 0 || (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq)))
         wr_timers_held(stack, tcb, now);

@@ -30,7 +30,7 @@ static void lose_head(struct weir_stack *stack, struct tcb *tcb)
         return;
     if (head->end - head->start > tcb->smss)
         wr_sendq_split(stack, q, head, head->start + tcb->smss);
-    wr_sendq_mark_lost(q, head);
+    wr_rate_mark_lost(tcb->tx, head);
     if (seq_lt(tcb->tx->lost_edge, head->end))
         tcb->tx->lost_edge = head->end;
 }
@@ -118,45 +118,12 @@ static void in_recovery(struct weir_stack *stack, struct tcb *tcb, const struct 
     }
 }
 
-/* was: the state before this ACK. */
-static void tell_cc(struct tcb *tcb, const struct wr_ack_event *ev, uint8_t was, weir_time now)
-{
-    struct wr_tx *tx = tcb->tx;
-    struct weir_cc_ack ack = {.acked_bytes = ev->delivered,
-                              .in_flight_bytes = wr_tcb_pipe(tcb),
-                              .rtt = ev->rtt,
-                              .in_recovery =
-                                  was >= WEIR_CA_RECOVERY || tx->ca_state >= WEIR_CA_RECOVERY,
-                              .delivered_bytes = tx->delivered_bytes,
-                              .rate_app_limited = true};
-
-    /* Linux: in slow start half of cwnd used is enough, since it takes a round trip to use what grew. */
-    ack.cwnd_limited = tx->cwnd_limited || (tx->cc.cwnd < tx->cc.ssthresh &&
-                                            tx->cc.cwnd < 2 * (uint64_t)tx->max_flight);
-    if (was == WEIR_CA_RECOVERY && tx->ca_state != WEIR_CA_RECOVERY)
-        ack.cwnd_limited = false; /* the ACK that ends recovery sets cwnd, and does not raise it */
-    if (ev->acked_bytes == 0)
-        ack.cwnd_limited = false; /* nor do duplicates, RFC 3042 2 */
-    ack.round_start = seq_geq(tcb->snd_una, tx->round_end);
-    if (ack.round_start) {
-        tx->round_end = tcb->snd_nxt;
-        tx->cwnd_limited = false;
-        tx->max_flight = tcb->snd_nxt - tcb->snd_una;
-    }
-    if (ev->delivered == 0)
-        return;
-    tx->cc_ops->on_ack(&tx->cc, &ack, now);
-    if (tx->cc.cwnd < tcb->smss)
-        tx->cc.cwnd = tcb->smss;
-}
-
 void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
                        weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
     uint8_t was = tx->ca_state;
 
-    tx->delivered_bytes += ev->delivered;
     count_duplicate(tcb, ev);
     switch (tx->ca_state) {
     case WEIR_CA_RECOVERY:
@@ -179,7 +146,7 @@ void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, const struct w
                 tx->q.sacked_bytes > 0 || tx->reno_sacked > 0 ? WEIR_CA_DISORDER : WEIR_CA_OPEN;
         break;
     }
-    tell_cc(tcb, ev, was, now);
+    wr_cwnd_acked(stack, tcb, ev, was, now);
 }
 
 void wr_recovery_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now)
@@ -207,13 +174,15 @@ static void forget_sacks(struct wr_sendq *q)
         wr_sendq_unmark(q, sent, WR_SENT_SACKED);
 }
 
-static void lose_all(struct wr_sendq *q)
+static void lose_all(struct wr_tx *tx)
 {
+    struct wr_sendq *q = &tx->q;
+
     for (struct wr_sent *sent = wr_sendq_first(q); sent != NULL; sent = wr_sendq_next(q, sent)) {
         if (sent->flags & WR_SENT_SACKED)
             continue;
         wr_sendq_unmark(q, sent, WR_SENT_LOST | WR_SENT_REXMIT); /* the list is in order again */
-        wr_sendq_mark_lost(q, sent);
+        wr_rate_mark_lost(tx, sent);
     }
 }
 
@@ -224,6 +193,7 @@ void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time no
     uint32_t flight = tcb->snd_nxt - tcb->snd_una;
 
     (void)stack;
+    wr_rate_check_app_limited(tcb);
     if (head != NULL && (head->flags & WR_SENT_SACKED)) {
         forget_sacks(&tx->q); /* RFC 2018 8 */
         tx->high_sacked = tcb->snd_una;
@@ -233,7 +203,7 @@ void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time no
         (tx->ca_state == WEIR_CA_LOSS && tcb->retransmits <= 1))
         tx->cc_ops->on_rto(&tx->cc, flight, now);
     tx->cc.cwnd = tcb->smss;
-    lose_all(&tx->q);
+    lose_all(tx);
     tx->ca_state = WEIR_CA_LOSS;
     tx->recover = tcb->snd_nxt;
     tx->lost_edge = tcb->snd_nxt;
@@ -254,7 +224,7 @@ void wr_recovery_too_big(struct weir_stack *stack, struct tcb *tcb, weir_time no
         if ((sent->flags & WR_SENT_SACKED) || queued || sent->mss <= tcb->smss ||
             sent->end - sent->start <= tcb->smss)
             continue;
-        wr_sendq_mark_lost(q, sent);
+        wr_rate_mark_lost(tcb->tx, sent);
         any = true;
     }
     if (any)

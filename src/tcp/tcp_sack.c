@@ -50,6 +50,7 @@ static void mark_block(struct weir_stack *stack, struct tcb *tcb, uint32_t start
                 at = end;
             }
             result->new_bytes += at - sent->start;
+            wr_rate_delivered(&tcb->tx->rate, sent, at - sent->start);
             if (!(sent->flags & WR_SENT_EVER) && sent->sent_at > result->last_sent)
                 result->last_sent = sent->sent_at;
             wr_sendq_mark_sacked(stack, q, sent); /* may join it with its neighbours */
@@ -118,7 +119,7 @@ uint32_t wr_sack_mark_lost(struct tcb *tcb)
     for (; sent != NULL && seq_lt(sent->start, edge); sent = wr_sendq_next(&tx->q, sent)) {
         if (sent->flags & (WR_SENT_SACKED | WR_SENT_LOST))
             continue;
-        wr_sendq_mark_lost(&tx->q, sent);
+        wr_rate_mark_lost(tx, sent);
         marked += sent->end - sent->start;
     }
     tx->lost_edge = edge;

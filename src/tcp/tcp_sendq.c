@@ -102,6 +102,11 @@ struct wr_sent *wr_sendq_first(const struct wr_sendq *q)
     return node != NULL ? of_seq_node(node) : NULL;
 }
 
+struct wr_sent *wr_sendq_last(const struct wr_sendq *q)
+{
+    return wr_list_is_empty(&q->by_seq) ? NULL : of_seq_node(q->by_seq.prev);
+}
+
 struct wr_sent *wr_sendq_next(const struct wr_sendq *q, const struct wr_sent *sent)
 {
     return sent->by_seq.next != &q->by_seq ? of_seq_node(sent->by_seq.next) : NULL;
@@ -238,7 +243,9 @@ struct wr_sent *wr_sendq_split(struct weir_stack *stack, struct wr_sendq *q, str
     right->mss = sent->mss;
     right->sent_at = sent->sent_at;
     right->flags = sent->flags;
+    right->rate = sent->rate;
     sent->end = seq;
+    sent->rate.in_flight -= length(right); /* the left part left first */
     wr_list_insert_before(sent->by_seq.next, &right->by_seq);
     if (wr_list_is_linked(&sent->lost))
         wr_list_insert_before(sent->lost.next, &right->lost);
@@ -296,8 +303,11 @@ void wr_sendq_unmark(struct wr_sendq *q, struct wr_sent *sent, uint8_t flags)
 static void note_acked(const struct wr_sent *sent, uint32_t bytes, struct wr_acked *acked)
 {
     acked->bytes += bytes;
-    if (!(sent->flags & WR_SENT_SACKED))
+    if (!(sent->flags & WR_SENT_SACKED)) {
         acked->fresh_bytes += bytes;
+        if (acked->rate != NULL)
+            wr_rate_delivered(acked->rate, sent, bytes);
+    }
     if (sent->flags & WR_SENT_EVER) {
         acked->rexmitted = true;
     } else if (!(sent->flags & WR_SENT_SACKED)) {
@@ -312,7 +322,7 @@ void wr_sendq_ack(struct weir_stack *stack, struct wr_sendq *q, uint32_t una,
 {
     struct wr_sent *sent;
 
-    *acked = (struct wr_acked){.first_sent = -1, .last_sent = -1};
+    *acked = (struct wr_acked){.rate = acked->rate, .first_sent = -1, .last_sent = -1};
     while ((sent = wr_sendq_first(q)) != NULL && seq_lt(sent->start, una)) {
         if (seq_leq(sent->end, una)) {
             note_acked(sent, length(sent), acked);

@@ -17,6 +17,7 @@ int wr_tcp_init(struct weir_stack *stack)
     if (tcp == NULL)
         return WEIR_ENOMEM;
     stack->tcp = tcp;
+    wr_cc_init(&tcp->cc);
     wr_derive_key(stack, "tcp flows", key);
     wr_hash_init(&tcp->flows, &stack->alloc, key, UINT32_MAX);
     wr_derive_key(stack, "tcp listeners", key);
@@ -128,18 +129,11 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
     tcb->tx = tx;
     wr_sendq_init(&tx->q);
     tx->recover = tcb->iss; /* RFC 6582 3.2 (1) */
-    tx->high_sacked = tx->lost_edge = tx->rescue = tx->round_end = tcb->snd_una;
+    tx->high_sacked = tx->lost_edge = tx->rescue = tcb->snd_una;
+    tx->cwnd =
+        (struct wr_cwnd){.usage_end = tcb->snd_una, .round_end = tcb->snd_una, .used_at = now};
     tx->reordering = WR_TCP_DUP_THRESH;
-    tx->cc_ops = wr_tcp_cc(stack, tcb->opts.congestion);
-    if (tx->cc_ops == NULL)
-        tx->cc_ops = wr_tcp_cc(stack, "");
-    tx->cc.smss = tcb->smss;
-    tx->cc.srtt = tcb->rtt.srtt;
-    tx->cc.min_rtt = tcb->rtt.min_rtt;
-    /* RFC 6928; RFC 5681 3.1: one segment when SYN or SYN-ACK was lost more than once. */
-    tx->cc.cwnd = (tcb->syn_retries > 1 ? 1 : WR_TCP_IW_SEGMENTS) * tcb->smss;
-    tx->cc.ssthresh = UINT32_MAX;
-    tx->cc_ops->init(&tx->cc, now);
+    wr_cc_start(stack, tcb, now);
     return tx;
 }
 
@@ -260,5 +254,5 @@ void wr_tcb_check(const struct weir_stack *stack, const struct tcb *tcb)
     assert(!wr_tcb_in_flight(tcb) || tcb->rto_at != WEIR_TIME_NEVER ||
            tcb->out_list != WR_OUT_IDLE);
     assert(wr_tcb_in_flight(tcb) || wr_tcb_unsent(tcb) == 0 || tcb->rto_at != WEIR_TIME_NEVER ||
-           tcb->out_list != WR_OUT_IDLE);
+           tcb->out_list != WR_OUT_IDLE || (tcb->tx != NULL && tcb->tx->pace.waiting));
 }

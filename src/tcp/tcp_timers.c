@@ -33,6 +33,8 @@ void wr_timers_update(struct weir_stack *stack, struct tcb *tcb)
 {
     weir_time at = weir_time_min(weir_time_min(tcb->rto_at, tcb->delack_at), tcb->keep_at);
 
+    if (tcb->tx != NULL && tcb->tx->pace.waiting)
+        at = weir_time_min(at, tcb->tx->pace.next_at);
     if (at < tcb->timer.at)
         wr_timer_arm(stack, &tcb->timer, at);
 }
@@ -366,6 +368,10 @@ void wr_tcp_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time no
 {
     struct tcb *tcb = WR_CONTAINER(timer, struct tcb, timer);
 
+    if (tcb->tx != NULL && tcb->tx->pace.waiting && tcb->tx->pace.next_at <= now) {
+        tcb->tx->pace.waiting = false;
+        wr_output_kick(stack, tcb, now);
+    }
     if (tcb->delack_at <= now) {
         tcb->delack_at = WEIR_TIME_NEVER;
         wr_delack_timeout(stack, tcb, now);

@@ -152,6 +152,7 @@ ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *dat
         return 0;
     if (wr_ring_space(&tcb->snd_ring) == 0 || !below_notsent_lowat(tcb))
         return WEIR_EAGAIN;
+    wr_rate_check_app_limited(tcb);
     n = wr_ring_write(&tcb->snd_ring, &stack->alloc, data, len);
     if (n == 0)
         return WEIR_ENOBUFS;
@@ -317,13 +318,7 @@ void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time no
             tcb->more = false;
         wr_output_kick(stack, tcb, now);
     }
-    if (tcb->tx != NULL) {
-        const struct weir_cc_ops *ops = wr_tcp_cc(stack, tcb->opts.congestion);
-        if (ops != NULL && ops != tcb->tx->cc_ops) {
-            tcb->tx->cc_ops = ops;
-            ops->init(&tcb->tx->cc, now);
-        }
-    }
+    wr_cc_changed(stack, tcb, now);
     wr_timers_keepalive(stack, tcb, now);
     wr_tcb_settle(stack, tcb, now);
 }

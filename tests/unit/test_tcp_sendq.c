@@ -110,7 +110,7 @@ static void random_marks(void **arg)
                     wr_sendq_append(stack, &q, m.base + m.nxt, m.base + m.nxt + len, 100, now));
                 m.nxt += len;
             } else if (what < 5) {
-                struct wr_acked acked;
+                struct wr_acked acked = {0};
                 uint32_t ack = m.una + wr_rng_below(&rng, m.nxt - m.una + 1), fresh = 0;
                 for (uint32_t i = m.una; i < ack; i++)
                     fresh += !(m.flags[i] & WR_SENT_SACKED);
@@ -138,7 +138,7 @@ static void out_of_memory(void **arg)
     struct probe probe;
     struct weir_stack *stack = make_stack(&probe);
     struct wr_sendq q;
-    struct wr_acked acked;
+    struct wr_acked acked = {0};
     (void)arg;
     wr_sendq_init(&q);
     probe.fail_at = probe.calls + 1;
