@@ -175,6 +175,15 @@ int weir_sysctl_write(struct weir_stack *stack, const char *name, const char *te
 /* The n-th tunable's name (a vector has one), NULL past the last. */
 const char *weir_sysctl_name(unsigned n);
 
+/* ---- secrets of a group of hosts ---------------------------------------------------------------- */
+
+/* SYN cookies of hosts behind one address: each is given the same secret, and takes an ACK whose SYN
+ * another one has answered. time_of_day is the common time at `now`, in nanoseconds (since 1970, say);
+ * the hosts' clocks must agree to some seconds. Call it before there are connections: the timestamp
+ * clock follows the common time from then on. WEIR_EINVAL. */
+int weir_syncookie_secret(struct weir_stack *stack, const uint8_t secret[32], weir_time time_of_day,
+                          weir_time now);
+
 #ifdef __cplusplus
 }
 #endif

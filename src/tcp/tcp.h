@@ -95,6 +95,7 @@
 #define WR_TCP_MAX_QUICKACKS 16u
 #define WR_TCP_DUP_THRESH    3u
 #define WR_TCP_MAX_OFO       1024u /* islands of out-of-order data kept */
+#define WR_COOKIE_LIFE       (120 * WEIR_SEC) /* SYN cookies of the last two minutes are taken */
 #define WR_TCP_MAX_SENT      8192u /* records of a connection's flight */
 
 /* ---- what the flow table finds ------------------------------------------------------------------ */
@@ -426,7 +427,7 @@ struct wr_syn {
     uint32_t oow_ms; /* last answer to a segment that is not the final ACK, milliseconds; 0: none */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t retries;
-    bool ts_ok : 1, sack_ok : 1, wscale_ok : 1, acked : 1;
+    bool ts_ok : 1, sack_ok : 1, wscale_ok : 1, acked : 1, ecn_ok : 1, resent : 1;
 };
 static_assert(sizeof(struct wr_syn) <= 128, "a SYN flood pays for these");
 
@@ -439,6 +440,8 @@ struct wr_listener {
     struct wr_list syns;   /* struct wr_syn.of_listener */
     struct wr_list accept; /* struct tcb.accept, oldest first */
     uint32_t n_syns, n_accept, backlog;
+    uint32_t n_young;    /* of n_syns: those whose SYN-ACK went once */
+    weir_time cookie_at; /* the last SYN cookie left; -1: none */
     uint32_t somaxconn; /* when listening began */
     uint32_t id;
     bool reuseport;
@@ -458,6 +461,39 @@ struct wr_tw {
 };
 static_assert(sizeof(struct wr_tw) <= 96, "TIME-WAIT records are many");
 
+/* ---- SYN cookies: tcp_cookie ------------------------------------------------------------------------- */
+
+struct wr_cookies {
+    uint8_t secret[32]; /* the keys of minutes come from the first half, masks of tuples from the second */
+    uint8_t key[2][16]; /* of `minute` and of the one before */
+    uint64_t minute;
+    weir_time ahead; /* of a group's common time over ours */
+    bool shared;     /* others have the secret: their cookies may come here */
+};
+
+/* ---- what is remembered of peers: tcp_metrics --------------------------------------------------------- */
+
+enum { WR_METRICS_MAX = 1024 };
+
+struct wr_metric {
+    struct wr_hash_node node;
+    struct wr_list used; /* struct wr_metrics.used */
+    struct weir_addr local, remote;
+    weir_time syn_lost_at; /* the last SYN with data that got no proper answer */
+    uint16_t mss;          /* from its SYN-ACK; 0: not known */
+    uint8_t syn_losses;    /* in a row */
+    uint8_t cookie_len;    /* of its fast open cookie; 0: none */
+    bool cookie_exp;       /* the cookie came in the experimental option */
+    uint8_t try_exp;       /* 1: ask with the experimental option next; 2: that was no help either */
+    bool proven;           /* it has answered: its address is no invention */
+    uint8_t cookie[W_TCPOPT_COOKIE_MAX];
+};
+
+struct wr_metrics {
+    struct wr_hash table;
+    struct wr_list used; /* longest ago first */
+};
+
 /* ---- all of TCP -------------------------------------------------------------------------------------- */
 
 struct wr_tcp {
@@ -472,6 +508,8 @@ struct wr_tcp {
     struct wr_list tw_queue;
     struct wr_timer tw_timer;
     uint8_t isn_key[16], ts_key[16];
+    struct wr_cookies cookies;
+    struct wr_metrics metrics;
     uint32_t isn_epoch; /* the ISN clock when the stack was made */
     uint32_t n_orphans, next_listener_id;
     uint64_t prio; /* state of the treaps' priorities */
@@ -575,6 +613,38 @@ void wr_listen_window(const struct weir_stack *stack, const struct wr_tcp_opts *
 /* The MSS that we announce to a peer, RFC 9293 3.7.1. */
 uint16_t wr_listen_adv_mss(struct weir_stack *stack, const struct wr_path *path,
                            const struct weir_addr *remote, const struct wr_tcp_opts *opts);
+
+/* ---- tcp_cookie --------------------------------------------------------------------------------------- */
+
+void wr_cookie_init(struct weir_stack *stack);
+/* The ISS that remembers a SYN, RFC 4987 3.6. */
+uint32_t wr_cookie_make(struct weir_stack *stack, const struct wr_tuple *tuple, uint32_t irs,
+                        uint16_t peer_mss, weir_time now);
+/* Is `iss` a cookie that we made for this SYN, this minute or the last? Then *peer_mss is what it holds. */
+bool wr_cookie_check(struct weir_stack *stack, const struct wr_tuple *tuple, uint32_t irs,
+                     uint32_t iss, uint16_t *peer_mss, weir_time now);
+/* The timestamp of the SYN-ACK, which holds the options of *syn. */
+uint32_t wr_cookie_ts(const struct weir_stack *stack, const struct wr_syn *syn, weir_time now);
+/* Options of *syn from the timestamp that its ACK echoes. False: they hold what is switched off here. */
+bool wr_cookie_options(const struct weir_stack *stack, const struct w_tcpopt *opt,
+                       struct wr_syn *syn);
+/* What a group's common time adds to the timestamp clock; 0: no group. */
+static inline uint32_t wr_cookie_ts_shift(const struct weir_stack *stack)
+{
+    return (uint32_t)((uint64_t)(stack->tcp->cookies.ahead / WEIR_MS));
+}
+
+/* ---- tcp_metrics -------------------------------------------------------------------------------------- */
+
+void wr_metrics_init(struct weir_stack *stack);
+void wr_metrics_fini(struct weir_stack *stack);
+/* The record of a tuple's addresses, or NULL. */
+struct wr_metric *wr_metrics_find(const struct weir_stack *stack, const struct wr_tuple *tuple);
+/* The same, made when it is not there; NULL: out of memory. */
+struct wr_metric *wr_metrics_get(struct weir_stack *stack, const struct wr_tuple *tuple);
+/* The connection ends: its peer was alive if there is a round-trip time. Noted while SYN cookies are off. */
+void wr_metrics_alive(struct weir_stack *stack, const struct tcb *tcb);
+bool wr_metrics_proven(const struct weir_stack *stack, const struct wr_tuple *tuple);
 
 /* ---- tcp_isn ------------------------------------------------------------------------------------------ */
 

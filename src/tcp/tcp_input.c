@@ -192,7 +192,7 @@ void wr_input_syn_options(struct tcb *tcb, const struct seg *seg, weir_time now)
 /* The handshake gives the first round-trip sample, unless a SYN or SYN-ACK went twice (Karn). */
 static void first_rtt(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
-    if (tcb->syn_retries == 0) {
+    if (tcb->syn_retries == 0 && tcb->syn_at != WEIR_TIME_NEVER) {
         wr_rtt_sample(&tcb->rtt, now - tcb->syn_at, tcb->snd_una, tcb->snd_nxt, &stack->tunables);
         return;
     }

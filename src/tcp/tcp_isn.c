@@ -36,7 +36,9 @@ uint32_t wr_isn_ts_offset(const struct weir_stack *stack, const struct wr_tuple 
 {
     struct weir_addr pair[2] = {tuple->local, tuple->remote};
 
+    uint32_t shift = wr_cookie_ts_shift(stack);
+
     if (stack->tunables.tcp_timestamps == 2)
-        return 0;
-    return (uint32_t)keyed(stack->tcp->ts_key, pair, sizeof pair);
+        return shift;
+    return (uint32_t)keyed(stack->tcp->ts_key, pair, sizeof pair) + shift;
 }

@@ -93,13 +93,21 @@ static void enqueue(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
     arm(stack);
 }
 
-static void syn_free(struct weir_stack *stack, struct wr_syn *syn)
+/* Takes the entry out of everything but the flow table, and frees it. */
+static void syn_forget(struct weir_stack *stack, struct wr_syn *syn)
 {
-    wr_demux_remove(stack, &syn->flow);
     wr_list_remove(&syn->wait);
     wr_list_remove(&syn->of_listener);
     syn->listener->n_syns--;
+    if (syn->retries == 0)
+        syn->listener->n_young--;
     wr_pool_free(&stack->tcp->syns, syn);
+}
+
+static void syn_free(struct weir_stack *stack, struct wr_syn *syn)
+{
+    wr_demux_remove(stack, &syn->flow);
+    syn_forget(stack, syn);
 }
 
 /* Not kept in the entry: it follows from the way back. */
@@ -113,7 +121,8 @@ static uint16_t syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn)
     return wr_listen_adv_mss(stack, &path, &tuple->remote, syn->listener->opts);
 }
 
-static void send_synack(struct weir_stack *stack, const struct wr_syn *syn, weir_time now)
+static void send_synack(struct weir_stack *stack, const struct wr_syn *syn, bool cookie,
+                        weir_time now)
 {
     struct w_tcpopt opt = {.has_mss = true,
                            .mss = syn_adv_mss(stack, syn),
@@ -132,8 +141,19 @@ static void send_synack(struct weir_stack *stack, const struct wr_syn *syn, weir
                              .ds = syn->listener->opts->ds,
                              .opt = &opt};
 
-    opt.ts_val = wr_ts_now(wr_isn_ts_offset(stack, &syn->flow.tuple), now);
+    if (cookie)
+        opt.ts_val = wr_cookie_ts(stack, syn, now);
+    else
+        opt.ts_val = wr_ts_now(wr_isn_ts_offset(stack, &syn->flow.tuple), now);
     wr_output_bare(stack, &synack, now);
+}
+
+static void resend_synack(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
+{
+    syn->resent = true;
+    wr_count(stack, WR_STAT_tcp_retrans_segs);
+    wr_count(stack, WR_STAT_tcp_syn_retrans);
+    send_synack(stack, syn, false, now);
 }
 
 /* TCP_DEFER_ACCEPT in seconds as a number of SYN-ACK retransmissions. */
@@ -147,10 +167,25 @@ static unsigned defer_retries(const struct wr_tcp_opts *opts)
     return n;
 }
 
+/* How often a SYN-ACK goes again. Linux: when the queue is more than half full half of its room is kept
+ * for the young, whose SYN-ACK went once; the older ones get fewer retries, but two. */
+static int64_t synack_retries(const struct weir_stack *stack, const struct wr_listener *listener)
+{
+    int64_t limit =
+        listener->opts->syncnt != 0 ? listener->opts->syncnt : stack->tunables.tcp_synack_retries;
+    uint64_t young = 2 * (uint64_t)listener->n_young;
+
+    if (2 * (uint64_t)listener->n_syns <= (listener->backlog > 8 ? listener->backlog : 8))
+        return limit;
+    for (; limit > 2 && listener->n_syns >= young; young *= 2)
+        limit--;
+    return limit;
+}
+
 static void syn_expired(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
 {
     const struct wr_tcp_opts *opts = syn->listener->opts;
-    int64_t limit = opts->syncnt != 0 ? opts->syncnt : stack->tunables.tcp_synack_retries;
+    int64_t limit = synack_retries(stack, syn->listener);
     unsigned defer = defer_retries(opts);
     /* An entry whose final ACK was ignored for TCP_DEFER_ACCEPT is not asked again until its period is
      * nearly over. */
@@ -161,13 +196,13 @@ static void syn_expired(struct weir_stack *stack, struct wr_syn *syn, weir_time 
         syn_free(stack, syn);
         return;
     }
+    if (syn->retries == 0)
+        syn->listener->n_young--;
     if (syn->retries < UINT8_MAX)
         syn->retries++;
     enqueue(stack, syn, now);
-    if (resend) {
-        wr_count(stack, WR_STAT_tcp_retrans_segs);
-        send_synack(stack, syn, now);
-    }
+    if (resend)
+        resend_synack(stack, syn, now);
 }
 
 void wr_tcp_listen_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now)
@@ -189,31 +224,68 @@ static bool accept_queue_full(const struct wr_listener *listener)
     return listener->n_accept > listener->backlog;
 }
 
-static bool queues_full(struct weir_stack *stack, const struct wr_listener *listener)
+static void listen_drop(struct weir_stack *stack, enum wr_drop reason)
 {
-    uint32_t limit = listener->backlog > 16 ? listener->backlog : 16;
-
-    if (accept_queue_full(listener)) {
-        wr_drop(stack, WR_DROP_tcp_accept_queue_full);
-        wr_count(stack, WR_STAT_tcp_listen_overflows);
-        wr_count(stack, WR_STAT_tcp_listen_drops);
-        return true;
-    }
-    if (listener->n_syns >= limit || listener->n_syns >= stack->tunables.tcp_max_syn_backlog) {
-        wr_drop(stack, WR_DROP_tcp_syn_queue_full);
-        wr_count(stack, WR_STAT_tcp_listen_drops);
-        return true;
-    }
-    return false;
+    wr_drop(stack, reason);
+    wr_count(stack, WR_STAT_tcp_listen_drops);
 }
 
+static void accept_overflow(struct weir_stack *stack)
+{
+    wr_count(stack, WR_STAT_tcp_listen_overflows);
+    listen_drop(stack, WR_DROP_tcp_accept_queue_full);
+}
+
+/* What becomes of a SYN; the rules and their order are those of Linux. */
+enum fate { QUEUE, COOKIE, DROP };
+
+/* returns: who comes back in TIME-WAIT is a real peer, and brings the room of its record along. */
+static enum fate fate_of(struct weir_stack *stack, const struct wr_listener *listener, bool returns)
+{
+    int64_t cookies = stack->tunables.tcp_syncookies;
+    enum fate fate = QUEUE;
+
+    if (!returns && (cookies == 2 || listener->n_syns > listener->backlog)) {
+        fate = cookies != 0 ? COOKIE : DROP;
+        wr_count(stack, cookies != 0 ? WR_STAT_tcp_reqq_full_cookies : WR_STAT_tcp_reqq_full_drop);
+    }
+    if (fate == DROP) {
+        listen_drop(stack, WR_DROP_tcp_syn_queue_full);
+    } else if (accept_queue_full(listener)) {
+        accept_overflow(stack);
+        fate = DROP;
+    }
+    return fate;
+}
+
+/* Without cookies the last quarter of tcp_max_syn_backlog is for peers that are known to be alive. */
+static bool is_reserved(const struct weir_stack *stack, const struct wr_listener *listener,
+                        const struct seg *seg)
+{
+    int64_t most = stack->tunables.tcp_max_syn_backlog;
+
+    return stack->tunables.tcp_syncookies == 0 && most - listener->n_syns < most / 4 &&
+           !wr_metrics_proven(stack, &seg->tuple);
+}
+
+/* The window to offer: whole segments as they will come, less their timestamps. */
+static void syn_window(struct weir_stack *stack, struct wr_syn *syn)
+{
+    uint32_t mss = syn_adv_mss(stack, syn), wnd, clamp;
+
+    if (syn->ts_ok)
+        mss -= mss > W_TCPOPT_TS_LEN ? W_TCPOPT_TS_LEN : 0;
+    wr_listen_window(stack, syn->listener->opts, mss, syn->wscale_ok, &wnd, &clamp,
+                     &syn->rcv_wscale);
+    syn->flow.wnd = (uint16_t)wnd;
+}
+
+/* What the SYN says. A cookie has room for options only in timestamps. */
 static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
-                     const struct wr_path *path)
+                     bool cookie)
 {
     const struct wr_tunables *tunables = &stack->tunables;
-    const struct wr_tcp_opts *opts = syn->listener->opts;
-    uint32_t floor = (uint32_t)tunables->tcp_min_snd_mss, wnd, clamp;
-    uint32_t mss = wr_listen_adv_mss(stack, path, &seg->tuple.remote, opts);
+    uint32_t floor = (uint32_t)tunables->tcp_min_snd_mss;
     bool v4 = weir_addr_is_v4(&seg->tuple.remote);
 
     syn->irs = seg->seq;
@@ -222,49 +294,200 @@ static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct 
         syn->peer_mss = seg->opt.mss > floor ? seg->opt.mss : (uint16_t)floor;
     syn->ts_ok = seg->opt.has_ts && tunables->tcp_timestamps;
     syn->ts_recent = seg->opt.ts_val;
-    syn->sack_ok = seg->opt.sack_permitted && tunables->tcp_sack;
-    syn->wscale_ok = seg->opt.has_wscale && tunables->tcp_window_scaling;
+    if (syn->ts_ok || !cookie) {
+        syn->sack_ok = seg->opt.sack_permitted && tunables->tcp_sack;
+        syn->wscale_ok = seg->opt.has_wscale && tunables->tcp_window_scaling;
+    }
     syn->snd_wscale = seg->opt.wscale < WR_TCP_MAX_WSCALE ? seg->opt.wscale : WR_TCP_MAX_WSCALE;
-    if (syn->ts_ok) /* the window is whole segments as they will come, less their timestamps */
-        mss -= mss > W_TCPOPT_TS_LEN ? W_TCPOPT_TS_LEN : 0;
-    wr_listen_window(stack, opts, mss, syn->wscale_ok, &wnd, &clamp, &syn->rcv_wscale);
-    syn->flow.wnd = (uint16_t)wnd;
     if (!syn->wscale_ok)
         syn->snd_wscale = 0;
+    syn_window(stack, syn);
+}
+
+/* Into the SYN queue. NULL: no memory. */
+static struct wr_syn *queue_syn(struct weir_stack *stack, const struct wr_syn *filled,
+                                const struct wr_tuple *tuple)
+{
+    struct wr_listener *listener = filled->listener;
+    struct wr_syn *syn;
+    void *obj = NULL;
+
+    if (wr_pool_alloc(&stack->tcp->syns, &obj) == 0) {
+        wr_drop(stack, WR_DROP_no_memory);
+        return NULL;
+    }
+    syn = obj;
+    *syn = *filled;
+    wr_list_init(&syn->wait);
+    wr_list_init(&syn->of_listener);
+    if (!wr_demux_insert(stack, &syn->flow, WR_FLOW_SYN, tuple)) {
+        wr_pool_free(&stack->tcp->syns, syn);
+        wr_drop(stack, WR_DROP_no_memory);
+        return NULL;
+    }
+    wr_list_push_back(&listener->syns, &syn->of_listener);
+    listener->n_syns++;
+    listener->n_young++;
+    return syn;
+}
+
+/* The SYN queue is full: the SYN-ACK takes along all that would be kept, RFC 4987 3.6. */
+static void answer_by_cookie(struct weir_stack *stack, struct wr_syn *syn, struct seg *seg,
+                             weir_time now)
+{
+    syn->iss = wr_cookie_make(stack, &seg->tuple, seg->seq, syn->peer_mss, now);
+    syn->listener->cookie_at = now;
+    wr_count(stack, WR_STAT_tcp_syncookies_sent);
+    send_synack(stack, syn, true, now);
 }
 
 static void take_syn(struct weir_stack *stack, struct wr_listener *listener, struct seg *seg,
                      const uint32_t *iss, weir_time now)
 {
-    struct wr_syn *syn;
+    struct wr_syn filled = {.listener = listener}, *syn;
+    enum fate fate = fate_of(stack, listener, iss != NULL);
     struct wr_path path;
-    void *obj = NULL;
 
-    if (queues_full(stack, listener))
+    if (fate == DROP)
         return;
     if (wr_path_find(stack, &seg->tuple.remote, &seg->tuple.local, &path) < 0) {
         wr_drop(stack, WR_DROP_no_route);
         return;
     }
-    if (wr_pool_alloc(&stack->tcp->syns, &obj) == 0) {
-        wr_drop(stack, WR_DROP_no_memory);
+    if (fate == QUEUE && iss == NULL && is_reserved(stack, listener, seg)) {
+        listen_drop(stack, WR_DROP_tcp_syn_queue_full);
         return;
     }
-    syn = obj;
-    syn->listener = listener;
-    wr_list_init(&syn->wait);
-    wr_list_init(&syn->of_listener);
-    if (!wr_demux_insert(stack, &syn->flow, WR_FLOW_SYN, &seg->tuple)) {
-        wr_pool_free(&stack->tcp->syns, syn);
-        wr_drop(stack, WR_DROP_no_memory);
+    filled.flow.tuple = seg->tuple;
+    filled.flow.node.hash = seg->hash;
+    syn_fill(stack, &filled, seg, fate == COOKIE);
+    if (fate == COOKIE) {
+        answer_by_cookie(stack, &filled, seg, now);
         return;
     }
-    syn_fill(stack, syn, seg, &path);
-    syn->iss = iss != NULL ? *iss : wr_isn(stack, &seg->tuple, now);
-    wr_list_push_back(&listener->syns, &syn->of_listener);
-    listener->n_syns++;
+    filled.iss = iss != NULL ? *iss : wr_isn(stack, &seg->tuple, now);
+    syn = queue_syn(stack, &filled, &seg->tuple);
+    if (syn == NULL)
+        return;
     enqueue(stack, syn, now);
-    send_synack(stack, syn, now);
+    send_synack(stack, syn, false, now);
+}
+
+/* A connection in the listener's accept queue out of what is known of its SYN; nothing of *syn is kept.
+ * NULL: no memory. */
+static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn, weir_time now)
+{
+    struct wr_listener *listener = syn->listener;
+    struct tcb *tcb = wr_tcb_new(stack, &syn->flow.tuple, listener->opts, now);
+    uint8_t unused;
+    uint32_t wnd;
+
+    if (tcb == NULL) {
+        wr_drop(stack, WR_DROP_no_memory);
+        return NULL;
+    }
+    tcb->passive = true;
+    tcb->iss = syn->iss;
+    tcb->irs = syn->irs;
+    tcb->snd_una = tcb->snd_nxt = tcb->write_seq = syn->iss + 1;
+    tcb->rcv_nxt = tcb->rcv_wup = syn->irs + 1;
+    tcb->peer_mss = syn->peer_mss;
+    tcb->adv_mss = syn_adv_mss(stack, syn);
+    tcb->ts_ok = syn->ts_ok;
+    tcb->ts_recent = syn->ts_recent;
+    tcb->ts_recent_at = now;
+    tcb->ts_offset = wr_isn_ts_offset(stack, &syn->flow.tuple);
+    tcb->sack_ok = syn->sack_ok;
+    tcb->wscale_ok = syn->wscale_ok;
+    tcb->snd_wscale = syn->snd_wscale;
+    tcb->syn_retries = syn->retries;
+    wr_listen_window(stack, &tcb->opts, tcb->adv_mss, tcb->wscale_ok, &wnd, &tcb->window_clamp,
+                     &unused);
+    tcb->rcv_wscale = syn->rcv_wscale;
+    tcb->rcv_wnd = syn->flow.wnd;
+    tcb->syn_at = WEIR_TIME_NEVER;
+    tcb->listener = listener;
+    tcb->in_accept = true;
+    wr_list_push_back(&listener->accept, &tcb->accept);
+    listener->n_accept++;
+    wr_count(stack, WR_STAT_tcp_passive_opens);
+    return tcb;
+}
+
+/* The entry becomes a connection. NULL: no memory; the entry stays. */
+static struct tcb *promote(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
+                           weir_time now)
+{
+    struct tcb *tcb;
+
+    wr_hash_remove(&stack->tcp->flows, &syn->flow.node);
+    tcb = make_child(stack, syn, now);
+    if (tcb == NULL) {
+        wr_hash_insert(&stack->tcp->flows, &syn->flow.node, seg->hash);
+        return NULL;
+    }
+    if (!syn->resent)
+        tcb->syn_at = syn->resend_at - level_wait(0);
+    syn_forget(stack, syn);
+    return tcb;
+}
+
+/* The final ACK opens the connection; data and FIN that came with it are taken in. */
+static void open_child(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
+{
+    struct wr_listener *listener = tcb->listener;
+
+    if (tcb->ts_ok && seg->opt.has_ts)
+        tcb->ts_recent = seg->opt.ts_val;
+    wr_input_establish(stack, tcb, seg->seq, (uint32_t)seg->wnd << tcb->snd_wscale, now);
+    wr_input_tcb(stack, tcb, seg, now);
+    wr_ready_touch(stack, listener->ready);
+    wr_tcb_settle(stack, tcb, now);
+}
+
+/* Only the echo tells when the SYN-ACK left, to 64 ms. If it is from a host of our group whose clock is
+ * ahead of ours, our timestamps go on from there: the peer must not see them go back (RFC 7323 5.3). */
+static void time_of_cookie(struct tcb *tcb, uint32_t ts_ecr, weir_time now)
+{
+    int32_t ms = (int32_t)(wr_ts_now(tcb->ts_offset, now) - ts_ecr);
+
+    if (ms >= 0 && ms * WEIR_MS <= WR_COOKIE_LIFE)
+        tcb->syn_at = now - ms * WEIR_MS;
+    else if (ms < 0 && -ms * WEIR_MS <= WR_COOKIE_LIFE)
+        tcb->ts_offset -= (uint32_t)ms;
+}
+
+/* An ACK that no connection and no entry knows: does it bring back a cookie of ours? False: no. */
+static bool take_cookie(struct weir_stack *stack, struct wr_listener *listener, struct seg *seg,
+                        weir_time now)
+{
+    struct wr_syn syn = {.listener = listener, .irs = seg->seq - 1, .iss = seg->ack - 1};
+    bool shared = stack->tcp->cookies.shared;
+    bool expected = listener->cookie_at >= 0 && now - listener->cookie_at <= WR_COOKIE_LIFE;
+    struct tcb *tcb;
+
+    if (stack->tunables.tcp_syncookies == 0 || !(expected || shared))
+        return false;
+    syn.flow.tuple = seg->tuple;
+    if (!wr_cookie_check(stack, &seg->tuple, syn.irs, syn.iss, &syn.peer_mss, now)) {
+        wr_count(stack, WR_STAT_tcp_syncookies_failed);
+        return false;
+    }
+    wr_count(stack, WR_STAT_tcp_syncookies_recv);
+    if (!wr_cookie_options(stack, &seg->opt, &syn))
+        return false;
+    if (accept_queue_full(listener)) {
+        accept_overflow(stack);
+        return true;
+    }
+    syn_window(stack, &syn);
+    tcb = make_child(stack, &syn, now);
+    if (tcb == NULL)
+        return true;
+    if (tcb->ts_ok)
+        time_of_cookie(tcb, seg->opt.ts_ecr, now);
+    open_child(stack, tcb, seg, now);
+    return true;
 }
 
 void wr_listen_input(struct weir_stack *stack, struct wr_listener *listener, struct seg *seg,
@@ -277,6 +500,8 @@ void wr_listen_input(struct weir_stack *stack, struct wr_listener *listener, str
     }
     /* RFC 9293 3.10.7.2 second: ACK */
     if (seg->flags & W_TCP_ACK) {
+        if (!(seg->flags & W_TCP_SYN) && take_cookie(stack, listener, seg, now))
+            return;
         wr_drop(stack, WR_DROP_tcp_no_socket);
         wr_output_reset_reply(stack, seg, now);
         return;
@@ -291,57 +516,6 @@ void wr_listen_input(struct weir_stack *stack, struct wr_listener *listener, str
 }
 
 /* ---- SYN-RECEIVED ------------------------------------------------------------------------------------------ */
-
-/* The entry becomes a connection in its listener's accept queue. NULL: no memory; the entry stays. */
-static struct tcb *promote(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
-                           weir_time now)
-{
-    struct wr_listener *listener = syn->listener;
-    struct wr_tuple tuple = syn->flow.tuple;
-    struct tcb *tcb;
-    uint8_t unused;
-    uint32_t wnd;
-
-    wr_hash_remove(&stack->tcp->flows, &syn->flow.node);
-    tcb = wr_tcb_new(stack, &tuple, listener->opts, now);
-    if (tcb == NULL) {
-        wr_hash_insert(&stack->tcp->flows, &syn->flow.node, seg->hash);
-        wr_drop(stack, WR_DROP_no_memory);
-        return NULL;
-    }
-    tcb->passive = true;
-    tcb->iss = syn->iss;
-    tcb->irs = syn->irs;
-    tcb->snd_una = tcb->snd_nxt = tcb->write_seq = syn->iss + 1;
-    tcb->rcv_nxt = tcb->rcv_wup = syn->irs + 1;
-    tcb->peer_mss = syn->peer_mss;
-    tcb->adv_mss = syn_adv_mss(stack, syn);
-    tcb->ts_ok = syn->ts_ok;
-    tcb->ts_recent = syn->ts_recent;
-    tcb->ts_recent_at = now;
-    tcb->ts_offset = wr_isn_ts_offset(stack, &tuple);
-    tcb->sack_ok = syn->sack_ok;
-    tcb->wscale_ok = syn->wscale_ok;
-    tcb->snd_wscale = syn->snd_wscale;
-    tcb->syn_retries = syn->retries;
-    wr_listen_window(stack, &tcb->opts, tcb->adv_mss, tcb->wscale_ok, &wnd, &tcb->window_clamp,
-                     &unused);
-    tcb->rcv_wscale = syn->rcv_wscale;
-    tcb->rcv_wnd = syn->flow.wnd;
-    if (syn->retries == 0)
-        tcb->syn_at = syn->resend_at - level_wait(0);
-    tcb->listener = listener;
-    tcb->in_accept = true;
-    wr_list_push_back(&listener->accept, &tcb->accept);
-    listener->n_accept++;
-    /* The entry is out of the table already; give back the rest of it. */
-    wr_list_remove(&syn->wait);
-    wr_list_remove(&syn->of_listener);
-    listener->n_syns--;
-    wr_pool_free(&stack->tcp->syns, syn);
-    wr_count(stack, WR_STAT_tcp_passive_opens);
-    return tcb;
-}
 
 static bool syn_limited(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
 {
@@ -387,13 +561,14 @@ static void syn_acked(struct weir_stack *stack, struct wr_syn *syn, struct seg *
     struct tcb *tcb;
 
     if (seg->end_seq == syn->irs + 1 && syn->retries < defer_retries(listener->opts)) {
+        wr_count(stack, WR_STAT_tcp_defer_accept_drop);
         syn->acked = true; /* TCP_DEFER_ACCEPT: wait for data */
         return;
     }
     if (accept_queue_full(listener)) {
-        wr_drop(stack, WR_DROP_tcp_accept_queue_full);
-        wr_count(stack, WR_STAT_tcp_listen_overflows);
+        accept_overflow(stack);
         if (stack->tunables.tcp_abort_on_overflow) {
+            wr_count(stack, WR_STAT_tcp_embryonic_rsts);
             wr_output_reset_reply(stack, seg, now);
             syn_free(stack, syn);
         } else {
@@ -402,14 +577,8 @@ static void syn_acked(struct weir_stack *stack, struct wr_syn *syn, struct seg *
         return;
     }
     tcb = promote(stack, syn, seg, now);
-    if (tcb == NULL)
-        return;
-    if (tcb->ts_ok && seg->opt.has_ts)
-        tcb->ts_recent = seg->opt.ts_val;
-    wr_input_establish(stack, tcb, seg->seq, (uint32_t)seg->wnd << tcb->snd_wscale, now);
-    wr_input_tcb(stack, tcb, seg, now); /* data and FIN that came with it */
-    wr_ready_touch(stack, listener->ready);
-    wr_tcb_settle(stack, tcb, now);
+    if (tcb != NULL)
+        open_child(stack, tcb, seg, now);
 }
 
 void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct seg *seg,
@@ -421,8 +590,10 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
 
     /* The same SYN again: our SYN-ACK was lost. */
     if ((flags & (W_TCP_SYN | W_TCP_RST | W_TCP_ACK)) == W_TCP_SYN && seg->seq == syn->irs) {
-        if (!old && !syn_limited(stack, syn, now))
-            send_synack(stack, syn, now);
+        if (!old && !syn_limited(stack, syn, now)) {
+            enqueue(stack, syn, now);
+            resend_synack(stack, syn, now);
+        }
         return;
     }
     /* RFC 9293 3.10.7.4 first: sequence number, PAWS before it */
@@ -502,6 +673,7 @@ int wr_tcp_listen(struct weir_stack *stack, const struct weir_endpoint *local, i
     listener->local = *local;
     listener->opts = opts;
     listener->ready = ready;
+    listener->cookie_at = -1;
     listener->reuseport = reuseport;
     listener->somaxconn = (uint32_t)stack->tunables.somaxconn;
     listener->backlog = backlog_of(listener->somaxconn, backlog);

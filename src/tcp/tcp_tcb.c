@@ -25,6 +25,8 @@ int wr_tcp_init(struct weir_stack *stack)
     wr_derive_key(stack, "tcp isn", tcp->isn_key);
     tcp->isn_epoch = (uint32_t)((uint64_t)stack->now >> 6);
     wr_derive_key(stack, "tcp timestamps", tcp->ts_key);
+    wr_cookie_init(stack);
+    wr_metrics_init(stack);
     wr_derive_key(stack, "tcp treaps", key);
     tcp->prio = get_be64(key);
     wr_list_init(&tcp->listener_list);
@@ -70,6 +72,7 @@ void wr_tcp_fini(struct weir_stack *stack)
             WR_CONTAINER(wr_list_pop_front(&tcp->listener_list), struct wr_listener, all);
         wr_free(stack, listener, sizeof *listener);
     }
+    wr_metrics_fini(stack);
     wr_pool_fini(&tcp->tcbs);
     wr_pool_fini(&tcp->syns);
     wr_pool_fini(&tcp->tws);
@@ -154,6 +157,7 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
 {
     if (tcb->state == WEIR_TCP_CLOSE)
         return;
+    wr_metrics_alive(stack, tcb);
     tcb->state = WEIR_TCP_CLOSE;
     tcb->shut = WR_SHUT_BOTH;
     tcb->want = 0;

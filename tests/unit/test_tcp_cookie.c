@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* SYN cookies: RFC 4987 3.6, and a group of hosts that shares a secret. */
+#include "unit/tcp_peer.h"
+
+#include "tcp/tcp.h"
+
+static struct wr_tuple tuple_of(uint16_t rport)
+{
+    struct wr_tuple tuple;
+    memset(&tuple, 0, sizeof tuple);
+    tuple.local = weir_addr_v4(0x0a090001);
+    tuple.remote = weir_addr_v4(0x0a090002);
+    tuple.lport = 80;
+    tuple.rport = rport;
+    return tuple;
+}
+
+static struct weir_stack *make_stack(uint8_t seed)
+{
+    struct weir_config config;
+    weir_config_default(&config);
+    config.seed[5] = seed;
+    return weir_stack_new(&config, 0);
+}
+
+/* Every MSS comes back as the largest of the table that is not above it. */
+static void mss_is_kept_4987_4(void **arg)
+{
+    static const uint16_t table[] = {48, 256, 536, 1220, 1300, 1440, 1460, 8940};
+    struct weir_stack *stack = make_stack(1);
+    (void)arg;
+    for (unsigned mss = 48, at = 0; mss <= UINT16_MAX; mss++) {
+        struct wr_tuple tuple = tuple_of((uint16_t)(1 + mss % 60000));
+        uint32_t irs = mss * 2654435761u;
+        uint32_t iss = wr_cookie_make(stack, &tuple, irs, (uint16_t)mss, 5 * WEIR_SEC);
+        uint16_t back = 0;
+        if (at + 1 < sizeof table / sizeof table[0] && mss == table[at + 1])
+            at++;
+        assert_true(wr_cookie_check(stack, &tuple, irs, iss, &back, 5 * WEIR_SEC));
+        assert_int_equal(back, table[at]);
+    }
+    weir_stack_free(stack);
+}
+
+/* Made at any second, a cookie is good for the rest of its minute and for the next. */
+static void lifetime_4987_3(void **arg)
+{
+    struct weir_stack *stack = make_stack(1);
+    struct wr_tuple tuple = tuple_of(1234);
+    uint16_t mss;
+    (void)arg;
+    for (unsigned made = 0; made < 300; made++) {
+        uint32_t iss = wr_cookie_make(stack, &tuple, 7, 1460, made * WEIR_SEC);
+        for (unsigned age = 0; made + age < 1200; age++) {
+            bool good = (made + age) / 60 - made / 60 <= 1;
+            assert_int_equal(wr_cookie_check(stack, &tuple, 7, iss, &mss, (made + age) * WEIR_SEC),
+                             good);
+        }
+    }
+    weir_stack_free(stack);
+}
+
+/* Any other number, tuple or SYN is refused. 2^20 guesses find 2^20 / 2^28 of one. */
+static void forgery_4987_3(void **arg)
+{
+    struct weir_stack *stack = make_stack(1);
+    struct wr_tuple tuple = tuple_of(1234), other = tuple_of(1235);
+    uint32_t iss = wr_cookie_make(stack, &tuple, 7, 1460, 90 * WEIR_SEC), guessed = 0;
+    uint16_t mss;
+    (void)arg;
+    for (unsigned bit = 0; bit < 32; bit++)
+        assert_false(
+            wr_cookie_check(stack, &tuple, 7, iss ^ UINT32_C(1) << bit, &mss, 90 * WEIR_SEC));
+    assert_false(wr_cookie_check(stack, &tuple, 8, iss, &mss, 90 * WEIR_SEC));
+    assert_false(wr_cookie_check(stack, &tuple, 8, iss + 1, &mss, 90 * WEIR_SEC));
+    assert_false(wr_cookie_check(stack, &other, 7, iss, &mss, 90 * WEIR_SEC));
+    for (uint32_t i = 0; i < 1u << 20; i++)
+        guessed += wr_cookie_check(stack, &tuple, 9, i * 4096u + 17, &mss, 90 * WEIR_SEC);
+    assert_true(guessed <= 1);
+    weir_stack_free(stack);
+}
+
+/* A SYN with these options to one host of a group; the ACK goes to the other. */
+static void open_across(struct peer *a, struct peer *b, const struct w_tcpopt *opt)
+{
+    struct conn c = peer_conn(a, 80);
+    struct weir_tcp_info info;
+    size_t len = sizeof info;
+
+    assert_int_equal(weir_sysctl_set(a->stack, "net.ipv4.tcp_syncookies", 2), 0);
+    conn_syn(a, &c, opt);
+    assert_int_equal(a->n, 1);
+    c.ts = opt->has_ts;
+    c.ts_val = opt->ts_val + 10;
+    b->n = 0;
+    conn_at(b, &c, W_TCP_ACK, c.snd, c.rcv, NULL, 0);
+    assert_int_equal(b->n, 0);
+    assert_int_equal(weir_sock_accept(b->stack, b->listener, &c.sock, NULL, b->now), 0);
+    assert_int_equal(
+        weir_sock_getsockopt(b->stack, c.sock, WEIR_SOL_TCP, WEIR_TCP_INFO, &info, &len, b->now),
+        0);
+    assert_int_equal(info.tcpi_snd_mss, opt->mss - (opt->has_ts ? 12 : 0));
+    assert_int_equal(info.tcpi_options, opt->has_ts ? 7 : 0);
+    assert_int_equal(info.tcpi_wscale & 15, opt->has_ts ? opt->wscale : 0);
+    /* What it sends is not old to a peer that has seen the first host's timestamp. */
+    assert_int_equal(conn_write(b, &c, "abc", 3), 3);
+    assert_int_equal(b->n, 1);
+    assert_int_equal(b->log[0].opt.has_ts, opt->has_ts);
+    if (opt->has_ts)
+        assert_true((int32_t)(b->log[0].opt.ts_val - a->log[0].opt.ts_val) >= 0);
+}
+
+/* Two hosts with clocks of their own, one secret: either takes the other's cookies. */
+static void group_shares_a_secret(void **arg)
+{
+    static struct peer a, b;
+    static const uint8_t secret[32] = "a secret of the group, 32 bytes.";
+    const weir_time day = WEIR_SEC * 1700000000;
+    struct w_tcpopt with = {.has_mss = true,
+                            .mss = 1460,
+                            .sack_permitted = true,
+                            .has_wscale = true,
+                            .wscale = 9,
+                            .has_ts = true,
+                            .ts_val = 5};
+    struct w_tcpopt without = {.has_mss = true, .mss = 1300};
+    struct conn stray;
+    (void)arg;
+    peer_init(&a);
+    peer_init(&b);
+    peer_run(&b, 777 * WEIR_SEC + 123 * WEIR_MS);
+    peer_listen(&a, 80, 5);
+    peer_listen(&b, 80, 5);
+    assert_int_equal(weir_syncookie_secret(a.stack, secret, -1, a.now), WEIR_EINVAL);
+
+    /* Not yet a group: the other host's ACK is nobody's. */
+    assert_int_equal(weir_sysctl_set(a.stack, "net.ipv4.tcp_syncookies", 2), 0);
+    stray = peer_conn(&a, 80);
+    conn_syn(&a, &stray, &without);
+    conn_at(&b, &stray, W_TCP_ACK, stray.snd, stray.rcv, NULL, 0);
+    assert_int_equal(b.log[0].th.flags, W_TCP_RST);
+
+    assert_int_equal(weir_syncookie_secret(a.stack, secret, day, a.now), 0);
+    assert_int_equal(weir_syncookie_secret(b.stack, secret, day + 3 * WEIR_SEC, b.now), 0);
+    open_across(&a, &b, &with);
+    open_across(&a, &b, &without);
+    open_across(&b, &a, &with);
+    open_across(&b, &a, &without);
+    peer_free(&a);
+    peer_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mss_is_kept_4987_4),
+        cmocka_unit_test(lifetime_4987_3),
+        cmocka_unit_test(forgery_4987_3),
+        cmocka_unit_test(group_shares_a_secret),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
