@@ -449,7 +449,7 @@ static void open_child(struct weir_stack *stack, struct tcb *tcb, struct seg *se
  * ahead of ours, our timestamps go on from there: the peer must not see them go back (RFC 7323 5.3). */
 static void time_of_cookie(struct tcb *tcb, uint32_t ts_ecr, weir_time now)
 {
-    int32_t ms = (int32_t)(wr_ts_now(tcb->ts_offset, now) - ts_ecr);
+    int64_t ms = (int32_t)(wr_ts_now(tcb->ts_offset, now) - ts_ecr);
 
     if (ms >= 0 && ms * WEIR_MS <= WR_COOKIE_LIFE)
         tcb->syn_at = now - ms * WEIR_MS;

@@ -129,6 +129,7 @@ static void group_shares_a_secret(void **arg)
     peer_init(&a);
     peer_init(&b);
     peer_run(&b, 777 * WEIR_SEC + 123 * WEIR_MS);
+    b.next_port = 30000;
     peer_listen(&a, 80, 5);
     peer_listen(&b, 80, 5);
     assert_int_equal(weir_syncookie_secret(a.stack, secret, -1, a.now), WEIR_EINVAL);
