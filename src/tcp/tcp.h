@@ -197,6 +197,12 @@ struct wr_prr {
     uint32_t out;        /* sent since then, new or again */
 };
 
+enum { /* struct wr_tx.frto, RFC 5682: in LOSS */
+       WR_FRTO_OFF,
+       WR_FRTO_ON, /* the time-out may have been spurious */
+       WR_FRTO_NEW /* so new data goes before lost data until the next ACK */
+};
+
 /* What takes a reduction of cwnd back. */
 struct wr_undo {
     uint32_t marker;         /* SND.UNA at the reduction; valid while armed */
@@ -276,7 +282,7 @@ struct wr_tx {
     uint32_t reordering; /* packets; what TCP_INFO shows */
     struct wr_prr prr;
     struct wr_undo undo;
-    bool frto; /* RFC 5682: the time-out may have been spurious */
+    uint8_t frto; /* WR_FRTO_* */
 };
 
 /* ---- when to acknowledge: tcp_delack -------------------------------------------------------------- */
@@ -772,6 +778,7 @@ struct wr_acked {
     uint32_t bytes;                  /* of sequence space */
     uint32_t fresh_bytes;            /* of them, those not SACKed before */
     weir_time first_sent, last_sent; /* of records never sent twice; -1: none */
+    uint32_t first_end;              /* how far the first of those is acknowledged */
     bool rexmitted;                  /* one of them was sent twice */
 };
 /* Everything below una is acknowledged. acked->rate is set by the caller. */
@@ -798,6 +805,7 @@ struct wr_sack_result {
     weir_time
         last_sent; /* latest transmission time of a newly SACKed record never sent twice; -1: none */
     bool dsack;    /* the first block was a D-SACK */
+    bool original; /* newly SACKed: never sent twice, and below `recover` */
 };
 /* RFC 2018 5, RFC 2883 5: blocks of an ACK into the send queue. */
 void wr_sack_input(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
@@ -825,8 +833,12 @@ struct wr_ack_event {
     bool has_echo;
     uint32_t echo; /* TSecr */
 };
-void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
+void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, struct wr_ack_event *ev,
                        weir_time now);
+/* F-RTO: new data before lost data? */
+bool wr_recovery_new_first(const struct tcb *tcb);
+/* No (more) new data can go: true when lost data may go instead, false when the next ACK is to be awaited. */
+bool wr_recovery_no_new(struct tcb *tcb);
 /* A timer, and not an ACK, found ranges of the flight lost (RFC 8985 6.3). */
 void wr_recovery_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* A loss was repaired before it was found (by a loss probe, RFC 8985 7.4.2): cwnd is reduced, no recovery. */

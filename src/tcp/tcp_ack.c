@@ -162,6 +162,38 @@ static bool acceptable(struct weir_stack *stack, struct tcb *tcb, const struct s
     return true;
 }
 
+/* What tcp_recovery and tcp_undo judge by. */
+static void note_evidence(const struct tcb *tcb, const struct seg *seg,
+                          const struct wr_acked *acked, const struct wr_sack_result *sack,
+                          struct wr_ack_event *ev)
+{
+    ev->sacked = sack->new_bytes > 0;
+    ev->dsack = sack->dsack;
+    ev->original =
+        sack->original || (acked->first_sent >= 0 && seq_leq(acked->first_end, tcb->tx->recover));
+    ev->has_echo = seg->opt.has_ts;
+    ev->echo = seg->opt.ts_ecr;
+}
+
+/* An ACK that was overtaken moves nothing, but its SACK blocks are news all the same. */
+static void old_ack(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg, weir_time now)
+{
+    struct wr_sack_result sack = {.last_sent = -1};
+    struct wr_acked none = {.first_sent = -1, .last_sent = -1};
+    struct wr_ack_event ev = {.prior_una = tcb->snd_una, .rtt = -1, .cc_rtt = -1};
+
+    ev.prior_flight = tcb->snd_nxt - tcb->snd_una;
+    ev.prior_pipe = wr_tcb_pipe(tcb);
+    wr_rate_ack_begin(&tcb->tx->rate);
+    wr_sack_input(stack, tcb, seg, tcb->snd_una, &sack);
+    if (sack.new_bytes == 0 && !sack.dsack)
+        return;
+    note_evidence(tcb, seg, &none, &sack, &ev);
+    ev.delivered = sack.new_bytes;
+    wr_recovery_acked(stack, tcb, &ev, now);
+    wr_output_kick(stack, tcb, now);
+}
+
 enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
                                  weir_time now)
 {
@@ -175,7 +207,7 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
     tcb->last_ack_at = now;
     if (old) {
         if (tcb->tx != NULL && seg->opt.n_sack > 0 && tcb->sack_ok)
-            wr_sack_input(stack, tcb, seg, tcb->snd_una, &sack);
+            old_ack(stack, tcb, seg, now);
         return WR_ACK_FINE;
     }
     ev.prior_flight = tcb->snd_nxt - tcb->snd_una;
@@ -201,7 +233,7 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
     }
     if (seg->opt.n_sack > 0 && tcb->sack_ok)
         wr_sack_input(stack, tcb, seg, ev.prior_una, &sack);
-    ev.sacked = sack.new_bytes > 0;
+    note_evidence(tcb, seg, &acked, &sack, &ev);
     ev.delivered = acked.fresh_bytes + sack.new_bytes;
     ev.rtt = rtt_sample(tcb, seg, &acked, &sack, now);
     ev.cc_rtt = newest_rtt(&acked, &sack, now);
@@ -212,7 +244,7 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
         tcb->tx->cc.min_rtt = tcb->rtt.min_rtt;
     }
     wr_timers_acked(stack, tcb, acked.bytes > 0, now);
-    if (acked.bytes > 0 || ev.duplicate || ev.sacked)
+    if (acked.bytes > 0 || ev.duplicate || ev.sacked || ev.dsack || ev.ece)
         wr_recovery_acked(stack, tcb, &ev, now);
     if (acked.bytes > 0) {
         grow_send_buffer(stack, tcb);

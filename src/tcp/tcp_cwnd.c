@@ -108,6 +108,11 @@ static bool begins_round(struct tcb *tcb)
     return true;
 }
 
+static bool comes_down(uint8_t ca_state)
+{
+    return ca_state == WEIR_CA_CWR || ca_state == WEIR_CA_RECOVERY;
+}
+
 void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
                    uint8_t was, weir_time now)
 {
@@ -123,9 +128,10 @@ void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ac
                                   was >= WEIR_CA_RECOVERY || tx->ca_state >= WEIR_CA_RECOVERY};
 
     wr_rate_sample(tcb, ev->delivered, ev->ece, false, &ack, now);
-    /* The ACK that ends recovery sets cwnd and does not raise it; nor do duplicates, RFC 3042 2. */
-    ack.cwnd_limited = is_limited(tx) && ev->acked_bytes > 0 &&
-                       (was != WEIR_CA_RECOVERY || tx->ca_state == WEIR_CA_RECOVERY);
+    /* While cwnd comes down it is tcp_prr's. The ACK that ends that sets it and does not raise it; nor do
+     * duplicates, RFC 3042 2. */
+    ack.cwnd_limited =
+        is_limited(tx) && ev->acked_bytes > 0 && !comes_down(was) && !comes_down(tx->ca_state);
     ack.round_start = begins_round(tcb);
     if (ev->delivered == 0 && (ack.lost_bytes == 0 || !wr_cwnd_is_owned(tx)))
         return;

@@ -349,6 +349,7 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
         tcb->snd_sml = s->seq + s->len;
     tcb->snd_nxt = end;
     tcb->bytes_sent += s->len;
+    wr_prr_sent(&tcb->tx->prr, s->len);
     tcb->tx->last_sent_at = now;
     wr_rate_sent(tcb, wr_sendq_last(&tcb->tx->q), now);
     wr_cwnd_used(stack, tcb, false, now);
@@ -402,6 +403,8 @@ static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_se
     wr_sendq_mark_rexmit(&tx->q, sent, mss, now);
     wr_rate_sent(tcb, sent, now);
     wr_pace_sent(tcb, len, now);
+    wr_prr_sent(&tx->prr, len);
+    wr_undo_rexmit(tcb, len, now);
     tcb->want &= (uint8_t)~WR_WANT_HEAD;
     s->seq = sent->start;
     s->flags = W_TCP_ACK;
@@ -532,10 +535,13 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
         return send_empty(stack, tcb, &s, out, now);
     if (!opening) {
         bool paced = tcb->tx != NULL && wr_pace_holds(tcb->tx, now);
-        if (!paced || (tcb->want & WR_WANT_HEAD))
+        bool new_first = wr_recovery_new_first(tcb);
+        if (!new_first && (!paced || (tcb->want & WR_WANT_HEAD)))
             len = send_lost(stack, tcb, &s, mss, out, now);
         if (len == 0 && (!paced || (tcb->want & WR_WANT_FORCE)))
             len = send_new(stack, tcb, &s, mss, out, now);
+        if (len == 0 && new_first && !paced && wr_recovery_no_new(tcb))
+            len = send_lost(stack, tcb, &s, mss, out, now);
         if (len == 0 && !paced)
             len = send_doubtful(stack, tcb, &s, mss, out, now);
     }

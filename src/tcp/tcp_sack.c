@@ -51,8 +51,12 @@ static void mark_block(struct weir_stack *stack, struct tcb *tcb, uint32_t start
             }
             result->new_bytes += at - sent->start;
             wr_rate_delivered(&tcb->tx->rate, sent, at - sent->start);
-            if (!(sent->flags & WR_SENT_EVER) && sent->sent_at > result->last_sent)
-                result->last_sent = sent->sent_at;
+            if (!(sent->flags & WR_SENT_EVER)) {
+                if (sent->sent_at > result->last_sent)
+                    result->last_sent = sent->sent_at;
+                if (seq_leq(at, tcb->tx->recover))
+                    result->original = true;
+            }
             wr_sendq_mark_sacked(stack, q, sent); /* may join it with its neighbours */
         }
         if (seq_gt(at, tcb->tx->high_sacked))
@@ -70,6 +74,7 @@ void wr_sack_input(struct weir_stack *stack, struct tcb *tcb, const struct seg *
     if (is_dsack(tcb, seg)) {
         tcb->dsack_dups++;
         result->dsack = true;
+        wr_undo_dsack(tcb, seg->opt.sack[0].start, seg->opt.sack[0].end);
         first = 1;
     }
     if (seq_lt(tcb->tx->high_sacked, tcb->snd_una))

@@ -311,8 +311,10 @@ static void note_acked(const struct wr_sent *sent, uint32_t bytes, struct wr_ack
     if (sent->flags & WR_SENT_EVER) {
         acked->rexmitted = true;
     } else if (!(sent->flags & WR_SENT_SACKED)) {
-        if (acked->first_sent < 0)
+        if (acked->first_sent < 0) {
             acked->first_sent = sent->sent_at;
+            acked->first_end = sent->start + bytes;
+        }
         acked->last_sent = sent->sent_at;
     }
 }
