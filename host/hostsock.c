@@ -17,7 +17,7 @@
 
 /* The core is asked for what it does itself; the rest of the flags is about blocking. */
 static const int recv_flags = MSG_OOB | MSG_PEEK | MSG_TRUNC;
-static const int send_flags = MSG_OOB | MSG_MORE;
+static const int send_flags = MSG_OOB | MSG_MORE | MSG_EOR;
 
 static int answer(int rc)
 {

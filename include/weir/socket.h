@@ -40,6 +40,7 @@ enum {
     WEIR_MSG_TRUNC = 0x20,
     WEIR_MSG_WAITALL = 0x100,
     WEIR_MSG_DONTWAIT = 0x40,
+    WEIR_MSG_EOR = 0x80, /* a record ends: what is written later leaves in segments of its own */
     WEIR_MSG_NOSIGNAL = 0x4000,
     WEIR_MSG_MORE = 0x8000,
 };

@@ -178,6 +178,8 @@ struct wr_sent {
     struct wr_sent *left, *right;
     struct wr_sent_rate rate;
     uint8_t flags;
+    bool psh; /* its last segment carries PSH */
+    bool eor; /* a record of the user ends with it: nothing is joined to it */
 };
 
 struct wr_sendq {
@@ -261,6 +263,17 @@ struct wr_cwnd {
     weir_time used_at;  /* when cwnd was last full, or adjusted */
 };
 
+/* ---- how the user wrote: tcp_push ------------------------------------------------------------------ */
+
+struct wr_push {
+    struct wr_marks *marks; /* PSH and record ends before write_seq; NULL: never any */
+    uint32_t pushed;        /* end of what was last written with PSH */
+    uint32_t piece;         /* where the piece begins that the next write may join */
+    uint32_t goal;          /* bytes of a piece at the last write */
+    bool tail;              /* PSH with the byte before write_seq */
+    bool burst;             /* the segment before left together with the next one */
+};
+
 /* ---- the sending side, from the first data or FIN on --------------------------------------------- */
 
 struct wr_tx {
@@ -283,6 +296,7 @@ struct wr_tx {
     struct wr_prr prr;
     struct wr_undo undo;
     uint8_t frto; /* WR_FRTO_* */
+    struct wr_push push;
 };
 
 /* ---- when to acknowledge: tcp_delack -------------------------------------------------------------- */
@@ -732,6 +746,9 @@ void wr_output_unlink(struct tcb *tcb);
 /* Path and path MTU as they are now; smss follows. False: no way there (error in soft_error). */
 bool wr_output_sync_path(struct weir_stack *stack, struct tcb *tcb);
 void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb);
+/* Payload of a full segment of now that carries so many SACK blocks: smss less their room, and no more than half
+ * of the largest window that the peer has offered. */
+uint32_t wr_output_mss(const struct tcb *tcb, unsigned n_sack);
 /* RST for a connection: seq snd_nxt, ack rcv_nxt (RFC 9293 3.10.5). */
 void wr_output_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* RST that answers a segment, RFC 9293 3.5.2. Never answers a RST. */
@@ -749,6 +766,21 @@ struct wr_bare {
 };
 int wr_output_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now);
 
+/* ---- tcp_push: how the user wrote ------------------------------------------------------------------------ */
+
+/* May a write with these WEIR_MSG_* flags be taken? 0, WEIR_EAGAIN (too many records wait) or
+ * WEIR_ENOBUFS. */
+int wr_push_room(struct weir_stack *stack, struct wr_tx *tx, int flags);
+/* Bytes [start, write_seq) were queued by one write. */
+void wr_push_written(struct weir_stack *stack, struct tcb *tcb, uint32_t start, int flags);
+/* Bytes that a piece holds: a multiple of the segment size. */
+uint32_t wr_push_goal(const struct tcb *tcb, int flags);
+/* Bytes from snd_nxt to the end of the first record, or of all that is queued. */
+uint32_t wr_push_record(const struct tcb *tcb);
+/* New data up to `end` leaves now. True: with PSH. *eor: a record ends there. Forgets what lies before. */
+bool wr_push_sent(struct tcb *tcb, uint32_t end, bool *eor);
+void wr_push_free(struct weir_stack *stack, struct wr_push *push);
+
 /* ---- tcp_sendq ---------------------------------------------------------------------------------------- */
 
 void wr_sendq_init(struct wr_sendq *q);
@@ -756,6 +788,8 @@ void wr_sendq_clear(struct weir_stack *stack, struct wr_sendq *q);
 /* New data [start, end) left, behind all there is. False: out of memory and nothing to merge with. */
 bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t start, uint32_t end,
                      uint32_t mss, weir_time now);
+/* The last that left ends with PSH, with the end of a record. */
+void wr_sendq_note_end(struct wr_sendq *q, bool psh, bool eor);
 /* The record that contains seq, or NULL. O(log n). */
 struct wr_sent *wr_sendq_find(const struct wr_sendq *q, uint32_t seq);
 struct wr_sent *wr_sendq_first(const struct wr_sendq *q);

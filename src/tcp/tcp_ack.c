@@ -84,6 +84,10 @@ static void take_along(struct tcb *tcb)
         tcb->snd_sml = una;
     if (tcb->tx == NULL)
         return;
+    if (seq_lt(tcb->tx->push.pushed, una))
+        tcb->tx->push.pushed = una;
+    if (seq_lt(tcb->tx->push.piece, una))
+        tcb->tx->push.piece = una;
     if (seq_lt(tcb->tx->recover, una - 1)) /* stays passed: RFC 6582 3.2 (2) */
         tcb->tx->recover = una - 1;
     if (seq_lt(tcb->tx->high_sacked, una))
@@ -218,6 +222,7 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
         wr_rate_check_app_limited(tcb);
     }
     window_changed = update_window(tcb, seg);
+    tcb->more = false; /* MSG_MORE holds until the next occasion to send, as on Linux */
     ev.duplicate = is_duplicate(tcb, seg, window_changed);
     if (seq_gt(seg->ack, tcb->snd_una)) {
         tcb->soft_error = 0;

@@ -254,7 +254,7 @@ static uint32_t most_payload(const struct tcb *tcb, uint32_t mss)
 /* Payload of a full segment of now: less the SACK blocks it carries, and no more than half the largest
  * window the peer has offered, unless that is so tiny that it would itself be a silly window: what
  * does not fit then waits for the persist timer (RFC 9293 3.8.6.2.1; the bound is Linux's). */
-static uint32_t current_mss(const struct tcb *tcb, unsigned n_sack)
+uint32_t wr_output_mss(const struct tcb *tcb, unsigned n_sack)
 {
     uint32_t mss = tcb->smss, options = (uint32_t)wr_w_tcpopt_len(tcb->ts_ok, n_sack) -
                                         (uint32_t)wr_w_tcpopt_len(tcb->ts_ok, 0);
@@ -279,14 +279,17 @@ static bool nagle_holds(const struct tcb *tcb)
            seq_leq(tcb->snd_sml, tcb->snd_nxt);
 }
 
-/* How much new data may go in one segment now; 0: none. */
-static uint32_t new_data(struct weir_stack *stack, struct tcb *tcb, uint32_t mss, weir_time now)
+/* How much new data may go in one segment now; 0: none. *more: and another behind it. */
+static uint32_t new_data(struct weir_stack *stack, struct tcb *tcb, uint32_t mss, bool *more,
+                         weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
-    uint32_t unsent = wr_tcb_unsent(tcb), pipe = wr_tcb_pipe(tcb), len = unsent;
+    uint32_t unsent = wr_tcb_unsent(tcb), pipe = wr_tcb_pipe(tcb), record = wr_push_record(tcb);
+    uint32_t len = record;
     int32_t wnd = seq_diff(tcb->snd_una + tcb->snd_wnd, tcb->snd_nxt);
     uint32_t most = most_payload(tcb, mss), cwnd;
 
+    *more = false;
     if (unsent == 0 || wnd <= 0)
         return 0;
     if (tcb->want & WR_WANT_FORCE) {
@@ -303,11 +306,10 @@ static uint32_t new_data(struct weir_stack *stack, struct tcb *tcb, uint32_t mss
         if (len < mss)
             wr_cwnd_used(stack, tcb, true, now);
     }
-    if (len > most)
-        len = most;
-    if (len % mss == 0 || (len == unsent && !nagle_holds(tcb)))
-        return len;
-    return len / mss * mss;
+    if (len % mss != 0 && (len < record || (len == unsent && nagle_holds(tcb))))
+        len = len / mss * mss;
+    *more = len > most;
+    return *more ? most : len;
 }
 
 static bool fin_fits(const struct tcb *tcb, uint32_t next)
@@ -319,14 +321,14 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
                        struct weir_out *out, weir_time now)
 {
     uint32_t end;
-    bool fin;
+    bool fin, more, psh, eor;
 
     if (wr_tcb_tx(stack, tcb, now) == NULL) {
         wr_timers_blocked(stack, tcb, now);
         return 0;
     }
     s->seq = tcb->snd_nxt;
-    s->len = new_data(stack, tcb, mss, now);
+    s->len = new_data(stack, tcb, mss, &more, now);
     s->mss = mss;
     if (s->len == 0 && wr_tcb_unsent(tcb) > 0)
         return 0;
@@ -341,8 +343,13 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
     s->flags = W_TCP_ACK;
     if (fin)
         s->flags |= W_TCP_FIN;
-    if (s->len > 0 && s->seq + s->len == tcb->write_seq)
-        s->flags |= W_TCP_PSH; /* RFC 9293 3.9.1.2 MUST-61 */
+    /* RFC 9293 3.9.1.2 MUST-61; and behind several that leave at once, as Linux does. */
+    psh = wr_push_sent(tcb, s->seq + s->len, &eor) ||
+          (!more && (s->len > mss || tcb->tx->push.burst));
+    tcb->tx->push.burst = more && tcb->tx->push.goal > mss;
+    wr_sendq_note_end(&tcb->tx->q, psh, eor);
+    if (psh && s->len > 0)
+        s->flags |= W_TCP_PSH;
     s->urgent = true;
     tcb->want &= (uint8_t)~WR_WANT_FORCE;
     if (s->len % mss != 0)
@@ -415,7 +422,7 @@ static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_se
     s->len = end - s->seq;
     s->mss = mss;
     s->urgent = true;
-    if (s->len > 0 && end == tcb->write_seq)
+    if (s->len > 0 && sent->psh)
         s->flags |= W_TCP_PSH;
     tcb->total_retrans += s->len > mss ? (s->len + mss - 1) / mss : 1;
     tcb->bytes_retrans += s->len;
@@ -530,7 +537,7 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
     if (opening && (tcb->want & WR_WANT_FIN))
         return send_early_fin(stack, tcb, &s, out, now);
     s.n_sack = wr_reasm_sacks(tcb, s.sack, tcb->ts_ok ? 3 : 4);
-    mss = current_mss(tcb, s.n_sack);
+    mss = wr_output_mss(tcb, s.n_sack);
     if (tcb->want & (WR_WANT_PROBE | WR_WANT_PROBE_URG))
         return send_empty(stack, tcb, &s, out, now);
     if (!opening) {

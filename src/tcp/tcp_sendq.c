@@ -191,7 +191,7 @@ bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t star
     bool empty = wr_list_is_empty(&q->by_seq);
     struct wr_sent *last = empty ? NULL : of_seq_node(q->by_seq.prev), *sent;
 
-    if (!empty && last->flags == 0 && last->sent_at == now && last->mss == mss &&
+    if (!empty && last->flags == 0 && last->sent_at == now && last->mss == mss && !last->eor &&
         end - last->start <= RECORD_MAX) {
         last->end = end; /* a burst has one fate so far */
         return true;
@@ -214,6 +214,14 @@ bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t star
     wr_list_push_back(&q->by_seq, &sent->by_seq);
     q->root = treap_insert(q->root, sent);
     return true;
+}
+
+void wr_sendq_note_end(struct wr_sendq *q, bool psh, bool eor)
+{
+    struct wr_sent *last = of_seq_node(q->by_seq.prev);
+
+    last->psh = psh;
+    last->eor = eor;
 }
 
 struct wr_sent *wr_sendq_find(const struct wr_sendq *q, uint32_t seq)
@@ -246,6 +254,9 @@ struct wr_sent *wr_sendq_split(struct weir_stack *stack, struct wr_sendq *q, str
     right->rate = sent->rate;
     sent->end = seq;
     sent->rate.in_flight -= length(right); /* the left part left first */
+    right->psh = sent->psh;
+    right->eor = sent->eor;
+    sent->psh = sent->eor = false;
     wr_list_insert_before(sent->by_seq.next, &right->by_seq);
     if (wr_list_is_linked(&sent->lost))
         wr_list_insert_before(sent->lost.next, &right->lost);
@@ -266,6 +277,8 @@ static void join_right(struct weir_stack *stack, struct wr_sendq *q, struct wr_s
         sent->sent_at = next->sent_at;
     if (next->mss > sent->mss)
         sent->mss = next->mss;
+    sent->psh = next->psh;
+    sent->eor = next->eor;
     sent->flags |= next->flags & WR_SENT_EVER;
     record_free(stack, q, next);
     account(q, sent->flags, 0u - length(sent));

@@ -42,15 +42,21 @@ int wr_tcp_init(struct weir_stack *stack)
     return 0;
 }
 
+static void free_tx(struct weir_stack *stack, struct tcb *tcb)
+{
+    wr_sendq_clear(stack, &tcb->tx->q);
+    wr_push_free(stack, &tcb->tx->push);
+    wr_free(stack, tcb->tx, sizeof *tcb->tx);
+    tcb->tx = NULL;
+}
+
 static void free_buffers(struct weir_stack *stack, struct tcb *tcb)
 {
     wr_ring_fini(&tcb->snd_ring, &stack->alloc);
     wr_ring_fini(&tcb->rcv_ring, &stack->alloc);
     wr_reasm_free(stack, tcb);
     if (tcb->tx != NULL) {
-        wr_sendq_clear(stack, &tcb->tx->q);
-        wr_free(stack, tcb->tx, sizeof *tcb->tx);
-        tcb->tx = NULL;
+        free_tx(stack, tcb);
     }
 }
 
@@ -136,6 +142,7 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
     tx->cwnd =
         (struct wr_cwnd){.usage_end = tcb->snd_una, .round_end = tcb->snd_una, .used_at = now};
     tx->reordering = WR_TCP_DUP_THRESH;
+    tx->push.pushed = tx->push.piece = tcb->snd_nxt;
     wr_cc_start(stack, tcb, now);
     return tx;
 }
@@ -172,9 +179,7 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
     wr_ring_forget_beyond(&tcb->rcv_ring, &stack->alloc);
     wr_reasm_free(stack, tcb);
     if (tcb->tx != NULL) {
-        wr_sendq_clear(stack, &tcb->tx->q);
-        wr_free(stack, tcb->tx, sizeof *tcb->tx);
-        tcb->tx = NULL;
+        free_tx(stack, tcb);
     }
     wr_tcb_touch(stack, tcb);
 }

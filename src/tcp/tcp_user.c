@@ -144,12 +144,18 @@ ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *dat
                       int flags, weir_time now)
 {
     int error = send_error(tcb);
+    uint32_t start = tcb->write_seq;
     size_t n;
 
     if (error != 0)
         return error;
     if (len == 0)
         return 0;
+    if (wr_tcb_tx(stack, tcb, now) == NULL)
+        return WEIR_ENOBUFS;
+    error = wr_push_room(stack, tcb->tx, flags);
+    if (error != 0)
+        return error;
     if (wr_ring_space(&tcb->snd_ring) == 0 || !below_notsent_lowat(tcb))
         return WEIR_EAGAIN;
     wr_rate_check_app_limited(tcb);
@@ -157,6 +163,9 @@ ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *dat
     if (n == 0)
         return WEIR_ENOBUFS;
     tcb->write_seq += (uint32_t)n;
+    if (n < len) /* the record goes on in the next write */
+        flags &= ~WEIR_MSG_EOR;
+    wr_push_written(stack, tcb, start, flags);
     tcb->more = (flags & WEIR_MSG_MORE) != 0;
     if ((flags & WEIR_MSG_OOB) && n == len)
         tcb->snd_up = tcb->write_seq; /* RFC 9293 3.8.5: the octet behind the urgent one */
