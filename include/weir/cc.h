@@ -41,6 +41,9 @@ struct weir_cc {
     uint32_t ssthresh;     /* UINT32_MAX: not known yet */
     uint64_t pacing_rate;  /* 0: the stack's own rule, from cwnd and srtt */
     uint32_t send_quantum; /* most in one burst while paced; 0: the stack's own rule, about 1 ms */
+    bool
+        throttled; /* it holds itself back now (to see the empty queue): rate samples of what is sent
+                     * meanwhile count as application limited */
     uint64_t priv[WEIR_CC_PRIVATE_WORDS]; /* the algorithm's own, zeroed before init */
 
     uint32_t smss;           /* sender maximum segment size, may change with the path MTU */

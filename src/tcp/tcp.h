@@ -933,6 +933,8 @@ void wr_rate_mark_lost(struct wr_tx *tx, struct wr_sent *sent);
  * taken back, so there is none. Call once for each ACK with something delivered or lost. */
 void wr_rate_sample(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged,
                     struct weir_cc_ack *ack, weir_time now);
+/* What is in flight now, and what is sent until it has arrived, says nothing of the path. */
+void wr_rate_limit(struct tcb *tcb);
 /* Is it the application that leaves cwnd unused? Before new data is queued, at ACKs and time-outs. */
 void wr_rate_check_app_limited(struct tcb *tcb);
 /* Bytes per second of the latest sample; 0: none. */

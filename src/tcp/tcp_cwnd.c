@@ -86,6 +86,8 @@ void wr_cwnd_restart(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     tx->cwnd.restarted = true;
     if (tx->cc_ops->on_idle != NULL)
         tx->cc_ops->on_idle(&tx->cc, idle, now);
+    if (tx->pace.on)
+        wr_pace_update(stack, tcb);
     if (idle <= rto || !stack->tunables.tcp_slow_start_after_idle || wr_cwnd_is_owned(tx))
         return;
     keep_ssthresh(tx);
@@ -138,6 +140,8 @@ void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ac
     tx->cc_ops->on_ack(&tx->cc, &ack, now);
     if (tx->cc.cwnd < tcb->smss)
         tx->cc.cwnd = tcb->smss;
+    if (tx->cc.throttled)
+        wr_rate_limit(tcb);
     if (tx->pace.on)
         wr_pace_update(stack, tcb);
 }

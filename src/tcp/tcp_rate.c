@@ -45,20 +45,24 @@ void wr_rate_sent(struct tcb *tcb, struct wr_sent *sent, weir_time now)
                                        .app_limited = rate->app_limited != 0};
 }
 
-void wr_rate_check_app_limited(struct tcb *tcb)
+void wr_rate_limit(struct tcb *tcb)
 {
     struct wr_tx *tx = tcb->tx;
-    uint32_t pipe;
 
-    if (tx == NULL || wr_tcb_unsent(tcb) >= tcb->smss || tx->q.lost_bytes > tx->q.rexmit_bytes)
-        return;
-    pipe = wr_tcb_pipe(tcb);
-    if (pipe >= tx->cc.cwnd)
-        return;
-    tx->rate.app_limited = tx->cc.delivered_bytes + pipe;
+    tx->rate.app_limited = tx->cc.delivered_bytes + wr_tcb_pipe(tcb);
     if (tx->rate.app_limited == 0)
         tx->rate.app_limited = 1;
     tx->cc.app_limited = true;
+}
+
+void wr_rate_check_app_limited(struct tcb *tcb)
+{
+    const struct wr_tx *tx = tcb->tx;
+
+    if (tx == NULL || wr_tcb_unsent(tcb) >= tcb->smss || tx->q.lost_bytes > tx->q.rexmit_bytes)
+        return;
+    if (wr_tcb_pipe(tcb) < tx->cc.cwnd)
+        wr_rate_limit(tcb);
 }
 
 /* ---- delivery ------------------------------------------------------------------------------------- */
