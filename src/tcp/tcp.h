@@ -11,7 +11,9 @@
  *       tcp_input                  every other state, in the order of RFC 9293 3.10.7
  *         tcp_ack                  acceptable ACK? SND.UNA, send window, RTT
  *           tcp_sendq              what was sent, when, and what became of it
- *           tcp_sack, tcp_recovery what is lost, what may be sent meanwhile
+ *           tcp_sack, tcp_rack     what the peer has, what is lost
+ *           tcp_tlp                a probe where no ACK would come to tell
+ *           tcp_recovery           what may be sent meanwhile
  *           cc/                    how much may be in flight
  *         tcp_reasm                data into the receive ring, SACK blocks, receive window
  *         tcp_delack               when to acknowledge
@@ -94,9 +96,9 @@
 #define WR_TCP_IW_SEGMENTS   10u /* RFC 6928 */
 #define WR_TCP_MAX_QUICKACKS 16u
 #define WR_TCP_DUP_THRESH    3u
-#define WR_TCP_MAX_OFO       1024u /* islands of out-of-order data kept */
+#define WR_TCP_MAX_OFO       1024u            /* islands of out-of-order data kept */
 #define WR_COOKIE_LIFE       (120 * WEIR_SEC) /* SYN cookies of the last two minutes are taken */
-#define WR_TCP_MAX_SENT      8192u /* records of a connection's flight */
+#define WR_TCP_MAX_SENT      8192u            /* records of a connection's flight */
 
 /* ---- what the flow table finds ------------------------------------------------------------------ */
 
@@ -153,7 +155,7 @@ struct wr_rtt {
 enum {
     WR_SENT_SACKED = 1, /* the peer says that it has it */
     WR_SENT_LOST = 2,   /* to be sent again; on the lost list unless WR_SENT_REXMIT */
-    WR_SENT_REXMIT = 4, /* sent again since it was found lost */
+    WR_SENT_REXMIT = 4, /* sent again since it was found lost; without LOST: a tail loss probe */
     WR_SENT_EVER = 8    /* was ever sent twice: no RTT sample (Karn) */
 };
 
@@ -171,10 +173,11 @@ struct wr_sent_rate {
 struct wr_sent {
     uint32_t start, end; /* with the FIN if it is in */
     uint32_t mss;        /* payload of its segments */
+    uint32_t segs;       /* so many, >= 1 */
     uint32_t prio;       /* heap order of the treap */
     weir_time sent_at;   /* latest transmission */
     struct wr_list by_seq;
-    struct wr_list lost; /* struct wr_sendq.lost */
+    struct wr_list turn; /* struct wr_sendq.lost or .flying; of a SACKED one neither */
     struct wr_sent *left, *right;
     struct wr_sent_rate rate;
     uint8_t flags;
@@ -184,10 +187,34 @@ struct wr_sent {
 
 struct wr_sendq {
     struct wr_list by_seq;
-    struct wr_list lost; /* LOST and not REXMIT, in the order in which they were found lost */
+    struct wr_list lost;   /* LOST and not REXMIT: to be sent again, lowest first */
+    struct wr_list flying; /* the others that are not SACKED, in the order of sent_at */
     struct wr_sent *root;
     uint32_t count;
+    uint32_t islands;                                /* SACKED records: no two are neighbours */
     uint32_t sacked_bytes, lost_bytes, rexmit_bytes; /* sums over records with the flag */
+    uint32_t segs, sacked_segs, lost_segs, rexmit_segs;
+};
+
+/* ---- RACK and TLP, RFC 8985: tcp_rack, tcp_tlp ---------------------------------------------------- */
+
+struct wr_rack {
+    weir_time xmit_at;    /* of the latest transmission that was delivered; -1: none yet */
+    weir_time rtt;        /* of the last delivered */
+    weir_time reo_at;     /* when the next may be found lost without another ACK; NEVER */
+    uint32_t end_seq;     /* with xmit_at */
+    uint32_t dsack_round; /* D-SACKs count once a round: SND.NXT at the last that did */
+    uint32_t reord_seen;  /* times that reordering was seen */
+    uint32_t reordering;  /* packets: its largest extent, at least tcp_reordering */
+    uint8_t steps;        /* of min_rtt / 4 in the reordering window */
+    uint8_t persist;      /* recoveries until steps falls back to 1 */
+};
+
+struct wr_tlp {
+    uint32_t end_seq; /* SND.NXT when the probe left */
+    bool active;      /* what it says is not judged yet */
+    bool rexmit;      /* it was a retransmission */
+    bool unsampled;   /* no RTT sample since the last probe */
 };
 
 /* ---- recovery's parts: tcp_prr, tcp_undo -------------------------------------------------------- */
@@ -292,11 +319,13 @@ struct wr_tx {
     uint32_t rescue;        /* RFC 6675 4 NextSeg (4): no rescue before snd_una passes it */
     weir_time last_sent_at; /* of data */
     weir_time mtu_check_at;
-    uint32_t reordering; /* packets; what TCP_INFO shows */
     struct wr_prr prr;
     struct wr_undo undo;
     uint8_t frto; /* WR_FRTO_* */
     struct wr_push push;
+    struct wr_rack rack;
+    struct wr_tlp tlp;
+    uint8_t rto_kind; /* WR_RTO_*: what rto_at stands for while data is in flight */
 };
 
 /* ---- when to acknowledge: tcp_delack -------------------------------------------------------------- */
@@ -327,6 +356,7 @@ enum { /* struct tcb.want: what tcp_output shall send besides data */
        WR_WANT_HEAD = 16,     /* the first lost range, whatever cwnd and pipe say */
        WR_WANT_FORCE = 32,    /* one segment of data though Nagle, cork or SWS avoidance hold it */
        WR_WANT_FIN = 64,      /* in SYN-RECEIVED: the FIN of a close, behind the SYN-ACK */
+       WR_WANT_TLP = 128,     /* the last segment again, whatever cwnd and pipe say */
 };
 
 enum { WR_SHUT_RCV = 1, WR_SHUT_SND = 2, WR_SHUT_BOTH = 3 };
@@ -343,6 +373,12 @@ enum {                    /* struct tcb.ecn: tcp_ecn, RFC 3168 6.1 */
        WR_ECN_SEEN = 2,   /* the peer's data came with ECT */
        WR_ECN_ECHO = 4,   /* CE came: ECE on each ACK until the peer says CWR */
        WR_ECN_REDUCED = 8 /* cwnd was reduced: CWR on the next new data */
+};
+
+enum {                 /* struct wr_tx.rto_kind, RFC 8985 8: one at a time */
+       WR_RTO_LOSS,    /* the retransmission timer, RFC 6298 5 */
+       WR_RTO_REORDER, /* the reordering timer, RFC 8985 6.2 step 5 */
+       WR_RTO_PROBE    /* PTO, RFC 8985 7.2 */
 };
 
 enum { /* where struct tcb.out is linked */
@@ -462,7 +498,7 @@ struct wr_listener {
     uint32_t n_syns, n_accept, backlog;
     uint32_t n_young;    /* of n_syns: those whose SYN-ACK went once */
     weir_time cookie_at; /* the last SYN cookie left; -1: none */
-    uint32_t somaxconn; /* when listening began */
+    uint32_t somaxconn;  /* when listening began */
     uint32_t id;
     bool reuseport;
 };
@@ -484,7 +520,8 @@ static_assert(sizeof(struct wr_tw) <= 96, "TIME-WAIT records are many");
 /* ---- SYN cookies: tcp_cookie ------------------------------------------------------------------------- */
 
 struct wr_cookies {
-    uint8_t secret[32]; /* the keys of minutes come from the first half, masks of tuples from the second */
+    uint8_t secret
+        [32]; /* the keys of minutes come from the first half, masks of tuples from the second */
     uint8_t key[2][16]; /* of `minute` and of the one before */
     uint64_t minute;
     weir_time ahead; /* of a group's common time over ours */
@@ -504,8 +541,8 @@ struct wr_metric {
     uint8_t syn_losses;    /* in a row */
     uint8_t cookie_len;    /* of its fast open cookie; 0: none */
     bool cookie_exp;       /* the cookie came in the experimental option */
-    uint8_t try_exp;       /* 1: ask with the experimental option next; 2: that was no help either */
-    bool proven;           /* it has answered: its address is no invention */
+    uint8_t try_exp; /* 1: ask with the experimental option next; 2: that was no help either */
+    bool proven;     /* it has answered: its address is no invention */
     uint8_t cookie[W_TCPOPT_COOKIE_MAX];
 };
 
@@ -794,17 +831,39 @@ void wr_sendq_note_end(struct wr_sendq *q, bool psh, bool eor);
 struct wr_sent *wr_sendq_find(const struct wr_sendq *q, uint32_t seq);
 struct wr_sent *wr_sendq_first(const struct wr_sendq *q);
 struct wr_sent *wr_sendq_last(const struct wr_sendq *q);
+/* First to be sent again; the longest in flight; or NULL. */
+struct wr_sent *wr_sendq_lost(const struct wr_sendq *q);
+struct wr_sent *wr_sendq_oldest(const struct wr_sendq *q);
 struct wr_sent *wr_sendq_next(const struct wr_sendq *q, const struct wr_sent *sent);
 struct wr_sent *wr_sendq_prev(const struct wr_sendq *q, const struct wr_sent *sent);
 /* Cuts it so that a record begins at seq (start < seq < end): the right part, or NULL without memory. */
 struct wr_sent *wr_sendq_split(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent,
                                uint32_t seq);
-/* Changes of fate; sums and the lost list follow. */
+/* Changes of fate; sums and lists follow. */
 void wr_sendq_mark_sacked(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent);
+/* The only way to be lost. Also of one that was SACKED (reneging) or sent again. Adds to lost_ever. */
 void wr_sendq_mark_lost(struct wr_sendq *q, struct wr_sent *sent);
 void wr_sendq_mark_rexmit(struct wr_sendq *q, struct wr_sent *sent, uint32_t mss, weir_time now);
-/* Forgets that it is SACKed (reneging) or sent again. */
+/* Sent again and not known to be lost: twice in flight. */
+void wr_sendq_mark_probe(struct wr_sendq *q, struct wr_sent *sent, uint32_t mss, weir_time now);
+/* Forgets flags of one record. */
 void wr_sendq_unmark(struct wr_sendq *q, struct wr_sent *sent, uint8_t flags);
+/* What waits to be sent again was not lost at all (undo). O(number of records). */
+void wr_sendq_unmark_lost(struct wr_sendq *q);
+
+/* What one ACK newly delivered, cumulatively or by SACK. */
+struct wr_delivery {
+    weir_time rexmit_until; /* set by the caller: what was sent again later than this cannot be what
+                             * arrived, RFC 8985 6.2 step 2 */
+    weir_time sent_at;      /* latest transmission that surely arrived; -1: none */
+    uint32_t end;           /* with sent_at */
+    uint32_t bytes;
+    uint32_t lowest, highest; /* if original: of what was never sent twice */
+    bool original;
+};
+/* [start, end) of the record was delivered: to be called before its flags change. */
+void wr_sendq_delivered(const struct wr_sent *sent, uint32_t start, uint32_t end,
+                        struct wr_delivery *d);
 
 /* What an ACK freed. */
 struct wr_acked {
@@ -817,7 +876,7 @@ struct wr_acked {
 };
 /* Everything below una is acknowledged. acked->rate is set by the caller. */
 void wr_sendq_ack(struct weir_stack *stack, struct wr_sendq *q, uint32_t una,
-                  struct wr_acked *acked);
+                  struct wr_acked *acked, struct wr_delivery *d);
 bool wr_sendq_check(const struct wr_sendq *q, uint32_t una, uint32_t nxt);
 
 /* ---- tcp_rtt ------------------------------------------------------------------------------------------ */
@@ -838,14 +897,50 @@ struct wr_sack_result {
     uint32_t new_bytes; /* newly SACKed */
     weir_time
         last_sent; /* latest transmission time of a newly SACKed record never sent twice; -1: none */
-    bool dsack;    /* the first block was a D-SACK */
+    bool dsack;    /* the first block was a D-SACK, and believed; then: */
+    bool dsack_tlp;       /* it is the tail loss probe that was not needed */
+    bool dsack_reordered; /* of what is SACKed above SND.UNA and was sent twice */
+    uint32_t dsack_start, dsack_end, dsack_segs;
     bool original; /* newly SACKed: never sent twice, and below `recover` */
 };
 /* RFC 2018 5, RFC 2883 5: blocks of an ACK into the send queue. */
 void wr_sack_input(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
-                   uint32_t prior_una, struct wr_sack_result *result);
-/* RFC 6675 4 IsLost over the whole flight; returns bytes newly marked. */
+                   struct wr_sack_result *result, struct wr_delivery *d);
+/* RFC 6675 4 IsLost over the whole flight; returns bytes newly marked. For tcp_recovery = 0. */
 uint32_t wr_sack_mark_lost(struct tcb *tcb);
+
+/* ---- tcp_rack ----------------------------------------------------------------------------------------- */
+
+void wr_rack_init(struct wr_rack *rack, uint32_t una, const struct wr_tunables *tunables);
+/* Does RACK find the losses of this connection? Else RFC 6675, or without SACK duplicate ACKs. */
+bool wr_rack_is_on(const struct weir_stack *stack, const struct tcb *tcb);
+/* RFC 8985 6.2 steps 1 to 4: what an ACK has told. prior_fack: high_sacked before it. */
+void wr_rack_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_delivery *d,
+                   const struct wr_sack_result *sack, uint32_t prior_fack, weir_time now);
+/* RFC 8985 6.2 step 5: marks what is lost by now, returns its bytes, and sets reo_at for what is in doubt.
+ * Looks at what it marks and one record more. */
+uint32_t wr_rack_mark_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* RFC 8985 6.3: after an RTO, is this record too young to be lost? */
+bool wr_rack_is_young(const struct weir_stack *stack, const struct tcb *tcb,
+                      const struct wr_sent *sent, weir_time now);
+/* A recovery ended and was not undone; it was undone since all that was sent again was D-SACKed. */
+void wr_rack_recovered(struct wr_rack *rack);
+void wr_rack_undone(struct wr_rack *rack);
+/* Reordering of `packets` was seen. */
+void wr_rack_reordered(struct weir_stack *stack, struct wr_rack *rack, uint32_t packets);
+
+/* ---- tcp_tlp ------------------------------------------------------------------------------------------ */
+
+/* RFC 8985 7.2: when to probe, or NEVER. rto_at: when the RTO would come. */
+weir_time wr_tlp_due_at(const struct weir_stack *stack, const struct tcb *tcb, weir_time rto_at,
+                        weir_time now);
+/* RFC 8985 7.3: PTO has come. Asks tcp_output for the probe, if there shall be one. */
+void wr_tlp_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* The probe left: up to SND.NXT. */
+void wr_tlp_sent(struct weir_stack *stack, struct tcb *tcb, bool rexmit);
+/* RFC 8985 7.4.2. True: the probe repaired a loss, congestion control must answer. */
+bool wr_tlp_acked(struct tcb *tcb, uint32_t ack, const struct wr_sack_result *sack,
+                  bool pure_duplicate);
 
 /* ---- tcp_recovery ------------------------------------------------------------------------------------- */
 
@@ -978,6 +1073,12 @@ void wr_timers_data_sent(struct weir_stack *stack, struct tcb *tcb, bool rexmit,
 void wr_timers_syn_sent(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* SND.UNA moved, or the window opened or closed. */
 void wr_timers_acked(struct weir_stack *stack, struct tcb *tcb, bool progress, weir_time now);
+/* A tail loss probe left: only the retransmission timer follows it. */
+void wr_timers_probe_sent(struct tcb *tcb, weir_time now);
+/* After losses were judged: which timer watches over the flight (RFC 8985 8), from when. */
+void wr_timers_judged(struct weir_stack *stack, struct tcb *tcb, bool progress, weir_time now);
+/* The head of the flight is SACKED though not acknowledged: the peer may have reneged. */
+void wr_timers_reneging(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* Unsent data cannot go, and nothing is in flight that would bring an ACK. */
 void wr_timers_held(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* No route, no neighbour, no memory: try again after an RTO. */

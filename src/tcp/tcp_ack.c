@@ -104,10 +104,15 @@ static void take_along(struct tcb *tcb)
         tcb->tx->cwnd.usage_end = una;
     if (seq_lt(tcb->tx->cwnd.round_end, una))
         tcb->tx->cwnd.round_end = una;
+    if (seq_lt(tcb->tx->rack.end_seq, una))
+        tcb->tx->rack.end_seq = una;
+    if (seq_lt(tcb->tx->rack.dsack_round, una))
+        tcb->tx->rack.dsack_round = una;
 }
 
 /* SND.UNA moves to seg->ack: the ring lets go of the data, the queue of its records. */
-static void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack, struct wr_acked *acked)
+static void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack, struct wr_acked *acked,
+                    struct wr_delivery *d)
 {
     uint32_t data_end = seq_min(ack, tcb->write_seq), head = wr_tcb_snd_head(tcb);
 
@@ -118,7 +123,22 @@ static void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack, str
     tcb->snd_una = ack;
     take_along(tcb);
     if (tcb->tx != NULL)
-        wr_sendq_ack(stack, &tcb->tx->q, ack, acked);
+        wr_sendq_ack(stack, &tcb->tx->q, ack, acked, d);
+}
+
+/* RFC 8985 6.2 step 2: a retransmission that left less than the shortest RTT ago cannot be what arrived; nor
+ * one that left after the segment whose timestamp is echoed. (Of SACKed data the echo tells nothing.) */
+static weir_time rexmit_until(const struct tcb *tcb, const struct seg *seg, bool cumulative,
+                              weir_time now)
+{
+    weir_time until = tcb->rtt.min_rtt > 0 ? now - tcb->rtt.min_rtt : -1;
+
+    if (cumulative && tcb->ts_ok && seg->opt.has_ts && seg->opt.ts_ecr != 0) {
+        uint32_t age = wr_ts_now(tcb->ts_offset, now) - seg->opt.ts_ecr;
+        weir_time tick_end = (now / WEIR_MS - (weir_time)age + 1) * WEIR_MS - 1;
+        return weir_time_min(until, tick_end);
+    }
+    return until;
 }
 
 /* RFC 5681 2: no data, the same window as before, nothing new, something outstanding. */
@@ -179,22 +199,62 @@ static void note_evidence(const struct tcb *tcb, const struct seg *seg,
     ev->echo = seg->opt.ts_ecr;
 }
 
+/* What the ACK says of the flight, record by record. */
+static void take_in(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                    struct wr_acked *acked, struct wr_sack_result *sack, struct wr_delivery *d,
+                    weir_time now)
+{
+    if (seq_gt(seg->ack, tcb->snd_una)) {
+        d->rexmit_until = rexmit_until(tcb, seg, true, now);
+        advance(stack, tcb, seg->ack, acked, d);
+    }
+    if (tcb->tx != NULL && seg->opt.n_sack > 0 && tcb->sack_ok) {
+        d->rexmit_until = rexmit_until(tcb, seg, false, now);
+        wr_sack_input(stack, tcb, seg, sack, d);
+    }
+}
+
+static void take_rtt(struct weir_stack *stack, struct tcb *tcb, weir_time rtt)
+{
+    struct wr_tx *tx = tcb->tx;
+
+    if (rtt < 0)
+        return;
+    wr_rtt_sample(&tcb->rtt, rtt, tcb->snd_una, tcb->snd_nxt, &stack->tunables);
+    tx->cc.srtt = tcb->rtt.srtt;
+    tx->cc.min_rtt = tcb->rtt.min_rtt;
+    tx->tlp.unsampled = false;
+}
+
+/* Who was acknowledged up to a SACKed record but not over it has a peer that has thrown it away, or whose ACK
+ * comes late: RFC 2018 8. */
+static bool may_be_reneging(const struct tcb *tcb)
+{
+    const struct wr_sent *head = wr_sendq_first(&tcb->tx->q);
+
+    return head != NULL && (head->flags & WR_SENT_SACKED);
+}
+
 /* An ACK that was overtaken moves nothing, but its SACK blocks are news all the same. */
 static void old_ack(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg, weir_time now)
 {
     struct wr_sack_result sack = {.last_sent = -1};
     struct wr_acked none = {.first_sent = -1, .last_sent = -1};
+    struct wr_delivery delivery = {.sent_at = -1};
+    uint32_t prior_fack = tcb->tx->high_sacked;
     struct wr_ack_event ev = {.prior_una = tcb->snd_una, .rtt = -1, .cc_rtt = -1};
 
     ev.prior_flight = tcb->snd_nxt - tcb->snd_una;
     ev.prior_pipe = wr_tcb_pipe(tcb);
     wr_rate_ack_begin(&tcb->tx->rate);
-    wr_sack_input(stack, tcb, seg, tcb->snd_una, &sack);
+    take_in(stack, tcb, seg, &none, &sack, &delivery, now);
     if (sack.new_bytes == 0 && !sack.dsack)
         return;
     note_evidence(tcb, seg, &none, &sack, &ev);
     ev.delivered = sack.new_bytes;
+    wr_rack_acked(stack, tcb, &delivery, &sack, prior_fack, now);
     wr_recovery_acked(stack, tcb, &ev, now);
+    wr_timers_judged(stack, tcb, false, now);
     wr_output_kick(stack, tcb, now);
 }
 
@@ -204,7 +264,9 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
     struct wr_sack_result sack = {.last_sent = -1};
     struct wr_acked acked = {.first_sent = -1, .last_sent = -1};
     struct wr_ack_event ev = {.prior_una = tcb->snd_una, .rtt = -1, .cc_rtt = -1};
+    struct wr_delivery delivery = {.sent_at = -1};
     bool window_changed, old = seq_lt(seg->ack, tcb->snd_una), was_writable = wr_tcb_writable(tcb);
+    uint32_t prior_fack = tcb->tx != NULL ? tcb->tx->high_sacked : tcb->snd_una;
 
     if (!acceptable(stack, tcb, seg, now))
         return WR_ACK_DROP;
@@ -226,37 +288,39 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
     ev.duplicate = is_duplicate(tcb, seg, window_changed);
     if (seq_gt(seg->ack, tcb->snd_una)) {
         tcb->soft_error = 0;
-        advance(stack, tcb, seg->ack, &acked);
-        ev.acked_bytes = acked.bytes;
         wr_neigh_confirm(stack, &tcb->path, now);
     }
+    take_in(stack, tcb, seg, &acked, &sack, &delivery, now);
+    ev.acked_bytes = acked.bytes;
     if (tcb->tx == NULL) {
         if (window_changed)
             wr_output_kick(stack, tcb, now);
         wr_timers_acked(stack, tcb, false, now);
         return WR_ACK_FINE;
     }
-    if (seg->opt.n_sack > 0 && tcb->sack_ok)
-        wr_sack_input(stack, tcb, seg, ev.prior_una, &sack);
     note_evidence(tcb, seg, &acked, &sack, &ev);
     ev.delivered = acked.fresh_bytes + sack.new_bytes;
     ev.rtt = rtt_sample(tcb, seg, &acked, &sack, now);
     ev.cc_rtt = newest_rtt(&acked, &sack, now);
     ev.ack_delayed = maybe_delayed(tcb, &ev, &acked);
-    if (ev.rtt >= 0) {
-        wr_rtt_sample(&tcb->rtt, ev.rtt, tcb->snd_una, tcb->snd_nxt, &stack->tunables);
-        tcb->tx->cc.srtt = tcb->rtt.srtt;
-        tcb->tx->cc.min_rtt = tcb->rtt.min_rtt;
-    }
+    take_rtt(stack, tcb, ev.rtt);
     wr_timers_acked(stack, tcb, acked.bytes > 0, now);
+    wr_rack_acked(stack, tcb, &delivery, &sack, prior_fack, now);
+    if (wr_tlp_acked(tcb, seg->ack, &sack, ev.duplicate)) {
+        wr_count(stack, WR_STAT_tcp_loss_probe_recovery);
+        wr_recovery_repaired(tcb, now);
+    }
     if (acked.bytes > 0 || ev.duplicate || ev.sacked || ev.dsack || ev.ece)
         wr_recovery_acked(stack, tcb, &ev, now);
+    wr_timers_judged(stack, tcb, acked.bytes > 0, now);
+    if (acked.bytes > 0 && may_be_reneging(tcb))
+        wr_timers_reneging(stack, tcb, now);
     if (acked.bytes > 0) {
         grow_send_buffer(stack, tcb);
         if ((!was_writable && wr_tcb_writable(tcb)) || tcb->snd_ring.len == 0)
             wr_tcb_touch(stack, tcb);
     }
-    if (wr_tcb_unsent(tcb) > 0 || wr_list_first(&tcb->tx->q.lost) != NULL || tcb->want != 0 ||
+    if (wr_tcb_unsent(tcb) > 0 || wr_sendq_lost(&tcb->tx->q) != NULL || tcb->want != 0 ||
         (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq) ||
         tcb->tx->ca_state == WEIR_CA_RECOVERY)
         wr_output_kick(stack, tcb, now);

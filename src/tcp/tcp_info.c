@@ -22,26 +22,28 @@ static uint32_t us(weir_time t)
     return (uint32_t)(t / WEIR_US);
 }
 
-static void send_side(const struct tcb *tcb, struct weir_tcp_info *info, weir_time now)
+static void send_side(const struct weir_stack *stack, const struct tcb *tcb,
+                      struct weir_tcp_info *info, weir_time now)
 {
     const struct wr_tx *tx = tcb->tx;
 
     info->tcpi_snd_cwnd = WR_TCP_IW_SEGMENTS;
     info->tcpi_snd_ssthresh = 0x7fffffff; /* what Linux shows for "not known yet" */
-    info->tcpi_reordering = WR_TCP_DUP_THRESH;
+    info->tcpi_reordering = (uint32_t)stack->tunables.tcp_reordering;
     info->tcpi_unacked = tcb->snd_nxt == tcb->snd_una ? 0 : 1;
     if (tx == NULL)
         return;
     info->tcpi_ca_state = tx->ca_state;
-    info->tcpi_unacked = packets(tcb->snd_nxt - tcb->snd_una, tcb->smss);
-    info->tcpi_sacked = packets(tx->q.sacked_bytes + tx->reno_sacked, tcb->smss);
-    info->tcpi_lost = packets(tx->q.lost_bytes, tcb->smss);
-    info->tcpi_retrans = packets(tx->q.rexmit_bytes, tcb->smss);
+    info->tcpi_unacked = tx->q.segs;
+    info->tcpi_sacked = tx->q.sacked_segs + packets(tx->reno_sacked, tcb->smss);
+    info->tcpi_lost = tx->q.lost_segs;
+    info->tcpi_retrans = tx->q.rexmit_segs;
     info->tcpi_snd_cwnd = tx->cc.cwnd / tcb->smss;
     if (tx->cc.ssthresh != UINT32_MAX)
         info->tcpi_snd_ssthresh = tx->cc.ssthresh / tcb->smss;
     info->tcpi_last_data_sent = ms_since(tx->last_sent_at, now);
-    info->tcpi_reordering = tx->reordering;
+    info->tcpi_reordering = tx->rack.reordering;
+    info->tcpi_reord_seen = tx->rack.reord_seen;
     info->tcpi_delivered = 1 + tx->rate.segments; /* the SYN too, as on Linux */
     info->tcpi_delivered_ce = tx->rate.segments_ce;
     info->tcpi_delivery_rate = wr_rate_delivery_rate(&tx->rate);
@@ -100,7 +102,7 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
     info->tcpi_max_pacing_rate =
         tcb->opts.max_pacing_rate != 0 ? tcb->opts.max_pacing_rate : UINT64_MAX;
     info->tcpi_pacing_rate = wr_pace_rate(stack, tcb);
-    send_side(tcb, info, now);
+    send_side(stack, tcb, info, now);
     counters(tcb, info);
 }
 

@@ -5,6 +5,7 @@
  *
  *     SYN or SYN-ACK            when tcp_timers or an open wants one
  *     probe                     keepalive or zero window: empty, at SND.UNA - 1
+ *     tail loss probe           a segment, whatever cwnd says (RFC 8985 7.3)
  *     retransmission            the oldest lost range, as cwnd allows (RFC 6675 4 NextSeg 1)
  *     new data                  as window, cwnd, Nagle and silly window avoidance allow (2)
  *     more retransmission       ranges that may be lost (3), the rescue (4)
@@ -407,11 +408,15 @@ static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_se
         wr_sendq_split(stack, &tx->q, sent,
                        sent->start + len); /* if not: the rest waits for the RTO */
     end = sent->start + len;
-    wr_sendq_mark_rexmit(&tx->q, sent, mss, now);
+    if (tcb->want & WR_WANT_TLP) {
+        wr_sendq_mark_probe(&tx->q, sent, mss, now);
+    } else {
+        wr_sendq_mark_rexmit(&tx->q, sent, mss, now);
+        wr_undo_rexmit(tcb, len, now);
+    }
     wr_rate_sent(tcb, sent, now);
     wr_pace_sent(tcb, len, now);
     wr_prr_sent(&tx->prr, len);
-    wr_undo_rexmit(tcb, len, now);
     tcb->want &= (uint8_t)~WR_WANT_HEAD;
     s->seq = sent->start;
     s->flags = W_TCP_ACK;
@@ -436,17 +441,58 @@ static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_se
 static size_t send_lost(struct weir_stack *stack, struct tcb *tcb, struct segment *s, uint32_t mss,
                         struct weir_out *out, weir_time now)
 {
-    struct wr_list *node = tcb->tx != NULL ? wr_list_first(&tcb->tx->q.lost) : NULL;
-    struct wr_sent *sent;
+    struct wr_sent *sent = tcb->tx != NULL ? wr_sendq_lost(&tcb->tx->q) : NULL;
     uint32_t len;
 
-    if (node == NULL) {
+    if (sent == NULL) {
         tcb->want &= (uint8_t)~WR_WANT_HEAD;
         return 0;
     }
-    sent = WR_CONTAINER(node, struct wr_sent, lost);
     len = rexmit_len(tcb, sent, mss, (tcb->want & WR_WANT_HEAD) != 0);
     return len > 0 ? send_again(stack, tcb, sent, len, s, mss, out, now) : 0;
+}
+
+/* The last segment of the flight, cut out of what it was sent with; NULL when the peer has it. */
+static struct wr_sent *last_segment(struct weir_stack *stack, struct tcb *tcb)
+{
+    struct wr_sendq *q = &tcb->tx->q;
+    struct wr_sent *sent = wr_sendq_find(q, tcb->snd_nxt - 1), *last;
+
+    if (sent == NULL || (sent->flags & (WR_SENT_SACKED | WR_SENT_LOST)))
+        return NULL;
+    if (sent->segs < 2)
+        return sent;
+    last = wr_sendq_split(stack, q, sent, sent->start + (sent->segs - 1) * sent->mss);
+    return last != NULL ? last : sent;
+}
+
+/* Tail loss probe, RFC 8985 7.3: new data if the window takes a segment of it, else the last one again; cwnd
+ * does not count. */
+static size_t send_probe(struct weir_stack *stack, struct tcb *tcb, struct segment *s, uint32_t mss,
+                         struct weir_out *out, weir_time now)
+{
+    uint32_t unsent = wr_tcb_unsent(tcb), part = unsent < mss ? unsent : mss;
+    struct wr_sent *sent;
+    bool fresh = part > 0 && seq_leq(tcb->snd_nxt + part, tcb->snd_una + tcb->snd_wnd);
+    size_t len = 0;
+
+    if (!wr_tcb_in_flight(tcb) || tcb->tx == NULL) {
+        tcb->want &= (uint8_t)~WR_WANT_TLP;
+        return 0;
+    }
+    if (fresh) {
+        tcb->want |= WR_WANT_FORCE;
+        len = send_new(stack, tcb, s, mss, out, now);
+    } else if ((sent = last_segment(stack, tcb)) != NULL) {
+        part = rexmit_len(tcb, sent, mss, true);
+        len = part > 0 ? send_again(stack, tcb, sent, part, s, mss, out, now) : 0;
+    }
+    tcb->want &= (uint8_t)~WR_WANT_TLP;
+    if (len > 0) {
+        wr_tlp_sent(stack, tcb, !fresh);
+        wr_timers_probe_sent(tcb, now);
+    }
+    return len;
 }
 
 static size_t send_doubtful(struct weir_stack *stack, struct tcb *tcb, struct segment *s,
@@ -543,7 +589,9 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
     if (!opening) {
         bool paced = tcb->tx != NULL && wr_pace_holds(tcb->tx, now);
         bool new_first = wr_recovery_new_first(tcb);
-        if (!new_first && (!paced || (tcb->want & WR_WANT_HEAD)))
+        if (tcb->want & WR_WANT_TLP)
+            len = send_probe(stack, tcb, &s, mss, out, now);
+        if (len == 0 && !new_first && (!paced || (tcb->want & WR_WANT_HEAD)))
             len = send_lost(stack, tcb, &s, mss, out, now);
         if (len == 0 && (!paced || (tcb->want & WR_WANT_FORCE)))
             len = send_new(stack, tcb, &s, mss, out, now);

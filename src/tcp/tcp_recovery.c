@@ -121,7 +121,7 @@ static void reno_losses(struct weir_stack *stack, struct tcb *tcb, const struct 
             lose_head(stack, tcb);
         return;
     }
-    if (tx->ca_state == WEIR_CA_LOSS || tx->dupacks < WR_TCP_DUP_THRESH)
+    if (tx->ca_state == WEIR_CA_LOSS || tx->dupacks < tx->rack.reordering)
         return;
     if (tx->ca_state == WEIR_CA_CWR || seq_gt(tcb->snd_una, tx->recover)) /* RFC 6582 3.2 (2) */
         lose_head(stack, tcb);
@@ -131,9 +131,12 @@ static void reno_losses(struct weir_stack *stack, struct tcb *tcb, const struct 
 static void detect_losses(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
                           weir_time now)
 {
-    (void)now;
     if (!tcb->sack_ok) {
         reno_losses(stack, tcb, ev);
+        return;
+    }
+    if (wr_rack_is_on(stack, tcb)) {
+        wr_rack_mark_lost(stack, tcb, now);
         return;
     }
     wr_sack_mark_lost(tcb);
@@ -169,6 +172,7 @@ static void begin_reduction(struct tcb *tcb, const struct wr_ack_event *ev, bool
     struct wr_tx *tx = tcb->tx;
 
     tx->recover = tcb->snd_nxt;
+    tx->tlp.active = false;
     wr_prr_enter(&tx->prr, recover_fs(tcb, ev->delivered));
     tx->cc_ops->on_congestion(&tx->cc, flight_size(tcb, ev), by_ecn, now);
     if (!wr_cwnd_is_owned(tx))
@@ -257,6 +261,7 @@ static bool undo_by_dsack(struct weir_stack *stack, struct tcb *tcb, weir_time n
 {
     if (!wr_undo_all_dsacked(tcb))
         return false;
+    wr_rack_undone(&tcb->tx->rack);
     take_back(stack, tcb, false, WR_STAT_tcp_dsack_undo, now);
     return true;
 }
@@ -271,6 +276,8 @@ static void finish_episode(struct weir_stack *stack, struct tcb *tcb, const stru
         take_back(stack, tcb, false,
                   tx->ca_state == WEIR_CA_LOSS ? WR_STAT_tcp_loss_undo : WR_STAT_tcp_full_undo,
                   now);
+    else
+        wr_rack_recovered(&tx->rack);
     if (!tcb->sack_ok)
         forget_duplicates(tx);
     if (tx->ca_state == WEIR_CA_RECOVERY)
@@ -438,9 +445,7 @@ static void judge(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack
         rexmit = tx->q.rexmit_bytes;
         detect_losses(stack, tcb, ev, now);
         if (tx->ca_state == WEIR_CA_LOSS && tx->q.rexmit_bytes >= rexmit)
-            return;
-        if (tx->ca_state == WEIR_CA_LOSS) /* a retransmission is lost: a new reduction */
-            wr_count(stack, WR_STAT_tcp_lost_retransmit);
+            return; /* else a retransmission is lost: a new reduction */
     }
     in_order(stack, tcb, ev, now);
 }
@@ -501,21 +506,20 @@ void wr_recovery_repaired(struct tcb *tcb, weir_time now)
     keep_open(tx);
 }
 
-static void forget_sacks(struct wr_sendq *q)
+/* After a time-out: what the peer does not have, and that had its time (RFC 8985 6.3); if it has reneged
+ * (RFC 2018 8) all there is. */
+static void lose_all(const struct weir_stack *stack, struct tcb *tcb, bool reneged, weir_time now)
 {
-    for (struct wr_sent *sent = wr_sendq_first(q); sent != NULL; sent = wr_sendq_next(q, sent))
-        wr_sendq_unmark(q, sent, WR_SENT_SACKED);
-}
+    struct wr_sendq *q = &tcb->tx->q;
+    struct wr_sent *head = wr_sendq_first(q);
 
-static void lose_all(struct wr_tx *tx)
-{
-    struct wr_sendq *q = &tx->q;
-
-    for (struct wr_sent *sent = wr_sendq_first(q); sent != NULL; sent = wr_sendq_next(q, sent)) {
-        if (sent->flags & WR_SENT_SACKED)
+    for (struct wr_sent *sent = head; sent != NULL; sent = wr_sendq_next(q, sent)) {
+        if ((sent->flags & (WR_SENT_LOST | WR_SENT_REXMIT)) == WR_SENT_LOST)
             continue;
-        wr_sendq_unmark(q, sent, WR_SENT_LOST | WR_SENT_REXMIT); /* the list is in order again */
-        wr_rate_mark_lost(tx, sent);
+        if (!reneged && ((sent->flags & WR_SENT_SACKED) ||
+                         (sent != head && wr_rack_is_young(stack, tcb, sent, now))))
+            continue;
+        wr_rate_mark_lost(tcb->tx, sent);
     }
 }
 
@@ -534,14 +538,16 @@ void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time no
     struct wr_sent *head = wr_sendq_first(&tx->q);
     uint32_t flight = tcb->snd_nxt - tcb->snd_una;
     bool fresh = tx->ca_state < WEIR_CA_RECOVERY;
+    bool reneged = head != NULL && (head->flags & WR_SENT_SACKED);
 
     wr_rate_check_app_limited(tcb);
-    if (head != NULL && (head->flags & WR_SENT_SACKED)) {
+    if (reneged) {
         wr_count(stack, WR_STAT_tcp_sack_reneging);
-        forget_sacks(&tx->q); /* RFC 2018 8 */
         tx->high_sacked = tcb->snd_una;
     }
-    lose_all(tx);
+    lose_all(stack, tcb, reneged, now);
+    tx->tlp.active = false;
+    tx->rack.reo_at = WEIR_TIME_NEVER;
     forget_duplicates(tx);
     if (reduces(tcb)) {
         wr_undo_begin(tcb, false);
@@ -594,7 +600,7 @@ struct wr_sent *wr_recovery_next(struct weir_stack *stack, struct tcb *tcb)
     struct wr_tx *tx = tcb->tx;
     struct wr_sent *sent;
 
-    if (!tcb->sack_ok)
+    if (!tcb->sack_ok || wr_rack_is_on(stack, tcb)) /* RACK and TLP need no guess */
         return NULL;
     /* (3): between lost_edge and the highest SACK, not known to be lost. Once sent again it is below the
      * edge. */

@@ -13,28 +13,80 @@
  *         |  lost  |SACKED|  lost  |  SACKED  |  not yet  | SACKED |   new   |
  *                                  |<- > 2 smss or >= 3 islands -->|
  *
- * The edge only moves up, so each record is marked once.
+ * The edge only moves up, so each record is marked once. This rule is used when net.ipv4.tcp_recovery says so;
+ * else RACK is (tcp_rack).
  */
 #include "tcp/tcp.h"
 
-static bool is_dsack(const struct tcb *tcb, const struct seg *seg)
+enum {
+    LOST_SEGMENTS = WR_TCP_DUP_THRESH - 1, /* RFC 6675 4 IsLost */
+    EDGE_STEPS = 256                       /* records looked at for the edge */
+};
+
+/* RFC 2883 5: does the first block report a duplicate? */
+static bool is_dsack(struct weir_stack *stack, const struct seg *seg)
 {
     const struct w_sack *block = seg->opt.sack;
 
+    if (seq_lt(block[0].start, seg->ack)) {
+        wr_count(stack, WR_STAT_tcp_dsack_recv);
+        return true;
+    }
+    if (seg->opt.n_sack < 2 || seq_lt(block[0].start, block[1].start) ||
+        seq_gt(block[0].end, block[1].end))
+        return false;
+    wr_count(stack, WR_STAT_tcp_dsack_ofo_recv);
+    return true;
+}
+
+/* A duplicate of something that we sent, not long ago? */
+static bool dsack_makes_sense(const struct tcb *tcb, const struct w_sack *block, uint32_t ack)
+{
     uint64_t most = tcb->max_wnd < tcb->bytes_acked ? tcb->max_wnd : tcb->bytes_acked;
 
-    if (!seq_lt(block[0].start, block[0].end))
+    if (!seq_lt(block->start, block->end) || block->end - block->start > tcb->max_wnd)
         return false;
-    if (seq_lt(block[0].start, seg->ack)) /* of something that we did send, not long ago */
-        return seq_leq(block[0].end, seg->ack) &&
-               seq_geq(block[0].start, tcb->snd_una - (uint32_t)most);
-    return seg->opt.n_sack > 1 && seq_geq(block[0].start, block[1].start) &&
-           seq_leq(block[0].end, block[1].end);
+    if (!seq_lt(block->start, ack))
+        return seq_leq(block->end, tcb->snd_nxt);
+    return seq_leq(block->end, ack) && seq_geq(block->start, tcb->snd_una - (uint32_t)most);
+}
+
+static void take_dsack(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                       struct wr_sack_result *result)
+{
+    const struct w_sack *block = &seg->opt.sack[0];
+    const struct wr_tlp *tlp = &tcb->tx->tlp;
+    uint32_t len = block->end - block->start;
+    uint32_t segs = len > tcb->smss ? (len + tcb->smss - 1) / tcb->smss : 1;
+    const struct wr_sent *sent;
+
+    if (dsack_makes_sense(tcb, block, seg->ack))
+        tcb->dsack_dups += segs;
+    else
+        segs = 0;
+    /* Whatever the peer says, it cannot have got more duplicates than were sent. */
+    if (segs == 0 || tcb->dsack_dups > tcb->total_retrans) {
+        wr_count(stack, WR_STAT_tcp_dsack_ignored_dubious);
+        return;
+    }
+    wr_count_add(stack, WR_STAT_tcp_dsack_recv_segs, segs);
+    result->dsack = true;
+    result->dsack_start = block->start;
+    result->dsack_end = block->end;
+    result->dsack_segs = segs;
+    result->dsack_tlp = len <= tcb->smss && tlp->active && tlp->end_seq == block->end;
+    if (!result->dsack_tlp)
+        wr_undo_dsack(tcb, block->start, block->end);
+    if (seq_lt(block->start, tcb->snd_una))
+        return;
+    sent = wr_sendq_find(&tcb->tx->q, block->start);
+    result->dsack_reordered = sent != NULL && (sent->flags & (WR_SENT_SACKED | WR_SENT_EVER)) ==
+                                                  (WR_SENT_SACKED | WR_SENT_EVER);
 }
 
 /* Marks [start, end), which lies in the flight. */
 static void mark_block(struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end,
-                       struct wr_sack_result *result)
+                       struct wr_sack_result *result, struct wr_delivery *d)
 {
     struct wr_sendq *q = &tcb->tx->q;
     struct wr_sent *sent = wr_sendq_find(q, start);
@@ -57,6 +109,7 @@ static void mark_block(struct weir_stack *stack, struct tcb *tcb, uint32_t start
                 if (seq_leq(at, tcb->tx->recover))
                     result->original = true;
             }
+            wr_sendq_delivered(sent, sent->start, at, d);
             wr_sendq_mark_sacked(stack, q, sent); /* may join it with its neighbours */
         }
         if (seq_gt(at, tcb->tx->high_sacked))
@@ -66,44 +119,49 @@ static void mark_block(struct weir_stack *stack, struct tcb *tcb, uint32_t start
 }
 
 void wr_sack_input(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
-                   uint32_t prior_una, struct wr_sack_result *result)
+                   struct wr_sack_result *result, struct wr_delivery *d)
 {
     unsigned first = 0;
 
-    (void)prior_una;
-    if (is_dsack(tcb, seg)) {
-        tcb->dsack_dups++;
-        result->dsack = true;
-        wr_undo_dsack(tcb, seg->opt.sack[0].start, seg->opt.sack[0].end);
+    if (is_dsack(stack, seg)) {
+        take_dsack(stack, tcb, seg, result);
         first = 1;
     }
     if (seq_lt(tcb->tx->high_sacked, tcb->snd_una))
         tcb->tx->high_sacked = tcb->snd_una;
     for (unsigned i = first; i < seg->opt.n_sack; i++) {
         uint32_t start = seg->opt.sack[i].start, end = seg->opt.sack[i].end;
-        if (!seq_lt(start, end) || seq_gt(end, tcb->snd_nxt) || seq_leq(end, tcb->snd_una))
+        if (!seq_lt(start, end) || seq_gt(end, tcb->snd_nxt)) {
+            wr_count(stack, WR_STAT_tcp_sack_discard);
+            continue;
+        }
+        if (seq_leq(end, tcb->snd_una))
             continue;
         if (seq_lt(start, tcb->snd_una)) {
             if (seg->ack == tcb->snd_una)
                 continue;         /* no receiver writes that */
             start = tcb->snd_una; /* a late ACK: its lower part is acknowledged since */
         }
-        mark_block(stack, tcb, start, end, result);
+        mark_block(stack, tcb, start, end, result, d);
     }
 }
 
-/* The edge below which all is lost. */
+/* The edge below which all is lost. Most often the highest island shows it; beyond some records it is left
+ * to a later ACK, which has more islands or larger ones. */
 static uint32_t find_edge(const struct tcb *tcb)
 {
     const struct wr_tx *tx = tcb->tx;
-    uint32_t bytes = 0, islands = 0;
+    uint32_t bytes = 0, islands = 0, steps = EDGE_STEPS;
     const struct wr_sent *sent = wr_sendq_find(&tx->q, tx->high_sacked - 1);
 
-    for (; sent != NULL && seq_gt(sent->end, tx->lost_edge); sent = wr_sendq_prev(&tx->q, sent)) {
+    if (tx->q.islands < WR_TCP_DUP_THRESH && tx->q.sacked_bytes <= LOST_SEGMENTS * tcb->smss)
+        return tx->lost_edge;
+    for (; sent != NULL && seq_gt(sent->end, tx->lost_edge) && steps > 0;
+         sent = wr_sendq_prev(&tx->q, sent), steps--) {
         if (!(sent->flags & WR_SENT_SACKED))
             continue;
         bytes += sent->end - sent->start;
-        if (++islands >= WR_TCP_DUP_THRESH || bytes > (WR_TCP_DUP_THRESH - 1) * tcb->smss)
+        if (++islands >= WR_TCP_DUP_THRESH || bytes > LOST_SEGMENTS * tcb->smss)
             return sent->start;
     }
     return tx->lost_edge;

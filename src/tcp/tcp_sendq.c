@@ -10,6 +10,16 @@
  * retransmission that covers a part cuts the record; SACKed neighbours are joined again, so the
  * number of records follows the number of holes and not of segments.
  *
+ * Whatever is not SACKed stands on one of two lists:
+ *
+ *     flying   thought to be in the network, in the order in which it was sent (last): RACK (RFC 8985)
+ *              looks at its front alone, and never at what it has found lost or delivered
+ *     lost     to be sent again, lowest sequence number first
+ *
+ * A record that comes back to `flying` (a loss that was none) takes its old place there; with many of
+ * them the place is approximate, which may delay RACK's verdict on one and falsifies none. The same holds
+ * for `lost`.
+ *
  * Records are found by sequence number in a treap (heap order by random numbers that no peer knows):
  * O(log n) whatever the peer's SACK blocks are. Their number is bounded by WR_TCP_MAX_SENT: beyond
  * it new data joins the last record and blocks that would cut one are not believed, which costs
@@ -17,16 +27,30 @@
  */
 #include "tcp/tcp.h"
 
-enum { RECORD_MAX = 1 << 20 /* bytes */ };
+enum {
+    RECORD_MAX = 1 << 20, /* bytes */
+    NEAR = 32             /* records looked at for a place in a list */
+};
 
 static struct wr_sent *of_seq_node(struct wr_list *node)
 {
     return WR_CONTAINER(node, struct wr_sent, by_seq);
 }
 
+static struct wr_sent *of_turn_node(struct wr_list *node)
+{
+    return WR_CONTAINER(node, struct wr_sent, turn);
+}
+
 static uint32_t length(const struct wr_sent *sent)
 {
     return sent->end - sent->start;
+}
+
+/* A FIN travels with the last segment. */
+static uint32_t segments(uint32_t len, uint32_t mss)
+{
+    return len <= mss + 1 ? 1 : (len - 2) / mss + 1;
 }
 
 /* ---- treap ------------------------------------------------------------------------------------ */
@@ -93,6 +117,7 @@ void wr_sendq_init(struct wr_sendq *q)
 {
     *q = (struct wr_sendq){0};
     wr_list_init(&q->by_seq);
+    wr_list_init(&q->flying);
     wr_list_init(&q->lost);
 }
 
@@ -107,6 +132,18 @@ struct wr_sent *wr_sendq_last(const struct wr_sendq *q)
     return wr_list_is_empty(&q->by_seq) ? NULL : of_seq_node(q->by_seq.prev);
 }
 
+struct wr_sent *wr_sendq_lost(const struct wr_sendq *q)
+{
+    struct wr_list *node = wr_list_first(&q->lost);
+    return node != NULL ? of_turn_node(node) : NULL;
+}
+
+struct wr_sent *wr_sendq_oldest(const struct wr_sendq *q)
+{
+    struct wr_list *node = wr_list_first(&q->flying);
+    return node != NULL ? of_turn_node(node) : NULL;
+}
+
 struct wr_sent *wr_sendq_next(const struct wr_sendq *q, const struct wr_sent *sent)
 {
     return sent->by_seq.next != &q->by_seq ? of_seq_node(sent->by_seq.next) : NULL;
@@ -117,28 +154,90 @@ struct wr_sent *wr_sendq_prev(const struct wr_sendq *q, const struct wr_sent *se
     return sent->by_seq.prev != &q->by_seq ? of_seq_node(sent->by_seq.prev) : NULL;
 }
 
-/* Adds or takes away a record's share of the sums. */
-static void account(struct wr_sendq *q, uint8_t flags, uint32_t bytes)
+/* Adds a record's share to the sums, or takes it away (modulo 2^32). */
+static void account(struct wr_sendq *q, const struct wr_sent *sent, bool in)
 {
-    if (flags & WR_SENT_SACKED)
+    uint32_t bytes = in ? length(sent) : 0u - length(sent),
+             segs = in ? sent->segs : 0u - sent->segs;
+
+    q->segs += segs;
+    if (sent->flags & WR_SENT_SACKED) {
         q->sacked_bytes += bytes;
-    if (flags & WR_SENT_LOST)
+        q->sacked_segs += segs;
+        q->islands += in ? 1u : 0u - 1u;
+    }
+    if (sent->flags & WR_SENT_LOST) {
         q->lost_bytes += bytes;
-    if (flags & WR_SENT_REXMIT)
+        q->lost_segs += segs;
+    }
+    if (sent->flags & WR_SENT_REXMIT) {
         q->rexmit_bytes += bytes;
+        q->rexmit_segs += segs;
+    }
+}
+
+/* Another range, its share of the sums follows. */
+static void set_range(struct wr_sendq *q, struct wr_sent *sent, uint32_t start, uint32_t end)
+{
+    account(q, sent, false);
+    sent->start = start;
+    sent->end = end;
+    sent->segs = segments(length(sent), sent->mss);
+    account(q, sent, true);
+}
+
+static bool waits(uint8_t flags)
+{
+    return (flags & (WR_SENT_LOST | WR_SENT_REXMIT)) == WR_SENT_LOST;
+}
+
+/* The place by time of transmission, from the back. */
+static void let_fly(struct wr_sendq *q, struct wr_sent *sent)
+{
+    struct wr_list *at = &q->flying;
+
+    for (unsigned i = 0; i < NEAR && at->prev != &q->flying; i++, at = at->prev) {
+        if (of_turn_node(at->prev)->sent_at <= sent->sent_at)
+            break;
+    }
+    wr_list_insert_before(at, &sent->turn);
+}
+
+/* The place by sequence number: by a neighbour that waits too, else from the back. */
+static void let_wait(struct wr_sendq *q, struct wr_sent *sent)
+{
+    struct wr_sent *prev = wr_sendq_prev(q, sent), *next = wr_sendq_next(q, sent);
+    struct wr_list *at = &q->lost, *first = wr_list_first(&q->lost);
+
+    if (prev != NULL && waits(prev->flags)) {
+        at = prev->turn.next;
+    } else if (next != NULL && waits(next->flags)) {
+        at = &next->turn;
+    } else if (first != NULL && seq_lt(sent->start, of_turn_node(first)->start)) {
+        at = first;
+    } else {
+        for (unsigned i = 0; i < NEAR && at->prev != &q->lost; i++, at = at->prev) {
+            if (seq_lt(of_turn_node(at->prev)->start, sent->start))
+                break;
+        }
+    }
+    wr_list_insert_before(at, &sent->turn);
 }
 
 static void set_flags(struct wr_sendq *q, struct wr_sent *sent, uint8_t flags)
 {
-    bool queued = (flags & WR_SENT_LOST) && !(flags & WR_SENT_REXMIT);
+    uint8_t was = sent->flags;
 
-    account(q, sent->flags, 0u - length(sent));
+    account(q, sent, false);
     sent->flags = flags;
-    account(q, sent->flags, length(sent));
-    if (!queued)
-        wr_list_remove(&sent->lost);
-    else if (!wr_list_is_linked(&sent->lost))
-        wr_list_push_back(&q->lost, &sent->lost);
+    account(q, sent, true);
+    if (waits(was) == waits(flags) && ((was ^ flags) & WR_SENT_SACKED) == 0)
+        return;
+    wr_list_remove(&sent->turn);
+    if (waits(flags))
+        let_wait(q, sent);
+    else if (!(flags & WR_SENT_SACKED))
+        let_fly(q, sent);
 }
 
 /* splitmix64 from a secret start: nobody outside sees a priority. */
@@ -161,17 +260,17 @@ static struct wr_sent *record_new(struct weir_stack *stack, struct wr_sendq *q)
         return NULL;
     *sent = (struct wr_sent){.prio = next_prio(stack->tcp)};
     wr_list_init(&sent->by_seq);
-    wr_list_init(&sent->lost);
+    wr_list_init(&sent->turn);
     q->count++;
     return sent;
 }
 
 static void record_free(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent)
 {
-    account(q, sent->flags, 0u - length(sent));
+    account(q, sent, false);
     treap_remove(q, sent);
     wr_list_remove(&sent->by_seq);
-    wr_list_remove(&sent->lost);
+    wr_list_remove(&sent->turn);
     q->count--;
     wr_free(stack, sent, sizeof *sent);
 }
@@ -185,6 +284,18 @@ void wr_sendq_clear(struct weir_stack *stack, struct wr_sendq *q)
     wr_sendq_init(q);
 }
 
+/* Sent at another time than the record it joins: that one is of now too, and gives no RTT sample. */
+static void append_to_last(struct wr_sendq *q, struct wr_sent *last, uint32_t end, weir_time now)
+{
+    set_range(q, last, last->start, end);
+    set_flags(q, last, (uint8_t)(last->flags | WR_SENT_EVER));
+    last->sent_at = now;
+    if (!waits(last->flags) && !(last->flags & WR_SENT_SACKED)) {
+        wr_list_remove(&last->turn);
+        wr_list_push_back(&q->flying, &last->turn);
+    }
+}
+
 bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t start, uint32_t end,
                      uint32_t mss, weir_time now)
 {
@@ -192,26 +303,24 @@ bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t star
     struct wr_sent *last = empty ? NULL : of_seq_node(q->by_seq.prev), *sent;
 
     if (!empty && last->flags == 0 && last->sent_at == now && last->mss == mss && !last->eor &&
-        end - last->start <= RECORD_MAX) {
-        last->end = end; /* a burst has one fate so far */
+        length(last) == last->segs * mss && end - last->start <= RECORD_MAX) {
+        set_range(q, last, last->start, end); /* a burst has one fate so far */
         return true;
     }
     sent = record_new(stack, q);
     if (sent == NULL) {
-        if (empty)
-            return false;
-        account(q, last->flags, 0u - length(last));
-        last->end = end;
-        account(q, last->flags, length(last));
-        last->sent_at = now;
-        last->flags |= WR_SENT_EVER; /* parts were sent at another time: no RTT sample */
-        return true;
+        if (!empty)
+            append_to_last(q, last, end, now);
+        return !empty;
     }
     sent->start = start;
     sent->end = end;
     sent->mss = mss;
+    sent->segs = segments(end - start, mss);
     sent->sent_at = now;
+    account(q, sent, true);
     wr_list_push_back(&q->by_seq, &sent->by_seq);
+    wr_list_push_back(&q->flying, &sent->turn);
     q->root = treap_insert(q->root, sent);
     return true;
 }
@@ -249,17 +358,19 @@ struct wr_sent *wr_sendq_split(struct weir_stack *stack, struct wr_sendq *q, str
     right->start = seq;
     right->end = sent->end;
     right->mss = sent->mss;
+    right->segs = segments(length(right), right->mss);
     right->sent_at = sent->sent_at;
     right->flags = sent->flags;
     right->rate = sent->rate;
-    sent->end = seq;
     sent->rate.in_flight -= length(right); /* the left part left first */
     right->psh = sent->psh;
     right->eor = sent->eor;
     sent->psh = sent->eor = false;
+    set_range(q, sent, sent->start, seq);
+    account(q, right, true);
     wr_list_insert_before(sent->by_seq.next, &right->by_seq);
-    if (wr_list_is_linked(&sent->lost))
-        wr_list_insert_before(sent->lost.next, &right->lost);
+    if (wr_list_is_linked(&sent->turn))
+        wr_list_insert_before(sent->turn.next, &right->turn);
     q->root = treap_insert(q->root, right);
     return right;
 }
@@ -268,11 +379,13 @@ struct wr_sent *wr_sendq_split(struct weir_stack *stack, struct wr_sendq *q, str
 static void join_right(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent)
 {
     struct wr_sent *next = wr_sendq_next(q, sent);
-    uint32_t end;
+    uint32_t end, segs;
 
     if (next == NULL || !(sent->flags & next->flags & WR_SENT_SACKED))
         return;
     end = next->end;
+    segs = next->segs;
+    account(q, sent, false);
     if (next->sent_at > sent->sent_at)
         sent->sent_at = next->sent_at;
     if (next->mss > sent->mss)
@@ -281,10 +394,12 @@ static void join_right(struct weir_stack *stack, struct wr_sendq *q, struct wr_s
     sent->eor = next->eor;
     sent->flags |= next->flags & WR_SENT_EVER;
     record_free(stack, q, next);
-    account(q, sent->flags, 0u - length(sent));
     sent->end = end;
-    account(q, sent->flags, length(sent));
+    sent->segs += segs;
+    account(q, sent, true);
 }
+
+/* ---- fates ----------------------------------------------------------------------------------------- */
 
 void wr_sendq_mark_sacked(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent)
 {
@@ -298,14 +413,33 @@ void wr_sendq_mark_sacked(struct weir_stack *stack, struct wr_sendq *q, struct w
 
 void wr_sendq_mark_lost(struct wr_sendq *q, struct wr_sent *sent)
 {
-    set_flags(q, sent, (uint8_t)((sent->flags & ~WR_SENT_REXMIT) | WR_SENT_LOST));
+    set_flags(q, sent, (uint8_t)((sent->flags & WR_SENT_EVER) | WR_SENT_LOST));
+}
+
+/* It left again, and is now the last that did. */
+static void sent_again(struct wr_sendq *q, struct wr_sent *sent, uint8_t flags, uint32_t mss,
+                       weir_time now)
+{
+    sent->sent_at = now;
+    set_flags(q, sent, (uint8_t)(sent->flags | flags | WR_SENT_REXMIT | WR_SENT_EVER));
+    if (sent->mss != mss) {
+        account(q, sent, false);
+        sent->mss = mss;
+        sent->segs = segments(length(sent), mss);
+        account(q, sent, true);
+    }
+    wr_list_remove(&sent->turn);
+    wr_list_push_back(&q->flying, &sent->turn);
 }
 
 void wr_sendq_mark_rexmit(struct wr_sendq *q, struct wr_sent *sent, uint32_t mss, weir_time now)
 {
-    sent->sent_at = now;
-    sent->mss = mss;
-    set_flags(q, sent, (uint8_t)(sent->flags | WR_SENT_REXMIT | WR_SENT_LOST | WR_SENT_EVER));
+    sent_again(q, sent, WR_SENT_LOST, mss, now);
+}
+
+void wr_sendq_mark_probe(struct wr_sendq *q, struct wr_sent *sent, uint32_t mss, weir_time now)
+{
+    sent_again(q, sent, 0, mss, now);
 }
 
 void wr_sendq_unmark(struct wr_sendq *q, struct wr_sent *sent, uint8_t flags)
@@ -313,63 +447,132 @@ void wr_sendq_unmark(struct wr_sendq *q, struct wr_sent *sent, uint8_t flags)
     set_flags(q, sent, (uint8_t)(sent->flags & ~flags));
 }
 
-static void note_acked(const struct wr_sent *sent, uint32_t bytes, struct wr_acked *acked)
+/* The waiting records of one kind go back to their places: one walk through both lists, since the times of
+ * each kind rise with its sequence numbers. */
+static void unmark_pass(struct wr_sendq *q, uint8_t ever)
 {
-    acked->bytes += bytes;
-    if (!(sent->flags & WR_SENT_SACKED)) {
-        acked->fresh_bytes += bytes;
-        if (acked->rate != NULL)
-            wr_rate_delivered(acked->rate, sent, bytes);
-    }
-    if (sent->flags & WR_SENT_EVER) {
-        acked->rexmitted = true;
-    } else if (!(sent->flags & WR_SENT_SACKED)) {
-        if (acked->first_sent < 0) {
-            acked->first_sent = sent->sent_at;
-            acked->first_end = sent->start + bytes;
-        }
-        acked->last_sent = sent->sent_at;
+    struct wr_list *at = q->flying.next, *node = q->lost.next, *next;
+
+    for (; node != &q->lost; node = next) {
+        struct wr_sent *sent = of_turn_node(node);
+        next = node->next;
+        if ((sent->flags & WR_SENT_EVER) != ever)
+            continue;
+        account(q, sent, false);
+        sent->flags &= (uint8_t)~WR_SENT_LOST;
+        account(q, sent, true);
+        wr_list_remove(node);
+        while (at != &q->flying && of_turn_node(at)->sent_at <= sent->sent_at)
+            at = at->next;
+        wr_list_insert_before(at, node);
     }
 }
 
+void wr_sendq_unmark_lost(struct wr_sendq *q)
+{
+    unmark_pass(q, 0);
+    unmark_pass(q, WR_SENT_EVER);
+}
+
+/* ---- what an ACK delivers ----------------------------------------------------------------------- */
+
+void wr_sendq_delivered(const struct wr_sent *sent, uint32_t start, uint32_t end,
+                        struct wr_delivery *d)
+{
+    d->bytes += end - start;
+    if (!(sent->flags & WR_SENT_EVER)) {
+        if (!d->original || seq_lt(start, d->lowest))
+            d->lowest = start;
+        if (!d->original || seq_gt(end, d->highest))
+            d->highest = end;
+        d->original = true;
+    } else if (sent->sent_at > d->rexmit_until) {
+        return;
+    }
+    if (sent->sent_at > d->sent_at || (sent->sent_at == d->sent_at && seq_gt(end, d->end))) {
+        d->sent_at = sent->sent_at;
+        d->end = end;
+    }
+}
+
+static void note_acked(const struct wr_sent *sent, uint32_t end, struct wr_acked *acked,
+                       struct wr_delivery *d)
+{
+    acked->bytes += end - sent->start;
+    if (sent->flags & WR_SENT_EVER)
+        acked->rexmitted = true;
+    if (sent->flags & WR_SENT_SACKED)
+        return;
+    acked->fresh_bytes += end - sent->start;
+    if (acked->rate != NULL)
+        wr_rate_delivered(acked->rate, sent, end - sent->start);
+    if (!(sent->flags & WR_SENT_EVER)) {
+        if (acked->first_sent < 0) {
+            acked->first_sent = sent->sent_at;
+            acked->first_end = end;
+        }
+        acked->last_sent = sent->sent_at;
+    }
+    wr_sendq_delivered(sent, sent->start, end, d);
+}
+
 void wr_sendq_ack(struct weir_stack *stack, struct wr_sendq *q, uint32_t una,
-                  struct wr_acked *acked)
+                  struct wr_acked *acked, struct wr_delivery *d)
 {
     struct wr_sent *sent;
 
     *acked = (struct wr_acked){.rate = acked->rate, .first_sent = -1, .last_sent = -1};
     while ((sent = wr_sendq_first(q)) != NULL && seq_lt(sent->start, una)) {
         if (seq_leq(sent->end, una)) {
-            note_acked(sent, length(sent), acked);
+            note_acked(sent, sent->end, acked, d);
             record_free(stack, q, sent);
             continue;
         }
         /* The order in the treap does not change: no other record starts below `end`. */
-        note_acked(sent, una - sent->start, acked);
-        account(q, sent->flags, 0u - (una - sent->start));
-        sent->start = una;
+        note_acked(sent, una, acked, d);
+        set_range(q, sent, una, sent->end);
     }
+}
+
+static bool in_its_list(const struct wr_sent *sent)
+{
+    bool idle = (sent->flags & WR_SENT_SACKED) != 0;
+
+    return wr_list_is_linked(&sent->turn) != idle &&
+           (!idle || !(sent->flags & (WR_SENT_LOST | WR_SENT_REXMIT)));
+}
+
+static uint32_t list_length(const struct wr_list *list)
+{
+    uint32_t n = 0;
+
+    WR_LIST_FOREACH(node, list)
+    n++;
+    return n;
 }
 
 bool wr_sendq_check(const struct wr_sendq *q, uint32_t una, uint32_t nxt)
 {
     struct wr_sendq sums = {0};
-    uint32_t at = una;
+    uint32_t at = una, waiting = 0, idle = 0;
 
     WR_LIST_FOREACH(node, &q->by_seq)
     {
         struct wr_sent *sent = of_seq_node(node);
-        bool queued = (sent->flags & WR_SENT_LOST) && !(sent->flags & WR_SENT_REXMIT);
         if (sent->start != at || !seq_gt(sent->end, at) || wr_sendq_find(q, at) != sent)
             return false;
-        if (queued != wr_list_is_linked(&sent->lost))
+        if (!in_its_list(sent))
             return false;
-        if ((sent->flags & WR_SENT_SACKED) && (sent->flags & (WR_SENT_LOST | WR_SENT_REXMIT)))
-            return false;
-        account(&sums, sent->flags, length(sent));
+        waiting += waits(sent->flags);
+        idle += (sent->flags & WR_SENT_SACKED) != 0;
+        account(&sums, sent, true);
         sums.count++;
         at = sent->end;
     }
     return at == nxt && sums.count == q->count && sums.sacked_bytes == q->sacked_bytes &&
-           sums.lost_bytes == q->lost_bytes && sums.rexmit_bytes == q->rexmit_bytes;
+           sums.lost_bytes == q->lost_bytes && sums.rexmit_bytes == q->rexmit_bytes &&
+           sums.segs == q->segs && sums.sacked_segs == q->sacked_segs &&
+           sums.lost_segs == q->lost_segs && sums.rexmit_segs == q->rexmit_segs &&
+           sums.islands == q->islands && waiting == list_length(&q->lost) &&
+           q->count - waiting - idle == list_length(&q->flying);
 }

@@ -141,8 +141,8 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
     tx->high_sacked = tx->lost_edge = tx->rescue = tcb->snd_una;
     tx->cwnd =
         (struct wr_cwnd){.usage_end = tcb->snd_una, .round_end = tcb->snd_una, .used_at = now};
-    tx->reordering = WR_TCP_DUP_THRESH;
     tx->push.pushed = tx->push.piece = tcb->snd_nxt;
+    wr_rack_init(&tx->rack, tcb->snd_una, &stack->tunables);
     wr_cc_start(stack, tcb, now);
     return tx;
 }

@@ -4,7 +4,8 @@
  * deadlines is decided here alone.
  *
  *     rto_at      SYN-SENT, SYN-RECEIVED   send the SYN again
- *                 data or FIN in flight    retransmission, RFC 6298 5
+ *                 data or FIN in flight    retransmission (RFC 6298 5), or before it the tail loss probe or
+ *                                          the reordering timer (RFC 8985 8); rto_kind says which
  *                 else, data held back     persist: zero-window probe, override of Nagle and SWS
  *                                          avoidance (RFC 9293 3.8.6.1, 3.8.6.2.1)
  *     delack_at   an ACK is owed
@@ -18,6 +19,8 @@
  * the minimal RTO take (15: 924.6 s); the connection ends at the first time-out beyond it.
  */
 #include "tcp/tcp.h"
+
+enum { RENEGING_MS = 10 /* shortest wait for the ACK that clears a peer of it */ };
 
 static weir_time rto_max(const struct weir_stack *stack)
 {
@@ -60,14 +63,45 @@ static weir_time rto_clamped(const struct tcb *tcb, weir_time now)
     return weir_time_min(tcb->rtt.rto, left);
 }
 
+/* The retransmission timer as it runs from the last transmission of the head of the flight. */
+static weir_time rto_of_head(const struct tcb *tcb, weir_time now)
+{
+    const struct wr_sent *head = wr_sendq_first(&tcb->tx->q);
+    weir_time at;
+
+    if (head == NULL || head == wr_sendq_lost(&tcb->tx->q)) /* it is about to be sent again */
+        return now + rto_clamped(tcb, now);
+    at = head->sent_at + rto_clamped(tcb, now);
+    return at > now ? at : now;
+}
+
+/* Watches over the flight: a probe if one is due before the retransmission timer. */
+static void watch(const struct weir_stack *stack, struct tcb *tcb, weir_time rto_at, weir_time now)
+{
+    weir_time probe_at = wr_tlp_due_at(stack, tcb, rto_at, now);
+    bool probe = probe_at != WEIR_TIME_NEVER;
+
+    tcb->rto_at = probe ? probe_at : rto_at;
+    tcb->tx->rto_kind = probe ? WR_RTO_PROBE : WR_RTO_LOSS;
+}
+
+static void data_sent_again(struct tcb *tcb, weir_time now)
+{
+    const struct wr_sent *head = wr_sendq_first(&tcb->tx->q);
+
+    if (tcb->stalled_at == 0)
+        tcb->stalled_at = now;
+    if (tcb->rto_at == WEIR_TIME_NEVER ||
+        (tcb->tx->rto_kind != WR_RTO_REORDER && head != NULL && head->sent_at == now)) {
+        tcb->rto_at = now + rto_clamped(tcb, now);
+        tcb->tx->rto_kind = WR_RTO_LOSS;
+    }
+}
+
 void wr_timers_data_sent(struct weir_stack *stack, struct tcb *tcb, bool rexmit, weir_time now)
 {
-    (void)stack;
     if (rexmit) {
-        if (tcb->stalled_at == 0)
-            tcb->stalled_at = now;
-        if (tcb->rto_at == WEIR_TIME_NEVER)
-            tcb->rto_at = now + rto_clamped(tcb, now);
+        data_sent_again(tcb, now);
         return;
     }
     if (tcb->held || tcb->rto_at == WEIR_TIME_NEVER) {
@@ -77,8 +111,43 @@ void wr_timers_data_sent(struct weir_stack *stack, struct tcb *tcb, bool rexmit,
         }
         tcb->held = false;
         tcb->probes = 0;
-        tcb->rto_at = now + tcb->rtt.rto;
+        watch(stack, tcb, now + tcb->rtt.rto, now);
+    } else if (tcb->tx->rto_kind != WR_RTO_REORDER) {
+        bool loss = tcb->tx->rto_kind == WR_RTO_LOSS;
+        watch(stack, tcb, loss ? tcb->rto_at : rto_of_head(tcb, now), now);
     }
+}
+
+void wr_timers_probe_sent(struct tcb *tcb, weir_time now)
+{
+    tcb->rto_at = now + rto_clamped(tcb, now); /* RFC 8985 7.3 */
+    tcb->tx->rto_kind = WR_RTO_LOSS;
+}
+
+void wr_timers_judged(struct weir_stack *stack, struct tcb *tcb, bool progress, weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+    bool was_reorder = tx->rto_kind == WR_RTO_REORDER;
+
+    if (!wr_tcb_in_flight(tcb) || tcb->held)
+        return;
+    if (tx->rack.reo_at != WEIR_TIME_NEVER) {
+        tx->rto_kind = WR_RTO_REORDER;
+        tcb->rto_at = tx->rack.reo_at;
+    } else if (progress) {
+        watch(stack, tcb, now + rto_clamped(tcb, now), now);
+    } else if (was_reorder) {
+        watch(stack, tcb, rto_of_head(tcb, now), now);
+    }
+}
+
+void wr_timers_reneging(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    weir_time half = tcb->rtt.srtt / 2, least = RENEGING_MS * WEIR_MS;
+
+    (void)stack;
+    tcb->tx->rto_kind = WR_RTO_LOSS;
+    tcb->rto_at = now + (half > least ? half : least);
 }
 
 void wr_timers_syn_sent(struct weir_stack *stack, struct tcb *tcb, weir_time now)
@@ -126,8 +195,11 @@ void wr_timers_held(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 void wr_timers_blocked(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     if (wr_tcb_in_flight(tcb)) {
-        if (tcb->rto_at == WEIR_TIME_NEVER)
+        if (tcb->rto_at == WEIR_TIME_NEVER) {
             tcb->rto_at = now + tcb->rtt.rto;
+            if (tcb->tx != NULL)
+                tcb->tx->rto_kind = WR_RTO_LOSS;
+        }
     } else if (wr_tcb_unsent(tcb) > 0 || tcb->fin_queued) {
         wr_timers_held(stack, tcb, now);
     }
@@ -354,12 +426,39 @@ static void persist_expired(struct weir_stack *stack, struct tcb *tcb, weir_time
     wr_output_kick(stack, tcb, now);
 }
 
+/* RFC 8985 6.2 step 5: what was in doubt has had its time. */
+static void reordering_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    uint32_t lost = wr_rack_mark_lost(stack, tcb, now);
+
+    if (lost > 0)
+        wr_recovery_lost(stack, tcb, now);
+    wr_timers_judged(stack, tcb, false, now);
+}
+
+static void flight_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    switch (tcb->tx->rto_kind) {
+    case WR_RTO_REORDER:
+        reordering_expired(stack, tcb, now);
+        break;
+    case WR_RTO_PROBE:
+        tcb->tx->rto_kind = WR_RTO_LOSS;
+        tcb->rto_at = rto_of_head(tcb, now);
+        wr_tlp_expired(stack, tcb, now);
+        break;
+    default:
+        retransmission_expired(stack, tcb, now);
+        break;
+    }
+}
+
 static void rto_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV)
         syn_expired(stack, tcb, now);
     else if (wr_tcb_in_flight(tcb))
-        retransmission_expired(stack, tcb, now);
+        flight_expired(stack, tcb, now);
     else if (wr_tcb_unsent(tcb) > 0 || (tcb->fin_queued && seq_leq(tcb->snd_nxt, tcb->write_seq)))
         persist_expired(stack, tcb, now);
 }

@@ -735,6 +735,7 @@ static void rto_and_r2_LNX_SYSCTL_01_LNX_SYSCTL_05(void **arg)
     (void)arg;
     start(&p);
     p.rtt = WEIR_MS;
+    assert_int_equal(weir_sysctl_set(p.stack, "net.ipv4.tcp_early_retrans", 0), 0); /* no probe */
     struct conn c = peer_open(&p, 80);
     weir_time t0 = p.now, gap = 201 * WEIR_MS, at = 0;
     conn_write(&p, &c, "x", 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Loss recovery with a scripted peer: RFC 5681, RFC 6582, RFC 6675, RFC 2018, RFC 3042, RFC 6298. */
+/* Loss recovery with a scripted peer: RFC 5681, RFC 6582, RFC 6675, RFC 2018, RFC 3042, RFC 6298. RACK and TLP
+ * are off (test_tcp_rack has them). */
 #include "unit/tcp_peer.h"
 
 #include "tcp/tcp.h"
@@ -12,6 +13,8 @@ static const struct w_tcpopt no_sack = {.has_mss = true, .mss = MSS};
 static struct conn flight(struct peer *p, const struct w_tcpopt *opt, unsigned n)
 {
     peer_init(p);
+    p->stack->tunables.tcp_recovery = 0;
+    p->stack->tunables.tcp_early_retrans = 0;
     peer_listen(p, 80, 5);
     p->rtt = 10 * WEIR_MS;
     struct conn c = peer_open_with(p, 80, opt);

@@ -111,12 +111,14 @@ static void random_marks(void **arg)
                 m.nxt += len;
             } else if (what < 5) {
                 struct wr_acked acked = {0};
+                struct wr_delivery d = {.sent_at = -1};
                 uint32_t ack = m.una + wr_rng_below(&rng, m.nxt - m.una + 1), fresh = 0;
                 for (uint32_t i = m.una; i < ack; i++)
                     fresh += !(m.flags[i] & WR_SENT_SACKED);
-                wr_sendq_ack(stack, &q, m.base + ack, &acked);
+                wr_sendq_ack(stack, &q, m.base + ack, &acked, &d);
                 assert_int_equal(acked.bytes, ack - m.una);
                 assert_int_equal(acked.fresh_bytes, fresh);
+                assert_int_equal(d.bytes, fresh);
                 m.una = ack;
             } else if (m.nxt > m.una) {
                 uint32_t from = m.una + wr_rng_below(&rng, m.nxt - m.una);
@@ -150,7 +152,7 @@ static void out_of_memory(void **arg)
     assert_null(wr_sendq_split(stack, &q, wr_sendq_first(&q), 50));
     assert_int_equal(q.count, 1);
     assert_true(wr_sendq_check(&q, 0, 200));
-    wr_sendq_ack(stack, &q, 150, &acked);
+    wr_sendq_ack(stack, &q, 150, &acked, &(struct wr_delivery){.sent_at = -1});
     assert_int_equal(acked.first_sent, -1); /* no RTT from what was merged */
     probe.fail_at = 0;
     wr_sendq_clear(stack, &q);
