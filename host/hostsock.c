@@ -128,15 +128,16 @@ weir_sock weir_host_sock(struct weir_host *host, int fd)
 /* ---- connect, accept ---------------------------------------------------------------------------- */
 
 /* Waits until a connect that is under way has ended, one way or the other. As on Linux, asking once more
- * is what gives the outcome and leaves a socket that has failed fit for another try. */
+ * is what gives the outcome and leaves a socket that has failed fit for another try. `pending` is what it
+ * answers when the time is over: EINPROGRESS to who began it, EALREADY to who asks again. */
 static int wait_connected(struct weir_host *host, struct wr_hsock *hs,
-                          const struct weir_endpoint *remote, weir_time until)
+                          const struct weir_endpoint *remote, int pending, weir_time until)
 {
     int rc;
     do {
         rc = wr_wait(host, hs, until);
         if (rc != 0)
-            return rc == WEIR_EAGAIN ? WEIR_EINPROGRESS : rc;
+            return rc == WEIR_EAGAIN ? pending : rc;
         rc = weir_sock_connect(host->stack, hs->sock, remote, weir_now());
     } while (rc == WEIR_EALREADY);
     return rc;
@@ -159,7 +160,7 @@ int weir_connect(struct weir_host *host, int fd, const struct sockaddr *addr, so
         rc = weir_sock_connect(host->stack, hs->sock, dissolve ? NULL : &remote, weir_now());
     weir_time until = patience(hs, 0, hs->send_timeout);
     if ((rc == WEIR_EINPROGRESS || rc == WEIR_EALREADY) && until != 0)
-        rc = wait_connected(host, hs, &remote, until);
+        rc = wait_connected(host, hs, &remote, rc, until);
     wr_hostsock_leave(host, hs);
     return answer(rc);
 }
