@@ -2,10 +2,12 @@
 /* The command `weir`: its subcommands, and what they have in common. */
 #include "cli/cli.h"
 
+#include <weir/control.h>
 #include <weir/info.h>
 
 #include "run/run.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -30,6 +32,8 @@ struct command {
 static const struct command commands[] = {
     {"run", wr_cli_run, "run a program with its TCP sockets on Weir"},
     {"net", wr_cli_net, "run several hosts with their programs on a virtual network"},
+    {"ss", wr_cli_ss, "show the sockets of a running host"},
+    {"sysctl", wr_cli_sysctl, "show and set the tunables of a running host"},
     {"drill", wr_cli_drill, "run packetdrill scripts against the stack in virtual time"},
     {"lab", wr_cli_lab, "run TCP flows over a network in virtual time"},
 };
@@ -120,6 +124,26 @@ int wr_cli_supervisor(struct weir_loop *loop, struct weir_run **run)
     else if (err)
         wr_cli_error("cannot start the supervisor: %s", weir_error_text(err));
     return err;
+}
+
+static bool user_of(void *arg, const struct weir_sock_row *row, struct weir_control_user *user)
+{
+    return weir_run_user(arg, row, user);
+}
+
+struct weir_control *wr_cli_control(struct weir_host *host, const char *name, struct weir_run *run,
+                                    int *error)
+{
+    char good[WEIR_CONTROL_NAME_MAX + 1];
+    struct weir_control_config config = {.name = good, .user_of = user_of, .arg = run};
+    struct weir_control *control = NULL;
+    const char *slash = strrchr(name, '/');
+    snprintf(good, sizeof good, "%s", slash && slash[1] ? slash + 1 : name);
+    for (char *c = good; *c; c++)
+        if (!isalnum((unsigned char)*c) && *c != '-' && (*c != '.' || c == good))
+            *c = '_';
+    *error = weir_control_open(host, &config, &control);
+    return control;
 }
 
 int wr_cli_start_status(int error)

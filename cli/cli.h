@@ -22,6 +22,8 @@ enum {
 /* The subcommands. argv[0] is the subcommand's name. Each returns the exit status. */
 int wr_cli_run(int argc, char **argv);
 int wr_cli_net(int argc, char **argv);
+int wr_cli_ss(int argc, char **argv);
+int wr_cli_sysctl(int argc, char **argv);
 int wr_cli_drill(int argc, char **argv);
 int wr_cli_lab(int argc, char **argv);
 
@@ -40,6 +42,12 @@ void wr_cli_let_out(struct weir_loop *loop, const struct weir_run *run, struct w
 
 /* weir_run_new(), and a sentence on standard error if it fails. */
 int wr_cli_supervisor(struct weir_loop *loop, struct weir_run **run);
+
+struct weir_control;
+/* Opens the host's control socket under a name made of `name` (a path's last part). Sockets are shown as
+ * those of the programs of `run`. NULL if it cannot be had, with *error. */
+struct weir_control *wr_cli_control(struct weir_host *host, const char *name, struct weir_run *run,
+                                    int *error);
 
 /* The exit status for a program that could not be started. */
 int wr_cli_start_status(int error);

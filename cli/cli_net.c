@@ -21,6 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <weir/control.h>
+
 #include "cli/cli.h"
 #include "cli/netbuild.h"
 #include "cli/netfile.h"
@@ -48,6 +50,7 @@ struct net_program {
 struct net_session {
     struct net_file file;
     struct net_build build;
+    struct weir_control **controls; /* as file.hosts; NULL: none */
     struct net_build_options options;
     struct weir_loop *loop;
     struct weir_run *run;
@@ -441,12 +444,25 @@ static void tell_file(const struct net_file *file)
                wr_netfile_name(file, file->links[i].b), file->links[i].spec);
 }
 
+/* For `weir ss` and others; a network can do without. */
+static void open_controls(struct net_session *session)
+{
+    for (size_t i = 0; i < session->file.n_hosts; i++) {
+        const char *name = session->file.hosts[i].name;
+        int err;
+        session->controls[i] = wr_cli_control(session->build.hosts[i], name, session->run, &err);
+        if (err && session->verbose)
+            wr_cli_error("%s has no control socket: %s", name, weir_error_text(err));
+    }
+}
+
 static int set_up(struct net_session *session)
 {
     size_t n = session->file.n_hosts;
     session->names = wr_netbuild_names(&session->file);
     session->programs = calloc(n, sizeof *session->programs);
-    if (!session->names || !session->programs)
+    session->controls = calloc(n, sizeof(struct weir_control *));
+    if (!session->names || !session->programs || !session->controls)
         return WEIR_ENOMEM;
     for (size_t i = 0; i < n; i++) {
         session->programs[i].session = session;
@@ -465,6 +481,7 @@ static int set_up(struct net_session *session)
     err = wr_cli_supervisor(session->loop, &session->run);
     if (err)
         return err;
+    open_controls(session);
     session->signals.on_signal = on_signal;
     session->signals.arg = session;
     return wr_cli_signals_open(&session->signals, session->loop);
@@ -486,6 +503,9 @@ static int tear_down(struct net_session *session)
 {
     int err = 0;
     close_tees(session);
+    for (size_t i = 0; session->controls && i < session->file.n_hosts; i++)
+        weir_control_close(session->controls[i]);
+    free(session->controls);
     if (session->signals.loop)
         wr_cli_signals_close(&session->signals);
     if (session->run)

@@ -13,13 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <weir/control.h>
+
 #include "cli/cli.h"
 #include "run/run.h"
 
 enum { ADDRS_MAX = 8, DNS_MAX = 3 };
 
 struct run_words {
-    char *tun, *netns, *pcap, *impair;
+    char *tun, *netns, *pcap, *impair, *name;
     const char *addrs[ADDRS_MAX], *gateways[2], *kernel_side[2], *dns[DNS_MAX];
     unsigned n_addrs, n_gateways, n_kernel_side, n_dns;
     uint32_t mtu;
@@ -30,6 +32,7 @@ struct run_words {
 struct run_session {
     struct weir_loop *loop;
     struct weir_host *host;
+    struct weir_control *control;
     struct weir_run *run;
     struct weir_program *program;
     struct cli_signals signals;
@@ -56,6 +59,7 @@ static const char help[] =
     "                   queue=100 dup=.. corrupt=.. reorder=.. rules='drop fin 1'\"\n"
     "  --pcap FILE      write all packets of the link to FILE (pcapng)\n"
     "  --seed N         take every random choice from N\n"
+    "  --host NAME      the host's name, for `weir ss` and others; else PROGRAM's\n"
     "  -v, --verbose    say on standard error what each connection did\n"
     "\n"
     "Without --tun the host has its loopback only, 127.0.0.1 and ::1.\n"
@@ -154,6 +158,9 @@ static bool take_option(int option, struct run_words *words)
             return true;
         wr_cli_error("--seed: \"%s\" is no number", optarg);
         return false;
+    case 'H':
+        words->name = optarg;
+        return true;
     case 'v':
         words->verbose = true;
         return true;
@@ -183,12 +190,19 @@ static bool check_words(const struct run_words *words)
 static int read_words(int argc, char **argv, struct run_words *words)
 {
     static const struct option options[] = {
-        {"tun", required_argument, NULL, 't'},    {"netns", required_argument, NULL, 'n'},
-        {"dns", required_argument, NULL, 'd'},    {"addr", required_argument, NULL, 'a'},
-        {"gw", required_argument, NULL, 'g'},     {"mtu", required_argument, NULL, 'm'},
-        {"impair", required_argument, NULL, 'i'}, {"pcap", required_argument, NULL, 'p'},
-        {"seed", required_argument, NULL, 's'},   {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"tun", required_argument, NULL, 't'},
+        {"netns", required_argument, NULL, 'n'},
+        {"dns", required_argument, NULL, 'd'},
+        {"addr", required_argument, NULL, 'a'},
+        {"gw", required_argument, NULL, 'g'},
+        {"mtu", required_argument, NULL, 'm'},
+        {"impair", required_argument, NULL, 'i'},
+        {"pcap", required_argument, NULL, 'p'},
+        {"seed", required_argument, NULL, 's'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {"host", required_argument, NULL, 'H'},
+        {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "+vh", options, NULL)) != -1;) {
         if (option == 'h') {
@@ -454,6 +468,7 @@ static void close_session(struct run_session *session)
 {
     if (session->signals.loop)
         wr_cli_signals_close(&session->signals);
+    weir_control_close(session->control);
     if (session->run)
         weir_run_free(session->run);
     if (session->host)
@@ -473,6 +488,18 @@ static int open_supervisor(struct run_session *session)
     return err;
 }
 
+/* A host can do without, unless it was given a name to be found by. */
+static int open_control(const struct run_words *words, struct run_session *session,
+                        const char *program)
+{
+    int err;
+    session->control =
+        wr_cli_control(session->host, words->name ? words->name : program, session->run, &err);
+    if (err && (words->name || words->verbose))
+        wr_cli_error("the host has no control socket: %s", weir_error_text(err));
+    return words->name ? err : 0;
+}
+
 int wr_cli_run(int argc, char **argv)
 {
     struct run_words words = {0};
@@ -482,7 +509,7 @@ int wr_cli_run(int argc, char **argv)
         return status - 1;
     status = CLI_FAILED;
     if (weir_loop_new(&session.loop) == 0 && make_host(&words, &session) == 0 &&
-        open_supervisor(&session) == 0) {
+        open_supervisor(&session) == 0 && open_control(&words, &session, argv[optind]) == 0) {
         int err = start(&words, &session, argv + optind);
         if (err)
             status = wr_cli_start_status(err);

@@ -55,7 +55,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <weir/host.h>
+#include <weir/control.h>
 
 struct weir_run;
 struct weir_program;
@@ -98,6 +98,11 @@ int weir_run_new(struct weir_loop *loop, struct weir_run **run);
 /* Frees it and all programs' records. Programs that still run lose their network, and are killed two
  * seconds later if they have a network namespace of their own. */
 void weir_run_free(struct weir_run *run);
+
+/* Whose a row's socket is: the inode of the program's descriptor, and the program's first process. False:
+ * of no program of this run. */
+bool weir_run_user(const struct weir_run *run, const struct weir_sock_row *row,
+                   struct weir_control_user *user);
 
 /* True when no socket is open: what ended programs wrote last is with Weir, all of it. */
 bool weir_run_idle(const struct weir_run *run);

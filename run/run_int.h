@@ -158,7 +158,7 @@ struct run_sock {
 int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, enum run_state state,
                     bool nonblock, struct run_sock **rs, int *end);
 /* The record of an inode, or NULL. */
-struct run_sock *wr_run_sock_find(struct weir_run *run, ino_t ino);
+struct run_sock *wr_run_sock_find(const struct weir_run *run, ino_t ino);
 /* Takes the filling out but for one byte: the socket becomes writable for the program. */
 void wr_run_sock_unfill(struct run_sock *rs);
 /* Closes our end and the Weir socket, remembers names. error 0: the program reads end of file;

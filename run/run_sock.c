@@ -87,7 +87,7 @@ static void table_remove(struct weir_run *run, struct run_sock *rs)
     }
 }
 
-struct run_sock *wr_run_sock_find(struct weir_run *run, ino_t ino)
+struct run_sock *wr_run_sock_find(const struct weir_run *run, ino_t ino)
 {
     if (!run->n_buckets)
         return NULL;
@@ -95,6 +95,26 @@ struct run_sock *wr_run_sock_find(struct weir_run *run, ino_t ino)
     while (rs && rs->ino != ino)
         rs = rs->bucket_next;
     return rs;
+}
+
+bool weir_run_user(const struct weir_run *run, const struct weir_sock_row *row,
+                   struct weir_control_user *user)
+{
+    const struct run_sock *rs = wr_run_sock_find(run, (ino_t)row->user);
+    char path[32], *newline;
+    if (!rs || rs->sock != row->sock)
+        return false;
+    user->pid = rs->program->pid;
+    user->inode = (uint64_t)rs->ino;
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)rs->program->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, user->program, sizeof user->program - 1);
+    if (fd >= 0)
+        close(fd);
+    user->program[n > 0 ? n : 0] = '\0';
+    if ((newline = strchr(user->program, '\n')))
+        *newline = '\0';
+    return true;
 }
 
 /* ---- making one ------------------------------------------------------------------------------- */

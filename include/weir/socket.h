@@ -167,13 +167,28 @@ int weir_sock_set_user(struct weir_stack *stack, weir_sock sock, uint64_t user);
 /* Resets a connection at once: RST to the peer, WEIR_ECONNABORTED to the reader. */
 int weir_sock_abort(struct weir_stack *stack, weir_sock sock, weir_time now);
 
+/* What a connection waits for, weir_sock_row.timer: Linux's numbers, as `ss -o` shows them. */
+enum {
+    WEIR_TIMER_NONE = 0,
+    WEIR_TIMER_RETRANSMIT = 1,
+    WEIR_TIMER_KEEPALIVE = 2,
+    WEIR_TIMER_TIME_WAIT = 3, /* also an orphan's wait in FIN-WAIT-2 */
+    WEIR_TIMER_PERSIST = 4,
+};
+
 /* One row of the connection table, for ss and its like. */
 struct weir_sock_row {
     weir_sock sock; /* 0: no socket is left (orphan, SYN-RECEIVED, TIME-WAIT) */
+    uint64_t user;  /* as set by weir_sock_set_user() */
     int type;       /* WEIR_SOCK_STREAM or WEIR_SOCK_DGRAM */
     int state;      /* Linux's TCP state numbers: 1 ESTABLISHED ... 10 LISTEN, 11 CLOSING */
     struct weir_endpoint local, peer;
     size_t recv_q, send_q; /* listener: accept queue's length, its limit */
+    int domain;            /* of the socket, or of the addresses if none is left */
+    bool v6only;
+    int timer;            /* WEIR_TIMER_* */
+    weir_time timer_at;   /* when it is due; NEVER if there is none */
+    unsigned retransmits; /* or probes, since there was progress */
 };
 /* Rows in a stable order: start with *cursor = 0, call until it returns false. */
 bool weir_sock_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row);

@@ -57,6 +57,10 @@ static void fill_row(const struct wr_sock *sock, struct weir_sock_row *row)
 {
     memset(row, 0, sizeof *row);
     row->sock = sock->ready.sock;
+    row->user = sock->ready.user;
+    row->timer_at = WEIR_TIME_NEVER;
+    row->domain = sock->is_v6 ? WEIR_AF_INET6 : WEIR_AF_INET;
+    row->v6only = sock->v6only;
     row->type = sock->is_udp ? WEIR_SOCK_DGRAM : WEIR_SOCK_STREAM;
     endpoints(sock, &row->local, &row->peer);
     if (sock->is_udp) {
@@ -93,5 +97,10 @@ bool weir_sock_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_
     uint64_t tcp_cursor = *cursor & ~ROWS_OF_TCP;
     bool found = wr_tcp_next_row(stack, &tcp_cursor, row);
     *cursor = tcp_cursor | ROWS_OF_TCP;
+    const struct wr_sock *sock = found ? wr_sock_find(stack, row->sock) : NULL;
+    if (sock != NULL) {
+        row->user = sock->ready.user;
+        row->domain = sock->is_v6 ? WEIR_AF_INET6 : WEIR_AF_INET;
+    }
     return found;
 }

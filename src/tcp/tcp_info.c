@@ -121,9 +121,27 @@ enum { ROW_TCB, ROW_SYN, ROW_TW, ROW_KINDS };
 
 static void flow_row(const struct wr_flow *flow, int state, struct weir_sock_row *row)
 {
-    *row = (struct weir_sock_row){.type = WEIR_SOCK_STREAM, .state = state};
+    *row = (struct weir_sock_row){
+        .type = WEIR_SOCK_STREAM, .state = state, .timer_at = WEIR_TIME_NEVER};
     row->local = (struct weir_endpoint){flow->tuple.local, flow->tuple.lport};
     row->peer = (struct weir_endpoint){flow->tuple.remote, flow->tuple.rport};
+    row->domain = weir_addr_is_v4(&row->local.addr) ? WEIR_AF_INET : WEIR_AF_INET6;
+}
+
+/* As Linux's inet_diag chooses: what moves data first, then keepalive. */
+static void timer_of(const struct tcb *tcb, struct weir_sock_row *row)
+{
+    bool orphan_waits = tcb->state == WEIR_TCP_FIN_WAIT2 && tcb->ready == NULL;
+
+    if (tcb->rto_at != WEIR_TIME_NEVER) {
+        row->timer = tcb->held ? WEIR_TIMER_PERSIST : WEIR_TIMER_RETRANSMIT;
+        row->retransmits = tcb->held ? tcb->probes : tcb->retransmits;
+        row->timer_at = tcb->rto_at;
+    } else if (tcb->keep_at != WEIR_TIME_NEVER) {
+        row->timer = orphan_waits ? WEIR_TIMER_TIME_WAIT : WEIR_TIMER_KEEPALIVE;
+        row->retransmits = tcb->probes;
+        row->timer_at = tcb->keep_at;
+    }
 }
 
 static bool row_at(struct weir_stack *stack, unsigned kind, uint32_t slot,
@@ -139,18 +157,26 @@ static bool row_at(struct weir_stack *stack, unsigned kind, uint32_t slot,
         row->sock = tcb->ready != NULL ? tcb->ready->sock : 0;
         row->recv_q = wr_tcp_inq(tcb);
         row->send_q = wr_tcp_outq(tcb);
+        timer_of(tcb, row);
         return true;
     }
     if (kind == ROW_SYN) {
         const struct wr_syn *syn = wr_pool_at(&tcp->syns, slot);
-        if (syn != NULL)
-            flow_row(&syn->flow, WEIR_TCP_SYN_RECV, row);
-        return syn != NULL;
+        if (syn == NULL)
+            return false;
+        flow_row(&syn->flow, WEIR_TCP_SYN_RECV, row);
+        row->timer = WEIR_TIMER_RETRANSMIT;
+        row->timer_at = syn->resend_at;
+        row->retransmits = syn->retries;
+        return true;
     }
     const struct wr_tw *tw = wr_pool_at(&tcp->tws, slot);
-    if (tw != NULL)
-        flow_row(&tw->flow, WEIR_TCP_TIME_WAIT, row);
-    return tw != NULL;
+    if (tw == NULL)
+        return false;
+    flow_row(&tw->flow, WEIR_TCP_TIME_WAIT, row);
+    row->timer = WEIR_TIMER_TIME_WAIT;
+    row->timer_at = tw->expires_at;
+    return true;
 }
 
 bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row)

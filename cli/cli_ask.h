@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The client's side of the control socket of a running host (weir/control.h). */
+#ifndef WEIR_CLI_ASK_H
+#define WEIR_CLI_ASK_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+struct cli_ask {
+    FILE *in;
+    int fd;
+    char *line; /* of getline(3) */
+    size_t cap;
+    bool failed; /* the conversation broke, which was told */
+};
+
+/* Connects to the host that `which` names (NULL: the only one). False after telling why not. */
+bool wr_cli_ask_open(struct cli_ask *ask, const char *which);
+void wr_cli_ask_close(struct cli_ask *ask);
+/* Sends a request, and lets go of it. False after telling. */
+bool wr_cli_ask_send(struct cli_ask *ask, json_t *request);
+/* The next line of the answer, which the caller lets go of; NULL after telling, or when the answer is
+ * {"done":true}. */
+json_t *wr_cli_ask_next(struct cli_ask *ask);
+/* The text of an answer that says what went wrong, NULL for any other. */
+const char *wr_cli_ask_error(const json_t *answer);
+
+#endif

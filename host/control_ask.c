@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What may be asked over the control socket. A request is an object with "op"; an answer that has gone
+ * wrong is {"error": "ENOENT", "text": "..."}.
+ *
+ *   {"op":"hello"}                         {"host":"web","pid":17,"version":1}
+ *   {"op":"sysctl","name":N}               {"name":N,"value":"4096\t131072\t33554432"}
+ *   {"op":"sysctl","name":N,"value":V}     sets it, and answers as above
+ *   {"op":"sysctls"}                       one such line each, then {"done":true}
+ *   {"op":"sockets","info":true}           one line a socket, then {"done":true}
+ *   {"op":"counters"}                      {"stats":{...},"drops":{...}}
+ */
+#define _GNU_SOURCE /* program_invocation_short_name */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <weir/info.h>
+
+#include "host/control_int.h"
+
+enum { ROWS_AT_ONCE = 16, CONTROL_VERSION = 1 };
+
+/* Bytes that are no printable ASCII become "?": JSON is UTF-8, and a process's name may be anything. */
+static json_t *plain(const char *text)
+{
+    char copy[256];
+    size_t n = 0;
+    for (; text[n] && n + 1 < sizeof copy; n++)
+        copy[n] = (char)(text[n] >= ' ' && text[n] <= '~' ? text[n] : '?');
+    copy[n] = '\0';
+    return json_string(copy);
+}
+
+static void say_error(struct wr_talk *talk, int err)
+{
+    wr_control_say(
+        talk, json_pack("{s:s, s:s}", "error", weir_error_name(err), "text", weir_error_text(err)));
+}
+
+/* ---- tunables ----------------------------------------------------------------------------------- */
+
+static json_t *sysctl_object(const struct weir_stack *stack, const char *name)
+{
+    char few[128], *text = few;
+    ptrdiff_t len = weir_sysctl_read(stack, name, few, sizeof few);
+    if (len < 0)
+        return NULL;
+    if ((size_t)len >= sizeof few) { /* a long list of reserved ports */
+        text = malloc((size_t)len + 1);
+        if (!text)
+            return NULL;
+        weir_sysctl_read(stack, name, text, (size_t)len + 1);
+    }
+    json_t *object = json_pack("{s:s, s:s}", "name", name, "value", text);
+    if (text != few)
+        free(text);
+    return object;
+}
+
+static void ask_sysctl(struct wr_talk *talk, json_t *request)
+{
+    struct weir_stack *stack = talk->control->host->stack;
+    const char *name = json_string_value(json_object_get(request, "name"));
+    json_t *value = json_object_get(request, "value");
+    int err = name ? 0 : WEIR_EINVAL;
+    if (!err && weir_sysctl_read(stack, name, NULL, 0) < 0)
+        err = WEIR_ENOENT;
+    else if (!err && value)
+        err = json_is_string(value) ? weir_sysctl_write(stack, name, json_string_value(value))
+                                    : WEIR_EINVAL;
+    /* The name is known: what is not found is the value, as an algorithm by its name. */
+    if (err == WEIR_ENOENT && name && weir_sysctl_read(stack, name, NULL, 0) >= 0)
+        wr_control_say(talk, json_pack("{s:s, s:s}", "error", "ENOENT", "text",
+                                       "there is nothing of that name to set it to"));
+    else if (err)
+        say_error(talk, err);
+    else
+        wr_control_say(talk, sysctl_object(stack, name));
+}
+
+static void ask_sysctls(struct wr_talk *talk, json_t *request)
+{
+    const char *name;
+    (void)request;
+    for (unsigned n = 0; (name = weir_sysctl_name(n)); n++)
+        wr_control_say(talk, sysctl_object(talk->control->host->stack, name));
+    wr_control_say(talk, json_pack("{s:b}", "done", 1));
+}
+
+/* ---- sockets ------------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *name;
+    size_t offset, size;
+} info_fields[] = {
+#define F(name)                                                                                    \
+    {                                                                                              \
+#        name, offsetof(struct weir_tcp_info, tcpi_##name),                                        \
+            sizeof(((struct weir_tcp_info *)0)->tcpi_##name)                                       \
+    }
+    F(state),
+    F(ca_state),
+    F(retransmits),
+    F(probes),
+    F(backoff),
+    F(options),
+    F(wscale),
+    F(delivery_limited),
+    F(rto),
+    F(ato),
+    F(snd_mss),
+    F(rcv_mss),
+    F(unacked),
+    F(sacked),
+    F(lost),
+    F(retrans),
+    F(fackets),
+    F(last_data_sent),
+    F(last_ack_sent),
+    F(last_data_recv),
+    F(last_ack_recv),
+    F(pmtu),
+    F(rcv_ssthresh),
+    F(rtt),
+    F(rttvar),
+    F(snd_ssthresh),
+    F(snd_cwnd),
+    F(advmss),
+    F(reordering),
+    F(rcv_rtt),
+    F(rcv_space),
+    F(total_retrans),
+    F(pacing_rate),
+    F(max_pacing_rate),
+    F(bytes_acked),
+    F(bytes_received),
+    F(segs_out),
+    F(segs_in),
+    F(notsent_bytes),
+    F(min_rtt),
+    F(data_segs_in),
+    F(data_segs_out),
+    F(delivery_rate),
+    F(busy_time),
+    F(rwnd_limited),
+    F(sndbuf_limited),
+    F(delivered),
+    F(delivered_ce),
+    F(bytes_sent),
+    F(bytes_retrans),
+    F(dsack_dups),
+    F(reord_seen),
+    F(rcv_ooopack),
+    F(snd_wnd),
+    F(rcv_wnd),
+    F(rehash),
+    F(total_rto),
+    F(total_rto_recoveries),
+    F(total_rto_time),
+#undef F
+};
+
+static uint64_t info_value(const struct weir_tcp_info *info, size_t offset, size_t size)
+{
+    const char *at = (const char *)info + offset;
+    uint8_t u8;
+    uint16_t u16;
+    uint32_t u32;
+    uint64_t u64;
+    switch (size) {
+    case 1:
+        memcpy(&u8, at, 1);
+        return u8;
+    case 2:
+        memcpy(&u16, at, 2);
+        return u16;
+    case 4:
+        memcpy(&u32, at, 4);
+        return u32;
+    default:
+        memcpy(&u64, at, 8);
+        return u64;
+    }
+}
+
+static json_t *info_object(struct weir_stack *stack, weir_sock sock)
+{
+    struct weir_tcp_info info;
+    char name[17] = "";
+    size_t len = sizeof info, name_len = sizeof name - 1;
+    weir_time now = weir_now();
+    if (weir_sock_getsockopt(stack, sock, WEIR_SOL_TCP, WEIR_TCP_INFO, &info, &len, now) != 0 ||
+        weir_sock_getsockopt(stack, sock, WEIR_SOL_TCP, WEIR_TCP_CONGESTION, name, &name_len, now))
+        return json_null();
+    json_t *object = json_pack("{s:s}", "congestion", name);
+    for (size_t i = 0; i < sizeof info_fields / sizeof *info_fields; i++) {
+        uint64_t value = info_value(&info, info_fields[i].offset, info_fields[i].size);
+        /* JSON has no unsigned 64 bits here: ~0 is "no limit", and no other comes near. */
+        json_object_set_new(object, info_fields[i].name,
+                            json_integer(value > INT64_MAX ? -1 : (json_int_t)value));
+    }
+    return object;
+}
+
+static json_t *memory_object(struct weir_stack *stack, weir_sock sock)
+{
+    int rcvbuf = 0, sndbuf = 0;
+    size_t len = sizeof rcvbuf;
+    weir_time now = weir_now();
+    weir_sock_getsockopt(stack, sock, WEIR_SOL_SOCKET, WEIR_SO_RCVBUF, &rcvbuf, &len, now);
+    len = sizeof sndbuf;
+    weir_sock_getsockopt(stack, sock, WEIR_SOL_SOCKET, WEIR_SO_SNDBUF, &sndbuf, &len, now);
+    return json_pack("{s:i, s:i}", "rcvbuf", rcvbuf, "sndbuf", sndbuf);
+}
+
+static json_t *end_object(const struct weir_endpoint *end)
+{
+    char text[WEIR_ADDR_STRLEN];
+    weir_addr_format(&end->addr, text, sizeof text);
+    return json_pack("{s:s, s:i}", "addr", text, "port", (int)end->port);
+}
+
+/* This process, by the descriptors of weir_socket(). */
+static bool own_user(const struct weir_host *host, const struct weir_sock_row *row,
+                     struct weir_control_user *user)
+{
+    uint64_t fd = row->user - 1;
+    if (fd >= host->n_table || !host->table[fd] || host->table[fd]->sock != row->sock)
+        return false;
+    strncpy(user->program, program_invocation_short_name, sizeof user->program - 1);
+    user->pid = (int)getpid();
+    user->fd = (int)fd;
+    return true;
+}
+
+static json_t *user_object(const struct weir_control *control, const struct weir_sock_row *row)
+{
+    struct weir_control_user user = {.fd = -1};
+    bool known = row->sock != 0 &&
+                 (control->config.user_of ? control->config.user_of(control->config.arg, row, &user)
+                                          : own_user(control->host, row, &user));
+    user.program[sizeof user.program - 1] = '\0';
+    return known ? json_pack("{s:o, s:i, s:i, s:I}", "program", plain(user.program), "pid",
+                             user.pid, "fd", user.fd, "inode", (json_int_t)user.inode)
+                 : NULL;
+}
+
+static json_t *timer_object(const struct weir_sock_row *row)
+{
+    static const char *const names[] = {"none", "on", "keepalive", "timewait", "persist"};
+    weir_time left = row->timer_at - weir_now();
+    if (row->timer <= 0 || row->timer > WEIR_TIMER_PERSIST || row->timer_at == WEIR_TIME_NEVER)
+        return NULL;
+    return json_pack("{s:s, s:I, s:i}", "name", names[row->timer], "ms",
+                     (json_int_t)(left > 0 ? left / WEIR_MS : 0), "retransmits",
+                     (int)row->retransmits);
+}
+
+static json_t *row_object(const struct wr_talk *talk, const struct weir_sock_row *row)
+{
+    static const char *const states[] = {"UNKNOWN",    "ESTAB",      "SYN-SENT",  "SYN-RECV",
+                                         "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "UNCONN",
+                                         "CLOSE-WAIT", "LAST-ACK",   "LISTEN",    "CLOSING"};
+    struct weir_stack *stack = talk->control->host->stack;
+    bool stream = row->type == WEIR_SOCK_STREAM;
+    json_t *object = json_pack(
+        "{s:s, s:i, s:b, s:s, s:o, s:o, s:I, s:I, s:I, s:o*, s:o*}", "type", stream ? "tcp" : "udp",
+        "family", row->domain == WEIR_AF_INET6 ? 6 : 4, "v6only", row->v6only, "state",
+        row->state > 0 && row->state <= WEIR_TCP_CLOSING ? states[row->state] : states[0], "local",
+        end_object(&row->local), "peer", end_object(&row->peer), "recv_q", (json_int_t)row->recv_q,
+        "send_q", (json_int_t)row->send_q, "sock", (json_int_t)row->sock, "timer",
+        timer_object(row), "user", user_object(talk->control, row));
+    if (object && talk->wants_info && row->sock != 0) {
+        json_object_set_new(object, "memory", memory_object(stack, row->sock));
+        if (stream)
+            json_object_set_new(object, "info", info_object(stack, row->sock));
+    }
+    return object;
+}
+
+void wr_control_walk(struct wr_talk *talk)
+{
+    struct weir_sock_row row;
+    for (unsigned n = 0; n < ROWS_AT_ONCE && talk->walking; n++) {
+        talk->walking = weir_sock_next_row(talk->control->host->stack, &talk->cursor, &row);
+        wr_control_say(talk,
+                       talk->walking ? row_object(talk, &row) : json_pack("{s:b}", "done", 1));
+    }
+}
+
+static void ask_sockets(struct wr_talk *talk, json_t *request)
+{
+    talk->walking = true;
+    talk->cursor = 0;
+    talk->wants_info = json_is_true(json_object_get(request, "info"));
+}
+
+/* ---- the rest ----------------------------------------------------------------------------------- */
+
+static void ask_hello(struct wr_talk *talk, json_t *request)
+{
+    (void)request;
+    wr_control_say(talk, json_pack("{s:s, s:i, s:i}", "host", talk->control->name, "pid",
+                                   (int)getpid(), "version", CONTROL_VERSION));
+}
+
+static void ask_counters(struct wr_talk *talk, json_t *request)
+{
+    struct weir_stack *stack = talk->control->host->stack;
+    json_t *stats = json_object(), *drops = json_object();
+    (void)request;
+    for (unsigned i = 0; i < weir_stat_kinds(); i++)
+        json_object_set_new(stats, weir_stat_name(i),
+                            json_integer((json_int_t)weir_stat_count(stack, i)));
+    for (unsigned i = 0; i < weir_drop_reasons(); i++)
+        if (weir_drop_count(stack, i))
+            json_object_set_new(drops, weir_drop_name(i),
+                                json_integer((json_int_t)weir_drop_count(stack, i)));
+    wr_control_say(talk, json_pack("{s:o, s:o, s:I}", "stats", stats, "drops", drops, "memory",
+                                   (json_int_t)weir_mem_bytes(stack)));
+}
+
+static const struct {
+    const char *op;
+    void (*ask)(struct wr_talk *talk, json_t *request);
+} ops[] = {
+    {"hello", ask_hello},     {"sysctl", ask_sysctl},     {"sysctls", ask_sysctls},
+    {"sockets", ask_sockets}, {"counters", ask_counters},
+};
+
+void wr_control_ask(struct wr_talk *talk, const char *line, size_t len)
+{
+    json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+    const char *op = json_string_value(json_object_get(request, "op"));
+    size_t i = 0;
+    while (op && i < sizeof ops / sizeof *ops && strcmp(ops[i].op, op) != 0)
+        i++;
+    if (!op) { /* no request of ours: whoever speaks otherwise will not stop at one line */
+        say_error(talk, WEIR_EPROTO);
+        talk->ending = true;
+        talk->in_len = len + 1;
+    } else if (i == sizeof ops / sizeof *ops) {
+        say_error(talk, WEIR_ENOTSUP);
+    } else {
+        ops[i].ask(talk, request);
+    }
+    json_decref(request);
+}
