@@ -16,7 +16,7 @@ static uint32_t shut_bits(const struct wr_sock *sock)
     return bits;
 }
 
-uint32_t wr_sock_poll(const struct wr_sock *sock)
+uint32_t wr_sock_poll(const struct weir_stack *stack, const struct wr_sock *sock)
 {
     if (sock->is_udp)
         return wr_udp_ready(sock->udp) | shut_bits(sock);
@@ -30,7 +30,7 @@ uint32_t wr_sock_poll(const struct wr_sock *sock)
     case WR_SOCK_CONNECTED:
         break;
     }
-    return wr_tcp_ready(sock->tcb);
+    return wr_tcp_ready(stack, sock->tcb);
 }
 
 int wr_sock_take_error(struct wr_sock *sock)
@@ -47,7 +47,7 @@ int wr_sock_take_error(struct wr_sock *sock)
 int weir_sock_ready(struct weir_stack *stack, weir_sock handle)
 {
     const struct wr_sock *sock = wr_sock_find(stack, handle);
-    return sock == NULL ? WEIR_EBADF : (int)wr_sock_poll(sock);
+    return sock == NULL ? WEIR_EBADF : (int)wr_sock_poll(stack, sock);
 }
 
 bool weir_next_event(struct weir_stack *stack, struct weir_event *event)
@@ -57,6 +57,6 @@ bool weir_next_event(struct weir_stack *stack, struct weir_event *event)
         return false;
     event->sock = ready->sock;
     event->user = ready->user;
-    event->ready = wr_sock_poll(WR_CONTAINER(ready, struct wr_sock, ready));
+    event->ready = wr_sock_poll(stack, WR_CONTAINER(ready, struct wr_sock, ready));
     return true;
 }

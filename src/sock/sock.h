@@ -124,7 +124,7 @@ struct weir_addr wr_sock_destination(const struct wr_sock *sock, const struct we
 /* ---- ready.c --------------------------------------------------------------------------------- */
 
 /* WEIR_POLL* bits of the socket. */
-uint32_t wr_sock_poll(const struct wr_sock *sock);
+uint32_t wr_sock_poll(const struct weir_stack *stack, const struct wr_sock *sock);
 /* SO_ERROR: takes the pending error; 0 or positive errno. */
 int wr_sock_take_error(struct wr_sock *sock);
 

@@ -301,6 +301,17 @@ struct wr_push {
     bool burst;             /* the segment before left together with the next one */
 };
 
+/* ---- what a sender's time is spent on: tcp_chrono -------------------------------------------------- */
+
+enum { WR_CHRONO_IDLE, WR_CHRONO_BUSY, WR_CHRONO_RWND, WR_CHRONO_SNDBUF };
+
+struct wr_chrono {
+    weir_time since;    /* when `type` began */
+    weir_time spent[3]; /* in BUSY, RWND and SNDBUF before that */
+    uint8_t type;       /* WR_CHRONO_* */
+    bool buffer_full;   /* a send was refused, or taken in part, for want of room */
+};
+
 /* ---- the sending side, from the first data or FIN on --------------------------------------------- */
 
 struct wr_tx {
@@ -318,7 +329,6 @@ struct wr_tx {
     uint32_t lost_edge;     /* below it everything not SACKed was marked lost, RFC 6675 4 IsLost */
     uint32_t rescue;        /* RFC 6675 4 NextSeg (4): no rescue before snd_una passes it */
     weir_time last_sent_at; /* of data */
-    weir_time mtu_check_at;
     struct wr_prr prr;
     struct wr_undo undo;
     uint8_t frto; /* WR_FRTO_* */
@@ -326,6 +336,8 @@ struct wr_tx {
     struct wr_rack rack;
     struct wr_tlp tlp;
     uint8_t rto_kind; /* WR_RTO_*: what rto_at stands for while data is in flight */
+    struct wr_chrono chrono;
+    weir_time rto_since; /* recovery after a time-out began; 0: none is under way */
 };
 
 /* ---- when to acknowledge: tcp_delack -------------------------------------------------------------- */
@@ -403,6 +415,7 @@ struct tcb {
     bool passive : 1;   /* RFC 9293 3.5: SYN-RECEIVED came from LISTEN */
     bool in_accept : 1; /* in a listener's accept queue */
     bool more : 1;      /* the last send had MSG_MORE */
+    bool let_go : 1;    /* neither Nagle nor cork holds what is queued now */
     bool mtu_stale : 1; /* look the path MTU up before the next data */
     bool dsack_set : 1;
     bool held : 1;   /* unsent data waits with nothing in flight: the persist timer runs */
@@ -465,7 +478,8 @@ struct tcb {
     uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
     uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
     uint32_t total_retrans, dsack_dups, ofo_packets;
-    uint16_t total_rto;
+    uint16_t total_rto, rto_recoveries;
+    uint32_t rto_ms; /* spent in recoveries after a time-out that are over */
 };
 
 /* ---- SYN-RECEIVED of a passive open: tcp_listen ---------------------------------------------------- */
@@ -602,6 +616,12 @@ static inline bool wr_tcb_writable(const struct tcb *tcb)
 {
     uint32_t queued = tcb->snd_ring.len, most = tcb->opts.sndbuf;
     return queued < most && most - queued >= queued / 2;
+}
+/* TCP_NOTSENT_LOWAT, or the host's. */
+static inline uint32_t wr_tcb_notsent_lowat(const struct weir_stack *stack, const struct tcb *tcb)
+{
+    return tcb->opts.notsent_lowat != 0 ? tcb->opts.notsent_lowat
+                                        : (uint32_t)stack->tunables.tcp_notsent_lowat;
 }
 /* Bytes queued and never sent, without the FIN. */
 static inline uint32_t wr_tcb_unsent(const struct tcb *tcb)
@@ -786,6 +806,8 @@ void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb);
 /* Payload of a full segment of now that carries so many SACK blocks: smss less their room, and no more than half
  * of the largest window that the peer has offered. */
 uint32_t wr_output_mss(const struct tcb *tcb, unsigned n_sack);
+/* New data that window and cwnd let go now, in whole segments. */
+uint32_t wr_output_allowance(const struct tcb *tcb);
 /* RST for a connection: seq snd_nxt, ack rcv_nxt (RFC 9293 3.10.5). */
 void wr_output_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* RST that answers a segment, RFC 9293 3.5.2. Never answers a RST. */
@@ -817,6 +839,24 @@ uint32_t wr_push_record(const struct tcb *tcb);
 /* New data up to `end` leaves now. True: with PSH. *eor: a record ends there. Forgets what lies before. */
 bool wr_push_sent(struct tcb *tcb, uint32_t end, bool *eor);
 void wr_push_free(struct weir_stack *stack, struct wr_push *push);
+
+/* Bytes of a write of `len` that are taken before TCP_NOTSENT_LOWAT bytes wait unsent, in whole pieces as on
+ * Linux: what can leave meanwhile does not count. At least 1. */
+size_t wr_push_takes(const struct tcb *tcb, uint32_t lowat, size_t len, int flags);
+
+/* ---- tcp_chrono: each needs tcb->tx ------------------------------------------------------------------------ */
+
+void wr_chrono_queued(struct tcb *tcb, weir_time now);
+/* The user has more than the buffer takes. */
+void wr_chrono_buffer_full(struct tcb *tcb);
+/* There is room for the user again. */
+void wr_chrono_writable(struct tcb *tcb, weir_time now);
+/* SND.UNA moved. */
+void wr_chrono_acked(struct tcb *tcb, weir_time now);
+/* All that could be sent now was sent. */
+void wr_chrono_turn_ended(struct tcb *tcb, weir_time now);
+/* Time spent in WR_CHRONO_BUSY and above. */
+weir_time wr_chrono_spent(const struct wr_chrono *chrono, uint8_t type, weir_time now);
 
 /* ---- tcp_sendq ---------------------------------------------------------------------------------------- */
 
@@ -1079,6 +1119,8 @@ void wr_timers_probe_sent(struct tcb *tcb, weir_time now);
 void wr_timers_judged(struct weir_stack *stack, struct tcb *tcb, bool progress, weir_time now);
 /* The head of the flight is SACKED though not acknowledged: the peer may have reneged. */
 void wr_timers_reneging(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* Recovery after a time-out at `since` is over (0: there was none): its time is counted for TCP_INFO. */
+void wr_timers_rto_recovered(struct tcb *tcb, weir_time since, weir_time now);
 /* Unsent data cannot go, and nothing is in flight that would bring an ACK. */
 void wr_timers_held(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* No route, no neighbour, no memory: try again after an RTO. */

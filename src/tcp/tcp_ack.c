@@ -315,8 +315,13 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
     wr_timers_judged(stack, tcb, acked.bytes > 0, now);
     if (acked.bytes > 0 && may_be_reneging(tcb))
         wr_timers_reneging(stack, tcb, now);
+    if (tcb->tx->ca_state != WEIR_CA_LOSS)
+        wr_timers_rto_recovered(tcb, tcb->tx->rto_since, now);
     if (acked.bytes > 0) {
         grow_send_buffer(stack, tcb);
+        if (wr_tcb_writable(tcb))
+            wr_chrono_writable(tcb, now);
+        wr_chrono_acked(tcb, now);
         if ((!was_writable && wr_tcb_writable(tcb)) || tcb->snd_ring.len == 0)
             wr_tcb_touch(stack, tcb);
     }

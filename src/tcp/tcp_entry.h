@@ -106,7 +106,8 @@ void wr_tcp_close(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 void wr_tcp_abort(struct weir_stack *stack, struct tcb *tcb, bool keep, weir_time now);
 
 /* STATUS. */
-uint32_t wr_tcp_ready(const struct tcb *tcb); /* WEIR_POLL* bits as tcp_poll() on Linux */
+/* WEIR_POLL* bits as tcp_poll() on Linux. */
+uint32_t wr_tcp_ready(const struct weir_stack *stack, const struct tcb *tcb);
 /* Linux's numbers; 7 is CLOSE: dead, only error and data left. */
 int wr_tcp_state(const struct tcb *tcb);
 int wr_tcp_take_error(struct tcb *tcb); /* SO_ERROR: 0 or positive errno; cleared */

@@ -22,6 +22,11 @@ static uint32_t us(weir_time t)
     return (uint32_t)(t / WEIR_US);
 }
 
+static uint64_t us64(weir_time t)
+{
+    return (uint64_t)(t / WEIR_US);
+}
+
 static void send_side(const struct weir_stack *stack, const struct tcb *tcb,
                       struct weir_tcp_info *info, weir_time now)
 {
@@ -41,6 +46,10 @@ static void send_side(const struct weir_stack *stack, const struct tcb *tcb,
     info->tcpi_snd_cwnd = tx->cc.cwnd / tcb->smss;
     if (tx->cc.ssthresh != UINT32_MAX)
         info->tcpi_snd_ssthresh = tx->cc.ssthresh / tcb->smss;
+    info->tcpi_rwnd_limited = us64(wr_chrono_spent(&tx->chrono, WR_CHRONO_RWND, now));
+    info->tcpi_sndbuf_limited = us64(wr_chrono_spent(&tx->chrono, WR_CHRONO_SNDBUF, now));
+    info->tcpi_busy_time = us64(wr_chrono_spent(&tx->chrono, WR_CHRONO_BUSY, now)) +
+                           info->tcpi_rwnd_limited + info->tcpi_sndbuf_limited;
     info->tcpi_last_data_sent = ms_since(tx->last_sent_at, now);
     info->tcpi_reordering = tx->rack.reordering;
     info->tcpi_reord_seen = tx->rack.reord_seen;
@@ -50,7 +59,7 @@ static void send_side(const struct weir_stack *stack, const struct tcb *tcb,
     info->tcpi_delivery_limited = tx->rate.last_app_limited;
 }
 
-static void counters(const struct tcb *tcb, struct weir_tcp_info *info)
+static void counters(const struct tcb *tcb, struct weir_tcp_info *info, weir_time now)
 {
     info->tcpi_bytes_acked = tcb->bytes_acked;
     info->tcpi_bytes_received = tcb->bytes_received;
@@ -64,6 +73,12 @@ static void counters(const struct tcb *tcb, struct weir_tcp_info *info)
     info->tcpi_dsack_dups = tcb->dsack_dups;
     info->tcpi_rcv_ooopack = tcb->ofo_packets;
     info->tcpi_total_rto = tcb->total_rto;
+    info->tcpi_total_rto_recoveries = tcb->rto_recoveries;
+    info->tcpi_total_rto_time = tcb->rto_ms;
+    if (tcb->tx != NULL && tcb->tx->rto_since != 0)
+        info->tcpi_total_rto_time += ms_since(tcb->tx->rto_since, now);
+    else if (tcb->state == WEIR_TCP_SYN_SENT && tcb->stalled_at != 0)
+        info->tcpi_total_rto_time += ms_since(tcb->stalled_at, now);
 }
 
 void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct weir_tcp_info *info,
@@ -103,7 +118,7 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
         tcb->opts.max_pacing_rate != 0 ? tcb->opts.max_pacing_rate : UINT64_MAX;
     info->tcpi_pacing_rate = wr_pace_rate(stack, tcb);
     send_side(stack, tcb, info, now);
-    counters(tcb, info);
+    counters(tcb, info, now);
 }
 
 void wr_tcp_listener_info(const struct wr_listener *listener, struct weir_tcp_info *info)

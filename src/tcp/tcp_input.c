@@ -208,6 +208,7 @@ void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, uint32_t seg_
     tcb->max_wnd = wnd;
     tcb->snd_wl1 = seg_seq;
     tcb->rto_at = WEIR_TIME_NEVER;
+    wr_timers_rto_recovered(tcb, tcb->stalled_at, now);
     tcb->stalled_at = 0;
     tcb->retransmits = 0;
     tcb->last_ack_at = now;

@@ -270,9 +270,22 @@ uint32_t wr_output_mss(const struct tcb *tcb, unsigned n_sack)
     return mss;
 }
 
+uint32_t wr_output_allowance(const struct tcb *tcb)
+{
+    uint32_t pipe = wr_tcb_pipe(tcb), mss = wr_output_mss(tcb, 0), len;
+    int32_t wnd = seq_diff(tcb->snd_una + tcb->snd_wnd, tcb->snd_nxt);
+
+    if (wnd <= 0 || tcb->tx->cc.cwnd <= pipe)
+        return 0;
+    len = tcb->tx->cc.cwnd - pipe;
+    if (len > (uint32_t)wnd)
+        len = (uint32_t)wnd;
+    return len / mss * mss;
+}
+
 static bool nagle_holds(const struct tcb *tcb)
 {
-    if (tcb->fin_queued || seq_gt(tcb->snd_up, tcb->snd_una))
+    if (tcb->fin_queued || tcb->let_go || seq_gt(tcb->snd_up, tcb->snd_una))
         return false;
     if (tcb->opts.cork || tcb->more)
         return true;
@@ -365,7 +378,7 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
     wr_timers_data_sent(stack, tcb, false, now);
     if (s->len > 0)
         wr_delack_data_sent(tcb, now);
-    if (tcb->opts.notsent_lowat != 0)
+    if (wr_tcb_notsent_lowat(stack, tcb) < UINT32_MAX)
         wr_tcb_touch(stack, tcb); /* fewer bytes unsent: it may be writable */
     return build(stack, tcb, s, out, now);
 }
@@ -615,6 +628,8 @@ static void rest(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     wr_output_unlink(tcb);
     tcb->want &= (uint8_t) ~(WR_WANT_FORCE | WR_WANT_HEAD);
+    if (tcb->tx != NULL)
+        wr_chrono_turn_ended(tcb, now);
     if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV)
         return;
     if (tcb->tx != NULL && tcb->tx->pace.waiting)

@@ -118,15 +118,30 @@ static void begin_write(struct weir_stack *stack, struct tcb *tcb, uint32_t star
     push->tail = false;
 }
 
+/* Linux sends while it takes a long write in: what the network has room for leaves with the first piece that
+ * is full, and the rest of that piece is filled up again. */
+static uint32_t first_piece_end(const struct tcb *tcb, uint32_t piece, uint32_t goal)
+{
+    uint32_t gone = tcb->snd_nxt + wr_output_allowance(tcb);
+
+    if (piece != tcb->snd_nxt || !seq_gt(gone, piece))
+        return piece + goal;
+    return seq_lt(gone, piece + goal) ? gone + goal : piece + goal;
+}
+
 void wr_push_written(struct weir_stack *stack, struct tcb *tcb, uint32_t start, int flags)
 {
     struct wr_push *push = &tcb->tx->push;
-    uint32_t goal = wr_push_goal(tcb, flags), end = tcb->write_seq, half = tcb->max_wnd / 2;
+    uint32_t goal = wr_push_goal(tcb, flags), end = tcb->write_seq, half = tcb->max_wnd / 2, next;
 
     push->goal = goal;
     begin_write(stack, tcb, start, goal, (flags & WEIR_MSG_OOB) != 0);
-    while (end - push->piece > goal) {
-        push->piece += goal;
+    next = push->piece + goal;
+    if (seq_gt(end, next))
+        next = first_piece_end(tcb, push->piece, goal);
+    while (seq_gt(end, next)) {
+        push->piece = next;
+        next += goal;
         if (seq_gt(push->piece, push->pushed + half)) {
             push->pushed = push->piece;
             mark(stack, push, push->piece, false);
@@ -138,6 +153,23 @@ void wr_push_written(struct weir_stack *stack, struct tcb *tcb, uint32_t start, 
     }
     if (flags & WEIR_MSG_EOR)
         mark(stack, push, end, true);
+}
+
+size_t wr_push_takes(const struct tcb *tcb, uint32_t lowat, size_t len, int flags)
+{
+    const struct wr_push *push = &tcb->tx->push;
+    uint32_t goal = wr_push_goal(tcb, flags), start = tcb->write_seq, unsent = wr_tcb_unsent(tcb);
+    uint32_t piece = seq_lt(push->piece, tcb->snd_nxt) ? tcb->snd_nxt : push->piece, end, gone;
+
+    if ((uint64_t)unsent + len < lowat)
+        return len;
+    if (ends_record(push, start) || start - piece >= goal)
+        piece = start;
+    end = first_piece_end(tcb, piece, goal);
+    gone = tcb->snd_nxt + wr_output_allowance(tcb);
+    while (end - start < len && (seq_gt(gone, end) || end - seq_max(gone, tcb->snd_nxt) < lowat))
+        end += goal;
+    return end - start < len ? end - start : len;
 }
 
 uint32_t wr_push_record(const struct tcb *tcb)

@@ -300,6 +300,25 @@ static bool user_timed_out(const struct tcb *tcb, weir_time now)
            now - tcb->stalled_at >= tcb->opts.user_timeout_ms * WEIR_MS;
 }
 
+/* What TCP_INFO tells of time-outs; `first` of a series. */
+static void count_timeout(struct tcb *tcb, bool first, weir_time now)
+{
+    tcb->total_rto++;
+    if (!first)
+        return;
+    tcb->rto_recoveries++;
+    if (tcb->tx != NULL)
+        tcb->tx->rto_since = now;
+}
+
+void wr_timers_rto_recovered(struct tcb *tcb, weir_time since, weir_time now)
+{
+    if (since != 0)
+        tcb->rto_ms += (uint32_t)((now - since) / WEIR_MS);
+    if (tcb->tx != NULL)
+        tcb->tx->rto_since = 0;
+}
+
 /* RFC 9293 3.8.3. Linux: the first tcp_syn_linear_timeouts waits are not doubled. */
 static void syn_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
@@ -314,7 +333,7 @@ static void syn_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now
     if (tcb->stalled_at == 0)
         tcb->stalled_at = now;
     wr_count(stack, WR_STAT_tcp_timeouts);
-    tcb->total_rto++;
+    count_timeout(tcb, tcb->syn_retries == 0, now);
     if (tcb->syn_retries < UINT8_MAX)
         tcb->syn_retries++;
     if (tcb->syn_retries > linear)
@@ -371,7 +390,7 @@ static void retransmission_expired(struct weir_stack *stack, struct tcb *tcb, we
         return;
     }
     wr_count(stack, WR_STAT_tcp_timeouts);
-    tcb->total_rto++;
+    count_timeout(tcb, tcb->retransmits == 0, now);
     if (tcb->retransmits < UINT8_MAX)
         tcb->retransmits++;
     if (tcb->stalled_at == 0)

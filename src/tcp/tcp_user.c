@@ -120,9 +120,10 @@ static bool opening(const struct tcb *tcb)
     return tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV;
 }
 
-static bool below_notsent_lowat(const struct tcb *tcb)
+/* `twice`: for those who wait, so that not every byte that leaves wakes them. */
+static bool below_notsent_lowat(const struct weir_stack *stack, const struct tcb *tcb, bool twice)
 {
-    return tcb->opts.notsent_lowat == 0 || wr_tcb_unsent(tcb) < tcb->opts.notsent_lowat;
+    return (uint64_t)wr_tcb_unsent(tcb) << twice < wr_tcb_notsent_lowat(stack, tcb);
 }
 
 static int send_error(struct tcb *tcb)
@@ -140,11 +141,37 @@ static int send_error(struct tcb *tcb)
     return 0;
 }
 
+/* Room for nothing, or TCP_NOTSENT_LOWAT says to wait? */
+static bool buffer_full(const struct weir_stack *stack, const struct tcb *tcb)
+{
+    return wr_ring_space(&tcb->snd_ring) == 0 || !below_notsent_lowat(stack, tcb, false);
+}
+
+/* `n` of `len` bytes were queued. */
+static void queued(struct weir_stack *stack, struct tcb *tcb, size_t n, size_t len, int flags,
+                   weir_time now)
+{
+    uint32_t start = tcb->write_seq;
+
+    tcb->write_seq += (uint32_t)n;
+    tcb->let_go = false;
+    if (n < len) { /* the record goes on in the next write; what is here need not wait for it */
+        flags &= ~(WEIR_MSG_EOR | WEIR_MSG_MORE);
+        tcb->let_go = true;
+        wr_chrono_buffer_full(tcb);
+    }
+    wr_chrono_queued(tcb, now);
+    wr_push_written(stack, tcb, start, flags);
+    tcb->more = (flags & WEIR_MSG_MORE) != 0;
+    if ((flags & WEIR_MSG_OOB) && n == len)
+        tcb->snd_up = tcb->write_seq; /* RFC 9293 3.8.5: the octet behind the urgent one */
+    wr_output_kick(stack, tcb, now);
+}
+
 ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *data, size_t len,
                       int flags, weir_time now)
 {
     int error = send_error(tcb);
-    uint32_t start = tcb->write_seq;
     size_t n;
 
     if (error != 0)
@@ -156,20 +183,16 @@ ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *dat
     error = wr_push_room(stack, tcb->tx, flags);
     if (error != 0)
         return error;
-    if (wr_ring_space(&tcb->snd_ring) == 0 || !below_notsent_lowat(tcb))
+    if (buffer_full(stack, tcb)) {
+        wr_chrono_buffer_full(tcb);
         return WEIR_EAGAIN;
+    }
     wr_rate_check_app_limited(tcb);
-    n = wr_ring_write(&tcb->snd_ring, &stack->alloc, data, len);
+    n = wr_push_takes(tcb, wr_tcb_notsent_lowat(stack, tcb), len, flags);
+    n = wr_ring_write(&tcb->snd_ring, &stack->alloc, data, n);
     if (n == 0)
         return WEIR_ENOBUFS;
-    tcb->write_seq += (uint32_t)n;
-    if (n < len) /* the record goes on in the next write */
-        flags &= ~WEIR_MSG_EOR;
-    wr_push_written(stack, tcb, start, flags);
-    tcb->more = (flags & WEIR_MSG_MORE) != 0;
-    if ((flags & WEIR_MSG_OOB) && n == len)
-        tcb->snd_up = tcb->write_seq; /* RFC 9293 3.8.5: the octet behind the urgent one */
-    wr_output_kick(stack, tcb, now);
+    queued(stack, tcb, n, len, flags, now);
     wr_tcb_settle(stack, tcb, now);
     return (ptrdiff_t)n;
 }
@@ -334,12 +357,9 @@ void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time no
 
 void wr_tcp_push(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
-    uint32_t unsent = wr_tcb_unsent(tcb);
-    int32_t wnd = seq_diff(tcb->snd_una + tcb->snd_wnd, tcb->snd_nxt);
-
-    if (opening(tcb) || unsent == 0 || unsent >= tcb->smss || wnd < (int32_t)unsent)
+    if (opening(tcb) || wr_tcb_unsent(tcb) == 0)
         return;
-    tcb->want |= WR_WANT_FORCE;
+    tcb->let_go = true;
     wr_output_kick(stack, tcb, now);
     wr_tcb_settle(stack, tcb, now);
 }
@@ -357,7 +377,7 @@ void wr_tcp_quickack(struct weir_stack *stack, struct tcb *tcb, bool on, weir_ti
 /* ---- STATUS ------------------------------------------------------------------------------------------------- */
 
 /* Linux's tcp_poll(). */
-uint32_t wr_tcp_ready(const struct tcb *tcb)
+uint32_t wr_tcp_ready(const struct weir_stack *stack, const struct tcb *tcb)
 {
     uint32_t bits = 0;
     uint32_t target = tcb->opts.rcvlowat > 0 ? tcb->opts.rcvlowat : 1;
@@ -375,7 +395,7 @@ uint32_t wr_tcp_ready(const struct tcb *tcb)
             bits |= WEIR_POLLIN;
         if (tcb->shut & WR_SHUT_SND)
             bits |= WEIR_POLLOUT;
-        else if (wr_tcb_writable(tcb) && below_notsent_lowat(tcb))
+        else if (wr_tcb_writable(tcb) && below_notsent_lowat(stack, tcb, true))
             bits |= WEIR_POLLOUT;
         if (tcb->urg_state == WR_URG_VALID)
             bits |= WEIR_POLLPRI;
