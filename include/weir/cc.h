@@ -51,6 +51,8 @@ struct weir_cc {
     weir_time next_send_at;  /* pacing lets no data leave before; may lie in the past */
     uint64_t delivered_bytes;
     bool
+        selective_acks; /* the peer tells by SACK what arrived: more than one loss a round trip is seen */
+    bool
         app_limited; /* now: the application leaves part of cwnd unused (what was sent since counts) */
     uint64_t random; /* see weir_cc_random() */
 };
@@ -110,6 +112,7 @@ static inline uint64_t weir_cc_ack_rate(const struct weir_cc_ack *ack)
 
 /* A range of the flight that was found lost. */
 struct weir_cc_loss {
+    uint32_t start; /* sequence number */
     uint32_t bytes;
     uint32_t tx_in_flight;    /* in flight just after it was sent, it included */
     uint64_t lost_since_sent; /* lost since then, this range included */

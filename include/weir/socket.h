@@ -70,6 +70,7 @@ enum {
     WEIR_SO_ACCEPTCONN = 30,
     WEIR_SO_PROTOCOL = 38,
     WEIR_SO_DOMAIN = 39,
+    WEIR_SO_MAX_PACING_RATE = 47, /* bytes per second: 4 bytes, all ones being no limit, or 8 */
 };
 
 /* Options of level WEIR_SOL_TCP. */

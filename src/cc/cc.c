@@ -6,7 +6,8 @@
 
 #include <weir/error.h>
 
-static const struct weir_cc_ops *const own[] = {&weir_cc_cubic, &weir_cc_reno, &weir_cc_bbr};
+static const struct weir_cc_ops *const own[] = {&weir_cc_cubic, &weir_cc_reno, &weir_cc_bbr,
+                                                &weir_cc_bbr3};
 
 static bool has_blank(const char *name)
 {

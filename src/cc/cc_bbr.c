@@ -509,8 +509,8 @@ static void update_min_rtt(struct weir_cc *cc, const struct weir_cc_ack *ack, we
         b->min_rtt_at = now;
     }
     if (expired && !b->idle_restart && b->mode != PROBE_RTT) {
-        save_cwnd(cc);
         b->mode = PROBE_RTT;
+        save_cwnd(cc);
         b->probe_rtt_done_at = 0;
     }
     cc->throttled = false;

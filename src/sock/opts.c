@@ -4,7 +4,7 @@
  * errors.
  *
  * Nearly every option is one int, so a row has a function that sets an int and one that gets it;
- * the few that are not (SO_LINGER, TCP_INFO, TCP_CONGESTION) are served before the table is asked.
+ * the few that are not (SO_LINGER, SO_MAX_PACING_RATE, TCP_INFO, TCP_CONGESTION) are served before the table is asked.
  * An option without a setter can only be read; setting it is ENOPROTOOPT, as is every option that
  * the table does not have.
  *
@@ -101,6 +101,8 @@ int weir_sock_setsockopt(struct weir_stack *stack, weir_sock handle, int level, 
         return WEIR_EINVAL; /* before the option is looked at, as on Linux */
     if (is_one(&a, level, option, WEIR_SOL_SOCKET, WEIR_SO_LINGER))
         return wr_opt_set_linger(&a, value, len);
+    if (is_one(&a, level, option, WEIR_SOL_SOCKET, WEIR_SO_MAX_PACING_RATE) && a.tcp != NULL)
+        return wr_opt_set_max_pacing_rate(&a, value, len);
     const struct wr_opt *row = find(&a, level, option);
     if (row == NULL || row->set == NULL)
         return WEIR_ENOPROTOOPT;
@@ -156,6 +158,11 @@ int weir_sock_getsockopt(struct weir_stack *stack, weir_sock handle, int level, 
         char name[WEIR_CC_NAME_MAX];
         wr_opt_get_congestion(&a, name);
         return answer(value, len, name, sizeof name);
+    }
+    if (is_one(&a, level, option, WEIR_SOL_SOCKET, WEIR_SO_MAX_PACING_RATE) && a.tcp != NULL) {
+        uint64_t rate;
+        size_t size = wr_opt_get_max_pacing_rate(&a, &rate, *len);
+        return answer(value, len, &rate, size);
     }
     const struct wr_opt *row = find(&a, level, option);
     if (row == NULL && is_foreign_level(sock, level))

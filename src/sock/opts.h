@@ -44,6 +44,9 @@ int wr_opt_set_linger(const struct wr_opt_access *a, const void *value, size_t l
 void wr_opt_get_linger(const struct wr_opt_access *a, struct weir_linger *linger);
 int wr_opt_set_congestion(const struct wr_opt_access *a, const void *value, size_t len);
 void wr_opt_get_congestion(const struct wr_opt_access *a, char name[WEIR_CC_NAME_MAX]);
+int wr_opt_set_max_pacing_rate(const struct wr_opt_access *a, const void *value, size_t len);
+/* Writes 4 or 8 bytes, as there is room; how many. */
+size_t wr_opt_get_max_pacing_rate(const struct wr_opt_access *a, void *value, size_t room);
 void wr_opt_get_info(const struct wr_opt_access *a, struct weir_tcp_info *info);
 
 #endif

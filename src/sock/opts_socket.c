@@ -185,6 +185,35 @@ static int get_sndlowat(const struct wr_opt_access *a, int *value)
     return 0;
 }
 
+/* As on Linux on 64 bits: a short value has 32 bits, and all of them set mean no limit. */
+int wr_opt_set_max_pacing_rate(const struct wr_opt_access *a, const void *value, size_t len)
+{
+    uint64_t rate;
+    uint32_t low;
+
+    if (len >= sizeof rate) {
+        memcpy(&rate, value, sizeof rate);
+    } else {
+        memcpy(&low, value, sizeof low);
+        rate = low != UINT32_MAX ? low : UINT64_MAX;
+    }
+    a->tcp->max_pacing_rate = rate != UINT64_MAX ? rate : 0;
+    return wr_opt_changed(a);
+}
+
+size_t wr_opt_get_max_pacing_rate(const struct wr_opt_access *a, void *value, size_t room)
+{
+    uint64_t rate = a->tcp->max_pacing_rate != 0 ? a->tcp->max_pacing_rate : UINT64_MAX;
+    uint32_t low = rate < UINT32_MAX ? (uint32_t)rate : UINT32_MAX;
+
+    if (room >= sizeof rate) {
+        memcpy(value, &rate, sizeof rate);
+        return sizeof rate;
+    }
+    memcpy(value, &low, sizeof low);
+    return sizeof low;
+}
+
 int wr_opt_set_linger(const struct wr_opt_access *a, const void *value, size_t len)
 {
     struct weir_linger linger;

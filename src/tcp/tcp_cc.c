@@ -97,6 +97,7 @@ void wr_cc_start(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     /* RFC 6928; RFC 5681 3.1: one segment when SYN or SYN-ACK was lost more than once. */
     cc->cwnd = (tcb->syn_retries > 1 ? 1 : WR_TCP_IW_SEGMENTS) * tcb->smss;
     cc->ssthresh = UINT32_MAX;
+    cc->selective_acks = tcb->sack_ok;
     stack->tcp->prio++;
     cc->random = stack->tcp->prio;
     tcb->tx->cc_ops->init(cc, now);

@@ -134,6 +134,8 @@ void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ac
      * duplicates, RFC 3042 2. */
     ack.cwnd_limited =
         is_limited(tx) && ev->acked_bytes > 0 && !comes_down(was) && !comes_down(tx->ca_state);
+    if (wr_cwnd_is_owned(tx))
+        ack.cwnd_limited = tx->cwnd.limited;
     ack.round_start = begins_round(tcb);
     if (ev->delivered == 0 && (ack.lost_bytes == 0 || !wr_cwnd_is_owned(tx)))
         return;

@@ -90,7 +90,8 @@ void wr_rate_delivered(struct wr_rate *rate, const struct wr_sent *sent, uint32_
 
 void wr_rate_mark_lost(struct wr_tx *tx, struct wr_sent *sent)
 {
-    struct weir_cc_loss loss = {.bytes = sent->end - sent->start,
+    struct weir_cc_loss loss = {.start = sent->start,
+                                .bytes = sent->end - sent->start,
                                 .tx_in_flight = sent->rate.in_flight,
                                 .app_limited = sent->rate.app_limited};
 
