@@ -1054,6 +1054,40 @@ void wr_undo_reduction(struct tcb *tcb, bool found, weir_time now);
 /* Nothing that was sent again is outstanding any more: the next retransmission begins a new episode. */
 void wr_undo_settle(struct tcb *tcb);
 
+/* ---- tcp_ecn, RFC 3168 6.1 ------------------------------------------------------------------------------ */
+
+/* Before the first SYN: shall it ask for ECN? */
+void wr_ecn_ask(const struct weir_stack *stack, struct tcb *tcb);
+/* Flags of our SYN (SYN-SENT) or SYN-ACK (SYN-RECEIVED). */
+uint16_t wr_ecn_syn_flags(const struct weir_stack *stack, const struct tcb *tcb);
+/* The peer's SYN or SYN-ACK, in SYN-SENT: does it agree? */
+void wr_ecn_syn_received(struct tcb *tcb, const struct seg *seg);
+/* Does the SYN ask for ECN, and a listener with these options agree? */
+bool wr_ecn_accepts(const struct weir_stack *stack, const struct wr_tcp_opts *opts,
+                    const struct seg *seg);
+/* A segment with data, in the window; before it is taken in. */
+void wr_ecn_data_received(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                          weir_time now);
+/* ECE on this ACK counts? */
+static inline bool wr_ecn_echoed(const struct tcb *tcb, const struct seg *seg)
+{
+    return (tcb->ecn & WR_ECN_OK) && (seg->flags & (W_TCP_ECE | W_TCP_SYN)) == W_TCP_ECE;
+}
+/* A segment without SYN leaves: its flags, and the ECN field. fresh: it carries data for the first time. */
+static inline uint8_t wr_ecn_sent(struct tcb *tcb, bool fresh, uint16_t *flags)
+{
+    if (!(tcb->ecn & WR_ECN_OK))
+        return 0;
+    if (tcb->ecn & WR_ECN_ECHO)
+        *flags |= W_TCP_ECE;
+    if (!fresh)
+        return 0;
+    if (tcb->ecn & WR_ECN_REDUCED)
+        *flags |= W_TCP_CWR;
+    tcb->ecn &= (uint8_t)~WR_ECN_REDUCED;
+    return 2; /* ECT(0) */
+}
+
 /* ---- tcp_rate ------------------------------------------------------------------------------------------- */
 
 /* `sent` left just now, for the first time or again; snd_nxt and the sums count it already. */
@@ -1161,6 +1195,8 @@ void wr_close_timed_out(struct weir_stack *stack, struct tcb *tcb);
 
 /* tx is new: its algorithm, the initial window. */
 void wr_cc_start(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* Does the algorithm of such a socket need ECN? */
+bool wr_cc_wants_ecn(const struct weir_stack *stack, const struct wr_tcp_opts *opts);
 /* TCP_CONGESTION, SO_MAX_PACING_RATE may have changed. */
 void wr_cc_changed(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 

@@ -299,6 +299,7 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
         return WR_ACK_FINE;
     }
     note_evidence(tcb, seg, &acked, &sack, &ev);
+    ev.ece = ev.prior_flight > 0 && wr_ecn_echoed(tcb, seg);
     ev.delivered = acked.fresh_bytes + sack.new_bytes;
     ev.rtt = rtt_sample(tcb, seg, &acked, &sack, now);
     ev.cc_rtt = newest_rtt(&acked, &sack, now);

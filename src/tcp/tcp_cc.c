@@ -86,6 +86,11 @@ int wr_tcp_cc_default_write(struct weir_stack *stack, const char *text)
 
 /* ---- a connection's ------------------------------------------------------------------------------ */
 
+bool wr_cc_wants_ecn(const struct weir_stack *stack, const struct wr_tcp_opts *opts)
+{
+    return (chosen(stack, opts)->flags & WEIR_CC_WANTS_ECN) != 0;
+}
+
 void wr_cc_start(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     struct weir_cc *cc = &tcb->tx->cc;

@@ -191,7 +191,7 @@ bool wr_cookie_options(const struct weir_stack *stack, const struct w_tcpopt *op
     syn->sack_ok = (bits & TS_SACK) != 0;
     syn->wscale_ok = (bits & TS_NO_SCALE) != TS_NO_SCALE;
     syn->snd_wscale = syn->wscale_ok ? bits & TS_NO_SCALE : 0;
-    syn->ecn_ok = (bits & TS_ECN) != 0;
+    syn->ecn_ok = (bits & TS_ECN) != 0 && tunables->tcp_ecn != 0;
     return tunables->tcp_timestamps != 0 && (!syn->sack_ok || tunables->tcp_sack != 0) &&
            (!syn->wscale_ok || tunables->tcp_window_scaling != 0);
 }

@@ -97,6 +97,10 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
         info->tcpi_options |= WEIR_TCPI_OPT_WSCALE;
         info->tcpi_wscale = (uint8_t)(tcb->snd_wscale | tcb->rcv_wscale << 4);
     }
+    if ((tcb->ecn & WR_ECN_OK) && tcb->state != WEIR_TCP_SYN_SENT)
+        info->tcpi_options |= WEIR_TCPI_OPT_ECN;
+    if (tcb->ecn & WR_ECN_SEEN)
+        info->tcpi_options |= WEIR_TCPI_OPT_ECN_SEEN;
     info->tcpi_rto = us(tcb->rtt.rto);
     info->tcpi_ato = us(tcb->delack.ato);
     info->tcpi_snd_mss = tcb->smss;

@@ -251,6 +251,7 @@ static void syn_sent_to_synchronized(struct weir_stack *stack, struct tcb *tcb, 
     tcb->irs = seg->seq;
     tcb->rcv_nxt = tcb->rcv_wup = seg->seq + 1;
     wr_input_syn_options(tcb, seg, now);
+    wr_ecn_syn_received(tcb, seg);
     if (seg->flags & W_TCP_ACK) {
         tcb->snd_una = seg->ack;
         tcb->want &= (uint8_t)~WR_WANT_SYN;
@@ -428,6 +429,8 @@ static void segment_text(struct weir_stack *stack, struct tcb *tcb, struct seg *
     /* sixth: URG */
     if ((seg->flags & W_TCP_URG) || tcb->urg_state == WR_URG_NOTYET)
         wr_reasm_urgent(stack, tcb, seg);
+    if (seg->len > 0)
+        wr_ecn_data_received(stack, tcb, seg, now);
     /* seventh: segment text */
     if (wr_reasm_input(stack, tcb, seg, now))
         /* eighth: FIN */

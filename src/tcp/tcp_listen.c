@@ -141,6 +141,8 @@ static void send_synack(struct weir_stack *stack, const struct wr_syn *syn, bool
                              .ds = syn->listener->opts->ds,
                              .opt = &opt};
 
+    if (syn->ecn_ok)
+        synack.flags |= W_TCP_ECE;
     if (cookie)
         opt.ts_val = wr_cookie_ts(stack, syn, now);
     else
@@ -297,6 +299,7 @@ static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct 
     if (syn->ts_ok || !cookie) {
         syn->sack_ok = seg->opt.sack_permitted && tunables->tcp_sack;
         syn->wscale_ok = seg->opt.has_wscale && tunables->tcp_window_scaling;
+        syn->ecn_ok = wr_ecn_accepts(stack, syn->listener->opts, seg);
     }
     syn->snd_wscale = seg->opt.wscale < WR_TCP_MAX_WSCALE ? seg->opt.wscale : WR_TCP_MAX_WSCALE;
     if (!syn->wscale_ok)
@@ -398,6 +401,7 @@ static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn
     tcb->ts_recent_at = now;
     tcb->ts_offset = wr_isn_ts_offset(stack, &syn->flow.tuple);
     tcb->sack_ok = syn->sack_ok;
+    tcb->ecn = syn->ecn_ok ? WR_ECN_OK : 0;
     tcb->wscale_ok = syn->wscale_ok;
     tcb->snd_wscale = syn->snd_wscale;
     tcb->syn_retries = syn->retries;

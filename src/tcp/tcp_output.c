@@ -106,6 +106,7 @@ struct segment {
     uint32_t len; /* of data */
     uint32_t mss; /* cut into pieces of this */
     uint16_t flags;
+    bool fresh; /* data that was never sent */
     bool urgent;
     unsigned n_sack;
     struct w_sack sack[W_TCPOPT_SACKS];
@@ -210,6 +211,8 @@ static size_t build(struct weir_stack *stack, struct tcb *tcb, struct segment *s
     hlen = W_TCP_HLEN + emit_options(tcb, s, out->head + l3_len + W_TCP_HLEN, now);
     th.flags = s->flags;
     th.urg = urgent_field(tcb, s, &th.flags);
+    if (!(s->flags & W_TCP_SYN))
+        tx.ds |= wr_ecn_sent(tcb, s->fresh, &th.flags);
     th.ack = (s->flags & W_TCP_ACK) ? tcb->rcv_nxt : 0;
     th.wnd = window_field(tcb, s);
     th.data_off = (uint8_t)hlen;
@@ -365,6 +368,7 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
     if (psh && s->len > 0)
         s->flags |= W_TCP_PSH;
     s->urgent = true;
+    s->fresh = s->len > 0;
     tcb->want &= (uint8_t)~WR_WANT_FORCE;
     if (s->len % mss != 0)
         tcb->snd_sml = s->seq + s->len;
@@ -535,6 +539,7 @@ static size_t send_syn(struct weir_stack *stack, struct tcb *tcb, struct segment
     tcb->want &= (uint8_t)~WR_WANT_SYN;
     s->seq = tcb->iss;
     s->flags = answer ? W_TCP_SYN | W_TCP_ACK : W_TCP_SYN;
+    s->flags |= wr_ecn_syn_flags(stack, tcb);
     s->mss = tcb->smss;
     if (tcb->syn_retries > 0) {
         tcb->total_retrans++;

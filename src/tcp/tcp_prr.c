@@ -18,7 +18,7 @@
  *        +----------------------------------------> ACKs
  *
  * The result is a cwnd, valid until the next ACK: pipe plus what may leave now. Counts are bytes and of the
- * whole reduction, so that what rounding keeps back now leaves with a later ACK.
+ * whole reduction, so that what rounding gives too early, or an application too late, is made up for.
  */
 #include "tcp/tcp.h"
 
@@ -27,11 +27,12 @@ void wr_prr_enter(struct wr_prr *prr, uint32_t recover_fs)
     *prr = (struct wr_prr){.recover_fs = recover_fs > 0 ? recover_fs : 1};
 }
 
-/* RFC 9937 6.2: ceil(prr_delivered * ssthresh / RecoverFS) - prr_out */
-static int64_t proportional(const struct wr_prr *prr, uint32_t ssthresh)
+/* RFC 9937 6.2: ceil(prr_delivered * ssthresh / RecoverFS) - prr_out, up to whole segments as on Linux, which
+ * counts those. */
+static int64_t proportional(const struct wr_prr *prr, uint32_t ssthresh, uint32_t smss)
 {
-    uint64_t allowed =
-        ((uint64_t)prr->delivered * ssthresh + prr->recover_fs - 1) / prr->recover_fs;
+    uint64_t whole = (uint64_t)prr->recover_fs * smss;
+    uint64_t allowed = ((uint64_t)prr->delivered * ssthresh + whole - 1) / whole * smss;
 
     return (int64_t)allowed - prr->out;
 }
@@ -57,7 +58,7 @@ uint32_t wr_prr_cwnd(struct wr_prr *prr, uint32_t delivered, bool safe, uint32_t
 
     prr->delivered += delivered;
     if (pipe > ssthresh)
-        count = proportional(prr, ssthresh);
+        count = proportional(prr, ssthresh, smss);
     else
         count = bounded(prr, delivered, safe, ssthresh - pipe, smss);
     if (count <= 0)

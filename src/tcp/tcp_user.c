@@ -46,6 +46,7 @@ static void prepare_syn(struct weir_stack *stack, struct tcb *tcb, weir_time now
     tcb->ts_offset = wr_isn_ts_offset(stack, &tcb->flow.tuple);
     tcb->sack_ok = tunables->tcp_sack != 0;
     tcb->wscale_ok = tunables->tcp_window_scaling != 0;
+    wr_ecn_ask(stack, tcb);
     wr_listen_window(stack, &tcb->opts, tcb->adv_mss, tcb->wscale_ok, &wnd, &tcb->window_clamp,
                      &tcb->rcv_wscale);
     tcb->rcv_wnd = wnd;
