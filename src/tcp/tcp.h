@@ -175,6 +175,7 @@ struct wr_sent {
     uint32_t mss;        /* payload of its segments */
     uint32_t segs;       /* so many, >= 1 */
     uint32_t prio;       /* heap order of the treap */
+    uint32_t order;      /* of transmissions: struct wr_sendq.sends at the latest */
     weir_time sent_at;   /* latest transmission */
     struct wr_list by_seq;
     struct wr_list turn; /* struct wr_sendq.lost or .flying; of a SACKED one neither */
@@ -191,6 +192,7 @@ struct wr_sendq {
     struct wr_list flying; /* the others that are not SACKED, in the order of sent_at */
     struct wr_sent *root;
     uint32_t count;
+    uint32_t sends;                                  /* transmissions so far, modulo 2^32 */
     uint32_t islands;                                /* SACKED records: no two are neighbours */
     uint32_t sacked_bytes, lost_bytes, rexmit_bytes; /* sums over records with the flag */
     uint32_t segs, sacked_segs, lost_segs, rexmit_segs;
@@ -202,7 +204,8 @@ struct wr_rack {
     weir_time xmit_at;    /* of the latest transmission that was delivered; -1: none yet */
     weir_time rtt;        /* of the last delivered */
     weir_time reo_at;     /* when the next may be found lost without another ACK; NEVER */
-    uint32_t end_seq;     /* with xmit_at */
+    uint32_t order;       /* with xmit_at: struct wr_sent.order */
+    uint32_t end_seq;     /* likewise */
     uint32_t dsack_round; /* D-SACKs count once a round: SND.NXT at the last that did */
     uint32_t reord_seen;  /* times that reordering was seen */
     uint32_t reordering;  /* packets: its largest extent, at least tcp_reordering */
@@ -891,12 +894,19 @@ void wr_sendq_unmark(struct wr_sendq *q, struct wr_sent *sent, uint8_t flags);
 /* What waits to be sent again was not lost at all (undo). O(number of records). */
 void wr_sendq_unmark_lost(struct wr_sendq *q);
 
+/* RFC 8985 6.1 RACK_sent_after(), by count and not by clock: many may be sent in one tick of it. What was sent
+ * as one burst has one order. */
+static inline bool wr_sent_after(uint32_t a, uint32_t a_end, uint32_t b, uint32_t b_end)
+{
+    return a == b ? seq_gt(a_end, b_end) : seq_gt(a, b);
+}
+
 /* What one ACK newly delivered, cumulatively or by SACK. */
 struct wr_delivery {
     weir_time rexmit_until; /* set by the caller: what was sent again later than this cannot be what
                              * arrived, RFC 8985 6.2 step 2 */
     weir_time sent_at;      /* latest transmission that surely arrived; -1: none */
-    uint32_t end;           /* with sent_at */
+    uint32_t order, end;    /* with sent_at */
     uint32_t bytes;
     uint32_t lowest, highest; /* if original: of what was never sent twice */
     bool original;

@@ -389,29 +389,32 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
 
 /* ---- retransmission ------------------------------------------------------------------------------------- */
 
-/* The part of `sent` that may go now, or 0. */
+/* The part of `sent` that may go now, or 0; its FIN goes with the last of its data. */
 static uint32_t rexmit_len(const struct tcb *tcb, const struct wr_sent *sent, uint32_t mss,
                            bool forced)
 {
     const struct wr_tx *tx = tcb->tx;
-    uint32_t len = sent->end - sent->start, pipe = wr_tcb_pipe(tcb), most = most_payload(tcb, mss);
+    uint32_t fin = seq_gt(sent->end, tcb->write_seq) ? 1 : 0;
+    uint32_t whole = sent->end - sent->start - fin, len = whole;
+    uint32_t pipe = wr_tcb_pipe(tcb), most = most_payload(tcb, mss);
     int32_t wnd = seq_diff(tcb->snd_una + tcb->snd_wnd, sent->start);
     uint32_t room = tx->cc.cwnd > pipe ? tx->cc.cwnd - pipe : 0;
 
     if (wnd <= 0 && sent->start != tcb->snd_una)
         return 0; /* the window shrank: only the head, RFC 9293 3.8.6 */
-    if (forced || wnd <= 0)
-        return len < mss ? len : mss;
-    if (len > (uint32_t)wnd)
+    if (forced || wnd <= 0) {
+        most = mss;
+    } else if (len + fin > room) {
+        if (room < mss)
+            return 0;
+        room = room / mss * mss;
+        most = most < room ? most : room;
+    }
+    if (wnd > 0 && len > (uint32_t)wnd)
         len = (uint32_t)wnd;
     if (len > most)
         len = most;
-    if (len > room) {
-        if (room < mss)
-            return 0;
-        len = room / mss * mss;
-    }
-    return len;
+    return len == whole ? len + fin : len;
 }
 
 static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_sent *sent,

@@ -48,12 +48,6 @@ bool wr_rack_is_on(const struct weir_stack *stack, const struct tcb *tcb)
     return tcb->sack_ok && (stack->tunables.tcp_recovery & LOSS_DETECTION);
 }
 
-/* RFC 8985 6.1 RACK_sent_after(). */
-static bool sent_after(weir_time a, uint32_t a_end, weir_time b, uint32_t b_end)
-{
-    return a > b || (a == b && seq_gt(a_end, b_end));
-}
-
 void wr_rack_reordered(struct weir_stack *stack, struct wr_rack *rack, uint32_t packets)
 {
     uint32_t most = (uint32_t)stack->tunables.tcp_max_reordering;
@@ -104,8 +98,9 @@ void wr_rack_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_de
         return;
     if (d->sent_at >= 0) {
         rack->rtt = now - d->sent_at;
-        if (sent_after(d->sent_at, d->end, rack->xmit_at, rack->end_seq)) {
+        if (rack->xmit_at < 0 || wr_sent_after(d->order, d->end, rack->order, rack->end_seq)) {
             rack->xmit_at = d->sent_at;
+            rack->order = d->order;
             rack->end_seq = d->end;
         }
     }
@@ -137,8 +132,10 @@ uint32_t wr_rack_mark_lost(struct weir_stack *stack, struct tcb *tcb, weir_time 
     struct wr_sent *sent;
 
     rack->reo_at = WEIR_TIME_NEVER;
+    if (rack->xmit_at < 0)
+        return 0;
     while ((sent = wr_sendq_oldest(q)) != NULL) {
-        if (!sent_after(rack->xmit_at, rack->end_seq, sent->sent_at, sent->end))
+        if (!wr_sent_after(rack->order, rack->end_seq, sent->order, sent->end))
             break;
         if (sent->sent_at + wait > now) {
             rack->reo_at = sent->sent_at + wait;

@@ -218,18 +218,21 @@ static uint32_t store(struct weir_stack *stack, struct tcb *tcb, uint32_t seq, c
     return len;
 }
 
-/* Makes readable what lies behind rcv_nxt without a gap. */
+/* Makes readable what lies behind rcv_nxt without a gap. A FIN that came early stands in the islands, so that
+ * SACK tells of it, but not in the ring. */
 static void join_islands(struct weir_stack *stack, struct tcb *tcb)
 {
     struct wr_range first;
+    uint32_t end;
 
     while (has_islands(tcb) && wr_ranges_first(tcb->ofo, &first) &&
            seq_leq(first.start, tcb->rcv_nxt)) {
-        if (seq_gt(first.end, tcb->rcv_nxt)) {
-            wr_ring_commit(&tcb->rcv_ring, first.end - tcb->rcv_nxt);
-            tcb->rcv_nxt = first.end;
+        end = tcb->fin_seen && seq_gt(first.end, tcb->fin_seq) ? tcb->fin_seq : first.end;
+        if (seq_gt(end, tcb->rcv_nxt)) {
+            wr_ring_commit(&tcb->rcv_ring, end - tcb->rcv_nxt);
+            tcb->rcv_nxt = end;
         }
-        wr_ranges_remove_below(tcb->ofo, &stack->alloc, tcb->rcv_nxt);
+        wr_ranges_remove_below(tcb->ofo, &stack->alloc, seq_max(tcb->rcv_nxt, first.end));
     }
 }
 
@@ -253,10 +256,10 @@ static void take_in_order(struct weir_stack *stack, struct tcb *tcb, const uint8
 }
 
 static void take_out_of_order(struct weir_stack *stack, struct tcb *tcb, uint32_t seq,
-                              const uint8_t *data, uint32_t len, weir_time now)
+                              const uint8_t *data, uint32_t len, bool fin, weir_time now)
 {
     struct wr_range in;
-    uint32_t n;
+    uint32_t n, held;
 
     tcb->ofo_packets++;
     wr_count(stack, WR_STAT_tcp_ofo_queued);
@@ -274,7 +277,8 @@ static void take_out_of_order(struct weir_stack *stack, struct tcb *tcb, uint32_
     n = store(stack, tcb, seq, data, len);
     if (n < len)
         wr_drop(stack, WR_DROP_tcp_buffer_full);
-    if (n > 0 && wr_ranges_insert(tcb->ofo, &stack->alloc, seq, seq + n) != 0)
+    held = n + (fin && n == len ? 1 : 0);
+    if (held > 0 && wr_ranges_insert(tcb->ofo, &stack->alloc, seq, seq + held) != 0)
         wr_drop(stack, WR_DROP_tcp_ofo_full);
     if (tcb->ofo->count == 0)
         wr_ring_forget_beyond(&tcb->rcv_ring, &stack->alloc);
@@ -300,7 +304,7 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
     if (seg->len == 0 && !fin)
         return false;
     if (seq_leq(end + (fin ? 1 : 0), tcb->rcv_nxt)) {
-        take_duplicate(stack, tcb, start, end, now);
+        take_duplicate(stack, tcb, start, end + (fin ? 1 : 0), now);
         return false;
     }
     if (seq_lt(start, tcb->rcv_nxt)) { /* trim what is old */
@@ -339,7 +343,7 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
             wr_tcb_touch(stack, tcb);
         }
     } else {
-        take_out_of_order(stack, tcb, start, data, end - start, now);
+        take_out_of_order(stack, tcb, start, data, end - start, fin && end == tcb->fin_seq, now);
     }
     return tcb->fin_seen && tcb->rcv_nxt == tcb->fin_seq;
 }

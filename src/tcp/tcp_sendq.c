@@ -290,6 +290,7 @@ static void append_to_last(struct wr_sendq *q, struct wr_sent *last, uint32_t en
     set_range(q, last, last->start, end);
     set_flags(q, last, (uint8_t)(last->flags | WR_SENT_EVER));
     last->sent_at = now;
+    last->order = ++q->sends;
     if (!waits(last->flags) && !(last->flags & WR_SENT_SACKED)) {
         wr_list_remove(&last->turn);
         wr_list_push_back(&q->flying, &last->turn);
@@ -303,7 +304,8 @@ bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t star
     struct wr_sent *last = empty ? NULL : of_seq_node(q->by_seq.prev), *sent;
 
     if (!empty && last->flags == 0 && last->sent_at == now && last->mss == mss && !last->eor &&
-        length(last) == last->segs * mss && end - last->start <= RECORD_MAX) {
+        last->order == q->sends && length(last) == last->segs * mss &&
+        end - last->start <= RECORD_MAX) {
         set_range(q, last, last->start, end); /* a burst has one fate so far */
         return true;
     }
@@ -318,6 +320,7 @@ bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t star
     sent->mss = mss;
     sent->segs = segments(end - start, mss);
     sent->sent_at = now;
+    sent->order = ++q->sends;
     account(q, sent, true);
     wr_list_push_back(&q->by_seq, &sent->by_seq);
     wr_list_push_back(&q->flying, &sent->turn);
@@ -360,6 +363,7 @@ struct wr_sent *wr_sendq_split(struct weir_stack *stack, struct wr_sendq *q, str
     right->mss = sent->mss;
     right->segs = segments(length(right), right->mss);
     right->sent_at = sent->sent_at;
+    right->order = sent->order;
     right->flags = sent->flags;
     right->rate = sent->rate;
     sent->rate.in_flight -= length(right); /* the left part left first */
@@ -421,6 +425,7 @@ static void sent_again(struct wr_sendq *q, struct wr_sent *sent, uint8_t flags, 
                        weir_time now)
 {
     sent->sent_at = now;
+    sent->order = ++q->sends;
     set_flags(q, sent, (uint8_t)(sent->flags | flags | WR_SENT_REXMIT | WR_SENT_EVER));
     if (sent->mss != mss) {
         account(q, sent, false);
@@ -489,8 +494,9 @@ void wr_sendq_delivered(const struct wr_sent *sent, uint32_t start, uint32_t end
     } else if (sent->sent_at > d->rexmit_until) {
         return;
     }
-    if (sent->sent_at > d->sent_at || (sent->sent_at == d->sent_at && seq_gt(end, d->end))) {
+    if (d->sent_at < 0 || wr_sent_after(sent->order, end, d->order, d->end)) {
         d->sent_at = sent->sent_at;
+        d->order = sent->order;
         d->end = end;
     }
 }
