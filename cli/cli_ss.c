@@ -107,9 +107,10 @@ static int state_of(const json_t *object)
 static bool wanted(const struct ss_words *words, const json_t *object)
 {
     bool tcp = strcmp(text(object, "type"), "tcp") == 0;
+    bool udp = strcmp(text(object, "type"), "udp") == 0;
     bool v6 = number(object, "family") == 6;
     struct weir_endpoint local = end_of(object, "local"), peer = end_of(object, "peer");
-    return ((!words->tcp && !words->udp) || (tcp ? words->tcp : words->udp)) &&
+    return ((!words->tcp && !words->udp) || (tcp && words->tcp) || (udp && words->udp)) &&
            ((!words->v4 && !words->v6) || (v6 ? words->v6 : words->v4)) &&
            wr_ss_filter_passes(&words->filter, state_of(object), &local, &peer);
 }

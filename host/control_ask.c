@@ -266,7 +266,10 @@ static json_t *row_object(const struct wr_talk *talk, const struct weir_sock_row
     struct weir_stack *stack = talk->control->host->stack;
     bool stream = row->type == WEIR_SOCK_STREAM;
     json_t *object = json_pack(
-        "{s:s, s:i, s:b, s:s, s:o, s:o, s:I, s:I, s:I, s:o*, s:o*}", "type", stream ? "tcp" : "udp",
+        "{s:s, s:i, s:b, s:s, s:o, s:o, s:I, s:I, s:I, s:o*, s:o*}", "type",
+        stream                          ? "tcp"
+        : row->protocol == WEIR_SOL_UDP ? "udp"
+                                        : "icmp",
         "family", row->domain == WEIR_AF_INET6 ? 6 : 4, "v6only", row->v6only, "state",
         row->state > 0 && row->state <= WEIR_TCP_CLOSING ? states[row->state] : states[0], "local",
         end_object(&row->local), "peer", end_object(&row->peer), "recv_q", (json_int_t)row->recv_q,

@@ -23,6 +23,10 @@ typedef uint64_t weir_sock; /* 0 is never a socket */
 
 enum { WEIR_AF_INET = 2, WEIR_AF_INET6 = 10 };
 enum { WEIR_SOCK_STREAM = 1, WEIR_SOCK_DGRAM = 2 };
+/* Protocols beside the usual ones: a WEIR_SOCK_DGRAM socket of these (the second with WEIR_AF_INET6) sends
+ * echo requests, and receives the replies, as ICMP messages with their header; its port is the identifier
+ * in them, which the stack fills in, with the checksum. */
+enum { WEIR_PROTO_ICMP = 1, WEIR_PROTO_ICMPV6 = 58 };
 enum { WEIR_SHUT_RD = 0, WEIR_SHUT_WR = 1, WEIR_SHUT_RDWR = 2 };
 
 enum {
@@ -182,6 +186,7 @@ struct weir_sock_row {
     weir_sock sock; /* 0: no socket is left (orphan, SYN-RECEIVED, TIME-WAIT) */
     uint64_t user;  /* as set by weir_sock_set_user() */
     int type;       /* WEIR_SOCK_STREAM or WEIR_SOCK_DGRAM */
+    int protocol;   /* IP's number: 6, 17, of a ping socket 1 or 58 */
     int state;      /* Linux's TCP state numbers: 1 ESTABLISHED ... 10 LISTEN, 11 CLOSING */
     struct weir_endpoint local, peer;
     size_t recv_q, send_q; /* listener: accept queue's length, its limit */

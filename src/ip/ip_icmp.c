@@ -2,7 +2,8 @@
 /*
  * ICMP and ICMPv6 as they come in: RFC 792, RFC 1122 3.2.2, RFC 4443.
  *
- * Echo requests are answered, whatever their size (fragments on both ways). Errors become one struct
+ * Echo requests are answered, whatever their size (fragments on both ways); replies are for ping sockets
+ * (udp_ping.c). Errors become one struct
  * wr_icmp_error for the transport whose packet they quote, with the errno that Linux's tables give; what
  * it quotes must have been sent by us and hold the first 8 bytes of the transport header. That the
  * connection exists and the sequence number fits is for the transport to see (RFC 5927 4).
@@ -79,6 +80,8 @@ static void report(struct weir_stack *stack, const struct w_quote *quote, struct
         wr_tcp_icmp(stack, &error, now);
     } else if (quote->proto == W_IPPROTO_UDP) {
         wr_udp_icmp(stack, &error, now);
+    } else if (quote->proto == W_IPPROTO_ICMP || quote->proto == W_IPPROTO_ICMP6) {
+        wr_ping_icmp(stack, &error, now);
     } else {
         wr_drop(stack, WR_DROP_icmp_ignored);
     }
@@ -223,6 +226,9 @@ void wr_icmp4_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_tim
         else
             echo_reply(stack, pkt, icmp.rest, W_ICMP4_ECHO_REPLY, now);
         break;
+    case W_ICMP4_ECHO_REPLY:
+        wr_ping_input(stack, pkt);
+        break;
     case W_ICMP4_UNREACH:
     case W_ICMP4_TIME_EXCEEDED:
     case W_ICMP4_PARAM_PROBLEM:
@@ -253,6 +259,8 @@ void wr_icmp6_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_tim
         wr_mld_query(stack, pkt, now);
     } else if (icmp.type == W_ICMP6_ECHO && !stack->tunables.icmp_echo_ignore_all) {
         echo_reply(stack, pkt, icmp.rest, W_ICMP6_ECHO_REPLY, now);
+    } else if (icmp.type == W_ICMP6_ECHO_REPLY) {
+        wr_ping_input(stack, pkt);
     } else if (wr_w_icmp6_is_error(icmp.type) && pkt->dst_unicast) {
         error6(stack, pkt, &icmp, now);
     } else {

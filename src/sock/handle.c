@@ -39,6 +39,7 @@ int wr_sock_new(struct weir_stack *stack, struct wr_sock **sock)
     *sock = object;
     wr_list_init(&(*sock)->ready.node);
     (*sock)->ready.sock = handle;
+    (*sock)->protocol = WEIR_SOL_TCP;
     return 0;
 }
 
@@ -58,6 +59,9 @@ static int check_kind(int domain, int type, int protocol)
         return WEIR_EAFNOSUPPORT;
     if (type != WEIR_SOCK_STREAM && type != WEIR_SOCK_DGRAM)
         return WEIR_ESOCKTNOSUPPORT;
+    if (type == WEIR_SOCK_DGRAM &&
+        protocol == (domain == WEIR_AF_INET ? WEIR_PROTO_ICMP : WEIR_PROTO_ICMPV6))
+        return 0;
     if (protocol != 0 && protocol != (type == WEIR_SOCK_STREAM ? WEIR_SOL_TCP : WEIR_SOL_UDP))
         return WEIR_EPROTONOSUPPORT;
     return 0;
@@ -85,10 +89,12 @@ int weir_sock_open(struct weir_stack *stack, int domain, int type, int protocol,
         return error;
     sock->is_v6 = domain == WEIR_AF_INET6;
     sock->is_udp = type == WEIR_SOCK_DGRAM;
+    if (sock->is_udp)
+        sock->protocol = protocol != 0 ? (uint8_t)protocol : WEIR_SOL_UDP;
     sock->mtu_discover = stack->tunables.ip_no_pmtu_disc ? 0 : 1;
     sock->local.addr = wr_sock_any(sock);
     if (sock->is_udp)
-        sock->udp = wr_udp_open(stack, &sock->ready);
+        sock->udp = wr_udp_open(stack, sock->protocol, &sock->ready);
     else
         sock->opts = new_tcp_opts(stack);
     if (sock->is_udp ? sock->udp == NULL : sock->opts == NULL) {

@@ -60,7 +60,7 @@ static int get_domain(const struct wr_opt_access *a, int *value)
 
 static int get_protocol(const struct wr_opt_access *a, int *value)
 {
-    *value = a->sock->is_udp ? WEIR_SOL_UDP : WEIR_SOL_TCP;
+    *value = a->sock->protocol;
     return 0;
 }
 

@@ -53,12 +53,13 @@ struct wr_sock {
         struct wr_listener *listener; /* LISTENING */
         struct wr_udp_sock *udp;      /* UDP, always */
     };
-    struct wr_tcp_opts *opts; /* TCP: NULL while there is a tcb, which has its own */
-    int error;                /* IDLE: what SO_ERROR tells; positive errno */
-    uint8_t state;            /* enum wr_sock_state */
-    uint8_t shut;             /* IDLE or UDP: WR_SOCK_SHUT_* */
-    uint8_t mtu_discover;     /* IP_MTU_DISCOVER as set on a TCP socket */
-    bool is_udp, is_v6, v6only;
+    struct wr_tcp_opts *opts;   /* TCP: NULL while there is a tcb, which has its own */
+    int error;                  /* IDLE: what SO_ERROR tells; positive errno */
+    uint8_t state;              /* enum wr_sock_state */
+    uint8_t shut;               /* IDLE or UDP: WR_SOCK_SHUT_* */
+    uint8_t mtu_discover;       /* IP_MTU_DISCOVER as set on a TCP socket */
+    uint8_t protocol;           /* IP's number: TCP, UDP, or of a ping socket ICMP's */
+    bool is_udp, is_v6, v6only; /* is_udp: ping sockets, too */
     bool reuseaddr, reuseport;
     bool broadcast;
     bool port_chosen; /* the user named the port (SOCK_BINDPORT_LOCK): kept when idle again */

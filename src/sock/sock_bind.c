@@ -33,9 +33,9 @@
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-static uint64_t bind_hash(const struct wr_socks *socks, bool is_udp, uint16_t port)
+static uint64_t bind_hash(const struct wr_socks *socks, uint8_t protocol, uint16_t port)
 {
-    uint8_t key[3] = {is_udp, (uint8_t)(port >> 8), (uint8_t)port};
+    uint8_t key[3] = {protocol, (uint8_t)(port >> 8), (uint8_t)port};
     return wr_hash_of(&socks->binds, key, sizeof key);
 }
 
@@ -78,11 +78,11 @@ static bool conflicts_with_socket(const struct weir_stack *stack, const struct c
                                   enum sharing sharing)
 {
     const struct wr_sock *wants = claim->sock;
-    uint64_t hash = bind_hash(stack->socks, wants->is_udp, claim->local.port);
+    uint64_t hash = bind_hash(stack->socks, wants->protocol, claim->local.port);
     struct wr_hash_node *node = wr_hash_first(&stack->socks->binds, hash);
     for (; node != NULL; node = wr_hash_next(node)) {
         const struct wr_sock *holds = WR_CONTAINER(node, struct wr_sock, bind_node);
-        if (holds == wants || holds->is_udp != wants->is_udp ||
+        if (holds == wants || holds->protocol != wants->protocol ||
             holds->local.port != claim->local.port)
             continue;
         if (sharing == SHARE_BY_OPTION && may_share(wants, holds))
@@ -187,7 +187,7 @@ static uint64_t secret_hash(const struct wr_socks *socks, const struct weir_endp
 static bool is_bound(const struct weir_stack *stack, uint16_t port)
 {
     struct wr_hash_node *node =
-        wr_hash_first(&stack->socks->binds, bind_hash(stack->socks, false, port));
+        wr_hash_first(&stack->socks->binds, bind_hash(stack->socks, WEIR_SOL_TCP, port));
     for (; node != NULL; node = wr_hash_next(node)) {
         const struct wr_sock *holds = WR_CONTAINER(node, struct wr_sock, bind_node);
         if (!holds->is_udp && holds->local.port == port)
@@ -228,7 +228,7 @@ int wr_bind_enter(struct weir_stack *stack, struct wr_sock *sock, const struct w
         return WEIR_EADDRINUSE;
     }
     struct wr_socks *socks = stack->socks;
-    uint64_t hash = bind_hash(socks, sock->is_udp, claim.local.port);
+    uint64_t hash = bind_hash(socks, sock->protocol, claim.local.port);
     if (!wr_hash_insert(&socks->binds, &sock->bind_node, hash))
         return WEIR_ENOMEM;
     sock->local = claim.local;

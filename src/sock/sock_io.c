@@ -15,7 +15,7 @@ static ptrdiff_t send_udp(struct weir_stack *stack, struct wr_sock *sock, const 
         return WEIR_EMSGSIZE;
     if (to != NULL) {
         int error = wr_sock_family_check(sock, &to->addr, WEIR_ENETUNREACH);
-        if (error == 0 && to->port == 0)
+        if (error == 0 && to->port == 0 && sock->protocol == WEIR_SOL_UDP)
             error = WEIR_EINVAL;
         if (error != 0)
             return error;

@@ -58,6 +58,7 @@ static void fill_row(const struct wr_sock *sock, struct weir_sock_row *row)
     memset(row, 0, sizeof *row);
     row->sock = sock->ready.sock;
     row->user = sock->ready.user;
+    row->protocol = sock->protocol;
     row->timer_at = WEIR_TIME_NEVER;
     row->domain = sock->is_v6 ? WEIR_AF_INET6 : WEIR_AF_INET;
     row->v6only = sock->v6only;

@@ -140,8 +140,10 @@ enum { ROW_TCB, ROW_SYN, ROW_TW, ROW_KINDS };
 
 static void flow_row(const struct wr_flow *flow, int state, struct weir_sock_row *row)
 {
-    *row = (struct weir_sock_row){
-        .type = WEIR_SOCK_STREAM, .state = state, .timer_at = WEIR_TIME_NEVER};
+    *row = (struct weir_sock_row){.type = WEIR_SOCK_STREAM,
+                                  .protocol = WEIR_SOL_TCP,
+                                  .state = state,
+                                  .timer_at = WEIR_TIME_NEVER};
     row->local = (struct weir_endpoint){flow->tuple.local, flow->tuple.lport};
     row->peer = (struct weir_endpoint){flow->tuple.remote, flow->tuple.rport};
     row->domain = weir_addr_is_v4(&row->local.addr) ? WEIR_AF_INET : WEIR_AF_INET6;

@@ -5,6 +5,7 @@
  *     udp_sock.c     a socket: open, close, local endpoint, peer, receive queue, errors
  *     udp_input.c    a datagram or an ICMP error came: whose is it?
  *     udp_output.c   sending one datagram
+ *     udp_ping.c     the same sockets for echo requests, as Linux's "ping sockets"
  *
  * A socket holds a queue of whole datagrams, bounded by the memory they take and not by their data,
  * so that a flood of empty ones is bounded too. What does not fit is dropped and counted; nothing
@@ -29,6 +30,7 @@ enum { /* IP_MTU_DISCOVER, Linux's numbers */
 
 struct wr_udp {
     struct wr_hash ports; /* struct wr_udp_sock.node by local port */
+    struct wr_hash pings; /* the same of ping sockets, by identifier */
 };
 
 /* A datagram in a receive queue. */
@@ -45,6 +47,7 @@ struct wr_udp_sock {
     struct weir_endpoint local;  /* where datagrams are received */
     struct weir_endpoint remote; /* the peer; port 0: none */
     struct weir_addr bound_addr; /* local.addr before connect, when addr_by_route */
+    uint8_t proto; /* W_IPPROTO_UDP; of a ping socket W_IPPROTO_ICMP or W_IPPROTO_ICMP6 */
     bool v6only;
     bool addr_by_route; /* local.addr was set by connect, not by bind */
     bool connected;
@@ -54,8 +57,18 @@ struct wr_udp_sock {
     struct wr_udp_opts opts;
 };
 
-/* The hash under which the sockets of a local port are found. */
-uint64_t wr_udp_port_hash(const struct wr_udp *udp, uint16_t port);
+/* The hash under which the sockets of a local port are found in one of the two tables. */
+uint64_t wr_udp_port_hash(const struct wr_hash *table, uint16_t port);
+/* Does the socket receive at this address of ours? */
+bool wr_udp_addr_fits(const struct wr_udp_sock *sock, const struct weir_addr *local);
+/* An ICMP error that is this socket's: tells it, or not. */
+void wr_udp_told(struct weir_stack *stack, struct wr_udp_sock *sock,
+                 const struct wr_icmp_error *error, weir_time now);
+/* Checks an echo request that is to be sent and gives it the socket's identifier: its first 8 bytes
+ * to head[], with the checksum 0. WEIR_EINVAL: it is none; WEIR_EAFNOSUPPORT: not to that address. */
+int wr_ping_head(const struct wr_udp_sock *sock, const struct weir_addr *to, const void *data,
+                 size_t len, uint8_t head[8]);
+
 /* Queues a copy of a datagram, or drops and counts it. */
 void wr_udp_deliver(struct weir_stack *stack, struct wr_udp_sock *sock,
                     const struct weir_endpoint *from, const uint8_t *data, size_t len);

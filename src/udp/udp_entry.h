@@ -14,10 +14,17 @@ void wr_udp_fini(struct weir_stack *stack);
 void wr_udp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now);
 void wr_udp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now);
 
+/* An echo reply: `pkt` is a checked ICMP message of at least 8 bytes. */
+void wr_ping_input(struct weir_stack *stack, const struct wr_pkt *pkt);
+/* An ICMP error about an ICMP message of ours. */
+void wr_ping_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now);
+
 /* ---- from sock ------------------------------------------------------------------------------- */
 
-/* A socket without a port; `ready` is touched on every change. NULL: no memory. */
-struct wr_udp_sock *wr_udp_open(struct weir_stack *stack, struct wr_ready *ready);
+/* A socket without a port; `ready` is touched on every change. proto: UDP, ICMP or ICMPv6; the last two
+ * make it a ping socket, whose datagrams are echo requests and replies with their ICMP header and whose
+ * port is the identifier in them. NULL: no memory. */
+struct wr_udp_sock *wr_udp_open(struct weir_stack *stack, uint8_t proto, struct wr_ready *ready);
 /* Drops what is queued and frees it. */
 void wr_udp_close(struct weir_stack *stack, struct wr_udp_sock *sock);
 /* Gives it its local endpoint, or takes it (port 0). The address may be unspecified: :: without

@@ -19,7 +19,7 @@ struct flow {
 
 enum { NO_FIT = -1 };
 
-static bool addr_fits(const struct wr_udp_sock *sock, const struct weir_addr *local)
+bool wr_udp_addr_fits(const struct wr_udp_sock *sock, const struct weir_addr *local)
 {
     const struct weir_addr *own = &sock->local.addr;
     if (!weir_addr_is_any(own))
@@ -32,7 +32,7 @@ static bool addr_fits(const struct wr_udp_sock *sock, const struct weir_addr *lo
 static int fit(const struct wr_udp_sock *sock, const struct flow *flow)
 {
     int score = 0;
-    if (sock->local.port != flow->local.port || !addr_fits(sock, &flow->local.addr))
+    if (sock->local.port != flow->local.port || !wr_udp_addr_fits(sock, &flow->local.addr))
         return NO_FIT;
     if (sock->connected && !weir_endpoint_eq(&sock->remote, &flow->remote))
         return NO_FIT;
@@ -47,7 +47,7 @@ static int fit(const struct wr_udp_sock *sock, const struct flow *flow)
 
 static struct wr_udp_sock *first_on(const struct wr_udp *udp, uint16_t port)
 {
-    struct wr_hash_node *node = wr_hash_first(&udp->ports, wr_udp_port_hash(udp, port));
+    struct wr_hash_node *node = wr_hash_first(&udp->ports, wr_udp_port_hash(&udp->ports, port));
     return node == NULL ? NULL : WR_CONTAINER(node, struct wr_udp_sock, node);
 }
 
@@ -148,6 +148,22 @@ void wr_udp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
 /* RFC 1122 4.1.3.3: pass them to the application. As on Linux, a socket with a peer is told of
  * hard errors, and of a packet too big unless it lets packets be fragmented; one without a peer
  * of none. */
+void wr_udp_told(struct weir_stack *stack, struct wr_udp_sock *sock,
+                 const struct wr_icmp_error *error, weir_time now)
+{
+    bool tell = error->hard;
+    int code = error->error;
+    if (error->mtu != 0) {
+        wr_path_mtu_learn(stack, &error->remote, error->mtu, now);
+        tell = sock->opts.mtu_discover != WR_PMTUDISC_DONT;
+        code = WEIR_EMSGSIZE;
+    }
+    if (!tell || !sock->connected)
+        return;
+    sock->error = -code;
+    wr_ready_touch(stack, sock->ready);
+}
+
 void wr_udp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now)
 {
     if (error->quoted_len < W_UDP_HLEN) {
@@ -163,15 +179,5 @@ void wr_udp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, we
         wr_drop(stack, WR_DROP_icmp_not_for_us);
         return;
     }
-    bool tell = error->hard;
-    int code = error->error;
-    if (error->mtu != 0) {
-        wr_path_mtu_learn(stack, &error->remote, error->mtu, now);
-        tell = sock->opts.mtu_discover != WR_PMTUDISC_DONT;
-        code = WEIR_EMSGSIZE;
-    }
-    if (!tell || !sock->connected)
-        return;
-    sock->error = -code;
-    wr_ready_touch(stack, sock->ready);
+    wr_udp_told(stack, sock, error, now);
 }

@@ -91,6 +91,8 @@ static int check_size(struct weir_stack *stack, const struct wr_udp_sock *sock,
 static int send_to(struct weir_stack *stack, struct wr_udp_sock *sock, const void *data, size_t len,
                    const struct weir_endpoint *to, weir_time now)
 {
+    bool ping = sock->proto != W_IPPROTO_UDP;
+    uint8_t head[W_UDP_HLEN]; /* as long as ICMP's */
     struct wr_path path;
     int error = wr_udp_find_path(stack, sock, &to->addr, &path);
     if (error != 0)
@@ -98,26 +100,36 @@ static int send_to(struct weir_stack *stack, struct wr_udp_sock *sock, const voi
     struct wr_ip_tx tx = {
         .src = path.src,
         .dst = to->addr,
-        .proto = W_IPPROTO_UDP,
+        .proto = sock->proto,
         .hop_limit = weir_addr_is_multicast(&to->addr) ? MULTICAST_HOPS : sock->opts.hop_limit,
         .ds = sock->opts.ds,
     };
-    size_t transport_len = W_UDP_HLEN + len;
-    error = check_size(stack, sock, &path, &tx, transport_len);
+    size_t transport_len = (ping ? 0 : W_UDP_HLEN) + len;
+    if (ping)
+        error = wr_ping_head(sock, &to->addr, data, len, head);
+    if (error == 0)
+        error = check_size(stack, sock, &path, &tx, transport_len);
     if (error != 0)
         return error;
 
-    uint8_t head[W_UDP_HLEN];
     struct w_udp udp = {
         .src_port = sock->local.port, .dst_port = to->port, .len = (uint16_t)transport_len};
-    wr_w_udp_emit(head, &udp);
+    if (!ping)
+        wr_w_udp_emit(head, &udp);
     struct weir_span spans[2] = {{head, sizeof head}, {data, len}};
-    uint64_t sum = wr_csum_pseudo(&tx.src, &tx.dst, tx.proto, (uint32_t)transport_len);
+    if (ping)
+        spans[1] = (struct weir_span){(const uint8_t *)data + sizeof head, len - sizeof head};
+    uint64_t sum = tx.proto == W_IPPROTO_ICMP
+                       ? 0 /* RFC 792: no pseudo-header */
+                       : wr_csum_pseudo(&tx.src, &tx.dst, tx.proto, (uint32_t)transport_len);
     uint16_t csum = wr_csum_finish(wr_csum_spans(sum, spans, 2));
-    put_be16(head + 6, csum != 0 ? csum : 0xffff); /* RFC 768: 0 would mean none */
+    if (ping)
+        put_be16(head + 2, csum);
+    else
+        put_be16(head + 6, csum != 0 ? csum : 0xffff); /* RFC 768: 0 would mean none */
     error = wr_ip_send(stack, &path, &tx, spans, 2, now);
     if (error == 0)
-        wr_count(stack, WR_STAT_udp_out);
+        wr_count(stack, ping ? WR_STAT_icmp_out : WR_STAT_udp_out);
     return error;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "udp/udp.h"
+#include "wire/w_ip4.h"
 
 enum {
     DGRAM_OVERHEAD = 576, /* what Linux charges a packet beside its data: sk_buff, shared info */
@@ -26,6 +27,8 @@ int wr_udp_init(struct weir_stack *stack)
     uint8_t key[16];
     wr_derive_key(stack, "udp: ports", key);
     wr_hash_init(&udp->ports, &stack->alloc, key, UINT32_MAX);
+    wr_derive_key(stack, "udp: pings", key);
+    wr_hash_init(&udp->pings, &stack->alloc, key, UINT32_MAX);
     stack->udp = udp;
     return 0;
 }
@@ -33,22 +36,29 @@ int wr_udp_init(struct weir_stack *stack)
 void wr_udp_fini(struct weir_stack *stack)
 {
     wr_hash_fini(&stack->udp->ports);
+    wr_hash_fini(&stack->udp->pings);
     wr_free(stack, stack->udp, sizeof *stack->udp);
     stack->udp = NULL;
 }
 
-uint64_t wr_udp_port_hash(const struct wr_udp *udp, uint16_t port)
+uint64_t wr_udp_port_hash(const struct wr_hash *table, uint16_t port)
 {
     uint8_t key[2];
     put_be16(key, port);
-    return wr_hash_of(&udp->ports, key, sizeof key);
+    return wr_hash_of(table, key, sizeof key);
 }
 
-struct wr_udp_sock *wr_udp_open(struct weir_stack *stack, struct wr_ready *ready)
+static struct wr_hash *table_of(struct weir_stack *stack, const struct wr_udp_sock *sock)
+{
+    return sock->proto == W_IPPROTO_UDP ? &stack->udp->ports : &stack->udp->pings;
+}
+
+struct wr_udp_sock *wr_udp_open(struct weir_stack *stack, uint8_t proto, struct wr_ready *ready)
 {
     struct wr_udp_sock *sock = wr_zalloc(stack, sizeof *sock);
     if (sock == NULL)
         return NULL;
+    sock->proto = proto;
     sock->ready = ready;
     wr_list_init(&sock->queue);
     sock->opts.rcvbuf = (uint32_t)stack->tunables.rmem_default;
@@ -82,7 +92,8 @@ void wr_udp_deliver(struct weir_stack *stack, struct wr_udp_sock *sock,
     wr_list_init(&dgram->node);
     wr_list_push_back(&sock->queue, &dgram->node);
     sock->queue_bytes += charge_of(len);
-    wr_count(stack, WR_STAT_udp_in);
+    if (sock->proto == W_IPPROTO_UDP)
+        wr_count(stack, WR_STAT_udp_in);
     wr_ready_touch(stack, sock->ready);
 }
 
@@ -129,7 +140,7 @@ size_t wr_udp_inq(const struct wr_udp_sock *sock)
 static void leave_port(struct weir_stack *stack, struct wr_udp_sock *sock)
 {
     if (sock->local.port != 0)
-        wr_hash_remove(&stack->udp->ports, &sock->node);
+        wr_hash_remove(table_of(stack, sock), &sock->node);
     sock->local.port = 0;
 }
 
@@ -145,10 +156,10 @@ void wr_udp_close(struct weir_stack *stack, struct wr_udp_sock *sock)
 int wr_udp_bound(struct weir_stack *stack, struct wr_udp_sock *sock,
                  const struct weir_endpoint *local, bool v6only)
 {
-    struct wr_udp *udp = stack->udp;
+    struct wr_hash *table = table_of(stack, sock);
     leave_port(stack, sock);
     if (local->port != 0 &&
-        !wr_hash_insert(&udp->ports, &sock->node, wr_udp_port_hash(udp, local->port)))
+        !wr_hash_insert(table, &sock->node, wr_udp_port_hash(table, local->port)))
         return WEIR_ENOMEM;
     sock->local = *local;
     sock->v6only = v6only;
