@@ -8,6 +8,7 @@ list(FILTER adapter_sources EXCLUDE REGEX "/drill/adapter/tool/")
 add_library(weir-packetdrill MODULE
     ${adapter_sources}
     drill/dr_command.c
+    drill/dr_control.c
     drill/dr_epoll.c
     drill/dr_pipe.c
     drill/dr_table.c

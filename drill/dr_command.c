@@ -73,8 +73,8 @@ static bool set_one(struct command *c, const char *assignment)
     int err = weir_sysctl_write(c->world->stack, name, equals + 1);
     if (err == WEIR_ENOENT && weir_sysctl_read(c->world->stack, name, NULL, 0) < 0)
         return fail(c, "sysctl: the stack has no %s", name);
-    return err == 0 || fail(c, "sysctl: cannot set %s to \"%s\": %s", name, equals + 1,
-                            weir_error_text(err));
+    return err == 0 ||
+           fail(c, "sysctl: cannot set %s to \"%s\": %s", name, equals + 1, weir_error_text(err));
 }
 
 static bool run_sysctl(struct command *c, struct words *w)

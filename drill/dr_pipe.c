@@ -101,6 +101,8 @@ static ptrdiff_t into_pipe(struct dr_table *table, struct dr_fd *in, struct dr_f
         return WEIR_EAGAIN;
     len = len < room ? len : room;
     ptrdiff_t n;
+    if (in->kind == DR_FD_SOCKET && weir_sock_atmark(table->stack, in->sock) == 1)
+        return 0; /* Linux: it stops at urgent data and does not wait */
     if (in->kind == DR_FD_PIPE)
         n = wr_dr_pipe_read(in, piece, len);
     else

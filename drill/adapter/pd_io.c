@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "drill/adapter/pd.h"
+#include "drill/dr_control.h"
 
 enum { IO_MAX = 64 << 20 };
 
@@ -51,6 +52,8 @@ static ptrdiff_t attempt_send(void *arg)
     ptrdiff_t n = send_some(io, fd);
     if (n > 0)
         io->done += (size_t)n;
+    if (n > 0)
+        io->flags &= ~MSG_ZEROCOPY; /* one note a call */
     bool stream = fd->kind == DR_FD_PIPE || fd->type == SOCK_STREAM;
     bool more = io->blocking && stream && io->done < io->len;
     if (more && (n > 0 || n == WEIR_EAGAIN))
@@ -249,18 +252,35 @@ ssize_t wr_pd_readv(void *userdata, int number, const struct iovec *iov, int n)
     return wr_pd_answer(recv_scattered(&io, iov, (size_t)n));
 }
 
+/* MSG_ERRQUEUE never blocks. */
+static ssize_t recv_error(struct pd *pd, int number, struct msghdr *msg)
+{
+    int rc = WEIR_EBADF;
+    wr_pd_lock(pd);
+    const struct dr_fd *fd = wr_dr_fd_find(&pd->world.table, number);
+    if (fd && fd->kind == DR_FD_SOCKET)
+        rc = wr_dr_control_error(msg, &pd->world.table, fd, 0);
+    wr_pd_unlock(pd);
+    return wr_pd_answer(rc);
+}
+
 ssize_t wr_pd_recvmsg(void *userdata, int number, struct msghdr *msg, int flags)
 {
     struct io io = {.pd = userdata, .number = number, .flags = flags};
     if (!msg)
         return wr_pd_answer(WEIR_EFAULT);
+    if (flags & MSG_ERRQUEUE)
+        return recv_error(io.pd, number, msg);
     ptrdiff_t n = recv_scattered(&io, msg->msg_iov, msg->msg_iovlen);
     if (n < 0)
         return wr_pd_answer(n);
-    msg->msg_flags = 0;
-    msg->msg_controllen = 0;
-    if (msg->msg_name)
-        wr_pd_sockaddr(&io.peer, domain_of(io.pd, number), msg->msg_name, &msg->msg_namelen);
+    wr_pd_lock(io.pd);
+    const struct dr_fd *fd = wr_dr_fd_find(&io.pd->world.table, number);
+    if (fd && fd->kind == DR_FD_SOCKET)
+        wr_dr_control_data(msg, &io.pd->world.table, fd, io.pd->world.now);
+    if (fd && msg->msg_name)
+        wr_pd_sockaddr(&io.peer, fd->domain, msg->msg_name, &msg->msg_namelen);
+    wr_pd_unlock(io.pd);
     return n;
 }
 

@@ -47,6 +47,7 @@ enum {
     WEIR_MSG_EOR = 0x80, /* a record ends: what is written later leaves in segments of its own */
     WEIR_MSG_NOSIGNAL = 0x4000,
     WEIR_MSG_MORE = 0x8000,
+    WEIR_MSG_ZEROCOPY = 0x4000000,
 };
 
 enum {
@@ -72,9 +73,12 @@ enum {
     WEIR_SO_RCVLOWAT = 18,
     WEIR_SO_SNDLOWAT = 19,
     WEIR_SO_ACCEPTCONN = 30,
+    WEIR_SO_MARK = 36,         /* kept, and means nothing: no rule of routing looks at it */
+    WEIR_SO_TIMESTAMPING = 37, /* WEIR_STAMPING_* */
     WEIR_SO_PROTOCOL = 38,
     WEIR_SO_DOMAIN = 39,
     WEIR_SO_MAX_PACING_RATE = 47, /* bytes per second: 4 bytes, all ones being no limit, or 8 */
+    WEIR_SO_ZEROCOPY = 60,
 };
 
 /* Options of level WEIR_SOL_TCP. */
@@ -96,9 +100,16 @@ enum {
     WEIR_TCP_FASTOPEN = 23,
     WEIR_TCP_NOTSENT_LOWAT = 25,
     WEIR_TCP_FASTOPEN_CONNECT = 30,
+    WEIR_TCP_INQ = 36, /* recvmsg tells how much is left: TCP_CM_INQ */
 };
 
-enum { WEIR_IP_TOS = 1, WEIR_IP_TTL = 2, WEIR_IP_MTU_DISCOVER = 10, WEIR_IP_MTU = 14 };
+enum {
+    WEIR_IP_TOS = 1,
+    WEIR_IP_TTL = 2,
+    WEIR_IP_MTU_DISCOVER = 10,
+    WEIR_IP_MTU = 14,
+    WEIR_IP_FREEBIND = 15
+};
 enum {
     WEIR_IPV6_UNICAST_HOPS = 16,
     WEIR_IPV6_MTU = 24,
@@ -109,6 +120,19 @@ enum {
 struct weir_linger {
     int on;
     int seconds;
+};
+
+/* Bits of WEIR_SO_TIMESTAMPING, of those that Linux has. Others are WEIR_ENOTSUP. */
+enum {
+    WEIR_STAMPING_TX_SOFTWARE = 1 << 1,
+    WEIR_STAMPING_SOFTWARE = 1 << 4, /* the note has the time in it */
+    WEIR_STAMPING_OPT_ID = 1 << 7,
+    WEIR_STAMPING_TX_SCHED = 1 << 8,
+    WEIR_STAMPING_TX_ACK = 1 << 9,
+    WEIR_STAMPING_OPT_TSONLY = 1 << 11,
+    WEIR_STAMPING_OPT_ID_TCP = 1 << 16,
+    WEIR_STAMPING_TX =
+        WEIR_STAMPING_TX_SOFTWARE | WEIR_STAMPING_TX_SCHED | WEIR_STAMPING_TX_ACK
 };
 
 /* Makes a socket. type: WEIR_SOCK_STREAM (protocol 0 or 6) or WEIR_SOCK_DGRAM (0 or 17).
@@ -145,6 +169,25 @@ ptrdiff_t weir_sock_recv(struct weir_stack *stack, weir_sock sock, void *data, s
 ptrdiff_t weir_sock_peek(struct weir_stack *stack, weir_sock sock, struct weir_span span[2],
                          weir_time now);
 int weir_sock_consume(struct weir_stack *stack, weir_sock sock, size_t len, weir_time now);
+
+/* A note of the socket's error queue, as recvmsg(MSG_ERRQUEUE) has it in struct sock_extended_err;
+ * WEIR_POLLERR shows while there is one. */
+enum { WEIR_NOTE_TIMESTAMPING = 4, WEIR_NOTE_ZEROCOPY = 5 };           /* origin */
+enum { WEIR_STAMP_SND = 0, WEIR_STAMP_SCHED = 1, WEIR_STAMP_ACK = 2 }; /* info, of a timestamp */
+enum { WEIR_ZEROCOPY_COPIED = 1 };                                     /* code */
+
+struct weir_note {
+    uint8_t origin; /* WEIR_NOTE_* */
+    uint8_t type, code;
+    int error;           /* positive errno */
+    uint32_t info, data; /* of sends with WEIR_MSG_ZEROCOPY: the first and last that are done */
+    bool cut;            /* Linux would have given the packet with it (MSG_TRUNC) */
+    bool stamped;
+    weir_time at; /* when it happened, if stamped */
+};
+
+/* Takes the oldest note. 0, WEIR_EAGAIN when there is none, WEIR_EBADF. */
+int weir_sock_next_note(struct weir_stack *stack, weir_sock sock, struct weir_note *note);
 
 int weir_sock_shutdown(struct weir_stack *stack, weir_sock sock, int how, weir_time now);
 

@@ -144,6 +144,7 @@ struct wr_ready {
     struct wr_list node;
     uint64_t sock; /* weir_sock */
     uint64_t user;
+    struct wr_notes *notes; /* the error queue, core/note.h; NULL: never needed */
 };
 /* ready may be NULL (a connection without a socket): nothing happens. */
 void wr_ready_touch(struct weir_stack *stack, struct wr_ready *ready);

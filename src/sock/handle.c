@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "core/note.h"
 #include "sock/sock.h"
 
 int wr_socks_init(struct weir_stack *stack)
@@ -46,6 +47,7 @@ int wr_sock_new(struct weir_stack *stack, struct wr_sock **sock)
 void wr_sock_free(struct weir_stack *stack, struct wr_sock *sock)
 {
     wr_ready_forget(&sock->ready);
+    wr_notes_free(stack, &sock->ready);
     wr_bind_leave(stack, sock);
     wr_free(stack, sock->opts, sizeof *sock->opts);
     wr_pool_free(&stack->socks->pool, sock);

@@ -106,11 +106,24 @@ static int get_v6only(const struct wr_opt_access *a, int *value)
     return 0;
 }
 
+static int set_freebind(const struct wr_opt_access *a, int value)
+{
+    a->sock->freebind = value != 0;
+    return 0;
+}
+
+static int get_freebind(const struct wr_opt_access *a, int *value)
+{
+    *value = a->sock->freebind;
+    return 0;
+}
+
 static const struct wr_opt ip_rows[] = {
     {WEIR_IP_TOS, set_tos, get_tos},
     {WEIR_IP_TTL, set_ttl, get_ttl},
     {WEIR_IP_MTU_DISCOVER, set_mtu_discover, get_mtu_discover},
     {WEIR_IP_MTU, NULL, get_mtu},
+    {WEIR_IP_FREEBIND, set_freebind, get_freebind},
 };
 
 const struct wr_opt_table wr_opts_ip = {ip_rows, sizeof ip_rows / sizeof ip_rows[0]};

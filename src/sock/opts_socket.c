@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "core/note.h"
 #include "sock/opts.h"
 
 enum {
@@ -214,6 +215,65 @@ size_t wr_opt_get_max_pacing_rate(const struct wr_opt_access *a, void *value, si
     return sizeof low;
 }
 
+static int set_mark(const struct wr_opt_access *a, int value)
+{
+    a->sock->mark = (uint32_t)value;
+    return 0;
+}
+
+static int get_mark(const struct wr_opt_access *a, int *value)
+{
+    *value = (int)a->sock->mark;
+    return 0;
+}
+
+/* Data is always copied into the send ring, so a send with MSG_ZEROCOPY is done when it returns, and
+ * its note says that it was copied. Linux takes the option of UDP too; there it would do nothing. */
+static int set_zerocopy(const struct wr_opt_access *a, int value)
+{
+    if (a->tcp == NULL)
+        return WEIR_ENOTSUP;
+    if (value < 0 || value > 1)
+        return WEIR_EINVAL;
+    a->tcp->zerocopy = value != 0;
+    return 0;
+}
+
+static int get_zerocopy(const struct wr_opt_access *a, int *value)
+{
+    *value = a->tcp != NULL && a->tcp->zerocopy;
+    return 0;
+}
+
+/* Linux: the key of OPT_ID counts from a place in the stream, so there must be one. */
+static int set_timestamping(const struct wr_opt_access *a, int value)
+{
+    enum {
+        KNOWN = WEIR_STAMPING_TX | WEIR_STAMPING_SOFTWARE | WEIR_STAMPING_OPT_ID |
+                WEIR_STAMPING_OPT_TSONLY | WEIR_STAMPING_OPT_ID_TCP
+    };
+    const struct tcb *tcb = wr_opt_conn(a);
+    if (a->tcp == NULL || (value & ~KNOWN))
+        return WEIR_ENOTSUP;
+    if ((value & WEIR_STAMPING_OPT_ID_TCP) && !(value & WEIR_STAMPING_OPT_ID))
+        return WEIR_EINVAL;
+    if ((value & WEIR_STAMPING_OPT_ID) && tcb == NULL)
+        return WEIR_EINVAL;
+    struct wr_notes *notes = wr_notes_of(a->stack, &a->sock->ready);
+    if (notes == NULL)
+        return WEIR_ENOMEM;
+    if ((value & WEIR_STAMPING_OPT_ID) && !(notes->stamping & WEIR_STAMPING_OPT_ID))
+        notes->stamp_base = wr_tcp_stamp_base(tcb, (value & WEIR_STAMPING_OPT_ID_TCP) != 0);
+    notes->stamping = (uint32_t)value;
+    return 0;
+}
+
+static int get_timestamping(const struct wr_opt_access *a, int *value)
+{
+    *value = a->sock->ready.notes != NULL ? (int)a->sock->ready.notes->stamping : 0;
+    return 0;
+}
+
 int wr_opt_set_linger(const struct wr_opt_access *a, const void *value, size_t len)
 {
     struct weir_linger linger;
@@ -249,6 +309,9 @@ static const struct wr_opt socket_rows[] = {
     {WEIR_SO_ACCEPTCONN, NULL, get_acceptconn},
     {WEIR_SO_PROTOCOL, NULL, get_protocol},
     {WEIR_SO_DOMAIN, NULL, get_domain},
+    {WEIR_SO_MARK, set_mark, get_mark},
+    {WEIR_SO_TIMESTAMPING, set_timestamping, get_timestamping},
+    {WEIR_SO_ZEROCOPY, set_zerocopy, get_zerocopy},
 };
 
 const struct wr_opt_table wr_opts_socket = {socket_rows,

@@ -41,6 +41,20 @@ static int get_cork(const struct wr_opt_access *a, int *value)
     return 0;
 }
 
+static int set_inq(const struct wr_opt_access *a, int value)
+{
+    if (value < 0 || value > 1)
+        return WEIR_EINVAL;
+    a->tcp->recv_inq = value != 0;
+    return 0;
+}
+
+static int get_inq(const struct wr_opt_access *a, int *value)
+{
+    *value = a->tcp->recv_inq;
+    return 0;
+}
+
 static int set_maxseg(const struct wr_opt_access *a, int value)
 {
     if (value != 0 && (value < MAXSEG_LOWEST || value > MAXSEG_HIGHEST))
@@ -265,6 +279,7 @@ void wr_opt_get_info(const struct wr_opt_access *a, struct weir_tcp_info *info)
 
 static const struct wr_opt tcp_rows[] = {
     {WEIR_TCP_NODELAY, set_nodelay, get_nodelay},
+    {WEIR_TCP_INQ, set_inq, get_inq},
     {WEIR_TCP_MAXSEG, set_maxseg, get_maxseg},
     {WEIR_TCP_CORK, set_cork, get_cork},
     {WEIR_TCP_KEEPIDLE, set_keepidle, get_keepidle},

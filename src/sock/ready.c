@@ -4,6 +4,7 @@
  * writable and hung up (Linux: there is nothing to wait for); a listener shows IN when a child
  * waits; all else is the protocol's to say.
  */
+#include "core/note.h"
 #include "sock/sock.h"
 
 static uint32_t shut_bits(const struct wr_sock *sock)
@@ -16,7 +17,7 @@ static uint32_t shut_bits(const struct wr_sock *sock)
     return bits;
 }
 
-uint32_t wr_sock_poll(const struct weir_stack *stack, const struct wr_sock *sock)
+static uint32_t poll_bits(const struct weir_stack *stack, const struct wr_sock *sock)
 {
     if (sock->is_udp)
         return wr_udp_ready(sock->udp) | shut_bits(sock);
@@ -31,6 +32,12 @@ uint32_t wr_sock_poll(const struct weir_stack *stack, const struct wr_sock *sock
         break;
     }
     return wr_tcp_ready(stack, sock->tcb);
+}
+
+uint32_t wr_sock_poll(const struct weir_stack *stack, const struct wr_sock *sock)
+{
+    uint32_t bits = poll_bits(stack, sock);
+    return wr_notes_waiting(&sock->ready) ? bits | WEIR_POLLERR : bits;
 }
 
 int wr_sock_take_error(struct wr_sock *sock)

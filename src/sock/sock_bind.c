@@ -281,7 +281,8 @@ static int check_local_addr(struct weir_stack *stack, const struct wr_sock *sock
         return weir_addr_is_v4(addr) || sock->is_udp ? 0 : WEIR_EINVAL;
     if (weir_addr_is_v4(addr) && (weir_addr_is_loopback(addr) || weir_addr_is_broadcast(addr)))
         return 0;
-    return wr_netif_own_addr(stack, NULL, addr) != NULL ? 0 : WEIR_EADDRNOTAVAIL;
+    bool allowed = sock->freebind || wr_netif_own_addr(stack, NULL, addr) != NULL;
+    return allowed ? 0 : WEIR_EADDRNOTAVAIL;
 }
 
 int weir_sock_bind(struct weir_stack *stack, weir_sock handle, const struct weir_endpoint *local)

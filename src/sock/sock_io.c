@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* send, recv, peek and consume, and how much is queued, with Linux's errors where no connection
  * is. */
+#include "core/note.h"
 #include "sock/sock.h"
 
 /* ---- UDP ------------------------------------------------------------------------------------- */
@@ -61,6 +62,26 @@ static ptrdiff_t recv_unconnected(struct wr_sock *sock, int flags)
     return sock->shut & WR_SOCK_SHUT_RCV ? 0 : WEIR_ENOTCONN;
 }
 
+/* The data was copied, so the caller's buffer is its own again. */
+static void note_zerocopy(struct weir_stack *stack, struct wr_sock *sock)
+{
+    struct wr_notes *notes = wr_notes_of(stack, &sock->ready);
+    if (notes == NULL)
+        return;
+    uint32_t number = notes->zerocopy_next++;
+    struct weir_note note = {
+        .origin = WEIR_NOTE_ZEROCOPY, .code = WEIR_ZEROCOPY_COPIED, .info = number, .data = number};
+    wr_note_add(stack, &sock->ready, &note);
+}
+
+int weir_sock_next_note(struct weir_stack *stack, weir_sock handle, struct weir_note *note)
+{
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
+    return wr_note_take(stack, &sock->ready, note) ? 0 : WEIR_EAGAIN;
+}
+
 /* ---- the calls ------------------------------------------------------------------------------- */
 
 ptrdiff_t weir_sock_send(struct weir_stack *stack, weir_sock handle, const void *data, size_t len,
@@ -74,7 +95,10 @@ ptrdiff_t weir_sock_send(struct weir_stack *stack, weir_sock handle, const void 
         return send_udp(stack, sock, data, len, flags, to, now);
     if (!wr_sock_has_tcb(sock))
         return send_unconnected(sock);
-    return wr_tcp_send(stack, sock->tcb, data, len, flags, now);
+    ptrdiff_t sent = wr_tcp_send(stack, sock->tcb, data, len, flags, now);
+    if (sent > 0 && (flags & WEIR_MSG_ZEROCOPY) && wr_sock_opts(sock)->zerocopy)
+        note_zerocopy(stack, sock);
+    return sent;
 }
 
 ptrdiff_t weir_sock_recv(struct weir_stack *stack, weir_sock handle, void *data, size_t len,

@@ -423,6 +423,7 @@ struct tcb {
     bool dsack_set : 1;
     bool held : 1;   /* unsent data waits with nothing in flight: the persist timer runs */
     bool orphan : 1; /* counted in struct wr_tcp.n_orphans */
+    bool stamping : 1; /* sends wait for their timestamps: tcp_stamp */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t dup_owed; /* duplicate ACKs to send beyond the first, to a peer without SACK */
     uint8_t urg_state;
@@ -1150,6 +1151,14 @@ static inline bool wr_cwnd_is_owned(const struct wr_tx *tx)
 {
     return (tx->cc_ops->flags & WEIR_CC_OWNS_CWND) != 0;
 }
+
+/* ---- tcp_stamp: SO_TIMESTAMPING of sends ---------------------------------------------------------------- */
+
+/* A send has taken data up to write_seq. */
+void wr_stamp_owe(struct weir_stack *stack, struct tcb *tcb);
+/* While tcb->stamping: snd_nxt has moved on, and snd_una. */
+void wr_stamp_sent(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+void wr_stamp_acked(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 
 /* ---- tcp_timers: named for what happened ---------------------------------------------------------------- */
 

@@ -207,6 +207,8 @@ static void take_in(struct weir_stack *stack, struct tcb *tcb, const struct seg 
     if (seq_gt(seg->ack, tcb->snd_una)) {
         d->rexmit_until = rexmit_until(tcb, seg, true, now);
         advance(stack, tcb, seg->ack, acked, d);
+        if (tcb->stamping)
+            wr_stamp_acked(stack, tcb, now);
     }
     if (tcb->tx != NULL && seg->opt.n_sack > 0 && tcb->sack_ok) {
         d->rexmit_until = rexmit_until(tcb, seg, false, now);

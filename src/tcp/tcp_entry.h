@@ -43,6 +43,7 @@ void wr_tcp_timewait_timer(struct weir_stack *stack, struct wr_timer *timer, wei
 struct wr_tcp_opts {
     bool nodelay, cork, quickack_off, keepalive, oobinline, rcvbuf_locked, sndbuf_locked;
     bool linger_on, linger2_off, v6only;
+    bool zerocopy, recv_inq;   /* SO_ZEROCOPY; TCP_INQ */
     bool reuseaddr, reuseport; /* go with the port, see wr_port_hold() */
     uint8_t hop_limit, ds;     /* 0: default */
     uint8_t syncnt;            /* 0: tcp_syn_retries */
@@ -87,6 +88,9 @@ void wr_tcp_push(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* TCP_QUICKACK: on, an ACK that is held leaves now and quick ACKs are used as far as they reach; off,
  * ACKs wait for data to ride on. Not permanent, as on Linux. */
 void wr_tcp_quickack(struct weir_stack *stack, struct tcb *tcb, bool on, weir_time now);
+
+/* Where SOF_TIMESTAMPING_OPT_ID begins to count: SND.UNA, or the write pointer. */
+uint32_t wr_tcp_stamp_base(const struct tcb *tcb, bool from_write);
 
 /* SEND and RECEIVE. Flags are WEIR_MSG_*. Errors are those of send(2) and recv(2) on Linux in each state,
  * the pending socket error (as SO_ERROR) first. */

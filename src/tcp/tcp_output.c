@@ -376,6 +376,8 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
     tcb->bytes_sent += s->len;
     wr_prr_sent(&tcb->tx->prr, s->len);
     tcb->tx->last_sent_at = now;
+    if (tcb->stamping)
+        wr_stamp_sent(stack, tcb, now);
     wr_rate_sent(tcb, wr_sendq_last(&tcb->tx->q), now);
     wr_cwnd_used(stack, tcb, false, now);
     wr_pace_sent(tcb, s->len, now);

@@ -166,6 +166,7 @@ static void queued(struct weir_stack *stack, struct tcb *tcb, size_t n, size_t l
     tcb->more = (flags & WEIR_MSG_MORE) != 0;
     if ((flags & WEIR_MSG_OOB) && n == len)
         tcb->snd_up = tcb->write_seq; /* RFC 9293 3.8.5: the octet behind the urgent one */
+    wr_stamp_owe(stack, tcb);
     wr_output_kick(stack, tcb, now);
 }
 
