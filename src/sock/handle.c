@@ -77,6 +77,7 @@ static struct wr_tcp_opts *new_tcp_opts(struct weir_stack *stack)
     opts->rcvbuf = (uint32_t)stack->tunables.tcp_rmem_default;
     opts->sndbuf = (uint32_t)stack->tunables.tcp_wmem_default;
     opts->rcvlowat = 1;
+    opts->mtu_discover = stack->tunables.ip_no_pmtu_disc ? 0 : 1;
     return opts;
 }
 

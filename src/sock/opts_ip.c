@@ -67,6 +67,8 @@ static int set_mtu_discover(const struct wr_opt_access *a, int value)
         return WEIR_EINVAL;
     if (a->udp != NULL)
         a->udp->mtu_discover = value;
+    if (a->tcp != NULL)
+        a->tcp->mtu_discover = (uint8_t)value;
     a->sock->mtu_discover = (uint8_t)value;
     return 0;
 }
@@ -130,6 +132,7 @@ const struct wr_opt_table wr_opts_ip = {ip_rows, sizeof ip_rows / sizeof ip_rows
 
 static const struct wr_opt ip6_rows[] = {
     {WEIR_IPV6_UNICAST_HOPS, set_unicast_hops, get_ttl},
+    {WEIR_IPV6_MTU_DISCOVER, set_mtu_discover, get_mtu_discover},
     {WEIR_IPV6_MTU, NULL, get_mtu},
     {WEIR_IPV6_V6ONLY, set_v6only, get_v6only},
     {WEIR_IPV6_TCLASS, set_tclass, get_tos},

@@ -315,6 +315,16 @@ struct wr_chrono {
     bool buffer_full;   /* a send was refused, or taken in part, for want of room */
 };
 
+/* ---- search for the path MTU: tcp_mtup -------------------------------------------------------------- */
+
+struct wr_mtup {
+    uint32_t low, high;  /* sizes of IP packets: known to pass; may pass */
+    uint32_t probe;      /* that of the probe in flight; 0: none */
+    uint32_t start, end; /* the probe's data */
+    weir_time since;     /* when the search last began */
+    bool on;
+};
+
 /* ---- the sending side, from the first data or FIN on --------------------------------------------- */
 
 struct wr_tx {
@@ -340,6 +350,7 @@ struct wr_tx {
     struct wr_tlp tlp;
     uint8_t rto_kind; /* WR_RTO_*: what rto_at stands for while data is in flight */
     struct wr_chrono chrono;
+    struct wr_mtup mtup;
     weir_time rto_since; /* recovery after a time-out began; 0: none is under way */
 };
 
@@ -862,6 +873,30 @@ void wr_chrono_turn_ended(struct tcb *tcb, weir_time now);
 /* Time spent in WR_CHRONO_BUSY and above. */
 weir_time wr_chrono_spent(const struct wr_chrono *chrono, uint8_t type, weir_time now);
 
+/* ---- tcp_mtup: RFC 4821; each needs tcb->tx ----------------------------------------------------------------- */
+
+void wr_mtup_init(const struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* The segment size `mss` (timestamps deducted), no larger than what is known to pass; pmtu is the path's. */
+uint32_t wr_mtup_bound(struct tcb *tcb, uint32_t pmtu, uint32_t mss);
+enum wr_mtup_verdict {
+    WR_MTUP_NONE, /* send as usual */
+    WR_MTUP_WAIT, /* send nothing: a probe goes as soon as there is room for it */
+    WR_MTUP_PROBE /* send *len bytes in one segment */
+};
+/* May new data go as a probe now? */
+enum wr_mtup_verdict wr_mtup_next(const struct weir_stack *stack, struct tcb *tcb, uint32_t *len,
+                                  weir_time now);
+/* [start, end) left as a probe. */
+void wr_mtup_sent(struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end);
+/* SND.UNA moved. */
+void wr_mtup_acked(struct weir_stack *stack, struct tcb *tcb);
+/* A loss was found. True: it is that of the probe alone, and is mended without a reduction. */
+bool wr_mtup_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* Data from `start` on is sent again: a probe beyond it says nothing any more. */
+void wr_mtup_rexmit(struct tcb *tcb, uint32_t start);
+/* The retransmission timer has fired for long. */
+void wr_mtup_black_hole(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+
 /* ---- tcp_sendq ---------------------------------------------------------------------------------------- */
 
 void wr_sendq_init(struct wr_sendq *q);
@@ -1025,6 +1060,8 @@ void wr_recovery_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 void wr_recovery_repaired(struct tcb *tcb, weir_time now);
 /* The retransmission timer fired. */
 void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* What is marked lost is sent again, and no congestion is seen in its loss. */
+void wr_recovery_resend(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* The path MTU fell: what was sent in larger segments must go again (RFC 1191 6.4). */
 void wr_recovery_too_big(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* What may be retransmitted now beyond the lost list, RFC 6675 4 NextSeg (3) and (4). */

@@ -325,6 +325,7 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
         if (wr_tcb_writable(tcb))
             wr_chrono_writable(tcb, now);
         wr_chrono_acked(tcb, now);
+        wr_mtup_acked(stack, tcb);
         if ((!was_writable && wr_tcb_writable(tcb)) || tcb->snd_ring.len == 0)
             wr_tcb_touch(stack, tcb);
     }

@@ -39,6 +39,9 @@ void wr_tcp_timewait_timer(struct weir_stack *stack, struct wr_timer *timer, wei
 
 /* ---- from sock: the user's calls, RFC 9293 3.10.1 to 3.10.6 --------------------------------------- */
 
+/* IP_MTU_DISCOVER where TCP cares: packets may be fragmented; what ICMP says about size is not believed. */
+enum { WR_TCP_MTU_DONT = 0, WR_TCP_MTU_INTERFACE = 4, WR_TCP_MTU_OMIT = 5 };
+
 /* What setsockopt sets and TCP reads. A child of a listener starts with a copy of its listener's. */
 struct wr_tcp_opts {
     bool nodelay, cork, quickack_off, keepalive, oobinline, rcvbuf_locked, sndbuf_locked;
@@ -48,6 +51,7 @@ struct wr_tcp_opts {
     uint8_t hop_limit, ds;     /* 0: default */
     uint8_t syncnt;            /* 0: tcp_syn_retries */
     uint8_t keepcnt;           /* 0: tcp_keepalive_probes */
+    uint8_t mtu_discover;      /* IP_MTU_DISCOVER, WR_TCP_MTU_* or another of Linux's numbers */
     uint8_t congestion;        /* 0: the stack's default; else see wr_tcp_cc_find() */
     uint16_t maxseg;           /* 0: from the MTU */
     uint16_t keepidle_s, keepintvl_s;

@@ -511,6 +511,8 @@ static void packet_too_big(struct weir_stack *stack, struct tcb *tcb, uint32_t m
 {
     uint32_t before = tcb->smss;
 
+    if (tcb->opts.mtu_discover == WR_TCP_MTU_DONT || tcb->opts.mtu_discover >= WR_TCP_MTU_INTERFACE)
+        return; /* as on Linux the user knows better */
     wr_path_mtu_learn(stack, &tcb->flow.tuple.remote, mtu, now);
     if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV)
         return;

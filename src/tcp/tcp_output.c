@@ -89,6 +89,8 @@ void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb)
         mss = floor;
     if (tcb->ts_ok)
         mss -= W_TCPOPT_TS_LEN; /* RFC 6691: options are deducted from what is sent */
+    if (tcb->tx != NULL)
+        mss = wr_mtup_bound(tcb, mtu, mss);
     tcb->smss = mss;
     if (tcb->tx != NULL) {
         tcb->tx->cc.smss = mss;
@@ -108,6 +110,7 @@ struct segment {
     uint16_t flags;
     bool fresh; /* data that was never sent */
     bool urgent;
+    bool probe; /* of the path MTU */
     unsigned n_sack;
     struct w_sack sack[W_TCPOPT_SACKS];
 };
@@ -201,7 +204,7 @@ static size_t build(struct weir_stack *stack, struct tcb *tcb, struct segment *s
                           .proto = 6,
                           .hop_limit = tcb->opts.hop_limit,
                           .ds = (uint8_t)(tcb->opts.ds & ~3u),
-                          .dont_fragment = stack->tunables.ip_no_pmtu_disc == 0,
+                          .dont_fragment = tcb->opts.mtu_discover != WR_TCP_MTU_DONT,
                           .flow_label = flow_label(tcb->flow.node.hash)};
 
     out->n_spans = 0;
@@ -334,6 +337,27 @@ static bool fin_fits(const struct tcb *tcb, uint32_t next)
     return tcb->fin_queued && next == tcb->write_seq && seq_lt(next, tcb->snd_una + tcb->snd_wnd);
 }
 
+/* New data for one segment, maybe as a probe of the path MTU. False: there is some, and it has to wait. */
+static bool choose_new(struct weir_stack *stack, struct tcb *tcb, struct segment *s, uint32_t mss,
+                       bool *more, weir_time now)
+{
+    enum wr_mtup_verdict verdict = WR_MTUP_NONE;
+
+    if (tcb->tx->mtup.on && s->n_sack == 0 && !(tcb->want & WR_WANT_FORCE))
+        verdict = wr_mtup_next(stack, tcb, &s->len, now);
+    if (verdict == WR_MTUP_WAIT)
+        return false;
+    if (verdict == WR_MTUP_PROBE) {
+        s->mss = s->len;
+        s->probe = true;
+        *more = true;
+        return true;
+    }
+    s->mss = mss;
+    s->len = new_data(stack, tcb, mss, more, now);
+    return s->len > 0 || wr_tcb_unsent(tcb) == 0;
+}
+
 static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment *s, uint32_t mss,
                        struct weir_out *out, weir_time now)
 {
@@ -345,10 +369,9 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
         return 0;
     }
     s->seq = tcb->snd_nxt;
-    s->len = new_data(stack, tcb, mss, &more, now);
-    s->mss = mss;
-    if (s->len == 0 && wr_tcb_unsent(tcb) > 0)
+    if (!choose_new(stack, tcb, s, mss, &more, now))
         return 0;
+    mss = s->mss;
     fin = fin_fits(tcb, tcb->snd_nxt + s->len);
     if (s->len == 0 && !fin)
         return 0;
@@ -357,6 +380,8 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
         wr_timers_blocked(stack, tcb, now);
         return 0;
     }
+    if (s->probe)
+        wr_mtup_sent(stack, tcb, s->seq, end);
     s->flags = W_TCP_ACK;
     if (fin)
         s->flags |= W_TCP_FIN;
@@ -430,6 +455,7 @@ static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_se
         wr_sendq_split(stack, &tx->q, sent,
                        sent->start + len); /* if not: the rest waits for the RTO */
     end = sent->start + len;
+    wr_mtup_rexmit(tcb, sent->start);
     if (tcb->want & WR_WANT_TLP) {
         wr_sendq_mark_probe(&tx->q, sent, mss, now);
     } else {

@@ -420,6 +420,8 @@ static void in_order(struct weir_stack *stack, struct tcb *tcb, const struct wr_
     if (tx->ca_state <= WEIR_CA_DISORDER)
         undo_by_dsack(stack, tcb, now);
     detect_losses(stack, tcb, ev, now);
+    if (tx->q.lost_bytes > 0 && wr_mtup_lost(stack, tcb, now))
+        return;
     if (tx->q.lost_bytes > 0)
         enter_recovery(stack, tcb, ev, now);
     else
@@ -565,6 +567,19 @@ void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time no
     tcb->want |= WR_WANT_HEAD;
 }
 
+void wr_recovery_resend(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+
+    if (tx->ca_state != WEIR_CA_LOSS) {
+        tx->undo = (struct wr_undo){.stamped = tx->undo.stamped, .rexmit_ts = tx->undo.rexmit_ts};
+        tx->recover = tcb->snd_nxt;
+        tx->frto = WR_FRTO_OFF;
+        tx->ca_state = WEIR_CA_LOSS;
+    }
+    wr_output_kick(stack, tcb, now);
+}
+
 /* RFC 1191 6.4. The window is as it was: no less data may be in flight, only in smaller segments (Linux). */
 void wr_recovery_too_big(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
@@ -582,15 +597,8 @@ void wr_recovery_too_big(struct weir_stack *stack, struct tcb *tcb, weir_time no
         wr_rate_mark_lost(tx, sent);
         any = true;
     }
-    if (!any)
-        return;
-    if (tx->ca_state != WEIR_CA_LOSS) {
-        tx->undo = (struct wr_undo){.stamped = tx->undo.stamped, .rexmit_ts = tx->undo.rexmit_ts};
-        tx->recover = tcb->snd_nxt;
-        tx->frto = WR_FRTO_OFF;
-        tx->ca_state = WEIR_CA_LOSS;
-    }
-    wr_output_kick(stack, tcb, now);
+    if (any)
+        wr_recovery_resend(stack, tcb, now);
 }
 
 /* ---- NextSeg (3) and (4) --------------------------------------------------------------------------------- */

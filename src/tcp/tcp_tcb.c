@@ -143,6 +143,9 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
         (struct wr_cwnd){.usage_end = tcb->snd_una, .round_end = tcb->snd_una, .used_at = now};
     tx->push.pushed = tx->push.piece = tcb->snd_nxt;
     wr_rack_init(&tx->rack, tcb->snd_una, &stack->tunables);
+    wr_mtup_init(stack, tcb, now);
+    if (tx->mtup.on)
+        wr_output_sync_mss(stack, tcb);
     wr_cc_start(stack, tcb, now);
     return tx;
 }

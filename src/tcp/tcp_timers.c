@@ -395,8 +395,10 @@ static void retransmission_expired(struct weir_stack *stack, struct tcb *tcb, we
         tcb->retransmits++;
     if (tcb->stalled_at == 0)
         tcb->stalled_at = now;
-    if (tcb->retransmits == stack->tunables.tcp_retries1) /* R1: try another way, RFC 9293 3.8.3 */
-        tcb->path.netif = NULL;
+    if (now - tcb->stalled_at >= model_timeout(stack, stack->tunables.tcp_retries1)) {
+        wr_mtup_black_hole(stack, tcb, now);
+        tcb->path.netif = NULL; /* R1: try another way, RFC 9293 3.8.3 */
+    }
     wr_recovery_timeout(stack, tcb, now);
     wr_rtt_backoff(&tcb->rtt, &stack->tunables);
     tcb->rto_at = now + rto_clamped(tcb, now);
