@@ -60,16 +60,10 @@ struct wr_sock {
     uint8_t mtu_discover;       /* IP_MTU_DISCOVER as set on a TCP socket */
     uint8_t protocol;           /* IP's number: TCP, UDP, or of a ping socket ICMP's */
     bool is_udp, is_v6, v6only; /* is_udp: ping sockets, too */
-    struct wr_tcp_opts *opts; /* TCP: NULL while there is a tcb, which has its own */
-    uint32_t mark;            /* SO_MARK */
-    int error;                /* IDLE: what SO_ERROR tells; positive errno */
-    uint8_t state;            /* enum wr_sock_state */
-    uint8_t shut;             /* IDLE or UDP: WR_SOCK_SHUT_* */
-    uint8_t mtu_discover;     /* IP_MTU_DISCOVER as set on a TCP socket */
-    bool is_udp, is_v6, v6only;
+    uint32_t mark;              /* SO_MARK */
     bool reuseaddr, reuseport;
     bool broadcast;
-    bool freebind; /* IP_FREEBIND */
+    bool freebind;    /* IP_FREEBIND */
     bool port_chosen; /* the user named the port (SOCK_BINDPORT_LOCK): kept when idle again */
     bool addr_chosen; /* the same of the address */
 };
