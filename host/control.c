@@ -230,7 +230,8 @@ static int listen_at(struct weir_control *control, int dir, const char *folder)
     snprintf(file, sizeof file, "%s.%d", control->name, (int)getpid());
     snprintf(hidden, sizeof hidden, ".%s", file);
     snprintf(control->path, sizeof control->path, "%s/%s", folder, file);
-    wr_control_address(dir, hidden, &address);
+    if (!wr_control_address(dir, hidden, &address))
+        return WEIR_EINVAL;
     unlinkat(dir, hidden, 0);
     if (bind(control->fd, (struct sockaddr *)&address, sizeof address) < 0)
         return -errno;

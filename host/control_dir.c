@@ -71,11 +71,14 @@ int wr_control_dir_open(char *path, size_t cap)
     return WEIR_EACCES;
 }
 
-void wr_control_address(int dir, const char *name, struct sockaddr_un *address)
+bool wr_control_address(int dir, const char *name, struct sockaddr_un *address)
 {
+    int len;
+
     memset(address, 0, sizeof *address);
     address->sun_family = AF_UNIX;
-    snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", dir, name);
+    len = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", dir, name);
+    return len > 0 && (size_t)len < sizeof address->sun_path;
 }
 
 /* ---- names -------------------------------------------------------------------------------------- */
@@ -107,10 +110,12 @@ static bool split(const char *file, char name[WEIR_CONTROL_NAME_MAX + 1], int *p
 static int dial(int dir, const char *file)
 {
     struct sockaddr_un address;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd;
+    if (!wr_control_address(dir, file, &address))
+        return WEIR_EINVAL;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    wr_control_address(dir, file, &address);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
         return fd;
     int err = -errno;

@@ -64,7 +64,8 @@ void wr_control_walk(struct wr_talk *talk);
 /* Opens, and makes if needed, the folder for control sockets. Its descriptor and path, or a negative
  * error. */
 int wr_control_dir_open(char *path, size_t cap);
-void wr_control_address(int dir, const char *name, struct sockaddr_un *address);
+/* The address of `name` in that folder. False: the name is too long for one. */
+bool wr_control_address(int dir, const char *name, struct sockaddr_un *address);
 bool wr_control_name_ok(const char *name);
 
 #endif
