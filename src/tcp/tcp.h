@@ -146,8 +146,9 @@ struct wr_rtt {
     weir_time mdev4_max; /* its maximum in this window of data */
     weir_time rto;       /* with backoff */
     weir_time min_rtt;
-    uint32_t window_end; /* snd_nxt when this window of data began */
-    uint8_t backoff;     /* doublings in rto */
+    uint32_t window_end;   /* snd_nxt when this window of data began */
+    uint8_t backoff;       /* doublings in rto */
+    uint16_t sampled_tick; /* when a sample was taken last: the low bits of a coarse clock */
 };
 
 /* ---- what was sent: tcp_sendq ------------------------------------------------------------------- */
@@ -680,8 +681,8 @@ void wr_demux_remove_listener(struct weir_stack *stack, struct wr_listener *list
 void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now);
 /* The handshake is done (snd_una, rcv_nxt, options are set): ESTABLISHED, or FIN-WAIT-1 when the user has
  * closed meanwhile. wnd: the peer's, scaled. */
-void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, uint32_t seg_seq, uint32_t wnd,
-                        weir_time now);
+void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                        uint32_t wnd, weir_time now);
 /* Options of a peer's SYN into the connection; what we did not offer counts for nothing. */
 void wr_input_syn_options(struct tcb *tcb, const struct seg *seg, weir_time now);
 /* A challenge ACK unless one was sent less than tcp_invalid_ratelimit ago, RFC 5961 7. */
@@ -970,7 +971,7 @@ bool wr_sendq_check(const struct wr_sendq *q, uint32_t una, uint32_t nxt);
 void wr_rtt_init(struct wr_rtt *rtt);
 /* A sample (>= 0). una, nxt: SND.UNA and SND.NXT, which tell windows of data apart. */
 void wr_rtt_sample(struct wr_rtt *rtt, weir_time sample, uint32_t una, uint32_t nxt,
-                   const struct wr_tunables *tunables);
+                   const struct wr_tunables *tunables, weir_time now);
 /* RTO without backoff: srtt + var, or the initial one. */
 weir_time wr_rtt_base_rto(const struct wr_rtt *rtt, const struct wr_tunables *tunables);
 /* RFC 6298 5.5 */

@@ -216,13 +216,13 @@ static void take_in(struct weir_stack *stack, struct tcb *tcb, const struct seg 
     }
 }
 
-static void take_rtt(struct weir_stack *stack, struct tcb *tcb, weir_time rtt)
+static void take_rtt(struct weir_stack *stack, struct tcb *tcb, weir_time rtt, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
 
     if (rtt < 0)
         return;
-    wr_rtt_sample(&tcb->rtt, rtt, tcb->snd_una, tcb->snd_nxt, &stack->tunables);
+    wr_rtt_sample(&tcb->rtt, rtt, tcb->snd_una, tcb->snd_nxt, &stack->tunables, now);
     tx->cc.srtt = tcb->rtt.srtt;
     tx->cc.min_rtt = tcb->rtt.min_rtt;
     tx->tlp.unsampled = false;
@@ -306,7 +306,7 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
     ev.rtt = rtt_sample(tcb, seg, &acked, &sack, now);
     ev.cc_rtt = newest_rtt(&acked, &sack, now);
     ev.ack_delayed = maybe_delayed(tcb, &ev, &acked);
-    take_rtt(stack, tcb, ev.rtt);
+    take_rtt(stack, tcb, ev.rtt, now);
     wr_timers_acked(stack, tcb, acked.bytes > 0, now);
     wr_rack_acked(stack, tcb, &delivery, &sack, prior_fack, now);
     if (wr_tlp_acked(tcb, seg->ack, &sack, ev.duplicate)) {

@@ -189,30 +189,50 @@ void wr_input_syn_options(struct tcb *tcb, const struct seg *seg, weir_time now)
     }
 }
 
-/* The handshake gives the first round-trip sample, unless a SYN or SYN-ACK went twice (Karn). */
-static void first_rtt(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+/* The round trip of the SYN or SYN-ACK that the peer's timestamp echoes; -1: it echoes none. */
+static weir_time echoed_rtt(struct tcb *tcb, const struct seg *seg, weir_time now)
 {
-    if (tcb->syn_retries == 0 && tcb->syn_at != WEIR_TIME_NEVER) {
-        wr_rtt_sample(&tcb->rtt, now - tcb->syn_at, tcb->snd_una, tcb->snd_nxt, &stack->tunables);
-        return;
-    }
-    wr_rtt_init(&tcb->rtt);
-    tcb->rtt.rto = WR_TCP_RTO_FALLBACK; /* RFC 6298 5.7 */
+    uint32_t ms = wr_ts_now(tcb->ts_offset, now) - seg->opt.ts_ecr;
+
+    if (!tcb->ts_ok || !seg->opt.has_ts || seg->opt.ts_ecr == 0 || ms > 0x7fffffffu / 1000)
+        return -1;
+    if (tcb->syn_at != WEIR_TIME_NEVER && seg->opt.ts_ecr == wr_ts_now(tcb->ts_offset, tcb->syn_at))
+        tcb->syn_retries =
+            0; /* the first was answered: none was lost, and the window need not be small */
+    return (ms > 0 ? ms : 1) * WEIR_MS;
 }
 
-void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, uint32_t seg_seq, uint32_t wnd,
-                        weir_time now)
+/* The handshake gives the first round-trip sample. If a SYN or SYN-ACK went twice only timestamps tell which
+ * was answered (Karn); without them the time-out for data is the longer one of RFC 6298 5.7. */
+static void first_rtt(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                      weir_time now)
+{
+    weir_time rtt = -1;
+
+    if (tcb->syn_retries == 0 && tcb->syn_at != WEIR_TIME_NEVER)
+        rtt = now - tcb->syn_at;
+    else if (tcb->syn_retries > 0)
+        rtt = echoed_rtt(tcb, seg, now);
+    wr_rtt_init(&tcb->rtt);
+    if (rtt >= 0)
+        wr_rtt_sample(&tcb->rtt, rtt, tcb->snd_una, tcb->snd_nxt, &stack->tunables, now);
+    else
+        tcb->rtt.rto = WR_TCP_RTO_FALLBACK;
+}
+
+void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                        uint32_t wnd, weir_time now)
 {
     tcb->state = tcb->fin_queued ? WEIR_TCP_FIN_WAIT1 : WEIR_TCP_ESTABLISHED;
     tcb->snd_wnd = wnd;
     tcb->max_wnd = wnd;
-    tcb->snd_wl1 = seg_seq;
+    tcb->snd_wl1 = seg->seq;
     tcb->rto_at = WEIR_TIME_NEVER;
     wr_timers_rto_recovered(tcb, tcb->stalled_at, now);
     tcb->stalled_at = 0;
     tcb->retransmits = 0;
     tcb->last_ack_at = now;
-    first_rtt(stack, tcb, now);
+    first_rtt(stack, tcb, seg, now);
     tcb->snd_sml = tcb->snd_una;
     tcb->snd_up = tcb->snd_una;
     wr_output_sync_path(stack, tcb);
@@ -255,7 +275,7 @@ static void syn_sent_to_synchronized(struct weir_stack *stack, struct tcb *tcb, 
     if (seg->flags & W_TCP_ACK) {
         tcb->snd_una = seg->ack;
         tcb->want &= (uint8_t)~WR_WANT_SYN;
-        wr_input_establish(stack, tcb, seg->seq, seg->wnd, now);
+        wr_input_establish(stack, tcb, seg, seg->wnd, now);
         wr_neigh_confirm(stack, &tcb->path, now);
         seg->flags &= (uint16_t)~W_TCP_FIN; /* RFC 9293 3.10.7.4 eighth: not in SYN-SENT */
         if (seg->len > 0)
@@ -387,7 +407,7 @@ static bool syn_received_ack(struct weir_stack *stack, struct tcb *tcb, struct s
     }
     tcb->snd_una = tcb->snd_nxt;
     tcb->want &= (uint8_t) ~(WR_WANT_SYN | WR_WANT_FIN);
-    wr_input_establish(stack, tcb, seg->seq, wr_ack_window(tcb, seg), now);
+    wr_input_establish(stack, tcb, seg, wr_ack_window(tcb, seg), now);
     if (fin_acked)
         tcb->snd_una = tcb->snd_nxt = fin_end;
     return true;

@@ -443,7 +443,7 @@ static void open_child(struct weir_stack *stack, struct tcb *tcb, struct seg *se
 
     if (tcb->ts_ok && seg->opt.has_ts)
         tcb->ts_recent = seg->opt.ts_val;
-    wr_input_establish(stack, tcb, seg->seq, (uint32_t)seg->wnd << tcb->snd_wscale, now);
+    wr_input_establish(stack, tcb, seg, (uint32_t)seg->wnd << tcb->snd_wscale, now);
     wr_input_tcb(stack, tcb, seg, now);
     wr_ready_touch(stack, listener->ready);
     wr_tcb_settle(stack, tcb, now);
