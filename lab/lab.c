@@ -51,7 +51,7 @@ static bool has_delay(const struct lab_delay_config *delay)
 
 static bool has_loss(const struct lab_loss_config *loss)
 {
-    return loss->loss > 0 || loss->to_bad > 0 || loss->every > 0;
+    return loss->loss > 0 || loss->to_bad > 0 || loss->every > 0 || loss->last > 0;
 }
 
 static void name_node(char *text, size_t size, const char *way, const char *what)

@@ -52,6 +52,7 @@ struct lab_loss_config {
     uint64_t to_good; /* and to leave it */
     uint64_t loss_in_bad; /* of each packet in the bad state */
     uint64_t every;       /* not 0: exactly each n-th packet with data, nothing else */
+    uint64_t first, last; /* not 0: exactly these packets with data, counted from 1 */
 };
 
 struct lab_policer_config {

@@ -254,6 +254,20 @@ static bool set_loss_every(struct lab_scenario *s, const char *v)
     return whole(v, count_units, &s->forward.loss.every);
 }
 
+/* "9-10", or one number. */
+static bool set_lose(struct lab_scenario *s, const char *v)
+{
+    struct lab_loss_config *loss = &s->forward.loss;
+    char *end;
+    if (*v < '1' || *v > '9')
+        return false;
+    errno = 0;
+    loss->first = loss->last = strtoull(v, &end, 10);
+    if (*end == '-' && end[1] >= '1' && end[1] <= '9')
+        loss->last = strtoull(end + 1, &end, 10);
+    return errno == 0 && *end == '\0' && loss->first <= loss->last;
+}
+
 static bool set_ack_loss(struct lab_scenario *s, const char *v)
 {
     return whole_share(v, &s->back.ack_loss);
@@ -424,6 +438,7 @@ static const struct key {
     {"back-loss", set_back_loss},
     {"burst-loss", set_burst_loss},
     {"loss-every", set_loss_every},
+    {"lose", set_lose},
     {"ack-loss", set_ack_loss},
     {"policer", set_policer},
     {"queue", set_queue},
@@ -454,6 +469,7 @@ const char *wr_lab_scenario_help(void)
            "  loss=1%            random; back-loss= of the other way\n"
            "  burst-loss=P,R[,L] Gilbert-Elliott: to bad, to good, loss in bad (100 %)\n"
            "  loss-every=100     exactly each 100th packet with data\n"
+           "  lose=9-10          exactly these packets with data, of all flows\n"
            "  ack-loss=20%       of pure ACKs\n"
            "  policer=10mbit,30kb\n"
            "                     token bucket: rate and depth; what exceeds it is dropped\n"

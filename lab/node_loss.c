@@ -13,6 +13,7 @@
  *                    The state moves before each packet. In the long run a share of
  *                    to_bad / (to_bad + to_good) of the packets meets the bad state, in runs of
  *                    1 / to_good packets on average.
+ *     exact          the packets with data that are numbered first to last
  *     every n-th     exactly periodic loss of packets with data: the model behind the response
  *                    functions of RFC 9438 5 and of Mathis and others (1997)
  *
@@ -32,7 +33,10 @@ static bool is_lost(struct loss *loss, const struct lab_packet *packet)
     const struct lab_loss_config *config = &loss->config;
     if (config->acks_only && !packet->pure_ack)
         return false;
-    if (config->every > 0 && packet->has_data && ++loss->seen % config->every == 0)
+    loss->seen += packet->has_data;
+    if (packet->has_data && config->every > 0 && loss->seen % config->every == 0)
+        return true;
+    if (packet->has_data && loss->seen >= config->first && loss->seen <= config->last)
         return true;
     if (config->to_bad > 0) {
         if (wr_lab_chance(&loss->node.rng, loss->bad ? config->to_good : config->to_bad))

@@ -273,7 +273,7 @@ static void take_out_of_order(struct weir_stack *stack, struct tcb *tcb, uint32_
         wr_ranges_init(tcb->ofo, WR_TCP_MAX_OFO);
     }
     if (wr_ranges_find(tcb->ofo, seq, &in))
-        wr_reasm_dsack(stack, tcb, seq, seq_min(in.end, seq + len));
+        wr_reasm_dsack(stack, tcb, seq, seq_min(in.end, seq + len + (fin ? 1 : 0)));
     n = store(stack, tcb, seq, data, len);
     if (n < len)
         wr_drop(stack, WR_DROP_tcp_buffer_full);
