@@ -303,6 +303,8 @@ struct wr_push {
     uint32_t goal;          /* bytes of a piece at the last write */
     bool tail;              /* PSH with the byte before write_seq */
     bool burst;             /* the segment before left together with the next one */
+    uint32_t chunk_at;      /* where the chunk of that burst begins */
+    uint32_t chunk;         /* bytes of a chunk */
 };
 
 /* ---- what a sender's time is spent on: tcp_chrono -------------------------------------------------- */
@@ -854,6 +856,10 @@ uint32_t wr_push_goal(const struct tcb *tcb, int flags);
 uint32_t wr_push_record(const struct tcb *tcb);
 /* New data up to `end` leaves now. True: with PSH. *eor: a record ends there. Forgets what lies before. */
 bool wr_push_sent(struct tcb *tcb, uint32_t end, bool *eor);
+/* New data [start, end) leaves now in segments of mss, and `more` right behind it. True: with PSH, for it ends
+ * what Linux would hand to its link in one piece. */
+bool wr_push_burst(const struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end,
+                   uint32_t mss, bool more);
 void wr_push_free(struct weir_stack *stack, struct wr_push *push);
 
 /* Bytes of a write of `len` that are taken before TCP_NOTSENT_LOWAT bytes wait unsent, in whole pieces as on
@@ -1167,6 +1173,8 @@ void wr_pace_setup(const struct weir_stack *stack, struct tcb *tcb);
 void wr_pace_update(const struct weir_stack *stack, struct tcb *tcb);
 /* What a connection is, or would be, paced at: tcpi_pacing_rate; UINT64_MAX: not known yet. */
 uint64_t wr_pace_rate(const struct weir_stack *stack, const struct tcb *tcb);
+/* Bytes that one super-segment would carry. */
+uint32_t wr_pace_chunk(const struct weir_stack *stack, const struct tcb *tcb);
 /* len bytes of data left. */
 void wr_pace_sent(struct tcb *tcb, uint32_t len, weir_time now);
 /* May data not leave yet? Then the timer brings the connection back at pace.next_at. */

@@ -74,6 +74,12 @@ static uint32_t autosize(const struct weir_stack *stack, const struct tcb *tcb, 
     return (uint32_t)(bytes > least ? bytes : least);
 }
 
+uint32_t wr_pace_chunk(const struct weir_stack *stack, const struct tcb *tcb)
+{
+    const struct wr_pace *pace = &tcb->tx->pace;
+    return pace->on ? pace->burst : autosize(stack, tcb, wr_pace_rate(stack, tcb));
+}
+
 void wr_pace_update(const struct weir_stack *stack, struct tcb *tcb)
 {
     struct wr_pace *pace = &tcb->tx->pace;

@@ -14,8 +14,8 @@
  *   - on the last byte of a write without MSG_MORE that left before the next write, or filled its piece;
  *   - at the end of a piece when more than half of the peer's largest window was written since the last
  *     PSH (else a receiver that waits for PSH would not see any for long);
- *   - on the last segment of several that leave at once: it tells a receiver that gathers segments not to
- *     wait for more (tcp_output does this one).
+ *   - within a burst at the end of each chunk that Linux would make one super-segment (about 1 ms of data, at
+ *     least two segments): it tells a receiver that gathers segments not to wait for more.
  * Behind a record end nothing is joined to what stands before: neither in a piece, nor in a segment, nor when
  * sent again.
  *
@@ -200,5 +200,28 @@ bool wr_push_sent(struct tcb *tcb, uint32_t end, bool *eor)
         memmove(&marks->at[0], &marks->at[n], marks->n * sizeof marks->at[0]);
         memmove(&marks->eor[0], &marks->eor[n], marks->n * sizeof marks->eor[0]);
     }
+    return psh;
+}
+
+bool wr_push_burst(const struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end,
+                   uint32_t mss, bool more)
+{
+    struct wr_push *push = &tcb->tx->push;
+    bool psh;
+
+    if (end - start > mss) {
+        push->burst = false;
+        return true;
+    }
+    if (!push->burst) {
+        if (!more || push->goal <= mss)
+            return false;
+        push->chunk_at = start;
+        push->chunk = wr_pace_chunk(stack, tcb);
+    }
+    psh = end - push->chunk_at > mss && (!more || end - push->chunk_at + mss > push->chunk);
+    if (psh)
+        push->chunk_at = end;
+    push->burst = more;
     return psh;
 }
