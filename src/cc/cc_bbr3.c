@@ -642,7 +642,8 @@ static bool is_time_to_go_down(struct weir_cc *cc, const struct weir_cc_ack *ack
 {
     struct bbr3 *b = state_of(cc);
 
-    if (b->prev_probe_too_high && ack->in_flight_bytes >= b->inflight_longterm) {
+    /* As Linux's, what was in flight before the ACK: afterwards there is always room for a segment. */
+    if (b->prev_probe_too_high && ack->prior_in_flight_bytes + cc->smss > b->inflight_longterm) {
         b->prev_probe_precautionary = true;
         return true;
     }
