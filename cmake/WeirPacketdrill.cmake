@@ -30,7 +30,7 @@ set_target_properties(weir-packetdrill-tool PROPERTIES
     C_EXTENSIONS ON
     OUTPUT_NAME sysctl
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/packetdrill/bin)
-foreach(name IN ITEMS ip tc nstat)
+foreach(name IN ITEMS ip tc nstat ethtool)
     add_custom_command(TARGET weir-packetdrill-tool POST_BUILD
         COMMAND ${CMAKE_COMMAND} -E create_symlink sysctl
             ${PROJECT_BINARY_DIR}/packetdrill/bin/${name})

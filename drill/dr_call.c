@@ -73,18 +73,33 @@ struct dr_fd *wr_dr_call_fd(struct dr_call *call, size_t i)
     return fd;
 }
 
+struct dr_fd *wr_dr_call_sock(struct dr_call *call, size_t i)
+{
+    struct dr_fd *fd = wr_dr_call_fd(call, i);
+    if (fd && fd->kind != DR_FD_SOCKET) {
+        wr_dr_call_end(call, -ENOTSOCK);
+        return NULL;
+    }
+    return fd;
+}
+
+bool wr_dr_call_free_fd(struct dr_call *call, int64_t number)
+{
+    if (number < 0 || number >= DR_FDS)
+        return !wr_dr_call_wrong(call, "descriptor %lld is out of range", (long long)number);
+    if (wr_dr_fd_find(&call->run->world.table, (int)number))
+        return !wr_dr_call_wrong(call, "descriptor %d is open already", (int)number);
+    return true;
+}
+
 int wr_dr_call_new_fd(struct dr_call *call)
 {
     const struct dr_expr *result = call->sc->result;
-    if (result->kind != DR_EXPR_INT || result->num < 0 || result->num >= DR_FDS) {
+    if (result->kind != DR_EXPR_INT || result->num < 0) {
         wr_dr_call_wrong(call, "succeeded, which was not expected");
         return -1;
     }
-    if (wr_dr_fd_find(&call->run->world.table, (int)result->num)) {
-        wr_dr_call_wrong(call, "descriptor %d is open already", (int)result->num);
-        return -1;
-    }
-    return (int)result->num;
+    return wr_dr_call_free_fd(call, result->num) ? (int)result->num : -1;
 }
 
 static bool endpoint_field(struct dr_call *call, const struct dr_expr *field,
@@ -157,6 +172,8 @@ static bool step(struct dr_run *run, struct dr_try *try)
     dr_call_fn *fn = wr_dr_call_io(call.sc->name);
     if (!fn)
         fn = wr_dr_call_opt(call.sc->name);
+    if (!fn)
+        fn = wr_dr_call_file(call.sc->name);
     if (!fn)
         return wr_dr_call_wrong(&call, "drill does not have this call");
     bool done = fn(&call);

@@ -59,7 +59,7 @@ static bool call_bind(struct dr_call *call)
                                   .port = call->run->script->bind_port};
     if (!wr_dr_call_args(call, 3, 3))
         return true;
-    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_sock(call, 0);
     if (!fd || !wr_dr_call_endpoint(call, call->sc->args[1], &local, NULL))
         return true;
     return wr_dr_call_end(call, weir_sock_bind(stack_of(call), fd->sock, &local));
@@ -70,7 +70,7 @@ static bool call_listen(struct dr_call *call)
     int64_t backlog;
     if (!wr_dr_call_args(call, 2, 2))
         return true;
-    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_sock(call, 0);
     if (!fd || !wr_dr_call_arg(call, 1, &backlog))
         return true;
     int err = weir_sock_listen(stack_of(call), fd->sock, (int)backlog, now_of(call));
@@ -87,7 +87,7 @@ static bool call_accept(struct dr_call *call)
     int64_t flags = 0;
     if (!wr_dr_call_args(call, 3, 4))
         return true;
-    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_sock(call, 0);
     if (!fd || (call->sc->n_args == 4 && !wr_dr_call_arg(call, 3, &flags)))
         return true;
     weir_sock conn;
@@ -122,7 +122,7 @@ static bool call_connect(struct dr_call *call)
     bool none;
     if (!wr_dr_call_args(call, 3, 3))
         return true;
-    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_sock(call, 0);
     if (!fd || !wr_dr_call_endpoint(call, call->sc->args[1], &remote, &none))
         return true;
     if (call->try->started)
@@ -143,7 +143,7 @@ static bool call_shutdown(struct dr_call *call)
     int64_t how;
     if (!wr_dr_call_args(call, 2, 2))
         return true;
-    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_sock(call, 0);
     if (!fd || !wr_dr_call_arg(call, 1, &how))
         return true;
     return wr_dr_call_end(call,
@@ -166,7 +166,7 @@ static bool call_abort(struct dr_call *call)
 {
     if (!wr_dr_call_args(call, 1, 1))
         return true;
-    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_sock(call, 0);
     return !fd || wr_dr_call_end(call, weir_sock_abort(stack_of(call), fd->sock, now_of(call)));
 }
 
@@ -179,7 +179,8 @@ struct io {
     int64_t flags;
     struct weir_endpoint to;
     bool has_to;
-    int64_t msg_flags; /* recvmsg: expected; -1: any */
+    int64_t msg_flags;             /* recvmsg: expected; -1: any */
+    const struct dr_expr *control; /* recvmsg: expected; NULL: any */
 };
 
 /* [{..., 100}, {"abc", 3}] adds up to one length; content is looked at when there is one part. */
@@ -213,8 +214,7 @@ static bool parse_msghdr(struct dr_call *call, const struct dr_expr *msg, struct
                          *flags = wr_dr_expr_field(msg, "msg_flags");
     if (msg->kind != DR_EXPR_STRUCT || !iov)
         return !wr_dr_call_wrong(call, "expected a msghdr");
-    if (wr_dr_expr_field(msg, "msg_control"))
-        return !wr_dr_call_wrong(call, "msg_control is not supported");
+    io->control = wr_dr_expr_field(msg, "msg_control");
     if (name && name->kind == DR_EXPR_STRUCT) {
         io->has_to = true;
         if (!wr_dr_call_endpoint(call, name, &io->to, NULL))
@@ -290,17 +290,31 @@ static uint8_t *outgoing(struct dr_call *call, const struct io *io)
     return data;
 }
 
+static ptrdiff_t send_some(struct dr_call *call, const struct io *io, const uint8_t *data,
+                           size_t len)
+{
+    int flags = (int)io->flags;
+    if (io->fd->kind == DR_FD_PIPE)
+        return wr_dr_pipe_write(io->fd, data, len);
+    if (io->fd->kind != DR_FD_SOCKET)
+        return WEIR_EINVAL;
+    if (call->try->done > 0)
+        flags &= ~MSG_ZEROCOPY; /* one note a call */
+    return weir_sock_send(stack_of(call), io->fd->sock, data, len, flags,
+                          io->has_to ? &io->to : NULL, now_of(call));
+}
+
 /* write, send, sendto, sendmsg, writev */
 static bool call_write(struct dr_call *call)
 {
     struct io io;
     if (!parse_io(call, &io))
         return true;
+    if (io.control && io.control->n_items > 0)
+        return wr_dr_call_end(call, -EINVAL); /* no control message can be sent */
     uint8_t *data = outgoing(call, &io);
     bool blocking = !io.fd->nonblocking && !(io.flags & MSG_DONTWAIT);
-    ptrdiff_t n = weir_sock_send(stack_of(call), io.fd->sock, data + call->try->done,
-                                 io.len - call->try->done, (int)io.flags, io.has_to ? &io.to : NULL,
-                                 now_of(call));
+    ptrdiff_t n = send_some(call, &io, data + call->try->done, io.len - call->try->done);
     free(data);
     bool to_follow = io.has_to && (n > 0 || n == WEIR_EINPROGRESS) &&
                      (io.fd->type == SOCK_DGRAM || io.flags & MSG_FASTOPEN);
@@ -310,7 +324,7 @@ static bool call_write(struct dr_call *call)
         io.fd->written += (uint64_t)n;
         call->try->done += (size_t)n;
     }
-    bool more = blocking && io.fd->type == SOCK_STREAM;
+    bool more = blocking && (io.fd->kind == DR_FD_PIPE || io.fd->type == SOCK_STREAM);
     if (more && ((n >= 0 && call->try->done < io.len) || n == WEIR_EAGAIN))
         return false;
     return wr_dr_call_end(call, call->try->done > 0 ? (int64_t)call->try->done : n);
@@ -334,17 +348,45 @@ static bool check_read(struct dr_call *call, const struct io *io, const uint8_t 
     return true;
 }
 
+static ptrdiff_t recv_some(struct dr_call *call, const struct io *io, uint8_t *data, size_t len)
+{
+    if (io->fd->kind == DR_FD_PIPE)
+        return wr_dr_pipe_read(io->fd, data, len);
+    if (io->fd->kind != DR_FD_SOCKET)
+        return WEIR_EINVAL;
+    return weir_sock_recv(stack_of(call), io->fd->sock, data, len, (int)io->flags & ~MSG_WAITALL,
+                          NULL, now_of(call));
+}
+
+/* recvmsg: flags and control messages as expected? Both are whatever they are when not named. */
+static bool check_message(struct dr_call *call, const struct io *io, bool error_queue, int *error)
+{
+    struct dr_received got;
+    *error = 0;
+    if (strcmp(call->sc->name, "recvmsg") != 0)
+        return true;
+    *error = wr_dr_control_get(call, io->fd, error_queue, &got);
+    if (*error != 0)
+        return true;
+    if (io->msg_flags >= 0 && io->msg_flags != got.msg.msg_flags)
+        return !wr_dr_call_wrong(call, "msg_flags are 0x%x, expected 0x%x", got.msg.msg_flags,
+                                 (unsigned)io->msg_flags);
+    return !io->control || wr_dr_control_check(call, &got, io->control);
+}
+
 /* read, recv, recvfrom, recvmsg, readv */
 static bool call_read(struct dr_call *call)
 {
     struct io io;
+    int error;
     if (!parse_io(call, &io))
         return true;
+    if (io.flags & MSG_ERRQUEUE)
+        return !check_message(call, &io, true, &error) || wr_dr_call_end(call, error);
     size_t done = call->try->done;
     uint8_t *data = buffer(io.len);
     bool all = io.flags & MSG_WAITALL && io.fd->type == SOCK_STREAM;
-    ptrdiff_t n = weir_sock_recv(stack_of(call), io.fd->sock, data, io.len - done,
-                                 (int)io.flags & ~MSG_WAITALL, NULL, now_of(call));
+    ptrdiff_t n = recv_some(call, &io, data, io.len - done);
     bool ok = true;
     if (n > 0) {
         size_t held = (size_t)n < io.len - done ? (size_t)n : io.len - done;
@@ -360,6 +402,8 @@ static bool call_read(struct dr_call *call)
     bool blocking = !io.fd->nonblocking && !(io.flags & MSG_DONTWAIT);
     if (blocking && (n == WEIR_EAGAIN || (all && n > 0 && call->try->done < io.len)))
         return false;
+    if (n >= 0 && !check_message(call, &io, false, &error))
+        return true;
     return wr_dr_call_end(call, call->try->done > 0 ? (int64_t)call->try->done : n);
 }
 

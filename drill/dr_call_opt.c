@@ -62,7 +62,7 @@ static bool call_setsockopt(struct dr_call *call)
     size_t len;
     if (!wr_dr_call_args(call, 5, 5))
         return true;
-    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_sock(call, 0);
     if (!fd || !wr_dr_call_arg(call, 1, &level) || !wr_dr_call_arg(call, 2, &option) ||
         !option_bytes(call, call->sc->args[3], bytes, &len) || !wr_dr_call_arg(call, 4, &want_len))
         return true;
@@ -101,7 +101,7 @@ static bool call_getsockopt(struct dr_call *call)
     uint8_t bytes[OPTION_MAX] = {0};
     if (!wr_dr_call_args(call, 5, 5))
         return true;
-    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_sock(call, 0);
     if (!fd || !wr_dr_call_arg(call, 1, &level) || !wr_dr_call_arg(call, 2, &option))
         return true;
     const struct dr_expr *len_expr = call->sc->args[4];
@@ -152,7 +152,7 @@ static bool call_ioctl(struct dr_call *call)
     int64_t request, want;
     if (!wr_dr_call_args(call, 3, 3))
         return true;
-    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_sock(call, 0);
     const struct dr_expr *list = call->sc->args[2];
     if (!fd || !wr_dr_call_arg(call, 1, &request))
         return true;
@@ -228,7 +228,7 @@ static bool call_name(struct dr_call *call)
     char got_text[WEIR_ENDPOINT_STRLEN], want_text[WEIR_ENDPOINT_STRLEN];
     if (!wr_dr_call_args(call, 3, 3))
         return true;
-    struct dr_fd *fd = wr_dr_call_fd(call, 0);
+    struct dr_fd *fd = wr_dr_call_sock(call, 0);
     if (!fd)
         return true;
     bool own = strcmp(call->sc->name, "getsockname") == 0;

@@ -3,11 +3,13 @@
  * Commands in backquotes. They reach the stack and nothing else:
  *
  *     sysctl [-q] [-w] NAME=VALUE ...          as sysctl(8): several numbers in quotes
+ *     sysctl [-n] NAME ...
  *     ip addr add A/P [dev NAME]               ip addr del A/P [dev NAME]
- *     ip route add default|P [via G] [dev NAME]
+ *     ip route add|change|replace|del default|P [via G] [dev NAME] [advmss N] [mtu [lock] N]
  *     ip link add NAME [mtu N]                 ip link set [dev] NAME up|down|mtu N
  *     ip tcp_metrics flush all
  *     tc qdisc add|replace dev tun0 root pfifo
+ *     ethtool -K tun0 tso|gso|gro off
  *
  * Several are separated by newlines, `;` or `&&`. Any other command is refused.
  */
@@ -24,7 +26,7 @@ enum { WORDS_MAX = 32 };
 struct command {
     struct dr_world *world;
     bool failed;
-    char *error;
+    char *text; /* what it prints, or what was wrong */
     size_t cap;
 };
 
@@ -52,13 +54,29 @@ static bool fail(struct command *c, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(c->error, c->cap, format, args);
+    vsnprintf(c->text, c->cap, format, args);
     va_end(args);
     c->failed = true;
     return false;
 }
 
 /* ---- sysctl ---------------------------------------------------------------------------------- */
+
+/* Of mechanisms that the stack does not have, and of which Linux's scripts say that they shall do
+ * nothing: any value is right. */
+static bool is_moot(const char *name)
+{
+    static const char *const moot[] = {
+        "net.ipv4.tcp_fack",            /* nothing on Linux since 4.15 */
+        "net.ipv4.tcp_min_tso_segs",    /* no segment waits to become larger */
+        "net.ipv4.tcp_tso_win_divisor", /* as above */
+        "net.ipv4.tcp_ecn_option",      /* of accurate ECN */
+    };
+    for (size_t i = 0; i < sizeof moot / sizeof moot[0]; i++)
+        if (strcmp(name, moot[i]) == 0)
+            return true;
+    return false;
+}
 
 static bool set_one(struct command *c, const char *assignment)
 {
@@ -72,22 +90,36 @@ static bool set_one(struct command *c, const char *assignment)
         *dot = *dot == '/' ? '.' : *dot;
     int err = weir_sysctl_write(c->world->stack, name, equals + 1);
     if (err == WEIR_ENOENT && weir_sysctl_read(c->world->stack, name, NULL, 0) < 0)
-        return fail(c, "sysctl: the stack has no %s", name);
+        return is_moot(name) || fail(c, "sysctl: the stack has no %s", name);
     return err == 0 ||
            fail(c, "sysctl: cannot set %s to \"%s\": %s", name, equals + 1, weir_error_text(err));
 }
 
+static bool show_one(struct command *c, const char *name, bool bare)
+{
+    char value[256];
+    size_t at = strlen(c->text);
+    if (weir_sysctl_read(c->world->stack, name, value, sizeof value) < 0)
+        return fail(c, "sysctl: the stack has no %s", name);
+    snprintf(c->text + at, c->cap - at, "%s%s%s\n", bare ? "" : name, bare ? "" : " = ", value);
+    return true;
+}
+
 static bool run_sysctl(struct command *c, struct words *w)
 {
-    bool some = false;
+    bool some = false, bare = false;
     for (const char *word; (word = next(w)) != NULL;) {
         if (strcmp(word, "-q") == 0 || strcmp(word, "-w") == 0 || strcmp(word, "-qw") == 0)
             continue;
+        if (strcmp(word, "-n") == 0) {
+            bare = true;
+            continue;
+        }
         some = true;
-        if (!set_one(c, word))
+        if (strchr(word, '=') ? !set_one(c, word) : !show_one(c, word, bare))
             return false;
     }
-    return some || fail(c, "sysctl: expected NAME=VALUE");
+    return some || fail(c, "sysctl: expected NAME or NAME=VALUE");
 }
 
 /* ---- ip -------------------------------------------------------------------------------------- */
@@ -137,12 +169,30 @@ static bool run_addr(struct command *c, struct words *w)
     return err == 0 || fail(c, "ip addr: %s", weir_error_text(err));
 }
 
+/* "advmss N", "mtu lock N": what a route without them has, and nothing else. */
+static bool take_metrics(struct command *c, struct words *w)
+{
+    struct weir_addr local = c->world->local;
+    unsigned long mtu = c->world->mtu, head = weir_addr_is_v4(&local) ? 40 : 60;
+    while (w->at < w->n) {
+        bool advmss = take(w, "advmss");
+        if (!advmss && !take(w, "mtu"))
+            return true;
+        take(w, "lock");
+        const char *text = next(w);
+        if (!text || strtoul(text, NULL, 10) != (advmss ? mtu - head : mtu))
+            return fail(c, "ip route: a route has the MTU of its link");
+    }
+    return true;
+}
+
+/* Linux's "change" needs a route that is there; here it may be the default one. */
 static bool run_route(struct command *c, struct words *w)
 {
     struct weir_route route = {.ifindex = c->world->ifindex};
-    bool add = take(w, "add");
+    bool add = take(w, "add") || take(w, "change") || take(w, "replace");
     if (!add && !take(w, "del"))
-        return fail(c, "ip route: expected add or del");
+        return fail(c, "ip route: expected add, change, replace or del");
     const char *text = next(w);
     bool v4 = weir_addr_is_v4(&c->world->local);
     route.prefix = v4 ? weir_addr_any4() : weir_addr_any6();
@@ -154,6 +204,8 @@ static bool run_route(struct command *c, struct words *w)
         return fail(c, "ip route: bad gateway");
     if (take(w, "dev"))
         route.ifindex = (text = next(w)) ? link_index(c, text) : WEIR_ENODEV;
+    if (!take_metrics(c, w))
+        return false;
     int err =
         add ? weir_route_add(c->world->stack, &route) : weir_route_remove(c->world->stack, &route);
     return err == 0 || fail(c, "ip route: %s", weir_error_text(err));
@@ -205,6 +257,15 @@ static bool run_tc(struct command *c, struct words *w)
     return (queue && w->at == w->n) || fail(c, "tc: the link has no queue");
 }
 
+/* `ethtool -K tun0 tso off gso off`: the link cuts nothing unless --gso says so. */
+static bool run_ethtool(struct command *c, struct words *w)
+{
+    bool ok = take(w, "-K") && take(w, "tun0");
+    while (ok && (take(w, "tso") || take(w, "gso") || take(w, "gro")))
+        ok = take(w, "off");
+    return (ok && w->at == w->n) || fail(c, "ethtool: expected -K tun0 tso|gso|gro off");
+}
+
 /* What is known of a destination (cookies of fast open, RFC 7413 4.1.3). */
 static bool run_metrics(struct command *c, struct words *w)
 {
@@ -221,6 +282,8 @@ static bool run_words(struct command *c, struct words *w)
         return run_sysctl(c, w);
     if (take(w, "tc"))
         return run_tc(c, w);
+    if (take(w, "ethtool"))
+        return run_ethtool(c, w);
     if (!take(w, "ip"))
         return fail(c, "the command \"%s\" is refused: only sysctl and ip reach the stack",
                     w->word[0]);
@@ -261,9 +324,10 @@ static void cut_word(const char **from, char **to)
     *(*to)++ = '\0';
 }
 
-bool wr_dr_command_run(struct dr_world *world, const char *text, char *error, size_t cap)
+bool wr_dr_command_run(struct dr_world *world, const char *text, char *answer, size_t cap)
 {
-    struct command c = {.world = world, .error = error, .cap = cap};
+    struct command c = {.world = world, .text = answer, .cap = cap};
+    answer[0] = '\0';
     char *words = malloc(2 * strlen(text) + 2), *to = words;
     struct words w = {.n = 0};
     while (words && !c.failed) {

@@ -38,6 +38,7 @@ bool wr_dr_world_init(struct dr_world *world, const struct dr_scene *scene)
     memset(world, 0, sizeof *world);
     world->tail = &world->first;
     world->local = scene->local;
+    world->mtu = scene->mtu;
     world->start = START_S * WEIR_SEC;
     world->now = world->start;
     struct weir_config config;

@@ -31,6 +31,7 @@ struct dr_world {
     struct weir_stack *stack;
     struct dr_table table; /* the program's descriptors */
     struct weir_addr local;
+    uint32_t mtu;
     int ifindex; /* of the link to the scripted peer */
     int last_ifindex;
     weir_time start; /* the stack's time at the script's time 0 */
@@ -50,8 +51,9 @@ void wr_dr_world_collect(struct dr_world *world);
 /* Moves the clock to `limit`, or to the stack's next deadline if that comes before, and collects. */
 void wr_dr_world_step(struct dr_world *world, weir_time limit);
 
-/* Carries out what stands in backquotes (dr_command.c). False: error[cap] says what was wrong. */
-bool wr_dr_command_run(struct dr_world *world, const char *text, char *error, size_t cap);
+/* Carries out what stands in backquotes (dr_command.c). answer[cap] is what it prints; false: what was
+ * wrong. */
+bool wr_dr_command_run(struct dr_world *world, const char *text, char *answer, size_t cap);
 
 /* Takes the oldest packet off; NULL: none. The caller frees it with free(). */
 struct dr_sent *wr_dr_world_take(struct dr_world *world);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The script's shell commands run in processes of their own. Those called sysctl, ip, tc and nstat
+ * The script's shell commands run in processes of their own. Those called sysctl, ip, tc, ethtool and nstat
  * are Weir's (tool/pd_tool.c) when their folder is the first in PATH; they find the adapter by an
  * environment variable that names a socket, write their command line to it and read the answer: "ok"
  * and a text to print, or "no" and what is wrong.

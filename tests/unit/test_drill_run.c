@@ -174,6 +174,54 @@ static void test_wrong_bytes(void **state)
           "not those that were sent");
 }
 
+#define ZEROCOPY                                                                                   \
+    OPEN "+0 setsockopt(4, SOL_SOCKET, SO_ZEROCOPY, [1], 4) = 0\n"                                 \
+         "+0 send(4, ..., 10, MSG_ZEROCOPY) = 10\n+0 > P. 1:11(10) ack 1\n"
+#define NOTE(info)                                                                                 \
+    "+0 recvmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 0}], msg_flags=MSG_ERRQUEUE, "            \
+    "msg_control=[{cmsg_level=SOL_IP, cmsg_type=IP_RECVERR, cmsg_data={ee_info=" info              \
+    "}}]}, MSG_ERRQUEUE) = 0\n"
+
+static void test_wrong_notes(void **state)
+{
+    (void)state;
+    passes(ZEROCOPY NOTE("0"));
+    fails(ZEROCOPY NOTE("1"), "ee_info is 0, expected 1");
+    fails(ZEROCOPY NOTE("0") NOTE("0"), "recvmsg() = -1 EAGAIN, expected 0");
+    fails(ZEROCOPY "+0 recvmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 0}], msg_flags=0}, "
+                   "MSG_ERRQUEUE) = 0\n",
+          "msg_flags are 0x2000, expected 0x0");
+    fails(ZEROCOPY "+0 recvmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 0}], msg_control=[]}, "
+                   "MSG_ERRQUEUE) = 0\n",
+          "more than 0 control messages");
+    fails(ZEROCOPY "+0 recvmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 0}], msg_control=[{"
+                   "cmsg_level=SOL_TCP, cmsg_type=TCP_CM_INQ, cmsg_data=7}]}, MSG_ERRQUEUE) = 0\n",
+          "a control message of level 0");
+}
+
+#define EPOLL                                                                                      \
+    OPEN "+0 epoll_create(1) = 5\n+0 epoll_ctl(5, EPOLL_CTL_ADD, 4, {events=EPOLLOUT, fd=4}) = 0\n"
+
+static void test_wrong_files(void **state)
+{
+    (void)state;
+    passes(EPOLL "+0 epoll_wait(5, {events=EPOLLOUT, fd=4}, 1, 0) = 1\n");
+    fails(EPOLL "+0 epoll_wait(5, {events=EPOLLIN, fd=4}, 1, 0) = 1\n", "the events are 0x4");
+    fails(EPOLL "+0 epoll_wait(5, {events=EPOLLOUT, fd=3}, 1, 0) = 1\n", "the datum is 4");
+    fails(EPOLL "+0 epoll_wait(4, {events=EPOLLOUT, fd=3}, 1, 0) = 1\n", "EINVAL");
+    fails(EPOLL "+0 epoll_create(1) = 5\n", "descriptor 5 is open already");
+    fails(EPOLL "+0 pipe([4, 6]) = 0\n", "descriptor 4 is open already");
+    fails(EPOLL "+0 bind(5, ..., ...) = 0\n", "bind() = -1 ENOTSOCK");
+    fails(EPOLL "+0 splice(4, NULL, 5, NULL, 10, 0) = 10\n", "EINVAL");
+    passes(OPEN "+0 pipe([5, 6]) = 0\n+0 write(6, \"abc\", 3) = 3\n+0 read(5, \"abc\", 9) = 3\n"
+                "+0 close(6) = 0\n+0 read(5, ..., 9) = 0\n");
+    fails(OPEN "+0 open(\"/nonexistent\", O_RDONLY) = 5\n", "open() = -1 ENOENT");
+    fails(OPEN "+0 open(\"/dev/zero\", O_RDONLY) = 5\n", "not a regular file");
+    passes(OPEN "+0 open(\"/proc/self/exe\", O_RDONLY) = 5\n"
+                "+0 sendfile(4, 5, [0], 2000) = 2000\n+0 > P. 1:2001(2000) ack 1\n");
+    fails(OPEN "+0 sendfile(4, 4, [0], 2000) = 2000\n", "EINVAL");
+}
+
 static void test_code_and_commands(void **state)
 {
     (void)state;
@@ -188,6 +236,12 @@ static void test_code_and_commands(void **state)
     fails("0 `sysctl net.ipv4.nonsense=30`\n", "the stack has no net.ipv4.nonsense");
     fails("0 `sysctl net.ipv4.tcp_fin_timeout=999999`\n", "cannot set");
     fails("0 `rm -rf nothing`\n", "is refused");
+    fails("0 `sysctl`\n", "expected NAME or NAME=VALUE");
+    fails("0 `sysctl net.ipv4.nonsense`\n", "the stack has no net.ipv4.nonsense");
+    passes("0 `sysctl -n net.ipv4.tcp_fin_timeout; tc qdisc add dev tun0 root pfifo`\n");
+    fails("0 `tc qdisc add dev tun0 root netem loss 5%`\n", "the link has no queue");
+    passes("0 `ip route change 192.0.2.1 via 192.168.0.2 dev tun0 advmss 1460 mtu lock 1500`\n");
+    fails("0 `ip route change 192.0.2.1 dev tun0 mtu lock 640`\n", "the MTU of its link");
     fails("0 `ip addr add nonsense`\n", "bad address");
     fails("0 `ip link add dummy0 nonsense`\n", "unexpected \"nonsense\"");
 }
@@ -217,6 +271,8 @@ int main(void)
         cmocka_unit_test(test_wrong_results),
         cmocka_unit_test(test_blocking),
         cmocka_unit_test(test_wrong_bytes),
+        cmocka_unit_test(test_wrong_notes),
+        cmocka_unit_test(test_wrong_files),
         cmocka_unit_test(test_code_and_commands),
         cmocka_unit_test(test_report),
     };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sysctl, ip, tc and nstat for the shell commands of packetdrill's scripts: one program under four
- * names, which hands its command line to the adapter (pd_control.c) and does nothing else. Without
+ * sysctl, ip, tc, ethtool and nstat for the shell commands of packetdrill's scripts: one program
+ * under five names, which hands its command line to the adapter (pd_control.c) and does nothing else. Without
  * an adapter to ask it fails, so it never touches the machine.
  */
 #include <stdbool.h>
