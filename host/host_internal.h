@@ -136,6 +136,9 @@ struct wr_hsock {
     weir_time recv_timeout, send_timeout; /* NEVER: none */
     size_t recv_lowat;
     struct wr_wait_link *waiters;
+    void (*notify)(
+        void *arg); /* called at each event, lock held, maybe in another thread; or NULL */
+    void *notify_arg;
 };
 
 void wr_waiter_init(struct wr_waiter *waiter);
