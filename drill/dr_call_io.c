@@ -115,6 +115,16 @@ static bool connect_wait(struct dr_call *call, struct dr_fd *fd)
     return wr_dr_call_end(call, err != 0 ? err : -error);
 }
 
+/* In SYN-SENT although connect() gave 0: a fast open that waits for data. */
+static bool is_opening(struct dr_call *call, const struct dr_fd *fd)
+{
+    struct weir_tcp_info info = {0};
+    size_t len = sizeof info;
+    return weir_sock_getsockopt(stack_of(call), fd->sock, WEIR_SOL_TCP, WEIR_TCP_INFO, &info, &len,
+                                now_of(call)) == 0 &&
+           info.tcpi_state == WEIR_TCP_SYN_SENT;
+}
+
 static bool call_connect(struct dr_call *call)
 {
     struct weir_endpoint remote = {.addr = call->run->script->remote,
@@ -129,7 +139,8 @@ static bool call_connect(struct dr_call *call)
         return connect_wait(call, fd);
     call->try->started = true;
     int err = weir_sock_connect(stack_of(call), fd->sock, none ? NULL : &remote, now_of(call));
-    bool joined = err == WEIR_EINPROGRESS || (err == 0 && fd->type == SOCK_DGRAM);
+    bool joined =
+        err == WEIR_EINPROGRESS || (err == 0 && (fd->type == SOCK_DGRAM || is_opening(call, fd)));
     if (joined && !none)
         wr_dr_call_follow(call, fd, &remote);
     if (err != WEIR_EINPROGRESS || fd->nonblocking)
@@ -314,6 +325,9 @@ static bool call_write(struct dr_call *call)
         return wr_dr_call_end(call, -EINVAL); /* no control message can be sent */
     uint8_t *data = outgoing(call, &io);
     bool blocking = !io.fd->nonblocking && !(io.flags & MSG_DONTWAIT);
+    if (call->try->started)
+        io.flags &= ~MSG_FASTOPEN;
+    call->try->started = true;
     ptrdiff_t n = send_some(call, &io, data + call->try->done, io.len - call->try->done);
     free(data);
     bool to_follow = io.has_to && (n > 0 || n == WEIR_EINPROGRESS) &&
@@ -325,8 +339,18 @@ static bool call_write(struct dr_call *call)
         call->try->done += (size_t)n;
     }
     bool more = blocking && (io.fd->kind == DR_FD_PIPE || io.fd->type == SOCK_STREAM);
+    if (more && n == WEIR_EINPROGRESS) /* a SYN without data left: it waits for the connection */
+        n = WEIR_EAGAIN;
+    if (more && n >= 0 &&
+        io.fd->kind == DR_FD_SOCKET) { /* after a fast open a blocking call waits for the answer */
+        ptrdiff_t probe = weir_sock_send(stack_of(call), io.fd->sock, "", 0, 0, NULL, now_of(call));
+        call->try->opening = probe == WEIR_EAGAIN;
+        n = probe == WEIR_EAGAIN ? probe : n;
+    }
     if (more && ((n >= 0 && call->try->done < io.len) || n == WEIR_EAGAIN))
         return false;
+    if (call->try->opening && n < 0) /* there never was a connection */
+        return wr_dr_call_end(call, n);
     return wr_dr_call_end(call, call->try->done > 0 ? (int64_t)call->try->done : n);
 }
 

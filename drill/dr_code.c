@@ -130,6 +130,8 @@ static bool info_name(struct dr_run *run, const char *name, long double *value)
         *value = info.tcpi_wscale & 0xf;
     else if (strcmp(name, "tcpi_rcv_wscale") == 0)
         *value = info.tcpi_wscale >> 4;
+    else if (strcmp(name, "tcpi_fastopen_client_fail") == 0)
+        *value = info.tcpi_delivery_limited >> 1 & 3;
     else if (strcmp(name, "tcpi_delivery_rate_app_limited") == 0)
         *value = info.tcpi_delivery_limited & 1;
     else {

@@ -24,6 +24,7 @@ struct dr_try {
     weir_time began;      /* stack's time */
     weir_time script_end; /* when a blocking call must return */
     bool started;         /* the part that is done once is done */
+    bool opening;         /* data was taken for a fast open, whose answer it waits for */
     size_t done;          /* bytes moved */
     weir_time due;        /* poll: when it gives up; NEVER */
     int64_t value;        /* result */

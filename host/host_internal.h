@@ -136,9 +136,7 @@ struct wr_hsock {
     weir_time recv_timeout, send_timeout; /* NEVER: none */
     size_t recv_lowat;
     struct wr_wait_link *waiters;
-    void (*notify)(
-        void *arg); /* called at each event, lock held, maybe in another thread; or NULL */
-    void *notify_arg;
+    bool deferred; /* TCP_FASTOPEN_CONNECT: the first send connects */
 };
 
 void wr_waiter_init(struct wr_waiter *waiter);

@@ -158,6 +158,7 @@ int weir_connect(struct weir_host *host, int fd, const struct sockaddr *addr, so
         rc = wr_endpoint_from(hs->domain, addr, len, &remote);
     if (rc == 0)
         rc = weir_sock_connect(host->stack, hs->sock, dissolve ? NULL : &remote, weir_now());
+    hs->deferred = rc == 0 && !dissolve && hs->type == SOCK_STREAM; /* TCP_FASTOPEN_CONNECT */
     weir_time until = patience(hs, 0, hs->send_timeout);
     if ((rc == WEIR_EINPROGRESS || rc == WEIR_EALREADY) && until != 0)
         rc = wait_connected(host, hs, &remote, rc, until);
@@ -199,18 +200,39 @@ int weir_accept(struct weir_host *host, int fd, struct sockaddr *addr, socklen_t
 
 /* ---- send, recv --------------------------------------------------------------------------------- */
 
+/* A fast open took the data with the SYN: a blocking call waits for the answer to that. 0 or error. */
+static ptrdiff_t wait_opened(struct weir_host *host, struct wr_hsock *hs, weir_time until)
+{
+    ptrdiff_t rc;
+    do
+        rc = weir_sock_send(host->stack, hs->sock, "", 0, 0, NULL, weir_now());
+    while (rc == WEIR_EAGAIN && (rc = wait_or_not(host, hs, until)) == 0);
+    return rc;
+}
+
 /* A stream takes all of it before a blocking call returns; what was taken counts more than an error. */
 static ptrdiff_t send_stream(struct weir_host *host, struct wr_hsock *hs, const uint8_t *data,
-                             size_t len, int flags, weir_time until)
+                             size_t len, int flags, const struct weir_endpoint *to, weir_time until)
 {
     size_t done = 0;
     ptrdiff_t rc = 0;
+    int fast = flags & MSG_FASTOPEN; /* the first time */
+    bool opens = fast || hs->deferred;
+    hs->deferred = false;
     do {
         ptrdiff_t n = weir_sock_send(host->stack, hs->sock, data + done, len - done,
-                                     flags & send_flags, NULL, weir_now());
+                                     (flags & send_flags) | fast, to, weir_now());
         if (n >= 0)
             done += (size_t)n;
+        if (n == WEIR_EINPROGRESS && until != 0)
+            n = WEIR_EAGAIN; /* a SYN without data is on its way: wait for the connection */
+        fast = 0;
         rc = n == WEIR_EAGAIN ? wait_or_not(host, hs, until) : n;
+        if (opens && n >= 0 && until != 0)
+            rc = wait_opened(host, hs, until);
+        if (opens && rc < 0 && until != 0)
+            return rc == WEIR_EAGAIN && done > 0 ? (ptrdiff_t)done : rc; /* no connection */
+        opens = false;
     } while (rc >= 0 && done < len);
     return done > 0 ? (ptrdiff_t)done : rc;
 }
@@ -235,11 +257,12 @@ ssize_t weir_sendto(struct weir_host *host, int fd, const void *data, size_t len
     if (!hs)
         return -1;
     bool stream = hs->type == SOCK_STREAM;
-    if (to && !stream)
+    bool fast = stream && (flags & MSG_FASTOPEN);
+    if (to && (fast || !stream))
         rc = wr_endpoint_from(hs->domain, to, to_len, &remote);
     weir_time until = patience(hs, flags, hs->send_timeout);
     if (rc == 0 && stream)
-        rc = send_stream(host, hs, data, len, flags, until);
+        rc = send_stream(host, hs, data, len, flags, to && fast ? &remote : NULL, until);
     else if (rc == 0)
         rc = send_datagram(host, hs, data, len, flags, to ? &remote : NULL, until);
     wr_hostsock_leave(host, hs);

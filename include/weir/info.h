@@ -23,6 +23,14 @@ enum {
     WEIR_TCPI_OPT_SYN_DATA = 32,
 };
 
+/* Bits 1 and 2 of tcpi_delivery_limited (Linux: tcpi_fastopen_client_fail). */
+enum {
+    WEIR_TFO_STATUS_UNSPEC = 0,
+    WEIR_TFO_COOKIE_UNAVAILABLE = 1,
+    WEIR_TFO_DATA_NOT_ACKED = 2,
+    WEIR_TFO_SYN_RETRANSMITTED = 3,
+};
+
 /* Tcpi_ca_state. */
 enum {
     WEIR_CA_OPEN = 0,
@@ -55,7 +63,8 @@ struct weir_tcp_info {
     uint8_t tcpi_backoff;
     uint8_t tcpi_options;
     uint8_t tcpi_wscale;           /* low 4 bits: the peer's (send) scale; high 4: ours */
-    uint8_t tcpi_delivery_limited; /* bit 0: delivery rate is application limited */
+    uint8_t tcpi_delivery_limited; /* bit 0: delivery rate is application limited; bits 1 and 2: why
+                                      fast open failed, WEIR_TFO_* */
 
     uint32_t tcpi_rto;
     uint32_t tcpi_ato;

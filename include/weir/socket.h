@@ -48,6 +48,7 @@ enum {
     WEIR_MSG_NOSIGNAL = 0x4000,
     WEIR_MSG_MORE = 0x8000,
     WEIR_MSG_ZEROCOPY = 0x4000000,
+    WEIR_MSG_FASTOPEN = 0x20000000, /* connects, with the data on the SYN; RFC 7413 */
 };
 
 enum {
@@ -97,10 +98,13 @@ enum {
     WEIR_TCP_QUICKACK = 12,
     WEIR_TCP_CONGESTION = 13, /* a string */
     WEIR_TCP_USER_TIMEOUT = 18,
-    WEIR_TCP_FASTOPEN = 23,
+    WEIR_TCP_FASTOPEN =
+        23, /* of a listener: connections opened fast and not yet acknowledged, at most */
     WEIR_TCP_NOTSENT_LOWAT = 25,
-    WEIR_TCP_FASTOPEN_CONNECT = 30,
-    WEIR_TCP_INQ = 36, /* recvmsg tells how much is left: TCP_CM_INQ */
+    WEIR_TCP_FASTOPEN_CONNECT = 30, /* connect() waits for the first data, if there is a cookie */
+    WEIR_TCP_FASTOPEN_KEY = 33,     /* of a listener: 16 bytes, or 32: key and the one before it */
+    WEIR_TCP_FASTOPEN_NO_COOKIE = 34, /* neither asks for cookies nor wants them */
+    WEIR_TCP_INQ = 36,                /* recvmsg tells how much is left: TCP_CM_INQ */
 };
 
 enum {
@@ -132,8 +136,7 @@ enum {
     WEIR_STAMPING_TX_ACK = 1 << 9,
     WEIR_STAMPING_OPT_TSONLY = 1 << 11,
     WEIR_STAMPING_OPT_ID_TCP = 1 << 16,
-    WEIR_STAMPING_TX =
-        WEIR_STAMPING_TX_SOFTWARE | WEIR_STAMPING_TX_SCHED | WEIR_STAMPING_TX_ACK
+    WEIR_STAMPING_TX = WEIR_STAMPING_TX_SOFTWARE | WEIR_STAMPING_TX_SCHED | WEIR_STAMPING_TX_ACK
 };
 
 /* Makes a socket. type: WEIR_SOCK_STREAM (protocol 0 or 6) or WEIR_SOCK_DGRAM (0 or 17).
@@ -147,8 +150,9 @@ int weir_sock_close(struct weir_stack *stack, weir_sock sock, weir_time now);
 /* An IPv4 endpoint on an IPv6 socket is the v4-mapped address, and so it is everywhere. */
 int weir_sock_bind(struct weir_stack *stack, weir_sock sock, const struct weir_endpoint *local);
 int weir_sock_listen(struct weir_stack *stack, weir_sock sock, int backlog, weir_time now);
-/* TCP: WEIR_EINPROGRESS when the SYN is on its way; later POLLOUT and SO_ERROR tell. remote NULL:
- * AF_UNSPEC, dissolves the association. */
+/* TCP: WEIR_EINPROGRESS when the SYN is on its way; later POLLOUT and SO_ERROR tell. 0 with
+ * TCP_FASTOPEN_CONNECT and a known cookie: the first send sends the SYN. remote NULL: AF_UNSPEC, dissolves
+ * the association. */
 int weir_sock_connect(struct weir_stack *stack, weir_sock sock, const struct weir_endpoint *remote,
                       weir_time now);
 /* Takes a connection off the accept queue. peer may be NULL. WEIR_EAGAIN, WEIR_EINVAL. */
@@ -156,7 +160,8 @@ int weir_sock_accept(struct weir_stack *stack, weir_sock sock, weir_sock *conn,
                      struct weir_endpoint *peer, weir_time now);
 
 /* Copies into the socket's send buffer; returns the bytes taken (UDP: all or an error). `to` is for
- * UDP, or NULL. WEIR_EAGAIN, WEIR_EPIPE, WEIR_ENOTCONN, WEIR_EMSGSIZE, ... */
+ * UDP and for WEIR_MSG_FASTOPEN, which connects there and takes what fits on the SYN, or is
+ * WEIR_EINPROGRESS when that goes without data; else NULL. WEIR_EAGAIN, WEIR_EPIPE, WEIR_ENOTCONN, WEIR_EMSGSIZE, ... */
 ptrdiff_t weir_sock_send(struct weir_stack *stack, weir_sock sock, const void *data, size_t len,
                          int flags, const struct weir_endpoint *to, weir_time now);
 /* Copies out of the receive buffer; 0 is end of stream. `from` may be NULL. UDP: the datagram's

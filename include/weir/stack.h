@@ -184,6 +184,12 @@ const char *weir_sysctl_name(unsigned n);
 int weir_syncookie_secret(struct weir_stack *stack, const uint8_t secret[32], weir_time time_of_day,
                           weir_time now);
 
+/* Keys of fast open cookies (RFC 7413 4.1.2) of all listeners without TCP_FASTOPEN_KEY: 16 bytes, or 32,
+ * the key that makes cookies and one whose cookies are still taken. Hosts with the same keys take each
+ * other's cookies, Linux's (net.ipv4.tcp_fastopen_key) among them: its words are little-endian here.
+ * Otherwise a stack has a key of its own, from its seed. WEIR_EINVAL. */
+int weir_fastopen_keys(struct weir_stack *stack, const void *keys, size_t len);
+
 #ifdef __cplusplus
 }
 #endif

@@ -50,6 +50,7 @@ void wr_sock_free(struct weir_stack *stack, struct wr_sock *sock)
     wr_notes_free(stack, &sock->ready);
     wr_bind_leave(stack, sock);
     wr_free(stack, sock->opts, sizeof *sock->opts);
+    wr_free(stack, sock->fastopen_key, 2 * sizeof *sock->fastopen_key);
     wr_pool_free(&stack->socks->pool, sock);
 }
 

@@ -96,6 +96,8 @@ int weir_sock_setsockopt(struct weir_stack *stack, weir_sock handle, int level, 
     struct wr_opt_access a = make_access(stack, sock, now);
     if (is_one(&a, level, option, WEIR_SOL_TCP, WEIR_TCP_CONGESTION))
         return wr_opt_set_congestion(&a, value, len);
+    if (is_one(&a, level, option, WEIR_SOL_TCP, WEIR_TCP_FASTOPEN_KEY))
+        return wr_opt_set_fastopen_key(&a, value, len);
     int number = 0;
     if (level == WEIR_SOL_SOCKET && len < sizeof number)
         return WEIR_EINVAL; /* before the option is looked at, as on Linux */
@@ -164,6 +166,9 @@ int weir_sock_getsockopt(struct weir_stack *stack, weir_sock handle, int level, 
         size_t size = wr_opt_get_max_pacing_rate(&a, &rate, *len);
         return answer(value, len, &rate, size);
     }
+    if (is_one(&a, level, option, WEIR_SOL_TCP, WEIR_TCP_FASTOPEN_KEY))
+        return answer(value, len, sock->fastopen_key,
+                      sock->fastopen_keys * sizeof *sock->fastopen_key);
     const struct wr_opt *row = find(&a, level, option);
     if (row == NULL && is_foreign_level(sock, level))
         return WEIR_ENOTSUP;

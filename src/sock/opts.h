@@ -47,6 +47,7 @@ void wr_opt_get_congestion(const struct wr_opt_access *a, char name[WEIR_CC_NAME
 int wr_opt_set_max_pacing_rate(const struct wr_opt_access *a, const void *value, size_t len);
 /* Writes 4 or 8 bytes, as there is room; how many. */
 size_t wr_opt_get_max_pacing_rate(const struct wr_opt_access *a, void *value, size_t room);
+int wr_opt_set_fastopen_key(const struct wr_opt_access *a, const void *value, size_t len);
 void wr_opt_get_info(const struct wr_opt_access *a, struct weir_tcp_info *info);
 
 #endif

@@ -13,6 +13,7 @@ enum {
     KEEP_MOST_S = 32767,
     COUNT_MOST = 127,
     RTO_MOST_S = 120, /* of SYN-ACKs, for TCP_DEFER_ACCEPT */
+    FASTOPEN_MOST = 16383,
 };
 
 static int set_nodelay(const struct wr_opt_access *a, int value)
@@ -229,19 +230,75 @@ static int get_notsent_lowat(const struct wr_opt_access *a, int *value)
     return 0;
 }
 
-/* Data in a SYN (RFC 7413) is not there: off is granted, on is refused in words that programs
- * know. */
+static bool is_idle(const struct wr_opt_access *a)
+{
+    return a->sock->state == WR_SOCK_IDLE ||
+           (wr_opt_conn(a) != NULL && wr_tcp_state(wr_opt_conn(a)) == WEIR_TCP_CLOSE);
+}
+
 static int set_fastopen(const struct wr_opt_access *a, int value)
 {
-    (void)a;
-    return value == 0 ? 0 : WEIR_ENOTSUP;
+    int64_t most = a->stack->tunables.somaxconn;
+    if (value < 0 || !(is_idle(a) || a->sock->state == WR_SOCK_LISTENING))
+        return WEIR_EINVAL;
+    if (most > FASTOPEN_MOST)
+        most = FASTOPEN_MOST;
+    a->tcp->fastopen_qlen = (unsigned)(value < most ? value : most) & FASTOPEN_MOST;
+    return 0;
 }
 
 static int get_fastopen(const struct wr_opt_access *a, int *value)
 {
-    (void)a;
-    *value = 0;
+    *value = a->tcp->fastopen_qlen;
     return 0;
+}
+
+static int set_fastopen_connect(const struct wr_opt_access *a, int value)
+{
+    if (value < 0 || value > 1)
+        return WEIR_EINVAL;
+    if (!wr_tcp_fastopen_on(a->stack))
+        return WEIR_ENOTSUP;
+    if (!is_idle(a))
+        return WEIR_EINVAL;
+    a->tcp->fastopen_connect = value == 1;
+    return 0;
+}
+
+static int get_fastopen_connect(const struct wr_opt_access *a, int *value)
+{
+    *value = a->tcp->fastopen_connect;
+    return 0;
+}
+
+static int set_fastopen_no_cookie(const struct wr_opt_access *a, int value)
+{
+    if (value < 0 || value > 1 || !(is_idle(a) || a->sock->state == WR_SOCK_LISTENING))
+        return WEIR_EINVAL;
+    a->tcp->fastopen_no_cookie = value == 1;
+    return 0;
+}
+
+static int get_fastopen_no_cookie(const struct wr_opt_access *a, int *value)
+{
+    *value = a->tcp->fastopen_no_cookie;
+    return 0;
+}
+
+int wr_opt_set_fastopen_key(const struct wr_opt_access *a, const void *value, size_t len)
+{
+    struct wr_sock *sock = a->sock;
+    if (len != sizeof *sock->fastopen_key && len != 2 * sizeof *sock->fastopen_key)
+        return WEIR_EINVAL;
+    if (sock->fastopen_key == NULL)
+        sock->fastopen_key = wr_alloc(a->stack, 2 * sizeof *sock->fastopen_key);
+    if (sock->fastopen_key == NULL)
+        return WEIR_ENOMEM;
+    memcpy(sock->fastopen_key, value, len);
+    sock->fastopen_keys = (uint8_t)(len / sizeof *sock->fastopen_key);
+    if (sock->state != WR_SOCK_LISTENING)
+        return 0;
+    return wr_tcp_listen_keys(a->stack, sock->listener, value, len);
 }
 
 int wr_opt_set_congestion(const struct wr_opt_access *a, const void *value, size_t len)
@@ -293,7 +350,8 @@ static const struct wr_opt tcp_rows[] = {
     {WEIR_TCP_USER_TIMEOUT, set_user_timeout, get_user_timeout},
     {WEIR_TCP_FASTOPEN, set_fastopen, get_fastopen},
     {WEIR_TCP_NOTSENT_LOWAT, set_notsent_lowat, get_notsent_lowat},
-    {WEIR_TCP_FASTOPEN_CONNECT, set_fastopen, get_fastopen},
+    {WEIR_TCP_FASTOPEN_CONNECT, set_fastopen_connect, get_fastopen_connect},
+    {WEIR_TCP_FASTOPEN_NO_COOKIE, set_fastopen_no_cookie, get_fastopen_no_cookie},
 };
 
 const struct wr_opt_table wr_opts_tcp = {tcp_rows, sizeof tcp_rows / sizeof tcp_rows[0]};

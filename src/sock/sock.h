@@ -63,9 +63,11 @@ struct wr_sock {
     uint32_t mark;              /* SO_MARK */
     bool reuseaddr, reuseport;
     bool broadcast;
-    bool freebind;    /* IP_FREEBIND */
-    bool port_chosen; /* the user named the port (SOCK_BINDPORT_LOCK): kept when idle again */
-    bool addr_chosen; /* the same of the address */
+    bool freebind;         /* IP_FREEBIND */
+    bool port_chosen;      /* the user named the port (SOCK_BINDPORT_LOCK): kept when idle again */
+    bool addr_chosen;      /* the same of the address */
+    uint8_t fastopen_keys; /* TCP_FASTOPEN_KEY: how many */
+    uint8_t (*fastopen_key)[16]; /* room for two; NULL: none set */
 };
 
 /* Is there a connection, dead or alive? */
@@ -123,6 +125,12 @@ struct wr_tcp_opts *wr_sock_opts(struct wr_sock *sock);
 struct weir_addr wr_sock_any(const struct wr_sock *sock);
 /* Where a packet to `remote` goes: there, or when it is unspecified to this host. */
 struct weir_addr wr_sock_destination(const struct wr_sock *sock, const struct weir_addr *remote);
+
+/* send with MSG_FASTOPEN. Bytes that went on the SYN, WEIR_EINPROGRESS, or an error as of connect;
+ * WEIR_EISCONN when the connection is open already. */
+ptrdiff_t wr_sock_send_fast(struct weir_stack *stack, struct wr_sock *sock,
+                            const struct weir_endpoint *to, const void *data, size_t len,
+                            weir_time now);
 
 /* ---- ready.c --------------------------------------------------------------------------------- */
 

@@ -10,6 +10,9 @@
 
 #include "sock/sock.h"
 
+/* net.ipv4.tcp_fastopen: the server's side, and every listener without being asked. */
+enum { FASTOPEN_LISTENERS = 0x2 | 0x400 };
+
 struct wr_tcp_opts *wr_sock_opts(struct wr_sock *sock)
 {
     return wr_sock_has_tcb(sock) ? wr_tcp_opts(sock->tcb) : sock->opts;
@@ -138,8 +141,11 @@ static int choose_source(struct weir_stack *stack, const struct wr_sock *sock,
     return error;
 }
 
-static int start_connect(struct weir_stack *stack, struct wr_sock *sock,
-                         const struct weir_endpoint *to, weir_time now)
+/* The socket is CONNECTING now. data NULL: connect(), else MSG_FASTOPEN. As weir_sock_connect(), or
+ * the bytes that went on the SYN. */
+static ptrdiff_t start_connect(struct weir_stack *stack, struct wr_sock *sock,
+                               const struct weir_endpoint *to, const void *data, size_t len,
+                               weir_time now)
 {
     int error = wr_sock_family_check(sock, &to->addr, WEIR_ENETUNREACH);
     if (error != 0)
@@ -154,23 +160,48 @@ static int start_connect(struct weir_stack *stack, struct wr_sock *sock,
     if (error != 0)
         return error;
 
-    struct tcb *tcb;
-    error = wr_tcp_connect(stack, &local, &remote, sock->opts, &sock->ready, &tcb, now);
-    if (error != 0)
-        return error == WEIR_EADDRINUSE ? WEIR_EADDRNOTAVAIL : error;
+    struct tcb *tcb = NULL;
+    ptrdiff_t rc = data == NULL
+                       ? wr_tcp_connect(stack, &local, &remote, sock->opts, &sock->ready, &tcb, now)
+                       : wr_tcp_connect_fast(stack, &local, &remote, sock->opts, &sock->ready, data,
+                                             len, &tcb, now);
+    if (rc < 0 && rc != WEIR_EINPROGRESS)
+        return rc == WEIR_EADDRINUSE ? WEIR_EADDRNOTAVAIL : rc;
     wr_free(stack, sock->opts, sizeof *sock->opts);
     sock->opts = NULL;
     sock->tcb = tcb;
     sock->state = WR_SOCK_CONNECTING;
     sock->error = 0;
     sock->shut = 0;
-    return WEIR_EINPROGRESS;
+    return data != NULL || wr_tcp_deferred(tcb) ? rc : WEIR_EINPROGRESS;
+}
+
+ptrdiff_t wr_sock_send_fast(struct weir_stack *stack, struct wr_sock *sock,
+                            const struct weir_endpoint *to, const void *data, size_t len,
+                            weir_time now)
+{
+    if (!wr_tcp_fastopen_on(stack))
+        return WEIR_ENOTSUP;
+    if (wr_sock_has_tcb(sock)) {
+        int state = wr_tcp_state(sock->tcb);
+        if (wr_tcp_deferred(sock->tcb) || state == WEIR_TCP_CLOSE)
+            return wr_tcp_send(stack, sock->tcb, data, len, 0, now);
+        return state == WEIR_TCP_SYN_SENT || state == WEIR_TCP_SYN_RECV ? WEIR_EALREADY
+                                                                        : WEIR_EISCONN;
+    }
+    if (sock->state == WR_SOCK_LISTENING)
+        return WEIR_EISCONN;
+    if (to == NULL)
+        return WEIR_EINVAL;
+    return start_connect(stack, sock, to, data != NULL ? data : "", len, now);
 }
 
 /* connect() while one is under way, or after it has ended. */
 static int ask_connect(struct weir_stack *stack, struct wr_sock *sock, weir_time now)
 {
     int state = wr_tcp_state(sock->tcb);
+    if (wr_tcp_deferred(sock->tcb))
+        return WEIR_EISCONN;
     if (state == WEIR_TCP_SYN_SENT || state == WEIR_TCP_SYN_RECV)
         return WEIR_EALREADY;
     if (state != WEIR_TCP_CLOSE) {
@@ -215,7 +246,7 @@ int weir_sock_connect(struct weir_stack *stack, weir_sock handle,
         return connect_udp(stack, sock, remote);
     switch ((enum wr_sock_state)sock->state) {
     case WR_SOCK_IDLE:
-        return start_connect(stack, sock, remote, now);
+        return (int)start_connect(stack, sock, remote, NULL, 0, now);
     case WR_SOCK_CONNECTING:
         return ask_connect(stack, sock, now);
     case WR_SOCK_LISTENING:
@@ -240,11 +271,18 @@ static int start_listen(struct weir_stack *stack, struct wr_sock *sock, int back
     if (error != 0)
         return error;
     sock->opts->v6only = sock->v6only;
+    if ((stack->tunables.tcp_fastopen & FASTOPEN_LISTENERS) == FASTOPEN_LISTENERS &&
+        sock->opts->fastopen_qlen == 0)
+        sock->opts->fastopen_qlen = (unsigned)(backlog < 4096 ? backlog : 4096) & 0x3fff;
     error = wr_tcp_listen(stack, &sock->local, backlog, sock->reuseport, sock->opts, &sock->ready,
                           &sock->listener, now);
-    if (error == 0)
-        sock->state = WR_SOCK_LISTENING;
-    return error;
+    if (error != 0)
+        return error;
+    sock->state = WR_SOCK_LISTENING;
+    if (sock->fastopen_keys == 0)
+        return 0;
+    return wr_tcp_listen_keys(stack, sock->listener, sock->fastopen_key,
+                              sock->fastopen_keys * sizeof *sock->fastopen_key);
 }
 
 int weir_sock_listen(struct weir_stack *stack, weir_sock handle, int backlog, weir_time now)

@@ -93,6 +93,12 @@ ptrdiff_t weir_sock_send(struct weir_stack *stack, weir_sock handle, const void 
         return WEIR_EBADF;
     if (sock->is_udp)
         return send_udp(stack, sock, data, len, flags, to, now);
+    if (flags & WEIR_MSG_FASTOPEN) {
+        ptrdiff_t rc = wr_sock_send_fast(stack, sock, to, data, len, now);
+        if (rc != WEIR_EISCONN || sock->state != WR_SOCK_CONNECTING)
+            return rc;
+        sock->state = WR_SOCK_CONNECTED; /* the handshake is over: as any send, once (Linux) */
+    }
     if (!wr_sock_has_tcb(sock))
         return send_unconnected(sock);
     ptrdiff_t sent = wr_tcp_send(stack, sock->tcb, data, len, flags, now);

@@ -375,6 +375,32 @@ struct wr_delack {
     bool pingpong;   /* data flows both ways: an ACK can ride on it */
 };
 
+/* ---- fast open: tcp_fastopen ------------------------------------------------------------------------- */
+
+/* Of a connection that was, is or asks to be opened fast, RFC 7413; others have none. */
+struct wr_fastopen {
+    struct wr_list queue;         /* struct wr_listener.fastopen, or .fastopen_resets */
+    struct wr_listener *listener; /* server: counts it; NULL when it no longer does */
+    weir_time until;              /* in .fastopen_resets: when its place is free */
+    uint32_t syn_data;            /* client: bytes on the first SYN */
+    uint32_t left;                /* client: of them, those that the SYN-ACK did not cover */
+    bool pending : 1;             /* server: the SYN-ACK is not acknowledged, but data may flow */
+    bool option : 1;              /* the next SYN or SYN-ACK carries the option, with `cookie` */
+    bool deferred : 1;            /* client: connect() returned, the SYN waits for data */
+    bool used : 1;                /* client: the option went out */
+    bool syn_data_acked : 1;      /* data on the SYN was taken: TCPI_OPT_SYN_DATA */
+    bool probation : 1;           /* client: the first after fast open was off for all */
+    bool cookie_exp : 1;
+    uint8_t client_fail; /* tcpi_fastopen_client_fail */
+    uint8_t cookie_len;
+    uint8_t cookie[W_TCPOPT_COOKIE_MAX];
+};
+
+struct wr_fastopen_keys {
+    uint8_t key[2][16]; /* cookies are made with the first, and taken of both */
+    uint8_t n;
+};
+
 /* ---- the connection -------------------------------------------------------------------------------- */
 
 enum { /* struct tcb.want: what tcp_output shall send besides data */
@@ -435,8 +461,8 @@ struct tcb {
     bool let_go : 1;    /* neither Nagle nor cork holds what is queued now */
     bool mtu_stale : 1; /* look the path MTU up before the next data */
     bool dsack_set : 1;
-    bool held : 1;   /* unsent data waits with nothing in flight: the persist timer runs */
-    bool orphan : 1; /* counted in struct wr_tcp.n_orphans */
+    bool held : 1;     /* unsent data waits with nothing in flight: the persist timer runs */
+    bool orphan : 1;   /* counted in struct wr_tcp.n_orphans */
     bool stamping : 1; /* sends wait for their timestamps: tcp_stamp */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t dup_owed; /* duplicate ACKs to send beyond the first, to a peer without SACK */
@@ -452,7 +478,8 @@ struct tcb {
     uint32_t ts_recent, ts_offset;
     weir_time ts_recent_at;
     struct wr_ring snd_ring, rcv_ring;
-    struct wr_tx *tx; /* NULL: nothing was sent yet */
+    struct wr_tx *tx;       /* NULL: nothing was sent yet */
+    struct wr_fastopen *fo; /* NULL: an ordinary open */
     struct wr_list out;
     struct wr_path path;
     struct wr_rtt rtt;
@@ -478,13 +505,15 @@ struct tcb {
     uint8_t retransmits; /* consecutive, of the head */
     uint8_t probes;      /* unanswered */
     uint8_t syn_retries;
-    weir_time syn_at;      /* first SYN left, or the SYN-ACK of a passive open */
+    union {                 /* until the handshake has given a round-trip time, and from then on */
+        weir_time syn_at;   /* first SYN left, or the SYN-ACK of a passive open; NEVER: not known */
+        weir_time space_at; /* receive buffer auto-tuning: this round began */
+    };
     weir_time oow_ack_at;  /* last challenge ACK, RFC 5961 7 */
     weir_time stalled_at;  /* first transmission of what is being retransmitted; or 0 */
     weir_time last_ack_at; /* an ACK came in */
     uint32_t space_seq,
-        space; /* receive buffer auto-tuning: copied_seq at its start, bytes per RTT */
-    weir_time space_at;
+        space;        /* receive buffer auto-tuning: copied_seq at its start, bytes per RTT */
     uint32_t fin_seq; /* of the peer's FIN, when fin_seen */
 
     /* cold: owner, options, counters */
@@ -516,6 +545,7 @@ struct wr_syn {
     uint8_t snd_wscale, rcv_wscale;
     uint8_t retries;
     bool ts_ok : 1, sack_ok : 1, wscale_ok : 1, acked : 1, ecn_ok : 1, resent : 1;
+    bool is_cookie : 1; /* nothing of it is kept: it is on the C stack */
 };
 static_assert(sizeof(struct wr_syn) <= 128, "a SYN flood pays for these");
 
@@ -528,9 +558,13 @@ struct wr_listener {
     struct wr_list syns;   /* struct wr_syn.of_listener */
     struct wr_list accept; /* struct tcb.accept, oldest first */
     uint32_t n_syns, n_accept, backlog;
-    uint32_t n_young;    /* of n_syns: those whose SYN-ACK went once */
-    weir_time cookie_at; /* the last SYN cookie left; -1: none */
-    uint32_t somaxconn;  /* when listening began */
+    struct wr_list fastopen;        /* struct wr_fastopen.queue: pending */
+    struct wr_list fastopen_resets; /* likewise: reset, and counted for a while; oldest first */
+    struct wr_fastopen_keys *fastopen_keys; /* NULL: the stack's */
+    uint32_t n_fastopen;                    /* in both lists */
+    uint32_t n_young;                       /* of n_syns: those whose SYN-ACK went once */
+    weir_time cookie_at;                    /* the last SYN cookie left; -1: none */
+    uint32_t somaxconn;                     /* when listening began */
     uint32_t id;
     bool reuseport;
 };
@@ -599,7 +633,10 @@ struct wr_tcp {
     uint8_t isn_key[16], ts_key[16];
     struct wr_cookies cookies;
     struct wr_metrics metrics;
-    uint32_t isn_epoch; /* the ISN clock when the stack was made */
+    struct wr_fastopen_keys fastopen_keys;
+    weir_time fastopen_off_at; /* when the client side was last turned off for all */
+    uint8_t fastopen_offs;     /* how often, since it last worked */
+    uint32_t isn_epoch;        /* the ISN clock when the stack was made */
     uint32_t n_orphans, next_listener_id;
     uint64_t prio; /* state of the treaps' priorities */
 };
@@ -655,6 +692,17 @@ static inline bool wr_tcb_in_flight(const struct tcb *tcb)
 {
     return tcb->snd_una != tcb->snd_nxt;
 }
+/* Reads and writes before its handshake ends: a passive fast open. */
+static inline bool wr_fastopen_pending(const struct tcb *tcb)
+{
+    return tcb->fo != NULL && tcb->fo->pending;
+}
+/* In the handshake, and nothing but the handshake may be sent or read. */
+static inline bool wr_tcb_opening(const struct tcb *tcb)
+{
+    return tcb->state == WEIR_TCP_SYN_SENT ||
+           (tcb->state == WEIR_TCP_SYN_RECV && !wr_fastopen_pending(tcb));
+}
 static inline void wr_tcb_touch(struct weir_stack *stack, struct tcb *tcb)
 {
     wr_ready_touch(stack, tcb->ready);
@@ -685,6 +733,11 @@ void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, we
  * closed meanwhile. wnd: the peer's, scaled. */
 void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
                         uint32_t wnd, weir_time now);
+/* The part of it that a fast open does before: buffers, windows, segment size, delayed ACKs. */
+void wr_input_begin(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* And the other part. */
+void wr_input_opened(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg, uint32_t wnd,
+                     weir_time now);
 /* Options of a peer's SYN into the connection; what we did not offer counts for nothing. */
 void wr_input_syn_options(struct tcb *tcb, const struct seg *seg, weir_time now);
 /* A challenge ACK unless one was sent less than tcp_invalid_ratelimit ago, RFC 5961 7. */
@@ -728,6 +781,58 @@ static inline uint32_t wr_cookie_ts_shift(const struct weir_stack *stack)
 {
     return (uint32_t)((uint64_t)(stack->tcp->cookies.ahead / WEIR_MS));
 }
+
+/* ---- tcp_fastopen: RFC 7413 ------------------------------------------------------------------------- */
+
+void wr_fastopen_init(struct weir_stack *stack);
+/* TCP_FASTOPEN_KEY: one key of 16 bytes, or two. WEIR_EINVAL for another length. */
+int wr_fastopen_read_keys(struct wr_fastopen_keys *keys, const void *value, size_t len);
+
+/* A SYN for a listener: does it open fast? *reply (zeroed before) gets the cookie to send, if any. */
+bool wr_fastopen_syn(struct weir_stack *stack, struct wr_listener *listener, const struct seg *seg,
+                     struct w_tcpopt *reply, weir_time now);
+/* State of a fast open; NULL: out of memory. The tcb that it is put into owns it. */
+struct wr_fastopen *wr_fastopen_new(struct weir_stack *stack);
+/* Starts such a connection, whose tcb->fo is there: takes the SYN's data, wants the SYN-ACK. */
+void wr_fastopen_child(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                       const struct w_tcpopt *reply, weir_time now);
+/* An ACK while it is pending, RFC 9293 3.10.7.4 fifth. False: not acceptable, and answered. */
+bool wr_fastopen_acked(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now);
+/* The peer reset it. */
+void wr_fastopen_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+void wr_fastopen_unlisten(struct weir_stack *stack, struct wr_listener *listener);
+
+/* net.ipv4.tcp_fastopen allows it to clients. */
+bool wr_fastopen_client_on(const struct weir_stack *stack);
+/* TCP_FASTOPEN_CONNECT: may connect() return before there is a SYN? */
+bool wr_fastopen_defers(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* Sends the SYN with as much data as it may carry. Returns the bytes taken, or WEIR_EINPROGRESS when none
+ * was and the SYN is on its way, or WEIR_ENOBUFS. */
+ptrdiff_t wr_fastopen_send(struct weir_stack *stack, struct tcb *tcb, const void *data, size_t len,
+                           weir_time now);
+/* The option of a SYN or SYN-ACK, once. */
+void wr_fastopen_syn_options(struct tcb *tcb, struct w_tcpopt *opt);
+/* An acceptable SYN-ACK, or the ACK of a simultaneous open: what it covers leaves the ring. */
+void wr_fastopen_synack(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg);
+/* What it did not cover goes now; after the connection is open. */
+void wr_fastopen_send_left(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* The connection fails with its SYN unanswered. */
+void wr_fastopen_unanswered(struct weir_stack *stack, const struct tcb *tcb);
+/* The path does not take the SYN with data: a plain one goes. False: that was not it. */
+bool wr_fastopen_too_big(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+
+/* Signs of a middlebox that drops what comes after: the n-th time-out in a row (from 0), `last` before the
+ * connection is given up; a RST out of order; the end of the connection. */
+void wr_fastopen_timed_out(struct weir_stack *stack, struct tcb *tcb, unsigned timeouts, bool last,
+                           weir_time now);
+void wr_fastopen_odd_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+void wr_fastopen_done(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+void wr_fastopen_free(struct weir_stack *stack, struct tcb *tcb);
+
+/* ---- tcp_user ------------------------------------------------------------------------------------------ */
+
+/* The SYN of an active open leaves, with tcb->fo->syn_data bytes of the ring. */
+void wr_user_send_syn(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 
 /* ---- tcp_metrics -------------------------------------------------------------------------------------- */
 
@@ -802,6 +907,9 @@ void wr_delack_init(struct tcb *tcb);
 void wr_delack_data_received(struct tcb *tcb, const struct seg *seg, weir_time now);
 /* Acknowledge now or later? At the end of a segment's processing. */
 void wr_delack_check(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* The ACK of a SYN-ACK waits for data, but no longer than the longest delay (Linux: TCP_DEFER_ACCEPT of a
+ * client). */
+void wr_delack_defer(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* An ACK left, alone or on data. */
 void wr_delack_ack_sent(struct tcb *tcb);
 /* Data left: it may be an answer. */

@@ -14,10 +14,11 @@ void wr_close_send(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     switch (tcb->state) {
     case WEIR_TCP_SYN_RECV:
-        /* RFC 9293 3.10.4: the FIN leaves now, for nothing can be queued in this state. It is
-         * FIN-WAIT-1 to the outside (wr_tcp_state); inside the state stays until the SYN is
-         * acknowledged, alone or with the FIN. */
-        tcb->want |= WR_WANT_FIN;
+        /* RFC 9293 3.10.4: the FIN leaves now, for nothing can be queued in this state, but behind
+         * the data of a fast open. It is FIN-WAIT-1 to the outside (wr_tcp_state); inside the state
+         * stays until the SYN is acknowledged, alone or with the FIN. */
+        if (!wr_fastopen_pending(tcb))
+            tcb->want |= WR_WANT_FIN;
         break;
     case WEIR_TCP_ESTABLISHED:
         tcb->state = WEIR_TCP_FIN_WAIT1;
@@ -100,8 +101,8 @@ void wr_close_reset_received(struct weir_stack *stack, struct tcb *tcb)
 
     switch (tcb->state) {
     case WEIR_TCP_SYN_SENT:
-    case WEIR_TCP_SYN_RECV: /* of an active open; the other kind has no tcb */
-        error = ECONNREFUSED;
+    case WEIR_TCP_SYN_RECV: /* of an active open, or a fast one, which its user may have taken */
+        error = tcb->passive ? ECONNRESET : ECONNREFUSED;
         wr_count(stack, WR_STAT_tcp_attempt_fails);
         break;
     case WEIR_TCP_CLOSE_WAIT:

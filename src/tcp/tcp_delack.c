@@ -133,6 +133,13 @@ void wr_delack_check(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         delay(stack, tcb, now);
 }
 
+void wr_delack_defer(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    tcb->delack.pending |= WR_ACK_SCHED;
+    wr_delack_enter_quick(tcb);
+    wr_timers_delay_ack(stack, tcb, now + WR_TCP_DELACK_MAX);
+}
+
 void wr_delack_ack_sent(struct tcb *tcb)
 {
     struct wr_delack *d = &tcb->delack;

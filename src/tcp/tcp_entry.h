@@ -55,6 +55,8 @@ struct wr_tcp_opts {
     uint8_t congestion;        /* 0: the stack's default; else see wr_tcp_cc_find() */
     uint16_t maxseg;           /* 0: from the MTU */
     uint16_t keepidle_s, keepintvl_s;
+    uint16_t fastopen_qlen : 14; /* TCP_FASTOPEN: most pending; 0: off */
+    uint16_t fastopen_connect : 1, fastopen_no_cookie : 1;
     int linger_s, linger2_s, defer_accept_s;
     uint32_t user_timeout_ms;
     uint32_t rcvbuf, sndbuf; /* bytes; Linux's doubled figures are what getsockopt shows */
@@ -69,6 +71,17 @@ int wr_tcp_connect(struct weir_stack *stack, const struct weir_endpoint *local,
                    const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
                    struct wr_ready *ready, struct tcb **tcb, weir_time now);
 
+/* The same with data for the SYN, RFC 7413 (MSG_FASTOPEN). Returns the bytes taken, or WEIR_EINPROGRESS
+ * when the SYN goes without data (no cookie yet), both with *tcb; or an error of wr_tcp_connect(). */
+ptrdiff_t wr_tcp_connect_fast(struct weir_stack *stack, const struct weir_endpoint *local,
+                              const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
+                              struct wr_ready *ready, const void *data, size_t len,
+                              struct tcb **tcb, weir_time now);
+/* Does net.ipv4.tcp_fastopen allow it to clients? */
+bool wr_tcp_fastopen_on(const struct weir_stack *stack);
+/* TCP_FASTOPEN_CONNECT: connect() is done, the SYN waits for the first data. */
+bool wr_tcp_deferred(const struct tcb *tcb);
+
 /* LISTEN. local.addr may be 0.0.0.0 or ::; with :: and not opts->v6only, IPv4 too. `reuseport` group:
  * several listeners may share an endpoint; connections are spread by hash. opts is borrowed for the
  * listener's life. backlog as listen(2): accept queue holds backlog + 1. */
@@ -76,6 +89,9 @@ int wr_tcp_listen(struct weir_stack *stack, const struct weir_endpoint *local, i
                   bool reuseport, const struct wr_tcp_opts *opts, struct wr_ready *ready,
                   struct wr_listener **listener, weir_time now);
 void wr_tcp_listen_backlog(struct wr_listener *listener, int backlog);
+/* TCP_FASTOPEN_KEY of this listener: one key of 16 bytes or two. WEIR_EINVAL, WEIR_ENOMEM. */
+int wr_tcp_listen_keys(struct weir_stack *stack, struct wr_listener *listener, const void *keys,
+                       size_t len);
 /* Resets what waits in its queues, and frees it. */
 void wr_tcp_unlisten(struct weir_stack *stack, struct wr_listener *listener, weir_time now);
 bool wr_tcp_accept_pending(const struct wr_listener *listener);
@@ -137,6 +153,8 @@ const char *wr_tcp_cc_name(const struct weir_stack *stack, const struct wr_tcp_o
 void wr_tcp_cc_available_read(const struct weir_stack *stack, struct wr_text *text);
 void wr_tcp_cc_allowed_read(const struct weir_stack *stack, struct wr_text *text);
 int wr_tcp_cc_allowed_write(struct weir_stack *stack, const char *text);
+void wr_tcp_fastopen_key_read(const struct weir_stack *stack, struct wr_text *text);
+int wr_tcp_fastopen_key_write(struct weir_stack *stack, const char *text);
 void wr_tcp_cc_default_read(const struct weir_stack *stack, struct wr_text *text);
 int wr_tcp_cc_default_write(struct weir_stack *stack, const char *text);
 

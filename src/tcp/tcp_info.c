@@ -36,6 +36,8 @@ static void send_side(const struct weir_stack *stack, const struct tcb *tcb,
     info->tcpi_snd_ssthresh = 0x7fffffff; /* what Linux shows for "not known yet" */
     info->tcpi_reordering = (uint32_t)stack->tunables.tcp_reordering;
     info->tcpi_unacked = tcb->snd_nxt == tcb->snd_una ? 0 : 1;
+    if (tcb->state != WEIR_TCP_SYN_SENT && tcb->state != WEIR_TCP_SYN_RECV)
+        info->tcpi_delivered = 1; /* the SYN, as on Linux */
     if (tx == NULL)
         return;
     info->tcpi_ca_state = tx->ca_state;
@@ -53,7 +55,7 @@ static void send_side(const struct weir_stack *stack, const struct tcb *tcb,
     info->tcpi_last_data_sent = ms_since(tx->last_sent_at, now);
     info->tcpi_reordering = tx->rack.reordering;
     info->tcpi_reord_seen = tx->rack.reord_seen;
-    info->tcpi_delivered = 1 + tx->rate.segments; /* the SYN too, as on Linux */
+    info->tcpi_delivered += tx->rate.segments;
     info->tcpi_delivered_ce = tx->rate.segments_ce;
     info->tcpi_delivery_rate = wr_rate_delivery_rate(&tx->rate);
     info->tcpi_delivery_limited = tx->rate.last_app_limited;
@@ -91,6 +93,10 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
     info->tcpi_backoff = tcb->rtt.backoff;
     if (tcb->ts_ok)
         info->tcpi_options |= WEIR_TCPI_OPT_TIMESTAMPS;
+    if (tcb->fo != NULL) {
+        info->tcpi_options |= tcb->fo->syn_data_acked ? WEIR_TCPI_OPT_SYN_DATA : 0;
+        info->tcpi_delivery_limited |= (uint8_t)(tcb->fo->client_fail << 1);
+    }
     if (tcb->sack_ok)
         info->tcpi_options |= WEIR_TCPI_OPT_SACK;
     if (tcb->wscale_ok) {

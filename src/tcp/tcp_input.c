@@ -220,8 +220,25 @@ static void first_rtt(struct weir_stack *stack, struct tcb *tcb, const struct se
         tcb->rtt.rto = WR_TCP_RTO_FALLBACK;
 }
 
-void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
-                        uint32_t wnd, weir_time now)
+void wr_input_begin(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    tcb->snd_sml = tcb->snd_una;
+    tcb->snd_up = tcb->snd_una;
+    wr_output_sync_path(stack, tcb);
+    wr_output_sync_mss(stack, tcb);
+    wr_delack_init(tcb);
+    tcb->delack.last_at = now; /* ages count from here until data comes */
+    tcb->rcv_ssthresh = tcb->rcv_wnd;
+    tcb->space_seq = tcb->rcv_nxt;
+    tcb->space = tcb->rcv_wnd < 10u * tcb->adv_mss ? tcb->rcv_wnd : 10u * tcb->adv_mss;
+    wr_ring_set_limit(&tcb->rcv_ring, tcb->opts.rcvbuf + UINT16_MAX + 1);
+    if (!tcb->opts.sndbuf_locked && tcb->opts.sndbuf < 2 * WR_TCP_IW_SEGMENTS * tcb->smss)
+        tcb->opts.sndbuf = 2 * WR_TCP_IW_SEGMENTS * tcb->smss;
+    wr_ring_set_limit(&tcb->snd_ring, tcb->opts.sndbuf);
+}
+
+void wr_input_opened(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg, uint32_t wnd,
+                     weir_time now)
 {
     tcb->state = tcb->fin_queued ? WEIR_TCP_FIN_WAIT1 : WEIR_TCP_ESTABLISHED;
     tcb->snd_wnd = wnd;
@@ -233,24 +250,18 @@ void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, const struct 
     tcb->retransmits = 0;
     tcb->last_ack_at = now;
     first_rtt(stack, tcb, seg, now);
-    tcb->snd_sml = tcb->snd_una;
-    tcb->snd_up = tcb->snd_una;
-    wr_output_sync_path(stack, tcb);
-    wr_output_sync_mss(stack, tcb);
-    wr_delack_init(tcb);
-    tcb->delack.last_at = now; /* ages count from here until data comes */
-    tcb->rcv_ssthresh = tcb->rcv_wnd;
-    tcb->space_seq = tcb->rcv_nxt;
-    tcb->space = tcb->rcv_wnd < 10u * tcb->adv_mss ? tcb->rcv_wnd : 10u * tcb->adv_mss;
-    tcb->space_at = now;
-    wr_ring_set_limit(&tcb->rcv_ring, tcb->opts.rcvbuf + UINT16_MAX + 1);
-    if (!tcb->opts.sndbuf_locked && tcb->opts.sndbuf < 2 * WR_TCP_IW_SEGMENTS * tcb->smss)
-        tcb->opts.sndbuf = 2 * WR_TCP_IW_SEGMENTS * tcb->smss;
-    wr_ring_set_limit(&tcb->snd_ring, tcb->opts.sndbuf);
+    tcb->space_at = now; /* in the place of syn_at */
     wr_timers_keepalive(stack, tcb, now);
     wr_tcb_touch(stack, tcb);
     if (tcb->fin_queued)
         wr_output_kick(stack, tcb, now);
+}
+
+void wr_input_establish(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                        uint32_t wnd, weir_time now)
+{
+    wr_input_opened(stack, tcb, seg, wnd, now);
+    wr_input_begin(stack, tcb, now);
 }
 
 /* ---- SYN-SENT ------------------------------------------------------------------------------------------------ */
@@ -273,14 +284,21 @@ static void syn_sent_to_synchronized(struct weir_stack *stack, struct tcb *tcb, 
     wr_input_syn_options(tcb, seg, now);
     wr_ecn_syn_received(tcb, seg);
     if (seg->flags & W_TCP_ACK) {
+        wr_fastopen_synack(stack, tcb, seg);
         tcb->snd_una = seg->ack;
         tcb->want &= (uint8_t)~WR_WANT_SYN;
         wr_input_establish(stack, tcb, seg, seg->wnd, now);
+        wr_fastopen_send_left(stack, tcb, now);
         wr_neigh_confirm(stack, &tcb->path, now);
-        seg->flags &= (uint16_t)~W_TCP_FIN; /* RFC 9293 3.10.7.4 eighth: not in SYN-SENT */
-        if (seg->len > 0)
-            wr_reasm_input(stack, tcb, seg, now);
-        wr_output_want_ack(stack, tcb, false, now);
+        if (tcb->fo ==
+            NULL) /* RFC 9293 3.10.7.4 eighth: not in SYN-SENT; after a fast open as on Linux */
+            seg->flags &= (uint16_t)~W_TCP_FIN;
+        if (wr_reasm_input(stack, tcb, seg, now))
+            wr_close_fin_received(stack, tcb, now);
+        if (tcb->opts.defer_accept_s > 0 && seg->len == 0) /* data will come: the ACK rides on them */
+            wr_delack_defer(stack, tcb, now);
+        else
+            wr_output_want_ack(stack, tcb, false, now);
         return;
     }
     /* Simultaneous open, RFC 9293 3.5: the SYN goes again, with an ACK. */
@@ -384,9 +402,11 @@ static void reset_input(struct weir_stack *stack, struct tcb *tcb, const struct 
     uint32_t edge = tcb->rcv_nxt + wr_reasm_wnd(tcb);
 
     if (reset_matches(tcb, seg)) {
+        wr_fastopen_reset(stack, tcb, now);
         wr_close_reset_received(stack, tcb);
     } else if (seq_geq(seg->seq, tcb->rcv_nxt) && seq_lt(seg->seq, edge)) {
         wr_drop(stack, WR_DROP_tcp_rst_challenged);
+        wr_fastopen_odd_reset(stack, tcb, now);
         wr_input_challenge(stack, tcb, now);
     } else {
         wr_drop(stack, WR_DROP_tcp_rst_out_of_window);
@@ -398,16 +418,20 @@ static bool syn_received_ack(struct weir_stack *stack, struct tcb *tcb, struct s
                              weir_time now)
 {
     uint32_t fin_end = tcb->iss + 2; /* of a FIN sent in this state */
-    bool fin_acked = tcb->fin_queued && seg->ack == fin_end;
+    bool fin_acked = tcb->fin_queued && seg->ack == fin_end && tcb->fo == NULL;
 
+    if (wr_fastopen_pending(tcb))
+        return wr_fastopen_acked(stack, tcb, seg, now);
     if (!fin_acked && (seq_leq(seg->ack, tcb->snd_una) || seq_gt(seg->ack, tcb->snd_nxt))) {
         wr_drop(stack, WR_DROP_tcp_ack_unsent);
         wr_output_reset_reply(stack, seg, now);
         return false;
     }
-    tcb->snd_una = tcb->snd_nxt;
+    wr_fastopen_synack(stack, tcb, seg);
+    tcb->snd_una = fin_acked ? tcb->snd_nxt : seg->ack;
     tcb->want &= (uint8_t) ~(WR_WANT_SYN | WR_WANT_FIN);
     wr_input_establish(stack, tcb, seg, wr_ack_window(tcb, seg), now);
+    wr_fastopen_send_left(stack, tcb, now);
     if (fin_acked)
         tcb->snd_una = tcb->snd_nxt = fin_end;
     return true;
@@ -521,7 +545,9 @@ void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, we
 /* RFC 5927 4.1: the quoted segment must be one of those in flight. */
 static bool quotes_our_flight(struct weir_stack *stack, const struct tcb *tcb, uint32_t seq)
 {
-    if (seq_geq(seq, tcb->snd_una) && seq_leq(seq, tcb->snd_nxt))
+    uint32_t first = wr_fastopen_pending(tcb) ? tcb->iss : tcb->snd_una;
+
+    if (seq_geq(seq, first) && seq_leq(seq, tcb->snd_nxt))
         return true;
     wr_drop(stack, WR_DROP_tcp_icmp_out_of_window);
     return false;
@@ -534,7 +560,7 @@ static void packet_too_big(struct weir_stack *stack, struct tcb *tcb, uint32_t m
     if (tcb->opts.mtu_discover == WR_TCP_MTU_DONT || tcb->opts.mtu_discover >= WR_TCP_MTU_INTERFACE)
         return; /* as on Linux the user knows better */
     wr_path_mtu_learn(stack, &tcb->flow.tuple.remote, mtu, now);
-    if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV)
+    if (wr_fastopen_too_big(stack, tcb, now) || wr_tcb_opening(tcb))
         return;
     wr_output_sync_path(stack, tcb);
     wr_output_sync_mss(stack, tcb);
@@ -550,7 +576,7 @@ static void icmp_for_tcb(struct weir_stack *stack, struct tcb *tcb,
         return;
     if (error->mtu != 0) {
         packet_too_big(stack, tcb, error->mtu, now);
-    } else if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV) {
+    } else if (wr_tcb_opening(tcb) || (wr_fastopen_pending(tcb) && tcb->in_accept)) {
         wr_count(stack, WR_STAT_tcp_attempt_fails);
         wr_tcb_done(stack, tcb, -error->error);
     } else {

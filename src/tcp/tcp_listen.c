@@ -15,6 +15,8 @@
  */
 #include "tcp/tcp.h"
 
+#include <string.h>
+
 static weir_time level_wait(unsigned level)
 {
     weir_time wait = WR_TCP_RTO_INITIAL << level;
@@ -121,8 +123,9 @@ static uint16_t syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn)
     return wr_listen_adv_mss(stack, &path, &tuple->remote, syn->listener->opts);
 }
 
-static void send_synack(struct weir_stack *stack, const struct wr_syn *syn, bool cookie,
-                        weir_time now)
+/* extra: a fast open cookie to give, or NULL. */
+static void send_synack(struct weir_stack *stack, const struct wr_syn *syn,
+                        const struct w_tcpopt *extra, weir_time now)
 {
     struct w_tcpopt opt = {.has_mss = true,
                            .mss = syn_adv_mss(stack, syn),
@@ -143,10 +146,16 @@ static void send_synack(struct weir_stack *stack, const struct wr_syn *syn, bool
 
     if (syn->ecn_ok)
         synack.flags |= W_TCP_ECE;
-    if (cookie)
+    if (syn->is_cookie)
         opt.ts_val = wr_cookie_ts(stack, syn, now);
     else
         opt.ts_val = wr_ts_now(wr_isn_ts_offset(stack, &syn->flow.tuple), now);
+    if (extra != NULL && extra->has_fastopen) {
+        opt.has_fastopen = true;
+        opt.fastopen_exp = extra->fastopen_exp;
+        opt.cookie_len = extra->cookie_len;
+        memcpy(opt.cookie, extra->cookie, sizeof opt.cookie);
+    }
     wr_output_bare(stack, &synack, now);
 }
 
@@ -155,7 +164,7 @@ static void resend_synack(struct weir_stack *stack, struct wr_syn *syn, weir_tim
     syn->resent = true;
     wr_count(stack, WR_STAT_tcp_retrans_segs);
     wr_count(stack, WR_STAT_tcp_syn_retrans);
-    send_synack(stack, syn, false, now);
+    send_synack(stack, syn, NULL, now);
 }
 
 /* TCP_DEFER_ACCEPT in seconds as a number of SYN-ACK retransmissions. */
@@ -339,14 +348,37 @@ static void answer_by_cookie(struct weir_stack *stack, struct wr_syn *syn, struc
                              weir_time now)
 {
     syn->iss = wr_cookie_make(stack, &seg->tuple, seg->seq, syn->peer_mss, now);
+    syn->is_cookie = true;
     syn->listener->cookie_at = now;
     wr_count(stack, WR_STAT_tcp_syncookies_sent);
-    send_synack(stack, syn, true, now);
+    send_synack(stack, syn, NULL, now);
+}
+
+static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn, weir_time now);
+
+/* The SYN brings a valid fast open cookie: the connection is made at once. False: no memory. */
+static bool open_fast(struct weir_stack *stack, const struct wr_syn *filled, struct seg *seg,
+                      const struct w_tcpopt *reply, weir_time now)
+{
+    struct wr_fastopen *fo = wr_fastopen_new(stack);
+    struct tcb *tcb = fo != NULL ? make_child(stack, filled, now) : NULL;
+
+    if (tcb == NULL) {
+        wr_free(stack, fo, sizeof *fo);
+        wr_count(stack, WR_STAT_tcp_fastopen_passive_fail);
+        return false;
+    }
+    tcb->fo = fo;
+    wr_fastopen_child(stack, tcb, seg, reply, now);
+    wr_ready_touch(stack, filled->listener->ready);
+    wr_tcb_settle(stack, tcb, now);
+    return true;
 }
 
 static void take_syn(struct weir_stack *stack, struct wr_listener *listener, struct seg *seg,
                      const uint32_t *iss, weir_time now)
 {
+    struct w_tcpopt reply = {0};
     struct wr_syn filled = {.listener = listener}, *syn;
     enum fate fate = fate_of(stack, listener, iss != NULL);
     struct wr_path path;
@@ -369,11 +401,14 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
         return;
     }
     filled.iss = iss != NULL ? *iss : wr_isn(stack, &seg->tuple, now);
+    if (wr_fastopen_syn(stack, listener, seg, &reply, now) &&
+        open_fast(stack, &filled, seg, &reply, now))
+        return;
     syn = queue_syn(stack, &filled, &seg->tuple);
     if (syn == NULL)
         return;
     enqueue(stack, syn, now);
-    send_synack(stack, syn, false, now);
+    send_synack(stack, syn, &reply, now);
 }
 
 /* A connection in the listener's accept queue out of what is known of its SYN; nothing of *syn is kept.
@@ -683,6 +718,8 @@ int wr_tcp_listen(struct weir_stack *stack, const struct weir_endpoint *local, i
     listener->backlog = backlog_of(listener->somaxconn, backlog);
     wr_list_init(&listener->all);
     wr_list_init(&listener->syns);
+    wr_list_init(&listener->fastopen);
+    wr_list_init(&listener->fastopen_resets);
     wr_list_init(&listener->accept);
     if (!wr_demux_add_listener(stack, listener)) {
         wr_free(stack, listener, sizeof *listener);
@@ -697,9 +734,26 @@ void wr_tcp_listen_backlog(struct wr_listener *listener, int backlog)
     listener->backlog = backlog_of(listener->somaxconn, backlog);
 }
 
+int wr_tcp_listen_keys(struct weir_stack *stack, struct wr_listener *listener, const void *keys,
+                       size_t len)
+{
+    struct wr_fastopen_keys read;
+    int error = wr_fastopen_read_keys(&read, keys, len);
+
+    if (error != 0)
+        return error;
+    if (listener->fastopen_keys == NULL)
+        listener->fastopen_keys = wr_zalloc(stack, sizeof *listener->fastopen_keys);
+    if (listener->fastopen_keys == NULL)
+        return WEIR_ENOMEM;
+    *listener->fastopen_keys = read;
+    return 0;
+}
+
 void wr_tcp_unlisten(struct weir_stack *stack, struct wr_listener *listener, weir_time now)
 {
     wr_demux_remove_listener(stack, listener);
+    wr_fastopen_unlisten(stack, listener);
     while (!wr_list_is_empty(&listener->syns))
         syn_free(stack, WR_CONTAINER(wr_list_first(&listener->syns), struct wr_syn, of_listener));
     arm(stack);

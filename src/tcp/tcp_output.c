@@ -120,7 +120,7 @@ static uint32_t flow_label(uint64_t hash)
     return (uint32_t)(hash >> 40) & 0xfffff; /* RFC 6437: the same for all of a flow */
 }
 
-static void syn_options(const struct tcb *tcb, struct w_tcpopt *opt, weir_time now)
+static void syn_options(struct tcb *tcb, struct w_tcpopt *opt, weir_time now)
 {
     bool answer = tcb->state == WEIR_TCP_SYN_RECV;
 
@@ -132,6 +132,7 @@ static void syn_options(const struct tcb *tcb, struct w_tcpopt *opt, weir_time n
     opt->has_ts = tcb->ts_ok;
     opt->ts_val = wr_ts_now(tcb->ts_offset, now);
     opt->ts_ecr = answer ? tcb->ts_recent : 0;
+    wr_fastopen_syn_options(tcb, opt);
 }
 
 static uint16_t urgent_field(const struct tcb *tcb, const struct segment *s, uint16_t *flags)
@@ -221,8 +222,9 @@ static size_t build(struct weir_stack *stack, struct tcb *tcb, struct segment *s
     th.data_off = (uint8_t)hlen;
     wr_w_tcp_emit(out->head + l3_len, &th);
     if (s->len > 0)
-        out->n_spans = (unsigned)wr_ring_peek(&tcb->snd_ring, s->seq - wr_tcb_snd_head(tcb), s->len,
-                                              out->span);
+        out->n_spans = (unsigned)wr_ring_peek(
+            &tcb->snd_ring, s->seq + ((s->flags & W_TCP_SYN) ? 1 : 0) - wr_tcb_snd_head(tcb),
+            s->len, out->span);
     out->head_len = l3_len + hlen;
     if (n_segs > 1) {
         out->gso_size = (uint16_t)s->mss;
@@ -496,6 +498,8 @@ static size_t send_lost(struct weir_stack *stack, struct tcb *tcb, struct segmen
         tcb->want &= (uint8_t)~WR_WANT_HEAD;
         return 0;
     }
+    if (wr_fastopen_pending(tcb)) /* only the SYN-ACK goes twice while it is not acknowledged */
+        return 0;
     len = rexmit_len(tcb, sent, mss, (tcb->want & WR_WANT_HEAD) != 0);
     return len > 0 ? send_again(stack, tcb, sent, len, s, mss, out, now) : 0;
 }
@@ -578,8 +582,13 @@ static size_t send_syn(struct weir_stack *stack, struct tcb *tcb, struct segment
     }
     if (answer)
         tcb->rcv_wup = tcb->rcv_nxt;
-    if (answer && tcb->fin_queued)
+    if (answer && tcb->fin_queued && !wr_fastopen_pending(tcb))
         tcb->want |= WR_WANT_FIN;
+    if (!answer && tcb->syn_retries == 0 && tcb->fo != NULL && tcb->fo->syn_data > 0) {
+        s->len = tcb->fo->syn_data; /* RFC 7413 4.2.1, on the first SYN alone */
+        s->mss = s->len;
+        tcb->bytes_sent += s->len;
+    }
     return build(stack, tcb, s, out, now);
 }
 
@@ -621,12 +630,12 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
                        weir_time now)
 {
     struct segment s = {0};
-    bool opening = tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV;
+    bool opening = wr_tcb_opening(tcb);
     uint32_t mss;
     size_t len = 0;
 
     if (tcb->want & WR_WANT_SYN)
-        return opening ? send_syn(stack, tcb, &s, out, now) : 0;
+        return opening || wr_fastopen_pending(tcb) ? send_syn(stack, tcb, &s, out, now) : 0;
     if (tcb->state == WEIR_TCP_SYN_SENT)
         return 0;
     if (opening && (tcb->want & WR_WANT_FIN))
@@ -666,7 +675,7 @@ static void rest(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     tcb->want &= (uint8_t) ~(WR_WANT_FORCE | WR_WANT_HEAD);
     if (tcb->tx != NULL)
         wr_chrono_turn_ended(tcb, now);
-    if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV)
+    if (wr_tcb_opening(tcb))
         return;
     if (tcb->tx != NULL && tcb->tx->pace.waiting)
         return; /* its timer brings it back */
@@ -678,7 +687,7 @@ static void rest(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 static void neighbour_failed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     wr_output_unlink(tcb);
-    if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV) {
+    if (wr_tcb_opening(tcb)) {
         wr_count(stack, WR_STAT_tcp_attempt_fails);
         wr_tcb_done(stack, tcb, EHOSTUNREACH);
         return;

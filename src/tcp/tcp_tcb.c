@@ -27,6 +27,7 @@ int wr_tcp_init(struct weir_stack *stack)
     wr_derive_key(stack, "tcp timestamps", tcp->ts_key);
     wr_cookie_init(stack);
     wr_metrics_init(stack);
+    wr_fastopen_init(stack);
     wr_derive_key(stack, "tcp treaps", key);
     tcp->prio = get_be64(key);
     wr_list_init(&tcp->listener_list);
@@ -54,6 +55,7 @@ static void free_buffers(struct weir_stack *stack, struct tcb *tcb)
 {
     wr_ring_fini(&tcb->snd_ring, &stack->alloc);
     wr_ring_fini(&tcb->rcv_ring, &stack->alloc);
+    wr_fastopen_free(stack, tcb);
     wr_reasm_free(stack, tcb);
     if (tcb->tx != NULL) {
         free_tx(stack, tcb);
@@ -76,6 +78,7 @@ void wr_tcp_fini(struct weir_stack *stack)
     while (!wr_list_is_empty(&tcp->listener_list)) {
         struct wr_listener *listener =
             WR_CONTAINER(wr_list_pop_front(&tcp->listener_list), struct wr_listener, all);
+        wr_fastopen_unlisten(stack, listener);
         wr_free(stack, listener, sizeof *listener);
     }
     wr_metrics_fini(stack);
@@ -168,6 +171,7 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
     if (tcb->state == WEIR_TCP_CLOSE)
         return;
     wr_metrics_alive(stack, tcb);
+    wr_fastopen_done(stack, tcb, stack->now);
     tcb->state = WEIR_TCP_CLOSE;
     tcb->shut = WR_SHUT_BOTH;
     tcb->want = 0;
@@ -220,7 +224,7 @@ static void check_send_side(const struct tcb *tcb)
     assert(seq_leq(tcb->snd_una, tcb->snd_nxt));
     assert(seq_leq(tcb->snd_nxt, data_end + (tcb->fin_queued ? 1 : 0)) ||
            tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV);
-    if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV) {
+    if (wr_tcb_opening(tcb)) {
         assert(tcb->snd_una == tcb->iss);
         una_data = tcb->iss + 1;
     }
@@ -262,6 +266,8 @@ void wr_tcb_check(const struct weir_stack *stack, const struct tcb *tcb)
     check_send_side(tcb);
     if (tcb->state != WEIR_TCP_SYN_SENT)
         check_receive_side(tcb);
+    if (tcb->fo != NULL && tcb->fo->deferred) /* the user has not given what the SYN waits for */
+        return;
     /* What is in flight is watched over: nothing waits for ever. */
     assert(!wr_tcb_in_flight(tcb) || tcb->rto_at != WEIR_TIME_NEVER ||
            tcb->out_list != WR_OUT_IDLE);

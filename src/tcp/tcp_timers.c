@@ -319,13 +319,24 @@ void wr_timers_rto_recovered(struct tcb *tcb, weir_time since, weir_time now)
         tcb->tx->rto_since = 0;
 }
 
+/* Linux: the SYN-ACK of a fast open has one more try than an ordinary one. */
+static int64_t syn_limit(const struct weir_stack *stack, const struct tcb *tcb)
+{
+    if (tcb->opts.syncnt != 0)
+        return tcb->opts.syncnt;
+    return wr_fastopen_pending(tcb) ? stack->tunables.tcp_synack_retries + 1
+                                    : stack->tunables.tcp_syn_retries;
+}
+
 /* RFC 9293 3.8.3. Linux: the first tcp_syn_linear_timeouts waits are not doubled. */
 static void syn_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     int64_t linear = tcb->state == WEIR_TCP_SYN_SENT ? stack->tunables.tcp_syn_linear_timeouts : 0;
-    int64_t limit = tcb->opts.syncnt != 0 ? tcb->opts.syncnt : stack->tunables.tcp_syn_retries;
+    bool last = tcb->syn_retries >= syn_limit(stack, tcb) + linear || user_timed_out(tcb, now);
 
-    if (tcb->syn_retries >= limit + linear || user_timed_out(tcb, now)) {
+    wr_fastopen_timed_out(stack, tcb, tcb->syn_retries, last, now);
+    if (last) {
+        wr_fastopen_unanswered(stack, tcb);
         wr_count(stack, WR_STAT_tcp_attempt_fails);
         wr_close_timed_out(stack, tcb);
         return;
@@ -338,6 +349,8 @@ static void syn_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now
         tcb->syn_retries++;
     if (tcb->syn_retries > linear)
         wr_rtt_backoff(&tcb->rtt, &stack->tunables);
+    if (tcb->syn_retries == 2 && wr_fastopen_pending(tcb) && wr_tcb_in_flight(tcb))
+        wr_recovery_timeout(stack, tcb, now); /* what went with the first is lost as well (Linux) */
     tcb->want |= WR_WANT_SYN;
     tcb->rto_at = now + rto_clamped(tcb, now);
     wr_output_kick(stack, tcb, now);
@@ -384,7 +397,10 @@ static bool retransmission_timed_out(const struct weir_stack *stack, const struc
 
 static void retransmission_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
-    if (retransmission_timed_out(stack, tcb, now)) {
+    bool last = retransmission_timed_out(stack, tcb, now);
+
+    wr_fastopen_timed_out(stack, tcb, tcb->retransmits, last, now);
+    if (last) {
         wr_count(stack, WR_STAT_tcp_abort_on_timeout);
         wr_close_timed_out(stack, tcb);
         return;

@@ -35,7 +35,7 @@ static bool take_timewait(struct weir_stack *stack, const struct wr_tuple *tuple
     return true;
 }
 
-static void prepare_syn(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+static void prepare_syn(struct weir_stack *stack, struct tcb *tcb)
 {
     const struct wr_tunables *tunables = &stack->tunables;
     uint32_t wnd;
@@ -53,15 +53,23 @@ static void prepare_syn(struct weir_stack *stack, struct tcb *tcb, weir_time now
     tcb->snd_una = tcb->iss;
     tcb->snd_nxt = tcb->write_seq = tcb->iss + 1;
     tcb->snd_up = tcb->snd_sml = tcb->iss;
-    tcb->syn_at = now;
-    tcb->want = WR_WANT_SYN;
     tcb->state = WEIR_TCP_SYN_SENT;
-    wr_timers_syn_sent(stack, tcb, now);
 }
 
-int wr_tcp_connect(struct weir_stack *stack, const struct weir_endpoint *local,
-                   const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
-                   struct wr_ready *ready, struct tcb **out, weir_time now)
+void wr_user_send_syn(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    tcb->snd_nxt = tcb->write_seq;
+    tcb->syn_at = now;
+    tcb->want = WR_WANT_SYN;
+    wr_timers_syn_sent(stack, tcb, now);
+    wr_count(stack, WR_STAT_tcp_active_opens);
+    wr_output_kick(stack, tcb, now);
+}
+
+/* A connection in SYN-SENT whose SYN is not yet on its way. 0 or error. */
+static int open_active(struct weir_stack *stack, const struct weir_endpoint *local,
+                       const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
+                       struct wr_ready *ready, struct tcb **out, weir_time now)
 {
     struct wr_tuple tuple = {local->addr, remote->addr, local->port, remote->port};
     struct wr_path path;
@@ -84,12 +92,51 @@ int wr_tcp_connect(struct weir_stack *stack, const struct weir_endpoint *local,
     tcb->path = path;
     tcb->ready = ready;
     tcb->iss = iss;
-    prepare_syn(stack, tcb, now);
-    wr_count(stack, WR_STAT_tcp_active_opens);
-    wr_output_kick(stack, tcb, now);
-    wr_tcb_settle(stack, tcb, now);
+    prepare_syn(stack, tcb);
     *out = tcb;
     return 0;
+}
+
+int wr_tcp_connect(struct weir_stack *stack, const struct weir_endpoint *local,
+                   const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
+                   struct wr_ready *ready, struct tcb **tcb, weir_time now)
+{
+    int error = open_active(stack, local, remote, opts, ready, tcb, now);
+
+    if (error != 0)
+        return error;
+    if (!wr_fastopen_defers(stack, *tcb, now))
+        wr_user_send_syn(stack, *tcb, now);
+    wr_tcb_settle(stack, *tcb, now);
+    return 0;
+}
+
+ptrdiff_t wr_tcp_connect_fast(struct weir_stack *stack, const struct weir_endpoint *local,
+                              const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
+                              struct wr_ready *ready, const void *data, size_t len,
+                              struct tcb **tcb, weir_time now)
+{
+    ptrdiff_t sent = open_active(stack, local, remote, opts, ready, tcb, now);
+
+    if (sent != 0)
+        return sent;
+    sent = wr_fastopen_send(stack, *tcb, data, len, now);
+    if (sent == WEIR_ENOBUFS) { /* without memory for a fast open, an ordinary one */
+        wr_user_send_syn(stack, *tcb, now);
+        sent = WEIR_EINPROGRESS;
+    }
+    wr_tcb_settle(stack, *tcb, now);
+    return sent;
+}
+
+bool wr_tcp_fastopen_on(const struct weir_stack *stack)
+{
+    return wr_fastopen_client_on(stack);
+}
+
+bool wr_tcp_deferred(const struct tcb *tcb)
+{
+    return tcb->fo != NULL && tcb->fo->deferred;
 }
 
 /* ---- errors ------------------------------------------------------------------------------------------ */
@@ -116,11 +163,6 @@ int wr_tcp_take_error(struct tcb *tcb)
 
 /* ---- SEND ---------------------------------------------------------------------------------------------- */
 
-static bool opening(const struct tcb *tcb)
-{
-    return tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV;
-}
-
 /* `twice`: for those who wait, so that not every byte that leaves wakes them. */
 static bool below_notsent_lowat(const struct weir_stack *stack, const struct tcb *tcb, bool twice)
 {
@@ -131,7 +173,7 @@ static int send_error(struct tcb *tcb)
 {
     int error;
 
-    if (opening(tcb)) {
+    if (wr_tcb_opening(tcb)) {
         error = take_pending(tcb);
         return error != 0 ? error : WEIR_EAGAIN;
     }
@@ -176,6 +218,11 @@ ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *dat
     int error = send_error(tcb);
     size_t n;
 
+    if (wr_tcp_deferred(tcb)) {
+        ptrdiff_t sent = wr_fastopen_send(stack, tcb, data, len, now);
+        wr_tcb_settle(stack, tcb, now);
+        return sent;
+    }
     if (error != 0)
         return error;
     if (len == 0)
@@ -275,7 +322,7 @@ ptrdiff_t wr_tcp_recv(struct weir_stack *stack, struct tcb *tcb, void *data, siz
 
     if (flags & WEIR_MSG_OOB)
         return recv_urgent(tcb, data, len, flags);
-    if (opening(tcb) && tcb->error == 0)
+    if (wr_tcb_opening(tcb) && tcb->error == 0)
         return WEIR_EAGAIN;
     if (flags & WEIR_MSG_PEEK) {
         if (at_mark(tcb) && !tcb->opts.oobinline && tcb->rcv_ring.len > 0)
@@ -309,7 +356,7 @@ ptrdiff_t wr_tcp_peek(struct weir_stack *stack, struct tcb *tcb, struct weir_spa
 
     (void)now;
     span[0] = span[1] = (struct weir_span){NULL, 0};
-    if (opening(tcb) && tcb->error == 0)
+    if (wr_tcb_opening(tcb) && tcb->error == 0)
         return WEIR_EAGAIN;
     skip_urgent(stack, tcb);
     n = readable_run(tcb, 0);
@@ -338,7 +385,7 @@ void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time no
     if (tcb->state == WEIR_TCP_CLOSE)
         return;
     wr_ring_set_limit(&tcb->snd_ring, tcb->opts.sndbuf);
-    if (!opening(tcb)) {
+    if (!wr_tcb_opening(tcb)) {
         wr_ring_set_limit(&tcb->rcv_ring, tcb->opts.rcvbuf + UINT16_MAX + 1);
         tcb->window_clamp = tcb->opts.rcvbuf / 2;
         if (tcb->opts.window_clamp != 0 && tcb->window_clamp > tcb->opts.window_clamp)
@@ -359,7 +406,7 @@ void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time no
 
 void wr_tcp_push(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
-    if (opening(tcb) || wr_tcb_unsent(tcb) == 0)
+    if (wr_tcb_opening(tcb) || wr_tcb_unsent(tcb) == 0)
         return;
     tcb->let_go = true;
     wr_output_kick(stack, tcb, now);
@@ -388,7 +435,9 @@ uint32_t wr_tcp_ready(const struct weir_stack *stack, const struct tcb *tcb)
         bits |= WEIR_POLLHUP;
     if (tcb->shut & WR_SHUT_RCV)
         bits |= WEIR_POLLIN | WEIR_POLLRDHUP;
-    if (!opening(tcb)) {
+    if (wr_tcp_deferred(tcb))
+        bits |= WEIR_POLLOUT; /* the SYN waits for data */
+    if (!wr_tcb_opening(tcb)) {
         if (at_mark(tcb) && !tcb->opts.oobinline)
             target++;
         if (target > tcb->window_clamp && tcb->window_clamp > 0)
@@ -424,7 +473,7 @@ size_t wr_tcp_inq(const struct tcb *tcb)
 {
     uint32_t to_mark = tcb->urg_seq - wr_tcb_copied_seq(tcb);
 
-    if (opening(tcb))
+    if (wr_tcb_opening(tcb))
         return 0;
     if (tcb->opts.oobinline || tcb->urg_state == WR_URG_NONE || to_mark >= tcb->rcv_ring.len)
         return tcb->rcv_ring.len;
@@ -433,7 +482,7 @@ size_t wr_tcp_inq(const struct tcb *tcb)
 
 size_t wr_tcp_outq(const struct tcb *tcb)
 {
-    return opening(tcb) ? 0 : tcb->snd_ring.len;
+    return wr_tcb_opening(tcb) ? 0 : tcb->snd_ring.len;
 }
 
 bool wr_tcp_atmark(const struct tcb *tcb)
