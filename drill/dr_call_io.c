@@ -190,6 +190,7 @@ struct io {
     int64_t flags;
     struct weir_endpoint to;
     bool has_to;
+    bool bad;                      /* the buffer is NULL */
     int64_t msg_flags;             /* recvmsg: expected; -1: any */
     const struct dr_expr *control; /* recvmsg: expected; NULL: any */
 };
@@ -241,8 +242,11 @@ static bool parse_buffer(struct dr_call *call, struct io *io)
 {
     const struct dr_syscall *sc = call->sc;
     int64_t len = 0;
+    bool null = sc->args[1]->kind == DR_EXPR_WORD && strcmp(sc->args[1]->text, "NULL") == 0;
     if (sc->args[1]->kind == DR_EXPR_STRING)
         io->text = sc->args[1];
+    else if (null)
+        io->bad = true;
     else if (sc->args[1]->kind != DR_EXPR_ELLIPSIS)
         return !wr_dr_call_wrong(call, "expected a buffer: ... or a string");
     if (!wr_dr_call_arg(call, 2, &len) || (sc->n_args > 3 && !wr_dr_call_arg(call, 3, &io->flags)))
@@ -323,6 +327,8 @@ static bool call_write(struct dr_call *call)
         return true;
     if (io.control && io.control->n_items > 0)
         return wr_dr_call_end(call, -EINVAL); /* no control message can be sent */
+    if (io.bad && io.len > 0)
+        return wr_dr_call_end(call, -EFAULT);
     uint8_t *data = outgoing(call, &io);
     bool blocking = !io.fd->nonblocking && !(io.flags & MSG_DONTWAIT);
     if (call->try->started)
@@ -407,6 +413,8 @@ static bool call_read(struct dr_call *call)
         return true;
     if (io.flags & MSG_ERRQUEUE)
         return !check_message(call, &io, true, &error) || wr_dr_call_end(call, error);
+    if (io.bad && io.len > 0)
+        return wr_dr_call_end(call, -EFAULT);
     size_t done = call->try->done;
     uint8_t *data = buffer(io.len);
     bool all = io.flags & MSG_WAITALL && io.fd->type == SOCK_STREAM;

@@ -333,6 +333,8 @@ bool wr_dr_command_run(struct dr_world *world, const char *text, char *answer, s
     while (words && !c.failed) {
         while (*text == ' ' || *text == '\t')
             text++;
+        if (*text == '#')
+            text += strcspn(text, "\n");
         if (!ends_command(*text)) {
             if (w.n == WORDS_MAX) {
                 fail(&c, "command too long");

@@ -22,6 +22,8 @@ struct dr_fd *wr_dr_fd_socket(struct dr_table *table, int number, weir_sock sock
                          .nonblocking = nonblocking,
                          .stream_exact = true};
     weir_sock_set_user(table->stack, sock, (uint64_t)number + 1);
+    table->writable[number] = false;
+    table->n_fds = number < table->n_fds ? table->n_fds : number + 1;
     return fd;
 }
 
@@ -61,9 +63,19 @@ void wr_dr_table_fini(struct dr_table *table, weir_time now)
 void wr_dr_table_events(struct dr_table *table)
 {
     struct weir_event event;
-    while (weir_next_event(table->stack, &event))
-        if (event.user > 0 && event.user <= DR_FDS)
+    while (weir_next_event(table->stack, &event)) {
+        bool other = (event.ready & ~(uint32_t)WEIR_POLLOUT) != 0;
+        if (other && event.user > 0 && event.user <= DR_FDS)
             table->edges[event.user - 1]++;
+    }
+    for (int i = 0; i < table->n_fds; i++) {
+        if (table->fds[i].kind != DR_FD_SOCKET)
+            continue;
+        bool writable = (weir_sock_ready(table->stack, table->fds[i].sock) & WEIR_POLLOUT) != 0;
+        if (writable && !table->writable[i])
+            table->edges[i]++;
+        table->writable[i] = writable;
+    }
 }
 
 static uint32_t socket_poll(struct dr_table *table, const struct dr_fd *fd)

@@ -41,6 +41,8 @@ struct dr_fd {
 struct dr_table {
     struct weir_stack *stack;
     uint32_t edges[DR_FDS]; /* how often something happened to the socket of that number */
+    bool writable[DR_FDS];  /* as seen last */
+    int n_fds;              /* above the highest number ever used */
     struct dr_fd fds[DR_FDS];
 };
 
@@ -53,7 +55,8 @@ struct dr_fd *wr_dr_fd_socket(struct dr_table *table, int number, weir_sock sock
 int wr_dr_fd_close(struct dr_table *table, int number, weir_time now);
 /* Closes all that is left. */
 void wr_dr_table_fini(struct dr_table *table, weir_time now);
-/* Counts the stack's events; call it after whatever may have made some. */
+/* Counts edges; call it after whatever may have made some. That a socket can be written is one only
+ * when it could not before (Linux: sk_write_space); anything else is one whenever it happens. */
 void wr_dr_table_events(struct dr_table *table);
 
 /* Poll bits as they are now, with POLLRDNORM and POLLWRNORM as Linux sets them. */
