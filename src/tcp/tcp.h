@@ -353,6 +353,8 @@ struct wr_tx {
     struct wr_tlp tlp;
     uint8_t rto_kind; /* WR_RTO_*: what rto_at stands for while data is in flight */
     struct wr_chrono chrono;
+    struct wr_list mem_wait; /* struct wr_mem.waiting */
+    struct tcb *mem_tcb;     /* whose this is then */
     struct wr_mtup mtup;
     weir_time rto_since; /* recovery after a time-out began; 0: none is under way */
 };
@@ -399,6 +401,18 @@ struct wr_fastopen {
 struct wr_fastopen_keys {
     uint8_t key[2][16]; /* cookies are made with the first, and taken of both */
     uint8_t n;
+};
+
+/* ---- size of the receive buffer: tcp_rcvbuf ----------------------------------------------------------- */
+
+struct wr_rx {
+    weir_time rtt;       /* as seen by the receiver; 0: not known */
+    weir_time window_at; /* without timestamps: when this window of data began; 0: never */
+    uint32_t window_end; /* and where it ends */
+    uint32_t echo;       /* the timestamp that gave the last sample */
+    weir_time at;        /* when the round trip under way began */
+    uint32_t seq;        /* copied_seq then */
+    uint32_t space;      /* bytes read in the best one before */
 };
 
 /* ---- the connection -------------------------------------------------------------------------------- */
@@ -505,16 +519,15 @@ struct tcb {
     uint8_t retransmits; /* consecutive, of the head */
     uint8_t probes;      /* unanswered */
     uint8_t syn_retries;
-    union {                 /* until the handshake has given a round-trip time, and from then on */
-        weir_time syn_at;   /* first SYN left, or the SYN-ACK of a passive open; NEVER: not known */
-        weir_time space_at; /* receive buffer auto-tuning: this round began */
+    union {               /* until the handshake has given a round-trip time, and from then on */
+        weir_time syn_at; /* first SYN left, or the SYN-ACK of a passive open; NEVER: not known */
+        weir_time opened_at; /* the handshake was done */
     };
     weir_time oow_ack_at;  /* last challenge ACK, RFC 5961 7 */
     weir_time stalled_at;  /* first transmission of what is being retransmitted; or 0 */
     weir_time last_ack_at; /* an ACK came in */
-    uint32_t space_seq,
-        space;        /* receive buffer auto-tuning: copied_seq at its start, bytes per RTT */
-    uint32_t fin_seq; /* of the peer's FIN, when fin_seen */
+    struct wr_rx *rx;      /* NULL: no data came yet */
+    uint32_t fin_seq;      /* of the peer's FIN, when fin_seen */
 
     /* cold: owner, options, counters */
     struct wr_ready *ready;       /* its socket's; NULL: orphan or not yet accepted */
@@ -526,7 +539,8 @@ struct tcb {
     uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
     uint32_t total_retrans, dsack_dups, ofo_packets;
     uint16_t total_rto, rto_recoveries;
-    uint32_t rto_ms; /* spent in recoveries after a time-out that are over */
+    uint32_t mem_held; /* bytes of its rings, as counted in struct wr_mem */
+    uint32_t rto_ms;   /* spent in recoveries after a time-out that are over */
 };
 
 /* ---- SYN-RECEIVED of a passive open: tcp_listen ---------------------------------------------------- */
@@ -617,6 +631,14 @@ struct wr_metrics {
     struct wr_list used; /* longest ago first */
 };
 
+/* ---- memory of all streams: tcp_mem ------------------------------------------------------------------ */
+
+struct wr_mem {
+    uint64_t held; /* bytes allocated by all rings */
+    bool pressed;
+    struct wr_list waiting; /* struct wr_tx.mem_wait: a send was refused */
+};
+
 /* ---- all of TCP -------------------------------------------------------------------------------------- */
 
 struct wr_tcp {
@@ -624,6 +646,7 @@ struct wr_tcp {
     struct wr_hash listeners;
     struct wr_list listener_list;
     struct wr_pool tcbs, syns, tws;
+    struct wr_mem mem;
     struct wr_cc_list cc;
     struct wr_list neigh_wait;              /* struct tcb.out: their next hop is being asked for */
     struct wr_list syn_wait[WR_SYN_LEVELS]; /* each in the order of resend_at */
@@ -899,6 +922,32 @@ void wr_reasm_read(struct weir_stack *stack, struct tcb *tcb, uint32_t copied, w
 /* The data of a received segment grew the trust in the receive window. */
 void wr_reasm_grow(struct tcb *tcb, uint32_t len);
 void wr_reasm_free(struct weir_stack *stack, struct tcb *tcb);
+
+/* ---- tcp_rcvbuf ---------------------------------------------------------------------------------------- */
+
+/* Data was taken in. */
+void wr_rcvbuf_data_received(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                             weir_time now);
+/* The user has read. */
+void wr_rcvbuf_read(const struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* Bytes that a reader is taken to read in the first round trip. */
+uint32_t wr_rcvbuf_first_space(const struct tcb *tcb);
+void wr_rcvbuf_free(struct weir_stack *stack, struct tcb *tcb);
+
+/* ---- tcp_mem ------------------------------------------------------------------------------------------- */
+
+/* What the connection's rings hold is counted anew; those who wait for memory are woken when there is some. */
+void wr_mem_settle(struct weir_stack *stack, struct tcb *tcb);
+/* Bytes that may be queued for sending. If 0, its socket is touched when it is worth trying again. Needs tcb->tx. */
+uint32_t wr_mem_send_room(struct weir_stack *stack, struct tcb *tcb);
+/* May `len` received bytes be taken in? What is out of order may be given up for it; a refusal is a counted drop. */
+bool wr_mem_may_receive(struct weir_stack *stack, struct tcb *tcb, uint32_t len, bool in_order);
+/* Memory is so short that this orphan, still sending, has to go. */
+bool wr_mem_resets_orphan(const struct weir_stack *stack, const struct tcb *tcb);
+static inline bool wr_mem_is_pressed(const struct weir_stack *stack)
+{
+    return stack->tcp->mem.pressed;
+}
 
 /* ---- tcp_delack --------------------------------------------------------------------------------------- */
 

@@ -155,7 +155,7 @@ static void grow_send_buffer(const struct weir_stack *stack, struct tcb *tcb)
 {
     uint64_t want = 2 * (uint64_t)tcb->tx->cc.cwnd + 2 * (uint64_t)tcb->smss;
 
-    if (tcb->opts.sndbuf_locked)
+    if (tcb->opts.sndbuf_locked || wr_mem_is_pressed(stack))
         return;
     if (want > (uint64_t)stack->tunables.tcp_wmem_max)
         want = (uint64_t)stack->tunables.tcp_wmem_max;

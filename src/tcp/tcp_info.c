@@ -36,8 +36,10 @@ static void send_side(const struct weir_stack *stack, const struct tcb *tcb,
     info->tcpi_snd_ssthresh = 0x7fffffff; /* what Linux shows for "not known yet" */
     info->tcpi_reordering = (uint32_t)stack->tunables.tcp_reordering;
     info->tcpi_unacked = tcb->snd_nxt == tcb->snd_una ? 0 : 1;
-    if (tcb->state != WEIR_TCP_SYN_SENT && tcb->state != WEIR_TCP_SYN_RECV)
+    if (tcb->state != WEIR_TCP_SYN_SENT && tcb->state != WEIR_TCP_SYN_RECV) {
         info->tcpi_delivered = 1; /* the SYN, as on Linux */
+        info->tcpi_last_data_sent = ms_since(tcb->opened_at, now);
+    }
     if (tx == NULL)
         return;
     info->tcpi_ca_state = tx->ca_state;
@@ -52,7 +54,8 @@ static void send_side(const struct weir_stack *stack, const struct tcb *tcb,
     info->tcpi_sndbuf_limited = us64(wr_chrono_spent(&tx->chrono, WR_CHRONO_SNDBUF, now));
     info->tcpi_busy_time = us64(wr_chrono_spent(&tx->chrono, WR_CHRONO_BUSY, now)) +
                            info->tcpi_rwnd_limited + info->tcpi_sndbuf_limited;
-    info->tcpi_last_data_sent = ms_since(tx->last_sent_at, now);
+    if (tx->last_sent_at != 0)
+        info->tcpi_last_data_sent = ms_since(tx->last_sent_at, now);
     info->tcpi_reordering = tx->rack.reordering;
     info->tcpi_reord_seen = tx->rack.reord_seen;
     info->tcpi_delivered += tx->rate.segments;
@@ -119,8 +122,8 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
     info->tcpi_rttvar = us(tcb->rtt.mdev4 / 4);
     info->tcpi_min_rtt = us(tcb->rtt.min_rtt);
     info->tcpi_advmss = tcb->adv_mss - (tcb->ts_ok && tcb->smss != 0 ? W_TCPOPT_TS_LEN : 0u);
-    info->tcpi_rcv_rtt = us(tcb->rtt.srtt);
-    info->tcpi_rcv_space = tcb->space;
+    info->tcpi_rcv_rtt = tcb->rx != NULL ? us(tcb->rx->rtt) : 0;
+    info->tcpi_rcv_space = tcb->rx != NULL ? tcb->rx->space : wr_rcvbuf_first_space(tcb);
     info->tcpi_notsent_bytes = wr_tcb_unsent(tcb);
     info->tcpi_snd_wnd = tcb->snd_wnd;
     info->tcpi_rcv_wnd = tcb->rcv_wnd;

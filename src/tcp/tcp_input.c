@@ -229,8 +229,6 @@ void wr_input_begin(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     wr_delack_init(tcb);
     tcb->delack.last_at = now; /* ages count from here until data comes */
     tcb->rcv_ssthresh = tcb->rcv_wnd;
-    tcb->space_seq = tcb->rcv_nxt;
-    tcb->space = tcb->rcv_wnd < 10u * tcb->adv_mss ? tcb->rcv_wnd : 10u * tcb->adv_mss;
     wr_ring_set_limit(&tcb->rcv_ring, tcb->opts.rcvbuf + UINT16_MAX + 1);
     if (!tcb->opts.sndbuf_locked && tcb->opts.sndbuf < 2 * WR_TCP_IW_SEGMENTS * tcb->smss)
         tcb->opts.sndbuf = 2 * WR_TCP_IW_SEGMENTS * tcb->smss;
@@ -250,7 +248,7 @@ void wr_input_opened(struct weir_stack *stack, struct tcb *tcb, const struct seg
     tcb->retransmits = 0;
     tcb->last_ack_at = now;
     first_rtt(stack, tcb, seg, now);
-    tcb->space_at = now; /* in the place of syn_at */
+    tcb->opened_at = now; /* in the place of syn_at */
     wr_timers_keepalive(stack, tcb, now);
     wr_tcb_touch(stack, tcb);
     if (tcb->fin_queued)

@@ -425,6 +425,7 @@ static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn
         return NULL;
     }
     tcb->passive = true;
+    tcb->segs_in = 1; /* the SYN */
     tcb->iss = syn->iss;
     tcb->irs = syn->irs;
     tcb->snd_una = tcb->snd_nxt = tcb->write_seq = syn->iss + 1;

@@ -90,41 +90,12 @@ void wr_reasm_grow(struct tcb *tcb, uint32_t len)
     tcb->rcv_ssthresh += step;
 }
 
-/* Dynamic right-sizing: the buffer holds twice what the reader takes per round trip, so that the window
- * does not limit a sender whose own window doubles per round trip. */
-static void tune_buffer(const struct weir_stack *stack, struct tcb *tcb, weir_time now)
-{
-    uint32_t at = wr_tcb_copied_seq(tcb), copied = at - tcb->space_seq;
-    uint64_t wnd, most = (uint64_t)stack->tunables.tcp_rmem_max;
-
-    if (tcb->rtt.srtt == 0 || now - tcb->space_at < tcb->rtt.srtt)
-        return;
-    if (copied > tcb->space) {
-        if (stack->tunables.tcp_moderate_rcvbuf && !tcb->opts.rcvbuf_locked) {
-            wnd = 2 * (uint64_t)copied + 16u * tcb->adv_mss;
-            wnd += 2 * (wnd * (copied - tcb->space) / (tcb->space > 0 ? tcb->space : 1));
-            if (wnd > most / 2)
-                wnd = most / 2;
-            if (2 * wnd > tcb->opts.rcvbuf) {
-                tcb->opts.rcvbuf = (uint32_t)(2 * wnd);
-                tcb->window_clamp = (uint32_t)wnd;
-                if (tcb->opts.window_clamp != 0 && tcb->window_clamp > tcb->opts.window_clamp)
-                    tcb->window_clamp = tcb->opts.window_clamp;
-                wr_ring_set_limit(&tcb->rcv_ring, tcb->opts.rcvbuf + UINT16_MAX + 1);
-            }
-        }
-        tcb->space = copied;
-    }
-    tcb->space_seq = at;
-    tcb->space_at = now;
-}
-
 void wr_reasm_read(struct weir_stack *stack, struct tcb *tcb, uint32_t copied, weir_time now)
 {
     struct wr_delack *d = &tcb->delack;
     bool ack_now = false;
 
-    tune_buffer(stack, tcb, now);
+    wr_rcvbuf_read(stack, tcb, now);
     if (d->pending & WR_ACK_SCHED) {
         ack_now =
             tcb->rcv_nxt - tcb->rcv_wup > d->rcv_mss ||
@@ -334,11 +305,17 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
         tcb->fin_seen = true;
         tcb->fin_seq = end;
     }
+    if (end != start && !wr_mem_may_receive(stack, tcb, end - start, start == tcb->rcv_nxt)) {
+        wr_delack_enter_quick(tcb);
+        wr_output_want_ack(stack, tcb, true, now);
+        return false;
+    }
     if (start == tcb->rcv_nxt) {
         if (end != start) {
             take_in_order(stack, tcb, data, end - start, now);
+            wr_rcvbuf_data_received(stack, tcb, seg, now);
             wr_delack_data_received(tcb, seg, now);
-            if (seg->len >= 128)
+            if (seg->len >= 128 && !wr_mem_is_pressed(stack))
                 wr_reasm_grow(tcb, seg->len);
             wr_tcb_touch(stack, tcb);
         }

@@ -32,6 +32,7 @@ int wr_tcp_init(struct weir_stack *stack)
     tcp->prio = get_be64(key);
     wr_list_init(&tcp->listener_list);
     wr_list_init(&tcp->neigh_wait);
+    wr_list_init(&tcp->mem.waiting);
     wr_list_init(&tcp->tw_queue);
     for (unsigned i = 0; i < WR_SYN_LEVELS; i++)
         wr_list_init(&tcp->syn_wait[i]);
@@ -45,6 +46,7 @@ int wr_tcp_init(struct weir_stack *stack)
 
 static void free_tx(struct weir_stack *stack, struct tcb *tcb)
 {
+    wr_list_remove(&tcb->tx->mem_wait);
     wr_sendq_clear(stack, &tcb->tx->q);
     wr_push_free(stack, &tcb->tx->push);
     wr_free(stack, tcb->tx, sizeof *tcb->tx);
@@ -57,6 +59,7 @@ static void free_buffers(struct weir_stack *stack, struct tcb *tcb)
     wr_ring_fini(&tcb->rcv_ring, &stack->alloc);
     wr_fastopen_free(stack, tcb);
     wr_reasm_free(stack, tcb);
+    wr_rcvbuf_free(stack, tcb);
     if (tcb->tx != NULL) {
         free_tx(stack, tcb);
     }
@@ -140,6 +143,7 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
         return NULL;
     tcb->tx = tx;
     wr_sendq_init(&tx->q);
+    wr_list_init(&tx->mem_wait);
     tx->recover = tcb->iss; /* RFC 6582 3.2 (1) */
     tx->high_sacked = tx->lost_edge = tx->rescue = tcb->snd_una;
     tx->cwnd =
@@ -185,6 +189,7 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
     tcb->snd_una = tcb->write_seq = tcb->snd_nxt;
     wr_ring_forget_beyond(&tcb->rcv_ring, &stack->alloc);
     wr_reasm_free(stack, tcb);
+    wr_rcvbuf_free(stack, tcb);
     if (tcb->tx != NULL) {
         free_tx(stack, tcb);
     }
@@ -194,6 +199,7 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
 void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     (void)now;
+    wr_mem_settle(stack, tcb);
     if (tcb->state != WEIR_TCP_CLOSE) {
         wr_timers_update(stack, tcb);
 #ifdef WEIR_CHECK
@@ -206,6 +212,7 @@ void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     if (tcb->orphan)
         stack->tcp->n_orphans--;
     free_buffers(stack, tcb);
+    wr_mem_settle(stack, tcb);
     wr_pool_free(&stack->tcp->tcbs, tcb);
 }
 

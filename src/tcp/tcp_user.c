@@ -184,10 +184,17 @@ static int send_error(struct tcb *tcb)
     return 0;
 }
 
-/* Room for nothing, or TCP_NOTSENT_LOWAT says to wait? */
-static bool buffer_full(const struct weir_stack *stack, const struct tcb *tcb)
+/* Bytes of a write that are taken now: the buffer, the host's memory and TCP_NOTSENT_LOWAT have a say. */
+static size_t room_for(struct weir_stack *stack, struct tcb *tcb, size_t len, int flags)
 {
-    return wr_ring_space(&tcb->snd_ring) == 0 || !below_notsent_lowat(stack, tcb, false);
+    uint32_t room;
+
+    if (wr_ring_space(&tcb->snd_ring) == 0 || !below_notsent_lowat(stack, tcb, false))
+        return 0;
+    room = wr_mem_send_room(stack, tcb);
+    if (len > room)
+        len = room;
+    return len > 0 ? wr_push_takes(tcb, wr_tcb_notsent_lowat(stack, tcb), len, flags) : 0;
 }
 
 /* `n` of `len` bytes were queued. */
@@ -232,12 +239,12 @@ ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *dat
     error = wr_push_room(stack, tcb->tx, flags);
     if (error != 0)
         return error;
-    if (buffer_full(stack, tcb)) {
+    n = room_for(stack, tcb, len, flags);
+    if (n == 0) {
         wr_chrono_buffer_full(tcb);
         return WEIR_EAGAIN;
     }
     wr_rate_check_app_limited(tcb);
-    n = wr_push_takes(tcb, wr_tcb_notsent_lowat(stack, tcb), len, flags);
     n = wr_ring_write(&tcb->snd_ring, &stack->alloc, data, n);
     if (n == 0)
         return WEIR_ENOBUFS;
@@ -446,7 +453,8 @@ uint32_t wr_tcp_ready(const struct weir_stack *stack, const struct tcb *tcb)
             bits |= WEIR_POLLIN;
         if (tcb->shut & WR_SHUT_SND)
             bits |= WEIR_POLLOUT;
-        else if (wr_tcb_writable(tcb) && below_notsent_lowat(stack, tcb, true))
+        else if (wr_tcb_writable(tcb) && below_notsent_lowat(stack, tcb, true) &&
+                 (tcb->tx == NULL || !wr_list_is_linked(&tcb->tx->mem_wait)))
             bits |= WEIR_POLLOUT;
         if (tcb->urg_state == WR_URG_VALID)
             bits |= WEIR_POLLPRI;

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How large the receive buffer is: dynamic right-sizing, as on Linux (tcp_moderate_rcvbuf). The buffer holds twice
+ * what the reader takes per round trip, so that the window does not limit a sender whose own window doubles per round
+ * trip.
+ *
+ * A receiver that sends nothing has no round-trip time of its own, so one is measured on what comes in: with
+ * timestamps, from the time at which we sent what a full segment echoes (RFC 7323 4); else a window of data takes at
+ * least one round trip, and the smallest such time counts.
+ *
+ * The state of it (struct wr_rx) is made with the first data. Without memory for it the buffer stays as it is.
+ */
+#include "tcp/tcp.h"
+
+static struct wr_rx *rx_of(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    struct wr_rx *rx = tcb->rx;
+
+    if (rx != NULL)
+        return rx;
+    rx = wr_zalloc(stack, sizeof *rx);
+    if (rx == NULL)
+        return NULL;
+    tcb->rx = rx;
+    rx->seq = wr_tcb_copied_seq(tcb);
+    rx->space = wr_rcvbuf_first_space(tcb);
+    rx->at = now;
+    return rx;
+}
+
+void wr_rcvbuf_free(struct weir_stack *stack, struct tcb *tcb)
+{
+    if (tcb->rx != NULL)
+        wr_free(stack, tcb->rx, sizeof *tcb->rx);
+    tcb->rx = NULL;
+}
+
+uint32_t wr_rcvbuf_first_space(const struct tcb *tcb)
+{
+    uint32_t most = WR_TCP_IW_SEGMENTS * tcb->adv_mss;
+    return tcb->rcv_wnd < most ? tcb->rcv_wnd : most;
+}
+
+/* An echo is late by what the sender waited: small changes count by an eighth. */
+static void rtt_by_echo(struct wr_rx *rx, const struct tcb *tcb, const struct seg *seg,
+                        weir_time now)
+{
+    weir_time sample;
+
+    if (seg->opt.ts_ecr == rx->echo || seg->len < tcb->delack.rcv_mss)
+        return;
+    rx->echo = seg->opt.ts_ecr;
+    sample = (weir_time)(wr_ts_now(tcb->ts_offset, now) - seg->opt.ts_ecr) * WEIR_MS;
+    if (sample < 0 || sample > 3600 * WEIR_SEC)
+        return;
+    if (sample == 0)
+        sample = WEIR_MS;
+    rx->rtt = rx->rtt == 0 ? sample : rx->rtt + (sample - rx->rtt) / 8;
+}
+
+static void rtt_by_window(struct wr_rx *rx, const struct tcb *tcb, weir_time now)
+{
+    if (rx->window_at != 0) {
+        weir_time sample = now - rx->window_at > 0 ? now - rx->window_at : WEIR_US;
+        if (seq_lt(tcb->rcv_nxt, rx->window_end))
+            return;
+        if (rx->rtt == 0 || sample < rx->rtt)
+            rx->rtt = sample;
+    }
+    rx->window_end = tcb->rcv_nxt + tcb->rcv_wnd;
+    rx->window_at = now;
+}
+
+void wr_rcvbuf_data_received(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                             weir_time now)
+{
+    struct wr_rx *rx = rx_of(stack, tcb, now);
+
+    if (rx == NULL)
+        return;
+    if (tcb->ts_ok && seg->opt.has_ts && seg->opt.ts_ecr != 0)
+        rtt_by_echo(rx, tcb, seg, now);
+    else if (!tcb->ts_ok)
+        rtt_by_window(rx, tcb, now);
+}
+
+static void grow(const struct weir_stack *stack, struct tcb *tcb, uint32_t copied)
+{
+    uint64_t most = (uint64_t)stack->tunables.tcp_rmem_max, wnd;
+    uint32_t before = tcb->rx->space;
+
+    wnd = 2 * (uint64_t)copied + 16u * tcb->adv_mss;
+    wnd += 2 * (wnd * (copied - before) / (before > 0 ? before : 1));
+    if (wnd > most / 2)
+        wnd = most / 2;
+    if (2 * wnd <= tcb->opts.rcvbuf)
+        return;
+    tcb->opts.rcvbuf = (uint32_t)(2 * wnd);
+    tcb->window_clamp = (uint32_t)wnd;
+    if (tcb->opts.window_clamp != 0 && tcb->window_clamp > tcb->opts.window_clamp)
+        tcb->window_clamp = tcb->opts.window_clamp;
+    wr_ring_set_limit(&tcb->rcv_ring, tcb->opts.rcvbuf + UINT16_MAX + 1);
+}
+
+void wr_rcvbuf_read(const struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    struct wr_rx *rx = tcb->rx;
+    uint32_t at = wr_tcb_copied_seq(tcb), copied;
+    weir_time rtt;
+
+    if (rx == NULL)
+        return;
+    rtt = rx->rtt != 0 ? rx->rtt : tcb->rtt.srtt; /* of the handshake, until there is better */
+    if (rtt == 0 || now - rx->at < rtt)
+        return;
+    copied = at - rx->seq;
+    if (copied > rx->space) {
+        if (stack->tunables.tcp_moderate_rcvbuf && !tcb->opts.rcvbuf_locked &&
+            !wr_mem_is_pressed(stack))
+            grow(stack, tcb, copied);
+        rx->space = copied;
+    }
+    rx->seq = at;
+    rx->at = now;
+}
