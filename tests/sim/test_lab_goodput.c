@@ -164,6 +164,64 @@ static void goodput_is_above_its_floor(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* ---- what was no loss ------------------------------------------------------------------------------ */
+
+/* Nothing arrives for a while, then all of it: a time-out that is no loss. What the queue did drop goes again,
+ * and besides it one segment a time-out and a probe for the tail: not the window (RFC 5682, RFC 3522); and the
+ * flow goes on with the window that it had. */
+static void a_stall_costs_its_time_and_no_more(void **state)
+{
+    static const struct floor stalls[] = {
+        {"rate=100mbit rtt=50ms queue=1bdp stall=5s,500ms time=10s", 100e6, 0.90},
+        {"rate=10mbit rtt=50ms queue=1bdp stall=5s,500ms time=10s", 10e6, 0.90},
+        {"rate=10mbit rtt=50ms queue=1bdp stall=5s,2s time=10s", 10e6, 0.75},
+        {"rate=10mbit rtt=50ms queue=1bdp cc=reno stall=5s,500ms time=10s", 10e6, 0.90},
+        {"rate=10mbit rtt=50ms queue=1bdp stall=5s,500ms time=10s net.ipv4.tcp_timestamps=0", 10e6,
+         0.90},
+        {"rate=10mbit rtt=50ms queue=1bdp stall=5s,500ms time=10s net.ipv4.tcp_early_retrans=0",
+         10e6, 0.90},
+    };
+    unsigned wrong = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof stalls / sizeof *stalls; i++) {
+        struct lab *lab = run_words(stalls[i].words);
+        const struct lab_flow_result *flow = wr_lab_flow(lab, 0);
+        uint64_t lost = wr_lab_bottleneck(lab)->dropped_full;
+        uint64_t most = lost + flow->info.tcpi_total_rto + 2;
+        double share = (double)flow->steady_bps / (stalls[i].rate * LINK_SHARE);
+        print_message("%.3f, floor %.2f, %u sent again for %u lost: %s\n", share, stalls[i].share,
+                      flow->info.tcpi_total_retrans, (unsigned)lost, stalls[i].words);
+        wrong += share < stalls[i].share || flow->info.tcpi_total_retrans > most;
+        wr_lab_free(lab);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* Packets overtake each other and none is lost: each recovery is a mistake and is taken back, so that cwnd
+ * never falls below what the path holds (417 packets). */
+static void reordering_is_no_loss(void **state)
+{
+    static const struct floor paths[] = {
+        {"rate=100mbit rtt=50ms queue=4bdp cc=cubic reorder=5%,3ms time=20s", 100e6, 0.95},
+        {"rate=100mbit rtt=50ms queue=4bdp cc=reno reorder=5%,3ms time=20s", 100e6, 0.95},
+        {"rate=100mbit rtt=50ms queue=4bdp cc=cubic jitter=15ms,free time=20s", 100e6, 0.93},
+        {"rate=100mbit rtt=50ms queue=4bdp cc=reno jitter=15ms,free time=20s", 100e6, 0.93},
+    };
+    unsigned wrong = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        struct lab *lab = run_words(paths[i].words);
+        const struct lab_flow_result *flow = wr_lab_flow(lab, 0);
+        double share = (double)flow->steady_bps / (paths[i].rate * LINK_SHARE);
+        print_message("%.3f, floor %.2f, %u sent again: %s\n", share, paths[i].share,
+                      flow->info.tcpi_total_retrans, paths[i].words);
+        assert_int_equal(wr_lab_bottleneck(lab)->dropped_full, 0);
+        wrong += share < paths[i].share || flow->info.tcpi_snd_cwnd < 417;
+        wr_lab_free(lab);
+    }
+    assert_int_equal(wrong, 0);
+}
+
 /* ---- fairness --------------------------------------------------------------------------------------- */
 
 /* Flows of one kind and one round trip through a drop-tail queue of one bandwidth-delay product: Jain's
@@ -207,6 +265,8 @@ int main(void)
         cmocka_unit_test(the_models_are_the_published_ones),
         cmocka_unit_test(goodput_follows_the_response_functions),
         cmocka_unit_test(goodput_is_above_its_floor),
+        cmocka_unit_test(a_stall_costs_its_time_and_no_more),
+        cmocka_unit_test(reordering_is_no_loss),
         cmocka_unit_test(equal_flows_share_equally),
         cmocka_unit_test(cubic_and_reno_are_equals_on_short_paths),
     };

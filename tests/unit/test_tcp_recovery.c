@@ -56,7 +56,8 @@ static void lost_by_bytes_6675_02_6675_05_2018_06(void **arg)
     struct weir_tcp_info info = conn_info(&p, &c);
     assert_int_equal(info.tcpi_ca_state, WEIR_CA_RECOVERY);
     assert_int_equal(info.tcpi_snd_ssthresh, 5);
-    assert_int_equal(info.tcpi_snd_cwnd, 7); /* RFC 9937: one in place of the lost one, no more yet */
+    assert_int_equal(info.tcpi_snd_cwnd,
+                     7); /* RFC 9937: one in place of the lost one, no more yet */
     assert_int_equal(info.tcpi_retrans, 1);
     peer_free(&p);
 }
@@ -436,6 +437,26 @@ static void next_segment_6675_03_6675_04(void **arg)
     peer_free(&p);
 }
 
+/* 9937-7: a peer without SACK makes up 1000 duplicates of ten segments. Each counts as a segment that has
+ * arrived, but no more than RecoverFS = 10 of them, so no more than that leaves in all (RFC 9937 6.2). */
+static void made_up_duplicates_9937_7(void **arg)
+{
+    static struct peer p;
+    (void)arg;
+    struct conn c = flight(&p, &no_sack, 10);
+    uint32_t una = c.rcv, sent = 0;
+    conn_fill(&p, &c, 100 * MSS);
+    for (int i = 0; i < 1000; i++) {
+        conn_ack(&p, &c, una, NULL, 0);
+        sent += p.n;
+        p.n = 0;
+    }
+    assert_int_equal(conn_info(&p, &c).tcpi_ca_state, WEIR_CA_RECOVERY);
+    assert_true(sent >= 5 && sent <= 2 + 10); /* two by limited transmit before */
+    print_message("%u segments for 1000 duplicates\n", sent);
+    peer_free(&p);
+}
+
 /* 6582-5: the partial ACK starts the timer anew. */
 static void partial_ack_restarts_timer_6582_5(void **arg)
 {
@@ -532,6 +553,7 @@ int main(void)
         cmocka_unit_test(cumulative_ack_resets_6675_08),
         cmocka_unit_test(limited_transmit_6675_10_3042_3),
         cmocka_unit_test(next_segment_6675_03_6675_04),
+        cmocka_unit_test(made_up_duplicates_9937_7),
         cmocka_unit_test(partial_ack_restarts_timer_6582_5),
         cmocka_unit_test(no_reduction_below_recover_6582_2_6582_6),
         cmocka_unit_test(idle_restart_5681_12_LNX_CC_02_LNX_SYSCTL_26_6928_3),
