@@ -366,6 +366,8 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
     uint32_t end;
     bool fin, more, psh, eor;
 
+    if (wr_tcb_unsent(tcb) == 0 && !tcb->fin_queued)
+        return 0; /* an idle connection costs no struct wr_tx */
     if (wr_tcb_tx(stack, tcb, now) == NULL) {
         wr_timers_blocked(stack, tcb, now);
         return 0;

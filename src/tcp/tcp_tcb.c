@@ -154,6 +154,7 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
     if (tx->mtup.on)
         wr_output_sync_mss(stack, tcb);
     wr_cc_start(stack, tcb, now);
+    wr_rate_limit(tcb); /* so far the application had nothing to send */
     return tx;
 }
 
