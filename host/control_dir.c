@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -106,19 +107,22 @@ static bool split(const char *file, char name[WEIR_CONTROL_NAME_MAX + 1], int *p
 
 /* ---- finding ------------------------------------------------------------------------------------ */
 
-/* A connection to a socket of the folder, or a negative error. */
+/* A connection to a socket of the folder, or a negative error: WEIR_EAGAIN from a host that does not
+ * accept. */
 static int dial(int dir, const char *file)
 {
+    const struct timeval patience = {.tv_sec = 2}, none = {0};
     struct sockaddr_un address;
-    int fd;
     if (!wr_control_address(dir, file, &address))
         return WEIR_EINVAL;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience); /* connect's, too */
+    int err = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ? 0 : -errno;
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
+    if (!err)
         return fd;
-    int err = -errno;
     close(fd);
     return err;
 }
