@@ -906,7 +906,7 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
 void wr_reasm_urgent(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg);
 /* SACK blocks to send: a D-SACK first (RFC 2883), then the most recent (RFC 2018 4). Takes the D-SACK. */
 unsigned wr_reasm_sacks(struct tcb *tcb, struct w_sack *out, unsigned max);
-void wr_reasm_dsack(const struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end);
+void wr_reasm_dsack(struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end);
 /* Bytes of window left as last announced. */
 static inline uint32_t wr_reasm_wnd(const struct tcb *tcb)
 {
@@ -1176,8 +1176,9 @@ bool wr_rack_is_young(const struct weir_stack *stack, const struct tcb *tcb,
 /* A recovery ended and was not undone; it was undone since all that was sent again was D-SACKed. */
 void wr_rack_recovered(struct wr_rack *rack);
 void wr_rack_undone(struct wr_rack *rack);
-/* Reordering of `packets` was seen. */
+/* Reordering was seen, of so many packets; of what begins at `low`, which came after what is SACKed above it. */
 void wr_rack_reordered(struct weir_stack *stack, struct wr_rack *rack, uint32_t packets);
+void wr_rack_reordered_from(struct weir_stack *stack, struct tcb *tcb, uint32_t low);
 
 /* ---- tcp_tlp ------------------------------------------------------------------------------------------ */
 

@@ -632,7 +632,7 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
                        weir_time now)
 {
     struct segment s = {0};
-    bool opening = wr_tcb_opening(tcb);
+    bool opening = wr_tcb_opening(tcb), dsack;
     uint32_t mss;
     size_t len = 0;
 
@@ -642,6 +642,7 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
         return 0;
     if (opening && (tcb->want & WR_WANT_FIN))
         return send_early_fin(stack, tcb, &s, out, now);
+    dsack = tcb->dsack_set;
     s.n_sack = wr_reasm_sacks(tcb, s.sack, tcb->ts_ok ? 3 : 4);
     mss = wr_output_mss(tcb, s.n_sack);
     if (tcb->want & (WR_WANT_PROBE | WR_WANT_PROBE_URG))
@@ -665,8 +666,8 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
             tcb->dup_owed--;
         len = send_empty(stack, tcb, &s, out, now);
     }
-    if (len == 0 && s.n_sack > 0 && seq_leq(s.sack[0].end, tcb->rcv_nxt))
-        wr_reasm_dsack(stack, tcb, s.sack[0].start, s.sack[0].end); /* not told yet */
+    if (len == 0 && dsack)
+        tcb->dsack_set = true; /* not told yet */
     return len;
 }
 

@@ -59,22 +59,25 @@ void wr_rack_reordered(struct weir_stack *stack, struct wr_rack *rack, uint32_t 
         rack->reordering = packets;
 }
 
+void wr_rack_reordered_from(struct weir_stack *stack, struct tcb *tcb, uint32_t low)
+{
+    uint32_t fack = tcb->tx->high_sacked;
+
+    wr_rack_reordered(stack, &tcb->tx->rack,
+                      seq_lt(low, fack) ? (fack - low + tcb->smss - 1) / tcb->smss : 0);
+}
+
 /* RFC 8985 6.2 step 3: something that was sent once arrived below what had arrived before. */
 static void detect_reordering(struct weir_stack *stack, struct tcb *tcb,
                               const struct wr_delivery *d, const struct wr_sack_result *sack,
                               uint32_t prior_fack)
 {
-    uint32_t fack = tcb->tx->high_sacked, low;
+    bool late = d->original && seq_lt(d->lowest, prior_fack);
 
-    if (d->original && seq_lt(d->lowest, prior_fack))
-        low = d->lowest;
-    else if (sack->dsack_reordered)
-        low = sack->dsack_start;
-    else
+    if (!late && !sack->dsack_reordered)
         return;
     wr_count(stack, WR_STAT_tcp_sack_reorder);
-    wr_rack_reordered(stack, &tcb->tx->rack,
-                      seq_lt(low, fack) ? (fack - low + tcb->smss - 1) / tcb->smss : 0);
+    wr_rack_reordered_from(stack, tcb, late ? d->lowest : sack->dsack_start);
 }
 
 /* RFC 8985 6.2 step 4: D-SACKs of a round trip are one reason to wait longer. */

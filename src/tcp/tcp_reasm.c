@@ -116,11 +116,12 @@ void wr_reasm_read(struct weir_stack *stack, struct tcb *tcb, uint32_t copied, w
 
 /* ---- D-SACK and SACK ------------------------------------------------------------------------------- */
 
-void wr_reasm_dsack(const struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end)
+void wr_reasm_dsack(struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end)
 {
-    (void)stack;
     if (!tcb->sack_ok || !seq_lt(start, end))
         return;
+    wr_count(stack,
+             seq_lt(start, tcb->rcv_nxt) ? WR_STAT_tcp_dsack_sent : WR_STAT_tcp_dsack_ofo_sent);
     tcb->dsack_set = true;
     tcb->dsack_start = start;
     tcb->dsack_end = end;
@@ -260,7 +261,6 @@ static void take_duplicate(struct weir_stack *stack, struct tcb *tcb, uint32_t s
                            weir_time now)
 {
     wr_reasm_dsack(stack, tcb, start, end);
-    wr_count(stack, WR_STAT_tcp_dsack_sent);
     wr_delack_enter_quick(tcb);
     wr_output_want_ack(stack, tcb, true, now);
 }

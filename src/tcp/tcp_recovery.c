@@ -266,18 +266,29 @@ static bool undo_by_dsack(struct weir_stack *stack, struct tcb *tcb, weir_time n
     return true;
 }
 
+/* What was sent again had only been late: that is reordering, though RACK did not wait long enough to see it. */
+static void note_delayed(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev)
+{
+    if (!tcb->sack_ok)
+        return;
+    wr_count(stack, WR_STAT_tcp_ts_reorder);
+    wr_rack_reordered_from(stack, tcb, ev->prior_una);
+}
+
 /* SND.UNA has passed all that was in flight when the episode began. */
 static void finish_episode(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
                            weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
 
-    if (wr_undo_due(tcb, ev))
-        take_back(stack, tcb, false,
-                  tx->ca_state == WEIR_CA_LOSS ? WR_STAT_tcp_loss_undo : WR_STAT_tcp_full_undo,
-                  now);
-    else
+    if (!wr_undo_due(tcb, ev)) {
         wr_rack_recovered(&tx->rack);
+    } else if (tx->ca_state == WEIR_CA_LOSS) {
+        take_back(stack, tcb, false, WR_STAT_tcp_loss_undo, now);
+    } else {
+        note_delayed(stack, tcb, ev);
+        take_back(stack, tcb, false, WR_STAT_tcp_full_undo, now);
+    }
     if (!tcb->sack_ok)
         forget_duplicates(tx);
     if (tx->ca_state == WEIR_CA_RECOVERY)
@@ -311,6 +322,7 @@ static bool undo_partial(struct weir_stack *stack, struct tcb *tcb, const struct
 
     if (!tx->undo.armed || !wr_undo_delayed(tcb, ev))
         return false;
+    note_delayed(stack, tcb, ev);
     if (tx->q.rexmit_bytes > 0)
         return true;
     wr_undo_settle(tcb);
