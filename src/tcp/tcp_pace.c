@@ -69,7 +69,7 @@ static uint32_t autosize(const struct weir_stack *stack, const struct tcb *tcb, 
     uint64_t halvings = (uint64_t)(tcb->rtt.min_rtt / WEIR_US) >> stack->tunables.tcp_tso_rtt_log;
 
     if (stack->tunables.tcp_tso_rtt_log != 0 && halvings < 32)
-        bytes += GSO_MAX >> halvings;
+        bytes += (uint64_t)GSO_MAX >> halvings;
     bytes = bytes < GSO_MAX ? bytes : GSO_MAX;
     return (uint32_t)(bytes > least ? bytes : least);
 }
