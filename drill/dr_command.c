@@ -269,7 +269,10 @@ static bool run_ethtool(struct command *c, struct words *w)
 /* What is known of a destination (cookies of fast open, RFC 7413 4.1.3). */
 static bool run_metrics(struct command *c, struct words *w)
 {
-    return (take(w, "flush") && take(w, "all")) || fail(c, "ip tcp_metrics: expected flush all");
+    if (!take(w, "flush") || !take(w, "all"))
+        return fail(c, "ip tcp_metrics: expected flush all");
+    weir_metrics_flush(c->world->stack);
+    return true;
 }
 
 static bool run_words(struct command *c, struct words *w)

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct dr_fd *wr_dr_fd_find(struct dr_table *table, int number)
@@ -25,6 +26,13 @@ struct dr_fd *wr_dr_fd_socket(struct dr_table *table, int number, weir_sock sock
     table->writable[number] = false;
     table->n_fds = number < table->n_fds ? table->n_fds : number + 1;
     return fd;
+}
+
+int wr_dr_fd_opened(struct dr_table *table, const struct dr_fd *fd, weir_time now)
+{
+    if (fd->kind != DR_FD_SOCKET || fd->type != SOCK_STREAM)
+        return 0;
+    return (int)weir_sock_send(table->stack, fd->sock, "", 0, 0, NULL, now);
 }
 
 int wr_dr_fd_close(struct dr_table *table, int number, weir_time now)

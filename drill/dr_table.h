@@ -51,6 +51,9 @@ struct dr_fd *wr_dr_fd_find(struct dr_table *table, int number);
 /* Makes `number`, which must be free, a descriptor of the socket; its events count in edges[]. */
 struct dr_fd *wr_dr_fd_socket(struct dr_table *table, int number, weir_sock sock, int domain,
                               int type, bool nonblocking);
+/* Is a connection on its way, of a TCP socket? 0: no more; WEIR_EAGAIN; or why it failed. A blocking
+ * send that began one (fast open) returns no sooner, as on Linux. */
+int wr_dr_fd_opened(struct dr_table *table, const struct dr_fd *fd, weir_time now);
 /* Closes it. 0 or a negative error. */
 int wr_dr_fd_close(struct dr_table *table, int number, weir_time now);
 /* Closes all that is left. */

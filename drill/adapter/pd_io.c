@@ -20,6 +20,7 @@ struct io {
     size_t len, done;
     int flags;
     bool blocking;
+    bool opening;              /* the send began a connection, which is still on its way */
     struct weir_endpoint peer; /* to, or from */
     bool has_peer;
 };
@@ -49,11 +50,23 @@ static ptrdiff_t attempt_send(void *arg)
     struct dr_fd *fd = wr_dr_fd_find(&io->pd->world.table, io->number);
     if (!fd)
         return WEIR_EBADF;
+    if (io->opening) {
+        int rc = wr_dr_fd_opened(&io->pd->world.table, fd, io->pd->world.now);
+        if (rc != 0)
+            return rc;
+        io->opening = false;
+        if (io->done == io->len)
+            return (ptrdiff_t)io->done;
+    }
     ptrdiff_t n = send_some(io, fd);
     if (n > 0)
         io->done += (size_t)n;
-    if (n > 0)
-        io->flags &= ~MSG_ZEROCOPY; /* one note a call */
+    if (io->blocking && (n > 0 || n == WEIR_EINPROGRESS)) {
+        io->flags &= ~(MSG_ZEROCOPY | MSG_FASTOPEN); /* once a call */
+        io->opening = wr_dr_fd_opened(&io->pd->world.table, fd, io->pd->world.now) == WEIR_EAGAIN;
+        if (io->opening)
+            return WEIR_EAGAIN;
+    }
     bool stream = fd->kind == DR_FD_PIPE || fd->type == SOCK_STREAM;
     bool more = io->blocking && stream && io->done < io->len;
     if (more && (n > 0 || n == WEIR_EAGAIN))
@@ -73,15 +86,23 @@ static ssize_t send_io(struct io *io)
     return wr_pd_answer(n);
 }
 
+/* The address to send to. Linux looks at its family first when it may begin a connection. */
+static int take_peer(struct io *io, const struct sockaddr *to, socklen_t len)
+{
+    bool none = to && len >= sizeof to->sa_family && to->sa_family == AF_UNSPEC;
+    if (none && (io->flags & MSG_FASTOPEN))
+        return WEIR_ENOTSUP;
+    io->has_peer = to != NULL;
+    return !to || wr_pd_endpoint(to, len, &io->peer) ? 0 : WEIR_EINVAL;
+}
+
 ssize_t wr_pd_sendto(void *userdata, int number, const void *data, size_t len, int flags,
                      const struct sockaddr *to, socklen_t to_len)
 {
     struct io io = {.pd = userdata, .number = number, .len = len, .flags = flags};
     io.data = (uint8_t *)(uintptr_t)data; /* only read from */
-    io.has_peer = to != NULL;
-    if (to && !wr_pd_endpoint(to, to_len, &io.peer))
-        return wr_pd_answer(WEIR_EINVAL);
-    return send_io(&io);
+    int rc = take_peer(&io, to, to_len);
+    return rc != 0 ? wr_pd_answer(rc) : send_io(&io);
 }
 
 ssize_t wr_pd_send(void *userdata, int number, const void *data, size_t len, int flags)
@@ -145,9 +166,9 @@ ssize_t wr_pd_sendmsg(void *userdata, int number, const struct msghdr *msg, int 
         return wr_pd_answer(WEIR_EFAULT);
     if (msg->msg_controllen > 0)
         return wr_pd_answer(WEIR_EINVAL); /* no control message can be sent */
-    io.has_peer = msg->msg_name != NULL;
-    if (io.has_peer && !wr_pd_endpoint(msg->msg_name, msg->msg_namelen, &io.peer))
-        return wr_pd_answer(WEIR_EINVAL);
+    int rc = take_peer(&io, msg->msg_name, msg->msg_namelen);
+    if (rc != 0)
+        return wr_pd_answer(rc);
     return send_gathered(&io, msg->msg_iov, msg->msg_iovlen);
 }
 

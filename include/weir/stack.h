@@ -151,6 +151,10 @@ unsigned weir_stat_kinds(void);
 const char *weir_stat_name(unsigned kind);
 uint64_t weir_stat_count(const struct weir_stack *stack, unsigned kind);
 
+/* Forgets what is remembered of peers (proven addresses, cookies of fast open), as
+ * `ip tcp_metrics flush all` does. */
+void weir_metrics_flush(struct weir_stack *stack);
+
 /* Bytes of memory that the stack holds now. */
 size_t weir_mem_bytes(const struct weir_stack *stack);
 

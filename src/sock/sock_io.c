@@ -82,6 +82,20 @@ int weir_sock_next_note(struct weir_stack *stack, weir_sock handle, struct weir_
     return wr_note_take(stack, &sock->ready, note) ? 0 : WEIR_EAGAIN;
 }
 
+static ptrdiff_t send_tcp(struct weir_stack *stack, struct wr_sock *sock, const void *data,
+                          size_t len, int flags, const struct weir_endpoint *to, weir_time now)
+{
+    if (flags & WEIR_MSG_FASTOPEN) {
+        ptrdiff_t rc = wr_sock_send_fast(stack, sock, to, data, len, now);
+        if (rc != WEIR_EISCONN || sock->state != WR_SOCK_CONNECTING)
+            return rc;
+        sock->state = WR_SOCK_CONNECTED; /* the handshake is over: as any send, once (Linux) */
+    }
+    if (!wr_sock_has_tcb(sock))
+        return send_unconnected(sock);
+    return wr_tcp_send(stack, sock->tcb, data, len, flags, now);
+}
+
 /* ---- the calls ------------------------------------------------------------------------------- */
 
 ptrdiff_t weir_sock_send(struct weir_stack *stack, weir_sock handle, const void *data, size_t len,
@@ -93,15 +107,7 @@ ptrdiff_t weir_sock_send(struct weir_stack *stack, weir_sock handle, const void 
         return WEIR_EBADF;
     if (sock->is_udp)
         return send_udp(stack, sock, data, len, flags, to, now);
-    if (flags & WEIR_MSG_FASTOPEN) {
-        ptrdiff_t rc = wr_sock_send_fast(stack, sock, to, data, len, now);
-        if (rc != WEIR_EISCONN || sock->state != WR_SOCK_CONNECTING)
-            return rc;
-        sock->state = WR_SOCK_CONNECTED; /* the handshake is over: as any send, once (Linux) */
-    }
-    if (!wr_sock_has_tcb(sock))
-        return send_unconnected(sock);
-    ptrdiff_t sent = wr_tcp_send(stack, sock->tcb, data, len, flags, now);
+    ptrdiff_t sent = send_tcp(stack, sock, data, len, flags, to, now);
     if (sent > 0 && (flags & WEIR_MSG_ZEROCOPY) && wr_sock_opts(sock)->zerocopy)
         note_zerocopy(stack, sock);
     return sent;

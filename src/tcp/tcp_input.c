@@ -548,6 +548,7 @@ static bool quotes_our_flight(struct weir_stack *stack, const struct tcb *tcb, u
     if (seq_geq(seq, first) && seq_leq(seq, tcb->snd_nxt))
         return true;
     wr_drop(stack, WR_DROP_tcp_icmp_out_of_window);
+    wr_count(stack, WR_STAT_tcp_out_of_window_icmps);
     return false;
 }
 
@@ -600,6 +601,7 @@ void wr_tcp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, we
         wr_tcb_settle(stack, tcb, now);
     } else if (get_be32(error->quoted + 4) != WR_CONTAINER(flow, struct wr_syn, flow)->iss) {
         wr_drop(stack, WR_DROP_tcp_icmp_out_of_window);
+        wr_count(stack, WR_STAT_tcp_out_of_window_icmps);
     } else if (error->mtu == 0) {
         wr_listen_syn_unreachable(stack, WR_CONTAINER(flow, struct wr_syn, flow));
     }

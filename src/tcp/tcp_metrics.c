@@ -97,11 +97,16 @@ void wr_metrics_init(struct weir_stack *stack)
     wr_list_init(&stack->tcp->metrics.used);
 }
 
-void wr_metrics_fini(struct weir_stack *stack)
+void weir_metrics_flush(struct weir_stack *stack)
 {
     struct wr_list *first;
 
     while ((first = wr_list_first(&stack->tcp->metrics.used)) != NULL)
         forget(stack, WR_CONTAINER(first, struct wr_metric, used));
+}
+
+void wr_metrics_fini(struct weir_stack *stack)
+{
+    weir_metrics_flush(stack);
     wr_hash_fini(&stack->tcp->metrics.table);
 }
