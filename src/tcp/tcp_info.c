@@ -61,7 +61,7 @@ static void send_side(const struct weir_stack *stack, const struct tcb *tcb,
     info->tcpi_delivered += tx->rate.segments;
     info->tcpi_delivered_ce = tx->rate.segments_ce;
     info->tcpi_delivery_rate = wr_rate_delivery_rate(&tx->rate);
-    info->tcpi_delivery_limited = tx->rate.last_app_limited;
+    info->tcpi_delivery_limited |= tx->rate.last_app_limited;
 }
 
 static void counters(const struct tcb *tcb, struct weir_tcp_info *info, weir_time now)
