@@ -109,14 +109,10 @@ void wr_close_reset_received(struct weir_stack *stack, struct tcb *tcb)
         error = EPIPE;
         wr_count(stack, WR_STAT_tcp_estab_resets);
         break;
-    case WEIR_TCP_CLOSING:
-    case WEIR_TCP_LAST_ACK: /* RFC 9293 3.10.7.4: just closed */
-        error = 0;
-        break;
     case WEIR_TCP_ESTABLISHED:
         wr_count(stack, WR_STAT_tcp_estab_resets);
         break;
-    default:
+    default: /* in CLOSING and LAST-ACK RFC 9293 3.10.7.4 leaves open whether the user is told */
         break;
     }
     wr_tcb_done(stack, tcb, error);
@@ -125,6 +121,26 @@ void wr_close_reset_received(struct weir_stack *stack, struct tcb *tcb)
 void wr_close_timed_out(struct weir_stack *stack, struct tcb *tcb)
 {
     wr_tcb_done(stack, tcb, tcb->soft_error != 0 ? tcb->soft_error : ETIMEDOUT);
+}
+
+/* An orphan costs memory that nobody will ask for again. Linux counts twice who is silent for long, and once
+ * more whom the network calls unreachable. */
+bool wr_close_out_of_resources(struct weir_stack *stack, struct tcb *tcb, bool say_reset,
+                               weir_time now)
+{
+    weir_time quiet = tcb->tx != NULL ? now - tcb->tx->last_sent_at : 0;
+    unsigned shift = quiet > 240 * WEIR_SEC || !say_reset ? 1 : 0;
+
+    if (tcb->soft_error != 0)
+        shift++;
+    if (!tcb->orphan ||
+        (uint64_t)stack->tcp->n_orphans << shift <= (uint64_t)stack->tunables.tcp_max_orphans)
+        return false;
+    if (say_reset || quiet <= WR_TCP_TIMEWAIT || (tcb->snd_wnd == 0 && !wr_tcb_in_flight(tcb)))
+        wr_output_reset(stack, tcb, now);
+    wr_count(stack, WR_STAT_tcp_abort_on_memory);
+    wr_tcb_done(stack, tcb, 0);
+    return true;
 }
 
 /* ---- the user's calls ----------------------------------------------------------------------------- */
@@ -200,7 +216,7 @@ void wr_tcp_close(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         abort_now(stack, tcb, 0, now);
     } else if (tcb->state == WEIR_TCP_FIN_WAIT2) {
         enter_fin_wait2(stack, tcb, now);
-    } else {
+    } else if (!wr_close_out_of_resources(stack, tcb, true, now)) {
         wr_close_send(stack, tcb, now);
     }
     wr_tcb_settle(stack, tcb, now);

@@ -400,6 +400,8 @@ static void retransmission_expired(struct weir_stack *stack, struct tcb *tcb, we
     bool last = retransmission_timed_out(stack, tcb, now);
 
     wr_fastopen_timed_out(stack, tcb, tcb->retransmits, last, now);
+    if (wr_close_out_of_resources(stack, tcb, !last || tcb->rtt.rto < rto_max(stack), now))
+        return;
     if (last) {
         wr_count(stack, WR_STAT_tcp_abort_on_timeout);
         wr_close_timed_out(stack, tcb);
@@ -448,6 +450,8 @@ static void persist_expired(struct weir_stack *stack, struct tcb *tcb, weir_time
         wr_close_timed_out(stack, tcb);
         return;
     }
+    if (wr_close_out_of_resources(stack, tcb, true, now))
+        return;
     if (window_open) {
         tcb->want |= WR_WANT_FORCE;
     } else {

@@ -88,6 +88,7 @@ void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     wr_tcb_done(stack, tcb, 0);
     if (tw == NULL) {
         wr_drop(stack, WR_DROP_tcp_timewait_full);
+        wr_count(stack, WR_STAT_tcp_timewait_overflow);
         return;
     }
     if (!wr_port_hold(stack, tuple.lport, tw->flow.bits)) {
