@@ -56,7 +56,8 @@ struct cubic {
     weir_time round_min_rtt, last_round_min_rtt, css_baseline; /* WEIR_TIME_NEVER: none */
     uint8_t samples, css_rounds;
     bool in_css;
-    bool off; /* slow start was left once: RFC 9406 4.3 uses it in the first alone */
+    bool off;        /* slow start was left once: RFC 9406 4.3 uses it in the first alone */
+    bool off_before; /* what an undo puts back: the first slow start was not left after all */
 };
 _Static_assert(sizeof(struct cubic) <= sizeof((struct weir_cc *)0)->priv, "private state fits");
 
@@ -239,6 +240,7 @@ static void reduce(struct weir_cc *cc)
 {
     struct cubic *c = state(cc);
     c->before = c->now;
+    c->off_before = c->off;
     uint32_t cwnd = cc->cwnd;
     c->now.cwnd_prior = cwnd;
     c->now.w_max =
@@ -274,6 +276,7 @@ static void cubic_on_undo(struct weir_cc *cc, weir_time now)
 {
     (void)now;
     state(cc)->now = state(cc)->before;
+    state(cc)->off = state(cc)->off_before;
 }
 
 /* RFC 9438 4.2's t counts time in which data could be sent: an idle time moves the epoch. */

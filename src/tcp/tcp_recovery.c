@@ -498,11 +498,12 @@ void wr_recovery_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     struct wr_tx *tx = tcb->tx;
     struct wr_ack_event ev = {.prior_flight = tcb->snd_nxt - tcb->snd_una};
 
-    if (tx->ca_state != WEIR_CA_RECOVERY)
+    if (tx->ca_state != WEIR_CA_RECOVERY) {
         enter_recovery(stack, tcb, &ev, now);
-    if (!wr_cwnd_is_owned(tx)) /* Linux: as for one segment delivered */
-        tx->cc.cwnd =
-            wr_prr_cwnd(&tx->prr, tcb->smss, false, wr_tcb_pipe(tcb), tx->cc.ssthresh, tcb->smss);
+        if (!wr_cwnd_is_owned(tx)) /* Linux: as for one segment delivered */
+            tx->cc.cwnd = wr_prr_cwnd(&tx->prr, tcb->smss, false, wr_tcb_pipe(tcb), tx->cc.ssthresh,
+                                      tcb->smss);
+    }
     wr_output_kick(stack, tcb, now);
 }
 
@@ -551,6 +552,7 @@ void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time no
     struct wr_tx *tx = tcb->tx;
     struct wr_sent *head = wr_sendq_first(&tx->q);
     uint32_t flight = tcb->snd_nxt - tcb->snd_una;
+    uint32_t most = (uint32_t)stack->tunables.tcp_reordering;
     bool fresh = tx->ca_state < WEIR_CA_RECOVERY;
     bool reneged = head != NULL && (head->flags & WR_SENT_SACKED);
 
@@ -568,6 +570,9 @@ void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time no
         tx->cc_ops->on_rto(&tx->cc, flight, now);
     }
     tx->cc.cwnd = wr_tcb_pipe(tcb) + tcb->smss;
+    /* So much was SACKed, and it came to a time-out: reordering was thought worse than it is. */
+    if (fresh && tx->q.sacked_segs >= most && tx->rack.reordering > most)
+        tx->rack.reordering = most;
     tx->ca_state = WEIR_CA_LOSS;
     tx->recover = tcb->snd_nxt;
     tx->lost_edge = tcb->snd_nxt;

@@ -35,6 +35,7 @@ void wr_undo_begin(struct tcb *tcb, bool lasting)
     struct wr_tx *tx = tcb->tx;
     struct wr_undo *undo = &tx->undo;
 
+    wr_undo_settle(tcb); /* a loss probe may have gone since */
     undo->prior_cwnd = tx->cc.cwnd;
     undo->prior_ssthresh = lasting ? 0 : current_ssthresh(tx);
     undo->marker = tcb->snd_una;

@@ -202,10 +202,10 @@ static void a_stall_costs_its_time_and_no_more(void **state)
 static void reordering_is_no_loss(void **state)
 {
     static const struct floor paths[] = {
-        {"rate=100mbit rtt=50ms queue=4bdp cc=cubic reorder=5%,3ms time=20s", 100e6, 0.95},
-        {"rate=100mbit rtt=50ms queue=4bdp cc=reno reorder=5%,3ms time=20s", 100e6, 0.95},
-        {"rate=100mbit rtt=50ms queue=4bdp cc=cubic jitter=15ms,free time=20s", 100e6, 0.93},
-        {"rate=100mbit rtt=50ms queue=4bdp cc=reno jitter=15ms,free time=20s", 100e6, 0.93},
+        {"rate=100mbit rtt=50ms queue=16bdp cc=cubic reorder=5%,3ms time=20s", 100e6, 0.95},
+        {"rate=100mbit rtt=50ms queue=16bdp cc=reno reorder=5%,3ms time=20s", 100e6, 0.95},
+        {"rate=100mbit rtt=50ms queue=16bdp cc=cubic jitter=15ms,free time=20s", 100e6, 0.93},
+        {"rate=100mbit rtt=50ms queue=16bdp cc=reno jitter=15ms,free time=20s", 100e6, 0.93},
     };
     unsigned wrong = 0;
     (void)state;
