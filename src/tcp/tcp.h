@@ -647,6 +647,8 @@ struct wr_tcp {
     struct wr_list listener_list;
     struct wr_pool tcbs, syns, tws;
     struct wr_mem mem;
+    int64_t challenge_second; /* in which challenges_left counts */
+    uint32_t challenges_left; /* RFC 5961 7, of the whole host */
     struct wr_cc_list cc;
     struct wr_list neigh_wait;              /* struct tcb.out: their next hop is being asked for */
     struct wr_list syn_wait[WR_SYN_LEVELS]; /* each in the order of resend_at */
@@ -1376,6 +1378,9 @@ void wr_timers_probe_sent(struct tcb *tcb, weir_time now);
 void wr_timers_judged(struct weir_stack *stack, struct tcb *tcb, bool progress, weir_time now);
 /* The head of the flight is SACKED though not acknowledged: the peer may have reneged. */
 void wr_timers_reneging(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* A router says that the segment at `seq` could not be delivered, RFC 6069: if that is the head of the flight, its
+ * time-out told of no congestion, and one doubling is taken back. */
+void wr_timers_unreachable(struct weir_stack *stack, struct tcb *tcb, uint32_t seq, weir_time now);
 /* Recovery after a time-out at `since` is over (0: there was none): its time is counted for TCP_INFO. */
 void wr_timers_rto_recovered(struct tcb *tcb, weir_time since, weir_time now);
 /* Unsent data cannot go, and nothing is in flight that would bring an ACK. */

@@ -140,9 +140,30 @@ static bool oow_limited(struct weir_stack *stack, struct tcb *tcb, weir_time now
     return false;
 }
 
+/* tcp_challenge_ack_limit: so many a second for the whole host, give or take a half at random, so that nobody learns
+ * of others' by counting; unlimited by default. */
+static bool host_limited(struct weir_stack *stack, weir_time now)
+{
+    struct wr_tcp *tcp = stack->tcp;
+    uint32_t limit = (uint32_t)stack->tunables.tcp_challenge_ack_limit;
+
+    if (limit == INT32_MAX)
+        return false;
+    if (tcp->challenge_second != now / WEIR_SEC) {
+        tcp->challenge_second = now / WEIR_SEC;
+        tcp->challenges_left = (limit + 1) / 2 + (limit > 0 ? wr_rng_below(&stack->rng, limit) : 0);
+    }
+    if (tcp->challenges_left == 0) {
+        wr_drop(stack, WR_DROP_tcp_challenge_limited);
+        return true;
+    }
+    tcp->challenges_left--;
+    return false;
+}
+
 void wr_input_challenge(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
-    if (oow_limited(stack, tcb, now))
+    if (oow_limited(stack, tcb, now) || host_limited(stack, now))
         return;
     wr_count(stack, WR_STAT_tcp_challenge_acks);
     wr_output_want_ack(stack, tcb, true, now);
@@ -293,7 +314,8 @@ static void syn_sent_to_synchronized(struct weir_stack *stack, struct tcb *tcb, 
             seg->flags &= (uint16_t)~W_TCP_FIN;
         if (wr_reasm_input(stack, tcb, seg, now))
             wr_close_fin_received(stack, tcb, now);
-        if (tcb->opts.defer_accept_s > 0 && seg->len == 0) /* data will come: the ACK rides on them */
+        if (tcb->opts.defer_accept_s > 0 &&
+            seg->len == 0) /* data will come: the ACK rides on them */
             wr_delack_defer(stack, tcb, now);
         else
             wr_output_want_ack(stack, tcb, false, now);
@@ -580,6 +602,8 @@ static void icmp_for_tcb(struct weir_stack *stack, struct tcb *tcb,
         wr_tcb_done(stack, tcb, -error->error);
     } else {
         tcb->soft_error = -error->error;
+        if (error->error == WEIR_ENETUNREACH || error->error == WEIR_EHOSTUNREACH)
+            wr_timers_unreachable(stack, tcb, get_be32(error->quoted + 4), now);
     }
 }
 

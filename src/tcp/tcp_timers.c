@@ -175,7 +175,7 @@ void wr_timers_acked(struct weir_stack *stack, struct tcb *tcb, bool progress, w
         tcb->rto_at = WEIR_TIME_NEVER;
         wr_output_kick(stack, tcb, now);
     } else {
-        tcb->rto_at = now + tcb->rtt.rto;
+        tcb->rto_at = now + rto_clamped(tcb, now);
     }
 }
 
@@ -186,8 +186,6 @@ void wr_timers_held(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     if (tcb->held && tcb->rto_at != WEIR_TIME_NEVER)
         return;
     tcb->held = true;
-    if (tcb->stalled_at == 0)
-        tcb->stalled_at = now;
     if (tcb->rto_at == WEIR_TIME_NEVER)
         tcb->rto_at = now + wait;
 }
@@ -423,6 +421,22 @@ static void retransmission_expired(struct weir_stack *stack, struct tcb *tcb, we
     wr_output_kick(stack, tcb, now);
 }
 
+void wr_timers_unreachable(struct weir_stack *stack, struct tcb *tcb, uint32_t seq, weir_time now)
+{
+    struct wr_rtt *rtt = &tcb->rtt;
+    struct wr_sent *head = tcb->tx != NULL ? wr_sendq_first(&tcb->tx->q) : NULL;
+    weir_time rto = wr_rtt_base_rto(rtt, &stack->tunables);
+
+    if (head == NULL || seq != tcb->snd_una || tcb->retransmits == 0 || rtt->backoff == 0 ||
+        tcb->tx->rto_kind != WR_RTO_LOSS || tcb->rto_at == WEIR_TIME_NEVER)
+        return;
+    rtt->backoff--;
+    for (uint8_t i = 0; i < rtt->backoff; i++)
+        rto = rto > rto_max(stack) / 2 ? rto_max(stack) : 2 * rto;
+    rtt->rto = rto;
+    tcb->rto_at = head->sent_at + rto > now ? head->sent_at + rto : now;
+}
+
 /* ---- persist -------------------------------------------------------------------------------------------- */
 
 static bool probes_exhausted(const struct weir_stack *stack, const struct tcb *tcb, weir_time now)
@@ -452,6 +466,8 @@ static void persist_expired(struct weir_stack *stack, struct tcb *tcb, weir_time
     }
     if (wr_close_out_of_resources(stack, tcb, true, now))
         return;
+    if (tcb->stalled_at == 0) /* TCP_USER_TIMEOUT runs from the first probe on, as on Linux */
+        tcb->stalled_at = now;
     if (window_open) {
         tcb->want |= WR_WANT_FORCE;
     } else {
