@@ -556,7 +556,7 @@ static void test_failing_allocations_lose_only_the_datagram(void **state)
 }
 
 /* RFC 3168 5.3: marks survive reassembly. */
-static void test_ecn_marks_are_joined(void **state)
+static void test_ecn_marks_are_joined_3168_12(void **state)
 {
     struct kit k;
     struct kit_packet p;
@@ -613,7 +613,7 @@ int main(void)
         cmocka_unit_test(test_a_flood_of_first_fragments_is_bounded),
         cmocka_unit_test(test_tiny_pieces_are_bounded_too),
         cmocka_unit_test(test_failing_allocations_lose_only_the_datagram),
-        cmocka_unit_test(test_ecn_marks_are_joined),
+        cmocka_unit_test(test_ecn_marks_are_joined_3168_12),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
