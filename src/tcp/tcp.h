@@ -1416,7 +1416,7 @@ void wr_close_fin_acked(struct weir_stack *stack, struct tcb *tcb, weir_time now
 void wr_close_fin_received(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* A valid RST came, RFC 9293 3.10.7.4 second. */
 void wr_close_reset_received(struct weir_stack *stack, struct tcb *tcb);
-/* Are there too many orphans (tcp_max_orphans), and this is one? Then it is over, with a RST if say_reset or
+/* Are there too many orphans (tcp_max_orphans, tcp_mem), and this is one? Then it is over, with a RST if say_reset or
  * if the peer is likely to wait for one. */
 bool wr_close_out_of_resources(struct weir_stack *stack, struct tcb *tcb, bool say_reset,
                                weir_time now);

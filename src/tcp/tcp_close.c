@@ -133,8 +133,10 @@ bool wr_close_out_of_resources(struct weir_stack *stack, struct tcb *tcb, bool s
 
     if (tcb->soft_error != 0)
         shift++;
-    if (!tcb->orphan ||
-        (uint64_t)stack->tcp->n_orphans << shift <= (uint64_t)stack->tunables.tcp_max_orphans)
+    if (!tcb->orphan)
+        return false;
+    if ((uint64_t)stack->tcp->n_orphans << shift <= (uint64_t)stack->tunables.tcp_max_orphans &&
+        !wr_mem_resets_orphan(stack, tcb))
         return false;
     if (say_reset || quiet <= WR_TCP_TIMEWAIT || (tcb->snd_wnd == 0 && !wr_tcb_in_flight(tcb)))
         wr_output_reset(stack, tcb, now);

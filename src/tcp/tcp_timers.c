@@ -512,12 +512,6 @@ static void flight_expired(struct weir_stack *stack, struct tcb *tcb, weir_time 
 
 static void rto_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
-    if (wr_mem_resets_orphan(stack, tcb)) {
-        wr_count(stack, WR_STAT_tcp_abort_on_memory);
-        wr_output_reset(stack, tcb, now);
-        wr_tcb_done(stack, tcb, ETIMEDOUT);
-        return;
-    }
     if (tcb->state == WEIR_TCP_SYN_SENT || tcb->state == WEIR_TCP_SYN_RECV)
         syn_expired(stack, tcb, now);
     else if (wr_tcb_in_flight(tcb))
