@@ -243,9 +243,11 @@ struct wr_undo {
     uint32_t prior_cwnd;     /* before the reduction */
     uint32_t prior_ssthresh; /* likewise; 0: this reduction is never taken back (ECN) */
     uint32_t rexmit_ts;      /* our timestamp at the first retransmission; valid while stamped */
-    bool armed;              /* the latest reduction may still turn out to be needless */
-    bool counted;            /* `unproven` has counted something */
-    bool stamped;            /* something was sent again since the flight was last undisturbed */
+    uint32_t older_unproven; /* of the episode before, if it ended in doubt; 0: there is none */
+    uint32_t older_cwnd, older_ssthresh;
+    bool armed;   /* the latest reduction may still turn out to be needless */
+    bool counted; /* `unproven` has counted something */
+    bool stamped; /* something was sent again since the flight was last undisturbed */
 };
 
 /* ---- delivery rate: tcp_rate --------------------------------------------------------------------- */
@@ -1250,8 +1252,8 @@ uint32_t wr_prr_cwnd(struct wr_prr *prr, uint32_t delivered, bool safe, uint32_t
 
 /* ---- tcp_undo ----------------------------------------------------------------------------------------- */
 
-/* cwnd is about to be reduced; a later reduction of the same kind forgets the earlier. lasting: never to be
- * taken back (ECN). */
+/* cwnd is about to be reduced. An episode before that ended while D-SACKs for it were under way is kept in
+ * mind, but no more than one. lasting: never to be taken back (ECN). */
 void wr_undo_begin(struct tcb *tcb, bool lasting);
 /* So many bytes are sent again now. */
 void wr_undo_rexmit(struct tcb *tcb, uint32_t bytes, weir_time now);

@@ -99,6 +99,7 @@ static void take_along(struct tcb *tcb)
     if (seq_lt(tcb->tx->undo.marker, una - (1u << 30))) { /* no D-SACK comes that late */
         tcb->tx->undo.marker = una;
         tcb->tx->undo.armed = false;
+        tcb->tx->undo.older_unproven = 0;
     }
     if (seq_lt(tcb->tx->cwnd.usage_end, una))
         tcb->tx->cwnd.usage_end = una;

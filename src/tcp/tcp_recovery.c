@@ -516,6 +516,7 @@ void wr_recovery_repaired(struct tcb *tcb, weir_time now)
         return;
     begin_reduction(tcb, &ev, false, now);
     tx->undo.armed = false;
+    tx->undo.older_unproven = 0;
     tx->ca_state = WEIR_CA_CWR;
     end_reduction(tcb);
     keep_open(tx);

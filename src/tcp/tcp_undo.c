@@ -14,6 +14,11 @@
  *     ----+------------------+-----+-----------------------+-----+----> time
  *         marker = SND.UNA   unproven += bytes             unproven -= bytes; 0: take it back
  *
+ * The last D-SACK of an episode may come when the next has begun already; false alarms come in rows. What
+ * cwnd was before the first of them is then handed on: to the episode that follows, or put back at once if
+ * that was taken back before. Of two episodes D-SACKs below `marker` are the older one's. (Linux forgets the older
+ * one, and each pair of them halves cwnd for good.)
+ *
  * Taken back means: cwnd is at least what it was, ssthresh too, and congestion control is told
  * (on_undo). A reduction by ECN lasts: the mark came from a queue (RFC 3168 6.1.2). Without timestamps and
  * D-SACK nothing is known, and nothing taken back; F-RTO (tcp_recovery) may still find a spurious time-out.
@@ -30,12 +35,23 @@ static uint32_t current_ssthresh(const struct wr_tx *tx)
     return tx->cc.ssthresh > reached ? tx->cc.ssthresh : reached;
 }
 
+/* The episode at hand ended, in doubt, when another begins. */
+static void keep_older(const struct wr_tx *tx, struct wr_undo *undo)
+{
+    bool in_doubt = undo->armed && undo->counted && undo->prior_ssthresh > 0;
+
+    undo->older_unproven = in_doubt && tx->q.rexmit_bytes == 0 ? undo->unproven : 0;
+    undo->older_cwnd = undo->prior_cwnd;
+    undo->older_ssthresh = undo->prior_ssthresh;
+}
+
 void wr_undo_begin(struct tcb *tcb, bool lasting)
 {
     struct wr_tx *tx = tcb->tx;
     struct wr_undo *undo = &tx->undo;
 
     wr_undo_settle(tcb); /* a loss probe may have gone since */
+    keep_older(tx, undo);
     undo->prior_cwnd = tx->cc.cwnd;
     undo->prior_ssthresh = lasting ? 0 : current_ssthresh(tx);
     undo->marker = tcb->snd_una;
@@ -56,13 +72,37 @@ void wr_undo_rexmit(struct tcb *tcb, uint32_t bytes, weir_time now)
     undo->rexmit_ts = wr_ts_now(tcb->ts_offset, now);
 }
 
+/* All of the older episode was needless. */
+static void hand_on(const struct wr_tx *tx, struct wr_undo *undo)
+{
+    if (undo->prior_ssthresh == 0)
+        return;
+    if (!undo->armed) {
+        if (tx->ca_state > WEIR_CA_DISORDER)
+            return;
+        undo->armed = undo->counted = true;
+        undo->unproven = 0;
+    }
+    if (undo->older_cwnd > undo->prior_cwnd)
+        undo->prior_cwnd = undo->older_cwnd;
+    if (undo->older_ssthresh > undo->prior_ssthresh)
+        undo->prior_ssthresh = undo->older_ssthresh;
+}
+
 void wr_undo_dsack(struct tcb *tcb, uint32_t start, uint32_t end)
 {
     struct wr_undo *undo = &tcb->tx->undo;
     uint32_t bytes = end - start;
 
-    if (undo->armed && undo->counted && seq_gt(end, undo->marker))
+    if (seq_leq(end, undo->marker)) {
+        if (undo->older_unproven == 0)
+            return;
+        undo->older_unproven -= bytes < undo->older_unproven ? bytes : undo->older_unproven;
+        if (undo->older_unproven == 0)
+            hand_on(tcb->tx, undo);
+    } else if (undo->armed && undo->counted) {
         undo->unproven -= bytes < undo->unproven ? bytes : undo->unproven;
+    }
 }
 
 bool wr_undo_delayed(const struct tcb *tcb, const struct wr_ack_event *ev)
