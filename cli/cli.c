@@ -34,6 +34,8 @@ static const struct command commands[] = {
     {"net", wr_cli_net, "run several hosts with their programs on a virtual network"},
     {"ss", wr_cli_ss, "show the sockets of a running host"},
     {"sysctl", wr_cli_sysctl, "show and set the tunables of a running host"},
+    {"ping", wr_cli_ping, "send echo requests from a running host, or from one of its own"},
+    {"nc", wr_cli_nc, "connect or listen on a running host, or on one of its own"},
     {"drill", wr_cli_drill, "run packetdrill scripts against the stack in virtual time"},
     {"lab", wr_cli_lab, "run TCP flows over a network in virtual time"},
 };
@@ -105,7 +107,7 @@ void wr_cli_let_out(struct weir_loop *loop, const struct weir_run *run, struct w
 {
     weir_time until = weir_now() + longest;
     while (!*hurry && weir_now() < until) {
-        bool busy = !weir_run_idle(run);
+        bool busy = run && !weir_run_idle(run);
         for (size_t i = 0; i < n_hosts && !busy; i++)
             busy = host_busy(hosts[i]);
         if (!busy || weir_loop_step(loop, 10 * WEIR_MS) < 0)

@@ -22,6 +22,8 @@ enum {
 /* The subcommands. argv[0] is the subcommand's name. Each returns the exit status. */
 int wr_cli_run(int argc, char **argv);
 int wr_cli_net(int argc, char **argv);
+int wr_cli_ping(int argc, char **argv);
+int wr_cli_nc(int argc, char **argv);
 int wr_cli_ss(int argc, char **argv);
 int wr_cli_sysctl(int argc, char **argv);
 int wr_cli_drill(int argc, char **argv);
@@ -36,7 +38,7 @@ bool wr_cli_seed(const char *text, uint64_t *seed);
 int wr_cli_config(struct weir_config *config, uint64_t seed, unsigned n);
 
 /* Programs have ended, but what they wrote last may still be on its way: goes on until every peer has
- * acknowledged all of it and the FIN, at most `longest`, or *hurry is set. */
+ * acknowledged all of it and the FIN, at most `longest`, or *hurry is set. run NULL: without programs. */
 void wr_cli_let_out(struct weir_loop *loop, const struct weir_run *run, struct weir_host **hosts,
                     size_t n_hosts, weir_time longest, const bool *hurry);
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* getline */
 #include "cli/cli_ask.h"
 
 #include <errno.h>
@@ -16,24 +15,21 @@ bool wr_cli_ask_open(struct cli_ask *ask, const char *which)
 {
     char error[1024];
     memset(ask, 0, sizeof *ask);
+    ask->passed = -1;
     ask->fd = weir_control_connect(which, error, sizeof error);
     if (ask->fd < 0) {
         wr_cli_error("%s", error);
         return false;
     }
-    ask->in = fdopen(ask->fd, "r");
-    if (ask->in)
-        return true;
-    close(ask->fd);
-    wr_cli_error("out of memory");
-    return false;
+    return true;
 }
 
 void wr_cli_ask_close(struct cli_ask *ask)
 {
-    if (ask->in)
-        fclose(ask->in);
-    free(ask->line);
+    close(ask->fd);
+    if (ask->passed >= 0)
+        close(ask->passed);
+    free(ask->buf);
     memset(ask, 0, sizeof *ask);
 }
 
@@ -60,18 +56,90 @@ bool wr_cli_ask_send(struct cli_ask *ask, json_t *request)
     return !ask->failed;
 }
 
+/* Keeps a descriptor that came with the bytes. */
+static void take_passed(struct cli_ask *ask, struct msghdr *message)
+{
+    for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head; head = CMSG_NXTHDR(message, head)) {
+        if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+            continue;
+        if (ask->passed >= 0)
+            close(ask->passed);
+        memcpy(&ask->passed, CMSG_DATA(head), sizeof ask->passed);
+    }
+}
+
+/* Waits for more bytes. False at the end, or when there is no memory. */
+static bool more(struct cli_ask *ask)
+{
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    if (ask->off > 0) {
+        memmove(ask->buf, ask->buf + ask->off, ask->len - ask->off);
+        ask->len -= ask->off;
+        ask->off = 0;
+    }
+    if (ask->cap - ask->len < 4096) {
+        size_t cap = (ask->cap + 4096) * 2;
+        char *buf = realloc(ask->buf, cap);
+        if (!buf)
+            return false;
+        ask->buf = buf;
+        ask->cap = cap;
+    }
+    struct iovec iov = {ask->buf + ask->len, ask->cap - ask->len};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    ssize_t n;
+    do
+        n = recvmsg(ask->fd, &message, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return false;
+    ask->len += (size_t)n;
+    take_passed(ask, &message);
+    return true;
+}
+
+bool wr_cli_ask_pending(const struct cli_ask *ask)
+{
+    return ask->len > ask->off && memchr(ask->buf + ask->off, '\n', ask->len - ask->off) != NULL;
+}
+
 json_t *wr_cli_ask_next(struct cli_ask *ask)
 {
-    ssize_t len = getline(&ask->line, &ask->cap, ask->in);
-    json_t *answer = len > 0 ? json_loadb(ask->line, (size_t)len, 0, NULL) : NULL;
+    while (!wr_cli_ask_pending(ask)) {
+        if (more(ask))
+            continue;
+        wr_cli_error("the host has ended");
+        ask->failed = true;
+        return NULL;
+    }
+    char *line = ask->buf + ask->off, *end = memchr(line, '\n', ask->len - ask->off);
+    json_t *answer = json_loadb(line, (size_t)(end - line), 0, NULL);
+    ask->off += (size_t)(end - line) + 1;
     if (!answer) {
-        wr_cli_error(len > 0 ? "the host's answer cannot be read" : "the host has ended");
+        wr_cli_error("the host's answer cannot be read");
         ask->failed = true;
     } else if (json_is_true(json_object_get(answer, "done"))) {
         json_decref(answer);
         return NULL;
     }
     return answer;
+}
+
+json_t *wr_cli_ask(struct cli_ask *ask, json_t *request, const char *what)
+{
+    json_t *answer = wr_cli_ask_send(ask, request) ? wr_cli_ask_next(ask) : NULL;
+    const char *error = answer ? wr_cli_ask_error(answer) : NULL;
+    if (!error)
+        return answer;
+    wr_cli_error("%s: %s", what, error);
+    json_decref(answer);
+    return NULL;
 }
 
 const char *wr_cli_ask_error(const json_t *answer)

@@ -16,16 +16,15 @@
 #include <weir/control.h>
 
 #include "cli/cli.h"
+#include "cli/cli_link.h"
 #include "run/run.h"
 
-enum { ADDRS_MAX = 8, DNS_MAX = 3 };
+enum { DNS_MAX = 3 };
 
 struct run_words {
-    char *tun, *netns, *pcap, *impair, *name;
-    const char *addrs[ADDRS_MAX], *gateways[2], *kernel_side[2], *dns[DNS_MAX];
-    unsigned n_addrs, n_gateways, n_kernel_side, n_dns;
-    uint32_t mtu;
-    uint64_t seed;
+    struct cli_link_words link;
+    const char *name, *dns[DNS_MAX];
+    unsigned n_dns;
     bool verbose;
 };
 
@@ -71,93 +70,26 @@ static const char help[] =
 
 /* ---- words ------------------------------------------------------------------------------------ */
 
-static bool add_word(const char **list, unsigned *n, unsigned max, const char *word,
-                     const char *what)
-{
-    if (*n >= max) {
-        wr_cli_error("too many %s: %s", what, word);
-        return false;
-    }
-    list[(*n)++] = word;
-    return true;
-}
-
-/* "NAME[,ITEM...]": an item is an address with its prefix, or says what it is. */
-static bool split_tun(struct run_words *words)
-{
-    char *save = NULL;
-    char *name = strtok_r(words->tun, ",", &save);
-    if (!name) {
-        wr_cli_error("--tun needs a device name");
-        return false;
-    }
-    for (char *item; (item = strtok_r(NULL, ",", &save));) {
-        bool ok;
-        if (strncmp(item, "gw=", 3) == 0)
-            ok = add_word(words->gateways, &words->n_gateways, 2, item + 3, "gateways");
-        else if (strncmp(item, "kernel=", 7) == 0)
-            ok = add_word(words->kernel_side, &words->n_kernel_side, 2, item + 7,
-                          "kernel addresses");
-        else if (strchr(item, '/'))
-            ok = add_word(words->addrs, &words->n_addrs, ADDRS_MAX, item, "addresses");
-        else
-            ok = add_word(words->gateways, &words->n_gateways, 2, item, "gateways");
-        if (!ok)
-            return false;
-    }
-    words->tun = name;
-    return true;
-}
-
-static bool number_word(const char *text, uint32_t *value, const char *what)
-{
-    char *end;
-    unsigned long n = strtoul(text, &end, 10);
-    if (end == text || *end || n < 68 || n > 65535) {
-        wr_cli_error("%s: \"%s\" is no number between 68 and 65535", what, text);
-        return false;
-    }
-    *value = (uint32_t)n;
-    return true;
-}
-
 static bool add_dns(struct run_words *words, const char *text)
 {
     struct weir_addr addr;
-    if (weir_addr_parse(text, &addr))
-        return add_word(words->dns, &words->n_dns, DNS_MAX, text, "name servers");
-    wr_cli_error("--dns: \"%s\" is no address", text);
-    return false;
+    if (!weir_addr_parse(text, &addr)) {
+        wr_cli_error("--dns: \"%s\" is no address", text);
+        return false;
+    }
+    if (words->n_dns == DNS_MAX) {
+        wr_cli_error("too many name servers: %s", text);
+        return false;
+    }
+    words->dns[words->n_dns++] = text;
+    return true;
 }
 
 static bool take_option(int option, struct run_words *words)
 {
     switch (option) {
-    case 't':
-        words->tun = optarg;
-        return split_tun(words);
-    case 'n':
-        words->netns = optarg;
-        return true;
-    case 'a':
-        return add_word(words->addrs, &words->n_addrs, ADDRS_MAX, optarg, "addresses");
-    case 'g':
-        return add_word(words->gateways, &words->n_gateways, 2, optarg, "gateways");
     case 'd':
         return add_dns(words, optarg);
-    case 'm':
-        return number_word(optarg, &words->mtu, "--mtu");
-    case 'i':
-        words->impair = optarg;
-        return true;
-    case 'p':
-        words->pcap = optarg;
-        return true;
-    case 's':
-        if (wr_cli_seed(optarg, &words->seed))
-            return true;
-        wr_cli_error("--seed: \"%s\" is no number", optarg);
-        return false;
     case 'H':
         words->name = optarg;
         return true;
@@ -165,43 +97,29 @@ static bool take_option(int option, struct run_words *words)
         words->verbose = true;
         return true;
     default:
-        return false;
+        return cli_is_link_option(option) && wr_cli_link_option(&words->link, option, optarg);
     }
 }
 
 /* Whether the words make sense together. */
 static bool check_words(const struct run_words *words)
 {
-    const char *needs_link = words->pcap         ? "--pcap"
-                             : words->n_dns      ? "--dns"
-                             : words->impair     ? "--impair"
-                             : words->n_gateways ? "--gw"
-                             : words->mtu        ? "--mtu"
-                             : words->netns      ? "--netns"
-                                                 : NULL;
-    if (!words->tun && needs_link) {
-        wr_cli_error("%s needs a link: give --tun", needs_link);
+    if (!words->link.tun && words->n_dns) {
+        wr_cli_error("--dns needs a link: give --tun");
         return false;
     }
-    return true;
+    return wr_cli_link_check(&words->link);
 }
 
 /* 0: go on; else the exit status plus one. */
 static int read_words(int argc, char **argv, struct run_words *words)
 {
     static const struct option options[] = {
-        {"tun", required_argument, NULL, 't'},
-        {"netns", required_argument, NULL, 'n'},
+        CLI_LINK_OPTIONS,
         {"dns", required_argument, NULL, 'd'},
-        {"addr", required_argument, NULL, 'a'},
-        {"gw", required_argument, NULL, 'g'},
-        {"mtu", required_argument, NULL, 'm'},
-        {"impair", required_argument, NULL, 'i'},
-        {"pcap", required_argument, NULL, 'p'},
-        {"seed", required_argument, NULL, 's'},
+        {"host", required_argument, NULL, 'H'},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
-        {"host", required_argument, NULL, 'H'},
         {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "+vh", options, NULL)) != -1;) {
@@ -220,134 +138,6 @@ static int read_words(int argc, char **argv, struct run_words *words)
         return CLI_USAGE + 1;
     }
     return check_words(words) ? 0 : CLI_USAGE + 1;
-}
-
-/* ---- the host --------------------------------------------------------------------------------- */
-
-static bool split_prefix(const char *text, struct weir_addr *addr, unsigned *prefix_len)
-{
-    char copy[64], *slash, *end;
-    snprintf(copy, sizeof copy, "%s", text);
-    slash = strchr(copy, '/');
-    if (!slash)
-        return false;
-    *slash = '\0';
-    *prefix_len = (unsigned)strtoul(slash + 1, &end, 10);
-    return end != slash + 1 && *end == '\0' && weir_addr_parse(copy, addr);
-}
-
-static int set_kernel_side(const struct run_words *words, struct weir_link *link)
-{
-    for (unsigned i = 0; i < words->n_kernel_side; i++) {
-        struct weir_addr addr;
-        unsigned prefix_len;
-        if (!split_prefix(words->kernel_side[i], &addr, &prefix_len)) {
-            wr_cli_error("kernel=%s is no address with a prefix, as 10.0.0.1/24",
-                         words->kernel_side[i]);
-            return WEIR_EINVAL;
-        }
-        int err = weir_tun_configure(link, &addr, prefix_len, words->mtu);
-        if (err) {
-            wr_cli_error("cannot give the kernel's side of %s the address %s: %s", words->tun,
-                         words->kernel_side[i], weir_error_text(err));
-            return err;
-        }
-    }
-    return 0;
-}
-
-static int wrap_impair(const struct run_words *words, struct weir_link **link)
-{
-    struct weir_impair_config config = {.seed = words->seed};
-    const char *bad = NULL;
-    if (!words->impair)
-        return 0;
-    int err = weir_impair_parse(words->impair, &config, &bad);
-    if (!err)
-        err = weir_link_impair(*link, &config, WEIR_IMPAIR_BOTH, link);
-    if (err)
-        wr_cli_error("--impair: cannot understand \"%s\"", bad ? bad : words->impair);
-    return err;
-}
-
-static int wrap_pcap(const struct run_words *words, struct weir_link **link)
-{
-    if (!words->pcap)
-        return 0;
-    int err = weir_link_pcap(*link, words->pcap, false, link);
-    if (err)
-        wr_cli_error("cannot write %s: %s", words->pcap, weir_error_text(err));
-    return err;
-}
-
-static int make_link(const struct run_words *words, struct weir_link **link)
-{
-    struct weir_tun_config config = {
-        .name = words->tun, .offload = true, .mtu = words->mtu, .netns = words->netns};
-    int err = weir_link_tun(&config, link);
-    if (err) {
-        wr_cli_error("cannot open the TUN device %s%s%s: %s%s", words->tun,
-                     words->netns ? " in namespace " : "", words->netns ? words->netns : "",
-                     weir_error_text(err),
-                     err == WEIR_EPERM || err == WEIR_EACCES
-                         ? " (making one takes root, or CAP_NET_ADMIN)"
-                         : "");
-        return err;
-    }
-    err = set_kernel_side(words, *link);
-    if (!err)
-        err = wrap_impair(words, link);
-    if (!err)
-        err = wrap_pcap(words, link);
-    if (err)
-        weir_link_free(*link);
-    return err;
-}
-
-static int add_addresses(const struct run_words *words, struct weir_host *host, int ifindex)
-{
-    for (unsigned i = 0; i < words->n_addrs; i++) {
-        int err = weir_host_add_addr(host, ifindex, words->addrs[i]);
-        if (err) {
-            wr_cli_error("cannot use the address %s: %s (it must be as 10.0.0.2/24 or fd00::2/64)",
-                         words->addrs[i], weir_error_text(err));
-            return err;
-        }
-    }
-    for (unsigned i = 0; i < words->n_gateways; i++) {
-        int err = weir_host_add_route(host, "default", words->gateways[i], ifindex);
-        if (err) {
-            wr_cli_error("cannot use the gateway %s: %s", words->gateways[i], weir_error_text(err));
-            return err;
-        }
-    }
-    return 0;
-}
-
-static int make_host(const struct run_words *words, struct run_session *session)
-{
-    struct weir_config config;
-    struct weir_link *link;
-    int ifindex = 1; /* lo */
-    int err = wr_cli_config(&config, words->seed, 0);
-    if (!err)
-        err = weir_host_new(session->loop, &config, &session->host);
-    if (err) {
-        wr_cli_error("cannot make a host: %s", weir_error_text(err));
-        return err;
-    }
-    if (words->tun) {
-        err = make_link(words, &link);
-        if (err)
-            return err;
-        ifindex = weir_host_add_link(session->host, link);
-        if (ifindex < 0) {
-            wr_cli_error("cannot use the device %s: %s", words->tun, weir_error_text(ifindex));
-            weir_link_free(link);
-            return ifindex;
-        }
-    }
-    return add_addresses(words, session->host, ifindex);
 }
 
 /* ---- the program ------------------------------------------------------------------------------ */
@@ -411,7 +201,7 @@ static void set_dns(const struct run_words *words, const struct run_resolv *reso
 {
     unsigned n = words->n_dns;
     memcpy(servers, words->dns, sizeof words->dns);
-    for (; n < resolv->n_servers && words->n_dns == 0 && words->n_gateways > 0; n++)
+    for (; n < resolv->n_servers && words->n_dns == 0 && words->link.n_gateways > 0; n++)
         servers[n] = resolv->servers[n];
     if (n == 0)
         return;
@@ -424,16 +214,16 @@ static int start(const struct run_words *words, struct run_session *session, cha
 {
     struct weir_run_options options;
     struct run_resolv resolv = {0};
-    char bare[ADDRS_MAX][64], error[256];
-    const char *addrs[ADDRS_MAX], *servers[DNS_MAX];
+    char bare[CLI_LINK_ADDRS_MAX][64], error[256];
+    const char *addrs[CLI_LINK_ADDRS_MAX], *servers[DNS_MAX];
     weir_run_options_default(&options);
-    for (unsigned i = 0; i < words->n_addrs; i++) {
-        snprintf(bare[i], sizeof bare[i], "%.*s", (int)strcspn(words->addrs[i], "/"),
-                 words->addrs[i]);
+    for (unsigned i = 0; i < words->link.n_addrs; i++) {
+        snprintf(bare[i], sizeof bare[i], "%.*s", (int)strcspn(words->link.addrs[i], "/"),
+                 words->link.addrs[i]);
         addrs[i] = bare[i];
     }
     options.addrs = addrs;
-    options.n_addrs = words->n_addrs;
+    options.n_addrs = words->link.n_addrs;
     read_resolv(&resolv);
     set_dns(words, &resolv, &options, servers);
     options.events.on_exit = on_exit_of;
@@ -508,7 +298,8 @@ int wr_cli_run(int argc, char **argv)
     if (status)
         return status - 1;
     status = CLI_FAILED;
-    if (weir_loop_new(&session.loop) == 0 && make_host(&words, &session) == 0 &&
+    if (weir_loop_new(&session.loop) == 0 &&
+        wr_cli_link_host(&words.link, session.loop, &session.host) == 0 &&
         open_supervisor(&session) == 0 && open_control(&words, &session, argv[optind]) == 0) {
         int err = start(&words, &session, argv + optind);
         if (err)

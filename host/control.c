@@ -63,12 +63,37 @@ void wr_control_say(struct wr_talk *talk, json_t *object)
     json_decref(object);
 }
 
+/* send(2), with talk->out_fd if there is one. */
+static ssize_t send_some(struct wr_talk *talk)
+{
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {.space = {0}};
+    struct iovec iov = {talk->out + talk->out_off, talk->out_len - talk->out_off};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (talk->out_fd >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(head), &talk->out_fd, sizeof(int));
+    }
+    ssize_t n = sendmsg(talk->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0 && talk->out_fd >= 0) {
+        close(talk->out_fd);
+        talk->out_fd = -1;
+    }
+    return n;
+}
+
 /* Sends what the client takes. */
 static void flush(struct wr_talk *talk, weir_time now)
 {
     while (talk->out_off < talk->out_len) {
-        ssize_t n = send(talk->fd, talk->out + talk->out_off, talk->out_len - talk->out_off,
-                         MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send_some(talk);
         if (n < 0) {
             talk->doomed |= errno != EAGAIN && errno != EINTR;
             return;
@@ -125,9 +150,13 @@ static void step(struct wr_talk *talk, uint32_t events, weir_time now)
     flush(talk, now);
     if (!talk->doomed && talk->walking && talk->out_len - talk->out_off < OUT_FULL)
         wr_control_walk(talk);
+    else if (!talk->doomed && talk->out_len == 0 && talk->waiting)
+        talk->doomed |= talk->ending; /* nobody would hear the answer */
     else if (!talk->doomed && !talk->walking && talk->out_len == 0 && !serve_line(talk))
         talk->doomed |= talk->ending && talk->out_len == 0;
     flush(talk, now);
+    if (talk->accepting && !talk->doomed)
+        wr_control_accept(talk);
 }
 
 /* ---- conversations ------------------------------------------------------------------------------ */
@@ -136,9 +165,10 @@ static void step(struct wr_talk *talk, uint32_t events, weir_time now)
  * that is already in the buffer is served in a turn of its own, which EPOLLOUT brings. */
 static uint32_t waits_for(const struct wr_talk *talk)
 {
-    bool busy = talk->walking || talk->out_len > 0 || memchr(talk->in, '\n', talk->in_len) ||
-                talk->in_len == sizeof talk->in || talk->ending;
-    return busy ? EPOLLOUT : EPOLLIN;
+    bool asked = memchr(talk->in, '\n', talk->in_len) || talk->in_len == sizeof talk->in;
+    if (talk->walking || talk->out_len > 0 || talk->ending || (asked && !talk->waiting))
+        return EPOLLOUT;
+    return asked ? EPOLLRDHUP : EPOLLIN; /* what was asked last is still to be answered */
 }
 
 static void talk_end(struct wr_talk *talk)
@@ -149,8 +179,11 @@ static void talk_end(struct wr_talk *talk)
         at = &(*at)->next;
     *at = talk->next;
     control->n_talks--;
+    wr_control_leave(talk);
     weir_loop_watch(control->host->loop, talk->fd, 0, NULL, NULL);
     close(talk->fd);
+    if (talk->out_fd >= 0)
+        close(talk->out_fd);
     free(talk->out);
     free(talk);
 }
@@ -162,6 +195,12 @@ static void talk_ready(void *arg, int fd, uint32_t events)
     if (talk->doomed ||
         weir_loop_watch(talk->control->host->loop, fd, waits_for(talk), talk_ready, talk) != 0)
         talk_end(talk);
+}
+
+/* From wherever something was said: the turn itself comes from the loop, as the conversation may end. */
+void wr_control_go_on(struct wr_talk *talk)
+{
+    weir_loop_watch(talk->control->host->loop, talk->fd, EPOLLOUT, talk_ready, talk);
 }
 
 /* Only the user whose host it is, or root, has any business here. */
@@ -184,6 +223,7 @@ static void talk_begin(struct weir_control *control, int fd)
     }
     talk->control = control;
     talk->fd = fd;
+    talk->listener = talk->out_fd = -1;
     talk->heard_at = weir_now();
     talk->next = control->talks;
     control->talks = talk;
@@ -212,7 +252,8 @@ static void on_time(void *arg, weir_time now)
     struct wr_talk *next;
     for (struct wr_talk *talk = control->talks; talk; talk = next) {
         next = talk->next;
-        if (now - talk->heard_at >= PATIENCE)
+        bool used = talk->n_relays > 0 || talk->listener >= 0;
+        if (!used && now - talk->heard_at >= PATIENCE)
             talk_end(talk);
     }
     weir_loop_watch(control->host->loop, control->fd, EPOLLIN, listener_ready, control);
@@ -296,6 +337,7 @@ void weir_control_close(struct weir_control *control)
     close(control->fd);
     while (control->talks)
         talk_end(control->talks);
+    wr_control_end_relays(control);
     wr_loop_unlock(loop);
     free(control);
 }

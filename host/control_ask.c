@@ -8,6 +8,7 @@
  *   {"op":"sysctl","name":N,"value":V}     sets it, and answers as above
  *   {"op":"sysctls"}                       one such line each, then {"done":true}
  *   {"op":"sockets","info":true}           one line a socket, then {"done":true}
+ *   {"op":"open","type":T,"family":F,...}  a socket of the host: control_relay.c
  *   {"op":"counters"}                      {"stats":{...},"drops":{...}}
  */
 #define _GNU_SOURCE /* program_invocation_short_name */
@@ -309,6 +310,34 @@ static void ask_hello(struct wr_talk *talk, json_t *request)
                                    (int)getpid(), "version", CONTROL_VERSION));
 }
 
+static void ask_open(struct wr_talk *talk, json_t *request)
+{
+    int err = wr_control_open_sock(talk, request);
+    if (err)
+        say_error(talk, err);
+}
+
+static void ask_listen(struct wr_talk *talk, json_t *request)
+{
+    struct weir_endpoint local;
+    int err = wr_control_listen(talk, request, &local);
+    if (err)
+        say_error(talk, err);
+    else
+        wr_control_say(talk, json_pack("{s:b, s:o}", "ok", 1, "local", end_object(&local)));
+}
+
+static void ask_accept(struct wr_talk *talk, json_t *request)
+{
+    (void)request;
+    if (talk->listener < 0) {
+        say_error(talk, WEIR_EINVAL);
+        return;
+    }
+    talk->accepting = talk->waiting = true;
+    wr_control_accept(talk);
+}
+
 static void ask_counters(struct wr_talk *talk, json_t *request)
 {
     struct weir_stack *stack = talk->control->host->stack;
@@ -330,7 +359,8 @@ static const struct {
     void (*ask)(struct wr_talk *talk, json_t *request);
 } ops[] = {
     {"hello", ask_hello},     {"sysctl", ask_sysctl},     {"sysctls", ask_sysctls},
-    {"sockets", ask_sockets}, {"counters", ask_counters},
+    {"sockets", ask_sockets}, {"counters", ask_counters}, {"open", ask_open},
+    {"listen", ask_listen},   {"accept", ask_accept},
 };
 
 void wr_control_ask(struct wr_talk *talk, const char *line, size_t len)

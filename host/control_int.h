@@ -16,7 +16,7 @@
 
 #include <weir/control.h>
 
-#include "host/host_internal.h"
+#include "host/hostsock.h"
 
 /* A conversation. */
 struct wr_talk {
@@ -34,7 +34,13 @@ struct wr_talk {
     bool wants_info;
     uint64_t cursor;
     weir_time heard_at; /* when the client last read or wrote */
+    bool waiting;       /* an answer is owed that only the network can give */
+    bool accepting;     /* the next connection is */
+    int listener;       /* descriptor of the host; -1: none */
+    unsigned n_relays;
 };
+
+struct wr_relay;
 
 struct weir_control {
     struct weir_host *host;
@@ -44,6 +50,8 @@ struct weir_control {
     int fd;
     struct wr_talk *talks;
     unsigned n_talks;
+    struct wr_relay *relays;
+    unsigned n_relays, last_relay;
 };
 
 /* ---- control.c ---------------------------------------------------------------------------------- */
@@ -51,6 +59,21 @@ struct weir_control {
 /* Adds an object and a newline to what goes out, and lets go of it. NULL, as jansson gives when it is out
  * of memory, ends the conversation. */
 void wr_control_say(struct wr_talk *talk, json_t *object);
+
+/* Something was said outside a turn of the conversation: it gets one. */
+void wr_control_go_on(struct wr_talk *talk);
+
+/* ---- control_relay.c ---------------------------------------------------------------------------- */
+
+/* The requests "open", "listen" and "accept". The first answers by itself, at once or when the network has
+ * decided (talk->waiting), unless an error is returned; the others return what to answer. */
+int wr_control_open_sock(struct wr_talk *talk, const json_t *request);
+int wr_control_listen(struct wr_talk *talk, const json_t *request, struct weir_endpoint *bound);
+/* Takes a connection for a client that waits for one, if there is one and the client can be told. */
+void wr_control_accept(struct wr_talk *talk);
+/* The conversation ends: its relays go on without it, its listener closes. */
+void wr_control_leave(struct wr_talk *talk);
+void wr_control_end_relays(struct weir_control *control);
 
 /* ---- control_ask.c ------------------------------------------------------------------------------ */
 

@@ -137,6 +137,9 @@ struct wr_hsock {
     size_t recv_lowat;
     struct wr_wait_link *waiters;
     bool deferred; /* TCP_FASTOPEN_CONNECT: the first send connects */
+    void (*notify)(
+        void *arg); /* called at each event, lock held, maybe in another thread; or NULL */
+    void *notify_arg;
 };
 
 void wr_waiter_init(struct wr_waiter *waiter);

@@ -183,6 +183,10 @@ bool wr_host_events(struct weir_host *host, bool in_loop)
         struct wr_hsock *hs = wr_hostsock_of(host, &event);
         if (hs) {
             wr_wait_wake(hs->waiters);
+            if (hs->notify) {
+                hs->notify(hs->notify_arg); /* hs may be gone */
+                told = true;
+            }
         } else if (host->event_fn && in_loop) {
             host->event_fn(host->event_arg, &event);
             told = true;
@@ -193,7 +197,7 @@ bool wr_host_events(struct weir_host *host, bool in_loop)
     if (host->had_input)
         wr_wait_wake(host->lingering); /* the last ACK is no event */
     host->had_input = false;
-    return in_loop ? told : host->n_stash > 0;
+    return told || (!in_loop && host->n_stash > 0);
 }
 
 /* ---- life --------------------------------------------------------------------------------------- */

@@ -546,7 +546,7 @@ bool wr_lab_scenario_word(struct lab_scenario *scenario, const char *word, const
     *why = "is not key=value";
     if (word[len] != '=')
         return false;
-    if (strncmp(word, "net.", 4) == 0) {
+    if (strncmp(word, "net.", 4) == 0 || strncmp(word, "weir.", 5) == 0) {
         *why = "has no value or a long one, or there are too many tunables";
         return take_sysctl(scenario, word, len) && keep_word(scenario, word);
     }
