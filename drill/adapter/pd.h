@@ -41,7 +41,8 @@ struct pd_waiter {
     struct pd_waiter *next;
     pd_attempt_fn *attempt;
     void *arg;
-    weir_time due; /* when it gives up with WEIR_EAGAIN */
+    weir_time due;     /* when it gives up with WEIR_EAGAIN */
+    const bool *eager; /* not NULL, and true: it goes on before the stack answers */
     bool done;
     ptrdiff_t result;
     pthread_t thread;
@@ -88,6 +89,10 @@ void wr_pd_settle(struct pd *pd);
 /* Tries, and waits as long as the answer is WEIR_EAGAIN, `due` has not come and may_block. */
 ptrdiff_t wr_pd_block(struct pd *pd, bool may_block, pd_attempt_fn *attempt, void *arg,
                       weir_time due);
+/* The same for a send. While *opening, data to send waits for the connection: it goes with the ACK of
+ * the handshake, as when Linux knows of a writer that waits (sk_write_pending). */
+ptrdiff_t wr_pd_block_send(struct pd *pd, bool may_block, pd_attempt_fn *attempt, void *arg,
+                           const bool *opening);
 int wr_pd_usleep(void *userdata, useconds_t us);
 int wr_pd_gettimeofday(void *userdata, struct timeval *tv, struct timezone *tz);
 int wr_pd_netdev_send(void *userdata, const void *packet, size_t len);

@@ -76,12 +76,17 @@ static void finish(struct pd *pd, struct pd_waiter *waiter, ptrdiff_t result)
     pthread_cond_broadcast(&pd->changed);
 }
 
-/* Repeats what waits; true when something was done, which may let others go on. */
-static bool retry(struct pd *pd)
+/* Repeats what waits, or what is eager alone; true when something was done, which may let others go
+ * on. */
+static bool retry(struct pd *pd, bool eager)
 {
     bool some = false;
     for (struct pd_waiter **link = &pd->waiters; *link;) {
         struct pd_waiter *waiter = *link;
+        if (eager && !(waiter->eager && *waiter->eager)) {
+            link = &waiter->next;
+            continue;
+        }
         ptrdiff_t result = waiter->attempt(waiter->arg);
         if (result == WEIR_EAGAIN && pd->world.now < waiter->due) {
             link = &waiter->next;
@@ -96,9 +101,10 @@ static bool retry(struct pd *pd)
 
 void wr_pd_settle(struct pd *pd)
 {
+    retry(pd, true);
     do
         wr_dr_world_collect(&pd->world);
-    while (retry(pd));
+    while (retry(pd, false));
     broken(pd);
 }
 
@@ -160,15 +166,19 @@ static void sleep_until_done(struct pd *pd, const struct pd_waiter *waiter)
     }
 }
 
-ptrdiff_t wr_pd_block(struct pd *pd, bool may_block, pd_attempt_fn *attempt, void *arg,
-                      weir_time due)
+static ptrdiff_t block(struct pd *pd, bool may_block, pd_attempt_fn *attempt, void *arg,
+                       weir_time due, const bool *eager)
 {
     ptrdiff_t result = attempt(arg);
     wr_pd_settle(pd);
     if (result != WEIR_EAGAIN || !may_block || due <= pd->world.now)
         return result;
-    struct pd_waiter waiter = {
-        .attempt = attempt, .arg = arg, .due = due, .thread = pthread_self(), .next = pd->waiters};
+    struct pd_waiter waiter = {.attempt = attempt,
+                               .arg = arg,
+                               .due = due,
+                               .eager = eager,
+                               .thread = pthread_self(),
+                               .next = pd->waiters};
     pd->waiters = &waiter;
     if (!pthread_equal(waiter.thread, pd->first_thread)) {
         sleep_until_done(pd, &waiter);
@@ -184,6 +194,18 @@ ptrdiff_t wr_pd_block(struct pd *pd, bool may_block, pd_attempt_fn *attempt, voi
         link = &(*link)->next;
     *link = waiter.next;
     return -EDEADLK; /* it would never return */
+}
+
+ptrdiff_t wr_pd_block(struct pd *pd, bool may_block, pd_attempt_fn *attempt, void *arg,
+                      weir_time due)
+{
+    return block(pd, may_block, attempt, arg, due, NULL);
+}
+
+ptrdiff_t wr_pd_block_send(struct pd *pd, bool may_block, pd_attempt_fn *attempt, void *arg,
+                           const bool *opening)
+{
+    return block(pd, may_block, attempt, arg, WEIR_TIME_NEVER, opening);
 }
 
 /* ---- the interface --------------------------------------------------------------------------- */

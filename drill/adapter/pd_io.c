@@ -81,7 +81,7 @@ static ssize_t send_io(struct io *io)
         return wr_pd_answer(WEIR_EFAULT);
     wr_pd_lock(pd);
     io->blocking = blocks(pd, io->number, io->flags);
-    ptrdiff_t n = wr_pd_block(pd, io->blocking, attempt_send, io, WEIR_TIME_NEVER);
+    ptrdiff_t n = wr_pd_block_send(pd, io->blocking, attempt_send, io, &io->opening);
     wr_pd_unlock(pd);
     return wr_pd_answer(n);
 }
