@@ -268,6 +268,7 @@ struct wr_rate {
     uint64_t lost_told;      /* of them, those that congestion control knows of */
     uint64_t app_limited;    /* until so much is delivered samples are application limited; 0: no */
     uint32_t segments, segments_ce; /* delivered: tcpi_delivered, tcpi_delivered_ce */
+    uint32_t prior_segments;        /* before this ACK */
     uint64_t last_delivered;        /* the latest sample that counts, as tcp_info shows it */
     weir_time last_interval;
     bool last_app_limited;

@@ -70,6 +70,7 @@ void wr_rate_check_app_limited(struct tcb *tcb)
 void wr_rate_ack_begin(struct wr_rate *rate)
 {
     rate->pick.valid = false;
+    rate->prior_segments = rate->segments;
 }
 
 void wr_rate_delivered(struct wr_rate *rate, const struct wr_sent *sent, uint32_t bytes)
@@ -123,8 +124,10 @@ void wr_rate_sample(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged,
     const struct wr_rate_pick *pick = &rate->pick;
 
     tx->cc.delivered_bytes += delivered;
-    if (ece)
+    if (ece) { /* Linux: all that an ACK with ECE delivers */
         rate->delivered_ce += delivered;
+        rate->segments_ce += rate->segments - rate->prior_segments;
+    }
     if (rate->app_limited != 0 && tx->cc.delivered_bytes > rate->app_limited) {
         rate->app_limited = 0;
         tx->cc.app_limited = false;

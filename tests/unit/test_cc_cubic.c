@@ -189,6 +189,139 @@ static void hystart_resumes_after_a_false_rise_9406_4(void **unused)
     assert_true(cc.cwnd > 16 * MSS * 256);
 }
 
+/* RFC 9438 4.2: however far the curve is ahead, a round trip adds no more than half. */
+static void growth_is_at_most_half_a_round_9438_02(void **unused)
+{
+    (void)unused;
+    start(1000 * MSS, 500 * MSS);
+    weir_cc_cubic.on_congestion(&cc, cc.cwnd, false, now);
+    cc.cwnd = 10 * MSS;
+    cc.ssthresh = 5 * MSS;
+    for (int i = 0; i < 8; i++) { /* RTT of 20 s: the curve leaps by thousands of segments */
+        uint32_t before = cc.cwnd;
+        cc.srtt = 20 * WEIR_SEC;
+        round_trip(20 * WEIR_SEC);
+        /* Within a round each ACK sees a larger cwnd: (1 + 0.5 / n)^n of n ACKs is under e^0.5. */
+        assert_true(cc.cwnd > before && cc.cwnd < (uint32_t)(before * 1.66));
+    }
+}
+
+/* RFC 9438 4.2 and 5.8: ten seconds without sending do not move along the curve. */
+static void idle_time_does_not_count_9438_03(void **unused)
+{
+    (void)unused;
+    start(1000 * MSS, 500 * MSS);
+    weir_cc_cubic.on_congestion(&cc, cc.cwnd, false, now);
+    round_trips(20, 100 * WEIR_MS);
+    struct weir_cc before = cc;
+    weir_time then = now;
+    round_trips(10, 100 * WEIR_MS);
+    uint32_t without = cc.cwnd;
+    cc = before;
+    now = then + 10 * WEIR_SEC;
+    weir_cc_cubic.on_idle(&cc, 10 * WEIR_SEC, now);
+    round_trips(10, 100 * WEIR_MS);
+    assert_int_equal(cc.cwnd, without);
+}
+
+/* RFC 9438 4.3: from the window of the last reduction on as Reno, one segment a round trip. */
+static void as_reno_beyond_the_old_window_9438_05(void **unused)
+{
+    (void)unused;
+    start(20 * MSS, 10 * MSS);
+    cc.srtt = WEIR_MS;
+    weir_cc_cubic.on_congestion(&cc, cc.cwnd, false, now);
+    for (int i = 0; cc.cwnd <= 21 * MSS; i++) {
+        assert_true(i < 40);
+        round_trip(WEIR_MS);
+    }
+    uint32_t before = cc.cwnd;
+    round_trips(8, WEIR_MS);
+    double grown = (double)(cc.cwnd - before) / MSS;
+    assert_true(grown > 8 * 0.9 && grown < 8 * 1.1);
+}
+
+/* RFC 9438 4.10: slow start that ends without loss begins the curve at its own window: W_max = cwnd, K = 0. */
+static void after_hystart_the_curve_is_convex_9438_12(void **unused)
+{
+    (void)unused;
+    start(16 * MSS, UINT32_MAX);
+    round_trips(3, 100 * WEIR_MS);
+    for (int i = 0; cc.ssthresh == UINT32_MAX; i++) {
+        assert_true(i < 10);
+        round_trip(120 * WEIR_MS);
+    }
+    uint32_t at = cc.cwnd;
+    weir_time began = now;
+    uint32_t last = 0, before = at;
+    for (int i = 0; i < 50; i++) {
+        round_trip(100 * WEIR_MS);
+        assert_true(cc.cwnd - before + MSS / 2 >= last); /* each round more than the one before */
+        last = cc.cwnd - before;
+        before = cc.cwnd;
+    }
+    double t = (double)(now - began) / 1e9 + 0.1, curve = 0.4 * t * t * t;
+    double grown = (double)(cc.cwnd - at) / MSS;
+    assert_true(grown > curve * 0.9 && grown < curve * 1.15 + 4);
+}
+
+/* ---- HyStart++ -------------------------------------------------------------------------------------- */
+
+/* One round trip of n ACKs with one segment each. */
+static void acks(unsigned n, weir_time rtt)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct weir_cc_ack ack = {
+            .acked_bytes = MSS, .rtt = rtt, .cwnd_limited = true, .round_start = i == 0};
+        weir_cc_cubic.on_ack(&cc, &ack, now);
+    }
+}
+
+/* How much eight ACKs add after rounds of `base` and one of `risen` with n samples. */
+static uint32_t growth_after(weir_time base, weir_time risen, unsigned n)
+{
+    start(100 * MSS, UINT32_MAX);
+    acks(10, base);
+    acks(10, base);
+    acks(n, risen);
+    uint32_t before = cc.cwnd;
+    acks(8, risen);
+    return (cc.cwnd - before) / MSS;
+}
+
+/* RFC 9406 4.2: the threshold is an eighth of the last minimum between 4 and 16 ms, and 8 samples make a
+ * judgement. In CSS 8 segments acknowledged are 2 of growth. */
+static void thresholds_9406_2_9406_3(void **unused)
+{
+    (void)unused;
+    assert_int_equal(growth_after(100 * WEIR_MS, 112 * WEIR_MS, 10), 8); /* 12.5 ms */
+    assert_int_equal(growth_after(100 * WEIR_MS, 113 * WEIR_MS, 10), 2);
+    assert_int_equal(growth_after(100 * WEIR_MS, 113 * WEIR_MS, 7), 8); /* too few */
+    assert_int_equal(growth_after(8 * WEIR_MS, 11 * WEIR_MS, 10), 8);   /* at least 4 ms */
+    assert_int_equal(growth_after(8 * WEIR_MS, 12 * WEIR_MS, 10), 2);
+    assert_int_equal(growth_after(400 * WEIR_MS, 415 * WEIR_MS, 10), 8); /* at most 16 ms */
+    assert_int_equal(growth_after(400 * WEIR_MS, 416 * WEIR_MS, 10), 2);
+}
+
+/* RFC 9406 4.2: loss or ECN ends slow start and CSS for good. */
+static void congestion_ends_it_9406_6(void **unused)
+{
+    (void)unused;
+    for (int by_ecn = 0; by_ecn < 2; by_ecn++) {
+        assert_int_equal(growth_after(100 * WEIR_MS, 113 * WEIR_MS, 10), 2); /* in CSS */
+        uint32_t cwnd = cc.cwnd;
+        weir_cc_cubic.on_congestion(&cc, cwnd, by_ecn != 0, now);
+        assert_int_equal(cc.ssthresh, (uint32_t)((uint64_t)cwnd * 717 / 1024));
+        assert_int_equal(cc.cwnd, cc.ssthresh);
+        cc.ssthresh = UINT32_MAX; /* were there another slow start: no HyStart in it */
+        acks(10, 100 * WEIR_MS);
+        acks(10, 150 * WEIR_MS);
+        uint32_t before = cc.cwnd;
+        acks(8, 150 * WEIR_MS);
+        assert_int_equal(cc.cwnd - before, 8 * MSS);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +334,12 @@ int main(void)
         cmocka_unit_test(rto_forgets_the_plateau_9438_10_9406_8),
         cmocka_unit_test(hystart_leaves_slow_start_9406_2_9406_5),
         cmocka_unit_test(hystart_resumes_after_a_false_rise_9406_4),
+        cmocka_unit_test(growth_is_at_most_half_a_round_9438_02),
+        cmocka_unit_test(idle_time_does_not_count_9438_03),
+        cmocka_unit_test(as_reno_beyond_the_old_window_9438_05),
+        cmocka_unit_test(after_hystart_the_curve_is_convex_9438_12),
+        cmocka_unit_test(thresholds_9406_2_9406_3),
+        cmocka_unit_test(congestion_ends_it_9406_6),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

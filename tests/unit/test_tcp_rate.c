@@ -2,6 +2,7 @@
 /* Delivery-rate samples, pacing and use of cwnd, seen through TCP_INFO and the times of segments. */
 #include "unit/tcp_peer.h"
 
+#include <weir/cc.h>
 #include <weir/stack.h>
 
 enum { MSS = 1000 };
@@ -444,6 +445,98 @@ static void never_more_than_cwnd_5681_01(void **state)
     peer_free(&p);
 }
 
+/* ---- what an algorithm is told ------------------------------------------------------------------------ */
+
+static unsigned spy_rounds, spy_acks, spy_idles;
+static weir_time spy_idle;
+static struct weir_cc_ack spy_last;
+
+static void spy_init(struct weir_cc *cc, weir_time now)
+{
+    (void)now;
+    assert_int_equal(cc->cwnd, 10 * MSS);
+    assert_int_equal(cc->ssthresh, UINT32_MAX);
+    assert_true(cc->selective_acks);
+}
+
+static void spy_on_ack(struct weir_cc *cc, const struct weir_cc_ack *ack, weir_time now)
+{
+    (void)cc;
+    (void)now;
+    spy_acks++;
+    spy_rounds += ack->round_start;
+    spy_last = *ack;
+}
+
+static void spy_on_congestion(struct weir_cc *cc, uint32_t in_flight, bool by_ecn, weir_time now)
+{
+    (void)by_ecn;
+    (void)now;
+    assert_true(in_flight > 0);
+    cc->ssthresh = cc->cwnd;
+}
+
+static void spy_on_rto(struct weir_cc *cc, uint32_t in_flight, weir_time now)
+{
+    (void)in_flight;
+    (void)now;
+    cc->ssthresh = cc->cwnd;
+}
+
+static void spy_on_idle(struct weir_cc *cc, weir_time idle, weir_time now)
+{
+    (void)cc;
+    (void)now;
+    spy_idles++;
+    spy_idle = idle;
+}
+
+static const struct weir_cc_ops spy = {.name = "spy",
+                                       .init = spy_init,
+                                       .on_ack = spy_on_ack,
+                                       .on_congestion = spy_on_congestion,
+                                       .on_rto = spy_on_rto,
+                                       .on_idle = spy_on_idle};
+
+/* RFC 9406 4.2: a round ends with the ACK of what was SND.NXT when it began. And the sample of an ACK. */
+static void rounds_end_at_window_end_9406_1(void **state)
+{
+    (void)state;
+    peer_init(&p);
+    p.rtt = RTT;
+    assert_int_equal(weir_cc_register(p.stack, &spy), 0);
+    assert_int_equal(weir_sysctl_write(p.stack, "net.ipv4.tcp_congestion_control", "spy"), 0);
+    peer_listen(&p, 80, 5);
+    c = peer_open(&p, 80);
+    spy_rounds = spy_acks = spy_idles = 0;
+    conn_fill(&p, &c, 10 * MSS);
+    peer_run(&p, RTT);
+    ack_to(
+        MSS); /* the first ACK begins a round, which ends with what is sent by now: 10 segments */
+    assert_int_equal(spy_rounds, 1);
+    for (uint32_t i = 2; i <= 9; i++)
+        ack_to(i * MSS);
+    assert_int_equal(spy_rounds, 1);
+    conn_fill(&p, &c, 3 * MSS);
+    ack_to(10 * MSS);
+    assert_int_equal(spy_rounds, 2);
+    ack_to(12 * MSS);
+    assert_int_equal(spy_rounds, 2);
+    ack_to(13 * MSS);
+    assert_int_equal(spy_rounds, 3);
+    assert_int_equal(spy_last.acked_bytes, MSS);
+    assert_int_equal(spy_last.in_flight_bytes, 0);
+    assert_int_equal(spy_last.prior_in_flight_bytes, MSS);
+    assert_true(spy_last.has_sample);
+    assert_int_equal(spy_last.sample_delivered, 13 * MSS - spy_last.prior_delivered);
+    assert_int_equal(spy_idles, 0);
+    peer_run(&p, WEIR_SEC);
+    conn_fill(&p, &c, MSS);
+    assert_int_equal(spy_idles, 1);
+    assert_int_equal(spy_idle, WEIR_SEC);
+    peer_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -463,6 +556,7 @@ int main(void)
         cmocka_unit_test(unused_cwnd_shrinks_LNX_SYSCTL_26),
         cmocka_unit_test(bbr_keeps_cwnd_over_idle_time_BBR_12),
         cmocka_unit_test(never_more_than_cwnd_5681_01),
+        cmocka_unit_test(rounds_end_at_window_end_9406_1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
