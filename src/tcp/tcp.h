@@ -1021,7 +1021,7 @@ bool wr_push_sent(struct tcb *tcb, uint32_t end, bool *eor);
 /* New data [start, end) leaves now in segments of mss, and `more` right behind it. True: with PSH, for it ends
  * what Linux would hand to its link in one piece. */
 bool wr_push_burst(const struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end,
-                   uint32_t mss, bool more);
+                   uint32_t mss, bool more, weir_time now);
 void wr_push_free(struct weir_stack *stack, struct wr_push *push);
 
 /* Bytes of a write of `len` that are taken before TCP_NOTSENT_LOWAT bytes wait unsent, in whole pieces as on

@@ -391,7 +391,7 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
         s->flags |= W_TCP_FIN;
     /* RFC 9293 3.9.1.2 MUST-61; and behind several that leave at once, as Linux does. */
     psh = wr_push_sent(tcb, s->seq + s->len, &eor);
-    psh = wr_push_burst(stack, tcb, s->seq, s->seq + s->len, mss, more) || psh ||
+    psh = wr_push_burst(stack, tcb, s->seq, s->seq + s->len, mss, more, now) || psh ||
           (tcb->want & (WR_WANT_FORCE | WR_WANT_TLP)) == WR_WANT_FORCE;
     wr_sendq_note_end(&tcb->tx->q, psh, eor);
     if (psh && s->len > 0)

@@ -204,16 +204,17 @@ bool wr_push_sent(struct tcb *tcb, uint32_t end, bool *eor)
 }
 
 bool wr_push_burst(const struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end,
-                   uint32_t mss, bool more)
+                   uint32_t mss, bool more, weir_time now)
 {
     struct wr_push *push = &tcb->tx->push;
-    bool psh;
+    bool psh, goes_on = push->burst && tcb->tx->last_sent_at == now; /* pacing parts bursts */
 
     if (end - start > mss) {
         push->burst = false;
         return true;
     }
-    if (!push->burst) {
+    if (!goes_on) {
+        push->burst = false;
         if (!more || push->goal <= mss)
             return false;
         push->chunk_at = start;
