@@ -219,6 +219,8 @@ bool wr_push_burst(const struct weir_stack *stack, struct tcb *tcb, uint32_t sta
             return false;
         push->chunk_at = start;
         push->chunk = wr_pace_chunk(stack, tcb);
+        if (push->chunk > tcb->tx->cc.cwnd / 2) /* so that at least two are in flight */
+            push->chunk = tcb->tx->cc.cwnd / 2;
     }
     psh = end - push->chunk_at > mss && (!more || end - push->chunk_at + mss > push->chunk);
     if (psh)
