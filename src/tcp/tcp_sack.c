@@ -4,7 +4,8 @@
  *
  * A block is believed when it lies in [SND.UNA, SND.NXT]; the first may be a D-SACK, which reports a
  * duplicate (below the ACK, or inside the second block) and marks nothing. The others mark records of the
- * send queue, cutting them where a block ends inside.
+ * send queue, cutting them where a block ends inside (with RACK between two segments only, as on Linux: so no
+ * peer makes more records than there are segments).
  *
  * A byte is lost when more than two segments' worth of bytes above it are SACKed, or three separate
  * islands are. Since both counts fall as one goes up, there is one edge: all below is lost.
@@ -84,37 +85,75 @@ static void take_dsack(struct weir_stack *stack, struct tcb *tcb, const struct s
                                                   (WR_SENT_SACKED | WR_SENT_EVER);
 }
 
-/* Marks [start, end), which lies in the flight. */
+/* Linux: what was sent as one segment has arrived as a whole or not at all. [*start, *end) of the record loses what
+ * it has of segments that it does not cover; it may be empty then. */
+static void to_whole_segments(const struct wr_sent *sent, uint32_t *start, uint32_t *end)
+{
+    uint32_t first = *start - sent->start, last = *end - sent->start;
+
+    if (first > 0)
+        *start = sent->start + (first + sent->mss - 1) / sent->mss * sent->mss;
+    if (*end != sent->end)
+        *end = sent->start + last / sent->mss * sent->mss;
+}
+
+static void mark_record(struct weir_stack *stack, struct tcb *tcb, struct wr_sent *sent,
+                        struct wr_sack_result *result, struct wr_delivery *d)
+{
+    struct wr_tx *tx = tcb->tx;
+    uint32_t len = sent->end - sent->start;
+
+    result->new_bytes += len;
+    wr_rate_delivered(&tx->rate, sent, len);
+    if (!(sent->flags & WR_SENT_EVER)) {
+        if (sent->sent_at > result->last_sent)
+            result->last_sent = sent->sent_at;
+        if (seq_leq(sent->end, tx->recover))
+            result->original = true;
+    }
+    wr_sendq_delivered(sent, sent->start, sent->end, d);
+    if (seq_gt(sent->end, tx->high_sacked))
+        tx->high_sacked = sent->end;
+    wr_sendq_mark_sacked(stack, &tx->q, sent); /* may join it with its neighbours */
+}
+
+/* Cuts [start, end) out of the record; NULL without memory. */
+static struct wr_sent *cut_out(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent,
+                               uint32_t start, uint32_t end)
+{
+    if (sent->start != start)
+        sent = wr_sendq_split(stack, q, sent, start);
+    if (sent != NULL && sent->end != end && wr_sendq_split(stack, q, sent, end) == NULL)
+        return NULL;
+    return sent;
+}
+
+/* Marks [start, end), which lies in the flight: bytes for RFC 6675, segments for RACK. */
 static void mark_block(struct weir_stack *stack, struct tcb *tcb, uint32_t start, uint32_t end,
                        struct wr_sack_result *result, struct wr_delivery *d)
 {
     struct wr_sendq *q = &tcb->tx->q;
-    struct wr_sent *sent = wr_sendq_find(q, start);
+    bool whole = wr_rack_is_on(stack, tcb);
+    uint32_t at = start;
 
-    if (sent != NULL && !(sent->flags & WR_SENT_SACKED) && seq_lt(sent->start, start))
-        sent = wr_sendq_split(stack, q, sent, start);
-    while (sent != NULL) {
-        uint32_t at = sent->end;
-        if (!(sent->flags & WR_SENT_SACKED)) {
-            if (seq_gt(at, end)) {
-                if (wr_sendq_split(stack, q, sent, end) == NULL)
-                    return;
-                at = end;
-            }
-            result->new_bytes += at - sent->start;
-            wr_rate_delivered(&tcb->tx->rate, sent, at - sent->start);
-            if (!(sent->flags & WR_SENT_EVER)) {
-                if (sent->sent_at > result->last_sent)
-                    result->last_sent = sent->sent_at;
-                if (seq_leq(at, tcb->tx->recover))
-                    result->original = true;
-            }
-            wr_sendq_delivered(sent, sent->start, at, d);
-            wr_sendq_mark_sacked(stack, q, sent); /* may join it with its neighbours */
-        }
-        if (seq_gt(at, tcb->tx->high_sacked))
-            tcb->tx->high_sacked = seq_min(at, end);
-        sent = seq_lt(at, end) ? wr_sendq_find(q, at) : NULL;
+    while (seq_lt(at, end)) {
+        struct wr_sent *sent = wr_sendq_find(q, at);
+        uint32_t from, to;
+        if (sent == NULL)
+            return;
+        at = sent->end;
+        if (sent->flags & WR_SENT_SACKED)
+            continue;
+        from = seq_max(start, sent->start);
+        to = seq_min(end, sent->end);
+        if (whole)
+            to_whole_segments(sent, &from, &to);
+        if (!seq_lt(from, to))
+            continue;
+        sent = cut_out(stack, q, sent, from, to);
+        if (sent == NULL)
+            return;
+        mark_record(stack, tcb, sent, result, d);
     }
 }
 

@@ -176,12 +176,102 @@ static void bounded(void **arg)
     weir_stack_free(stack);
 }
 
+/* The records of `flying`, lowest bytes first sent first, as one number: 0x312 is 3, then 1, then 2. */
+static unsigned flying(const struct wr_sendq *q)
+{
+    unsigned seen = 0;
+    WR_LIST_FOREACH(node, &q->flying)
+    {
+        const struct wr_sent *sent = WR_CONTAINER(node, struct wr_sent, turn);
+        seen = seen << 4 | (sent->start / 100 + 1);
+    }
+    return seen;
+}
+
+static unsigned waiting(const struct wr_sendq *q)
+{
+    unsigned seen = 0;
+    WR_LIST_FOREACH(node, &q->lost)
+    {
+        const struct wr_sent *sent = WR_CONTAINER(node, struct wr_sent, turn);
+        seen = seen << 4 | (sent->start / 100 + 1);
+    }
+    return seen;
+}
+
+/* RFC 8985 6.1: the order of transmission, whatever becomes of a record; what waits is in the order of the
+ * stream. */
+static void order_of_transmission_8985_02(void **arg)
+{
+    struct probe probe;
+    struct weir_stack *stack = make_stack(&probe);
+    struct wr_sendq q;
+    struct wr_sent *r[6];
+    (void)arg;
+    wr_sendq_init(&q);
+    for (uint32_t i = 0; i < 6; i++) {
+        assert_true(wr_sendq_append(stack, &q, i * 100, i * 100 + 100, 100, 10 + i));
+        r[i] = wr_sendq_find(&q, i * 100);
+    }
+    assert_int_equal(flying(&q), 0x123456);
+    wr_sendq_mark_lost(&q, r[3]);
+    wr_sendq_mark_lost(&q, r[0]);
+    wr_sendq_mark_lost(&q, r[2]);
+    assert_int_equal(waiting(&q), 0x134);
+    assert_ptr_equal(wr_sendq_lost(&q), r[0]);
+    assert_int_equal(flying(&q), 0x256);
+    wr_sendq_mark_rexmit(&q, r[0], 100, 20);
+    wr_sendq_mark_probe(&q, r[5], 100, 21);
+    assert_int_equal(flying(&q), 0x2516);
+    assert_int_equal(r[5]->flags, WR_SENT_REXMIT | WR_SENT_EVER);
+    assert_int_equal(q.rexmit_segs, 2);
+    assert_int_equal(q.lost_segs, 3);
+    wr_sendq_mark_lost(&q, r[0]); /* the retransmission too: it goes first again */
+    assert_int_equal(waiting(&q), 0x134);
+    wr_sendq_unmark_lost(&q); /* nothing was lost: each is where it was */
+    assert_int_equal(waiting(&q), 0);
+    assert_int_equal(flying(&q), 0x234516);
+    assert_true(wr_sendq_check(&q, 0, 600));
+    wr_sendq_clear(stack, &q);
+    weir_stack_free(stack);
+}
+
+/* Of two that left in one tick of the clock the later one is known; a burst has one place. */
+static void one_tick(void **arg)
+{
+    struct probe probe;
+    struct weir_stack *stack = make_stack(&probe);
+    struct wr_sendq q;
+    (void)arg;
+    wr_sendq_init(&q);
+    assert_true(wr_sendq_append(stack, &q, 0, 100, 100, 5));
+    assert_true(wr_sendq_append(stack, &q, 100, 200, 100, 5));
+    assert_int_equal(q.count, 1);
+    assert_int_equal(q.segs, 2);
+    assert_true(wr_sendq_append(stack, &q, 200, 250, 100, 5)); /* a short one ends the record */
+    assert_true(wr_sendq_append(stack, &q, 250, 350, 100, 5));
+    assert_int_equal(q.count, 2);
+    assert_int_equal(q.segs, 4);
+    struct wr_sent *burst = wr_sendq_find(&q, 0), *next = wr_sendq_find(&q, 250);
+    assert_true(wr_sent_after(next->order, next->end, burst->order, burst->end));
+    struct wr_sent *half = wr_sendq_split(stack, &q, burst, 100);
+    assert_int_equal(half->order, burst->order);
+    assert_true(wr_sent_after(half->order, half->end, burst->order, burst->end));
+    wr_sendq_mark_lost(&q, burst);
+    wr_sendq_mark_rexmit(&q, burst, 100, 5);
+    assert_true(wr_sent_after(burst->order, burst->end, next->order, next->end));
+    assert_true(wr_sendq_append(stack, &q, 350, 450, 100, 5)); /* behind the retransmission */
+    assert_int_equal(q.count, 4);
+    wr_sendq_clear(stack, &q);
+    weir_stack_free(stack);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_marks),
-        cmocka_unit_test(out_of_memory),
-        cmocka_unit_test(bounded),
+        cmocka_unit_test(random_marks), cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(bounded),      cmocka_unit_test(order_of_transmission_8985_02),
+        cmocka_unit_test(one_tick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
