@@ -237,10 +237,15 @@ static void a_full_buffer_blocks_or_says_so(void **state)
     connected_pair(&p, fd);
     weir_setsockopt(p.host[0], fd[0], SOL_SOCKET, SO_SNDTIMEO, &short_time, sizeof short_time);
     ssize_t n, total = 0;
-    while ((n = weir_send(p.host[0], fd[0], block, sizeof block, 0)) > 0)
-        total += n;
+    /* On a busy machine the 10 ms may be over before the peer has taken all it can. */
+    do {
+        while ((n = weir_send(p.host[0], fd[0], block, sizeof block, 0)) > 0)
+            total += n;
+        assert_int_equal(errno, EAGAIN);
+        n = weir_send(p.host[0], fd[0], block, 1, MSG_DONTWAIT);
+        total += n > 0 ? n : 0;
+    } while (n > 0);
     assert_int_equal(errno, EAGAIN);
-    assert_fails_with(weir_send(p.host[0], fd[0], block, 1, MSG_DONTWAIT), EAGAIN);
     assert_int_equal(weir_ioctl(p.host[1], fd[1], FIONREAD, &value), 0);
     assert_true(value > 0);
     int unsent = 0;
