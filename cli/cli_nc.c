@@ -171,12 +171,7 @@ static void turn(struct nc_flow *flow)
 /* Until both directions have ended; to a terminal, until the peer has. Closes fd. */
 static int carry(struct cli_reach *reach, const struct nc_words *words, int fd)
 {
-    static struct nc_flow flow;
-    memset(&flow, 0, sizeof flow);
-    flow.reach = reach;
-    flow.words = words;
-    flow.fd = fd;
-    flow.in_ended = words->no_stdin;
+    struct nc_flow flow = {.reach = reach, .words = words, .fd = fd, .in_ended = words->no_stdin};
     bool tty = isatty(STDIN_FILENO);
     while (!flow.over && !(flow.out_ended && (flow.in_ended || tty) && flow.held == 0))
         turn(&flow);

@@ -74,7 +74,7 @@ static bool call_epoll_wait(struct dr_call *call)
 {
     enum { EVENTS_MAX = 64 };
     int64_t most, timeout_ms;
-    struct epoll_event want, got[EVENTS_MAX];
+    struct epoll_event want = {0}, got[EVENTS_MAX];
     if (!wr_dr_call_args(call, 4, 4))
         return true;
     const struct dr_fd *set = wr_dr_call_fd(call, 0);

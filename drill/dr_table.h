@@ -69,7 +69,7 @@ uint32_t wr_dr_fd_poll(struct dr_table *table, int number);
 
 /* WEIR_EINVAL, WEIR_ENOMEM. */
 int wr_dr_epoll_create(struct dr_table *table, int number, int size);
-int wr_dr_epoll_ctl(struct dr_table *table, int epoll, int op, int number,
+int wr_dr_epoll_ctl(struct dr_table *table, int number, int op, int member_number,
                     const struct epoll_event *event);
 /* What is ready now, at most `max`; 0 when nothing is. */
 int wr_dr_epoll_wait(struct dr_table *table, int epoll, struct epoll_event *events, int max);

@@ -335,8 +335,10 @@ void weir_control_close(struct weir_control *control)
     weir_loop_watch(loop, control->fd, 0, NULL, NULL);
     weir_loop_alarm(loop, WEIR_TIME_NEVER, on_time, control);
     close(control->fd);
-    while (control->talks)
-        talk_end(control->talks);
+    for (struct wr_talk *talk = control->talks, *next; talk; talk = next) {
+        next = talk->next;
+        talk_end(talk);
+    }
     wr_control_end_relays(control);
     wr_loop_unlock(loop);
     free(control);

@@ -179,6 +179,8 @@ static ptrdiff_t block(struct pd *pd, bool may_block, pd_attempt_fn *attempt, vo
                                .eager = eager,
                                .thread = pthread_self(),
                                .next = pd->waiters};
+    /* Off the list again before this returns. */
+    // cppcheck-suppress autoVariables
     pd->waiters = &waiter;
     if (!pthread_equal(waiter.thread, pd->first_thread)) {
         sleep_until_done(pd, &waiter);
