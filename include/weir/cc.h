@@ -48,7 +48,9 @@ struct weir_cc {
 
     uint32_t smss;           /* sender maximum segment size, may change with the path MTU */
     weir_time srtt, min_rtt; /* 0 before the first sample; min_rtt is that of tcp_min_rtt_wlen */
-    weir_time next_send_at;  /* pacing lets no data leave before; may lie in the past */
+    uint64_t
+        max_pacing_rate;    /* SO_MAX_PACING_RATE; UINT64_MAX: none. The stack keeps to it anyway */
+    weir_time next_send_at; /* pacing lets no data leave before; may lie in the past */
     uint64_t delivered_bytes;
     bool
         selective_acks; /* the peer tells by SACK what arrived: more than one loss a round trip is seen */

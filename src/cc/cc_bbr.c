@@ -124,6 +124,11 @@ static uint64_t pacing_rate_of(uint64_t bw, uint32_t gain)
     return bw * gain / UNIT * (100 - PACING_MARGIN_PERCENT) / 100;
 }
 
+static uint64_t bounded_rate(const struct weir_cc *cc, uint64_t rate)
+{
+    return rate < cc->max_pacing_rate ? rate : cc->max_pacing_rate;
+}
+
 static void init_pacing_rate(struct weir_cc *cc)
 {
     struct bbr *b = state(cc);
@@ -133,14 +138,14 @@ static void init_pacing_rate(struct weir_cc *cc)
         rtt = cc->srtt > WEIR_US ? cc->srtt : WEIR_US;
         b->has_seen_rtt = true;
     }
-    cc->pacing_rate =
-        pacing_rate_of((uint64_t)cc->cwnd * 1000000 / (uint64_t)(rtt / WEIR_US), HIGH_GAIN);
+    cc->pacing_rate = bounded_rate(
+        cc, pacing_rate_of((uint64_t)cc->cwnd * 1000000 / (uint64_t)(rtt / WEIR_US), HIGH_GAIN));
 }
 
 static void set_pacing_rate(struct weir_cc *cc, uint64_t bw, uint32_t gain)
 {
     struct bbr *b = state(cc);
-    uint64_t rate = pacing_rate_of(bw, gain);
+    uint64_t rate = bounded_rate(cc, pacing_rate_of(bw, gain));
 
     if (!b->has_seen_rtt && cc->srtt > 0)
         init_pacing_rate(cc);
@@ -558,7 +563,7 @@ static void bbr_init(struct weir_cc *cc, weir_time now)
     init_pacing_rate(cc);
     lt_reset(cc, b);
     update_gains(b);
-    cc->send_quantum = 0;
+    cc->send_quantum = tso_goal(cc);
 }
 
 /* The time-out: growth of bw is judged anew. */

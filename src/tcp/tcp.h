@@ -282,7 +282,9 @@ struct wr_pace {
     bool waiting;      /* data is held back until next_at */
     weir_time next_at; /* when the next data may leave */
     uint64_t rate;     /* bytes per second; 0: not known yet */
-    uint32_t burst;    /* most payload of one (super-)segment */
+    uint32_t burst;    /* most payload that leaves at once, and of one (super-)segment */
+    uint32_t left;     /* of the burst under way */
+    weir_time credit;  /* by which that burst left too late */
 };
 
 /* ---- use of cwnd: tcp_cwnd ------------------------------------------------------------------------- */
@@ -1343,7 +1345,13 @@ void wr_pace_sent(struct tcb *tcb, uint32_t len, weir_time now);
 /* May data not leave yet? Then the timer brings the connection back at pace.next_at. */
 static inline bool wr_pace_holds(struct wr_tx *tx, weir_time now)
 {
-    return tx->pace.on && (tx->pace.waiting = tx->pace.next_at > now);
+    struct wr_pace *pace = &tx->pace;
+
+    if (!pace->on)
+        return false;
+    if (pace->next_at <= now)
+        pace->left = pace->burst;
+    return pace->waiting = pace->left < tx->cc.smss;
 }
 
 /* ---- tcp_cwnd ------------------------------------------------------------------------------------------- */

@@ -105,6 +105,7 @@ void wr_cc_start(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     cc->selective_acks = tcb->sack_ok;
     stack->tcp->prio++;
     cc->random = stack->tcp->prio;
+    cc->max_pacing_rate = tcb->opts.max_pacing_rate != 0 ? tcb->opts.max_pacing_rate : UINT64_MAX;
     tcb->tx->cc_ops->init(cc, now);
     wr_pace_setup(stack, tcb);
 }

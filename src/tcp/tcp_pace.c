@@ -13,9 +13,9 @@
  * interface's list, and its timer puts it back. What must not wait does not: ACKs, FINs, probes, and the
  * head of the flight after a time-out.
  *
- * A super-segment carries about 1 ms of data (Linux's TSO autosizing), at least tcp_min_tso_segs
- * segments, and more on paths of small RTT (tcp_tso_rtt_log): there a burst is soon absorbed. The first ten
- * segments are not paced, and time by which a burst left late is given back, at most half its own.
+ * A burst is about 1 ms of data (Linux's TSO autosizing), at least tcp_min_tso_segs segments, and more on
+ * paths of small RTT (tcp_tso_rtt_log): there it is soon absorbed. Where the link cuts super-segments a burst
+ * is one of them. The first ten segments of a connection are not paced, and time by which a burst left late is given back, at most half its own.
  *
  * A connection that is not paced pays one compare a segment; its rate is computed when TCP_INFO asks.
  */
@@ -29,6 +29,8 @@ void wr_pace_setup(const struct weir_stack *stack, struct tcb *tcb)
 
     if (tx == NULL)
         return;
+    tx->cc.max_pacing_rate =
+        tcb->opts.max_pacing_rate != 0 ? tcb->opts.max_pacing_rate : UINT64_MAX;
     tx->pace.on = (tx->cc_ops->flags & WEIR_CC_PACED) != 0 || tcb->opts.max_pacing_rate != 0 ||
                   stack->tunables.tcp_pacing != 0;
     if (tx->pace.on)
@@ -95,13 +97,18 @@ void wr_pace_update(const struct weir_stack *stack, struct tcb *tcb)
 void wr_pace_sent(struct tcb *tcb, uint32_t len, weir_time now)
 {
     struct wr_pace *pace = &tcb->tx->pace;
-    weir_time span, late, at = pace->next_at > now ? pace->next_at : now;
+    weir_time span, cut;
 
     if (!pace->on || pace->rate == 0 || tcb->data_segs_out < FREE_SEGMENTS)
         return;
+    if (pace->next_at <= now) {
+        pace->credit = now - pace->next_at;
+        pace->next_at = now;
+    }
     span = (weir_time)((uint64_t)len * (uint64_t)WEIR_SEC / pace->rate);
-    late = at - pace->next_at;
-    span -= late < span / 2 ? late : span / 2;
-    pace->next_at = at + span;
+    cut = weir_time_min(pace->credit, span / 2);
+    pace->credit -= cut;
+    pace->next_at += span - cut;
+    pace->left = pace->left > len ? pace->left - len : 0;
     tcb->tx->cc.next_send_at = pace->next_at;
 }

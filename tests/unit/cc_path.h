@@ -76,6 +76,7 @@ static inline void path_start(struct path *p, const struct weir_cc_ops *ops, uin
     p->cc.smss = MSS;
     p->cc.srtt = p->cc.min_rtt = rtt; /* of the handshake */
     p->cc.selective_acks = true;
+    p->cc.max_pacing_rate = UINT64_MAX;
     p->cc.random = 1;
     p->next_send_at = p->now;
     ops->init(&p->cc, p->now);
