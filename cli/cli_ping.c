@@ -111,7 +111,7 @@ static void take_reply(struct ping_run *run)
         run->failed |= n == 0;
         return;
     }
-    uint16_t seq = n < HEAD ? 0 : (uint16_t)(run->message[6] << 8 | run->message[7]);
+    uint16_t seq = (uint16_t)(n < HEAD ? 0 : run->message[6] << 8 | run->message[7]);
     if (n < HEAD || run->sent_at[seq] == 0)
         return;
     bool again = run->answered[seq], ours = data_is_ours(run, n);
