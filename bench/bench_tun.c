@@ -3,11 +3,13 @@
  * Weir's server over TUN, with the four services of bench.h: one thread, the host's loop, the core's
  * socket calls in the event function. The kernel is the client (bench_kernel).
  *
- *     bench_tun NAME [plain]     makes TUN interface NAME: kernel 10.78.0.1/24, Weir 10.78.0.2.
- *                                `plain`: without checksum offload and super-segments
+ *     bench_tun NAME [plain] [TUNABLE=VALUE...]
+ *
+ * makes TUN interface NAME: kernel 10.78.0.1/24, Weir 10.78.0.2. `plain`: without checksum offload and
+ * super-segments.
  *
  * Prints "ready" when it can be connected to, works until SIGTERM or SIGINT, and answers SIGUSR1
- * with a line of the memory that its stack holds.
+ * with a line of the memory that its stack holds, what is in its table, and its counters of SYN cookies.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -100,6 +102,30 @@ static void on_event(void *arg, const struct weir_event *event)
     weir_host_unlock(host);
 }
 
+static unsigned long long counter(const struct weir_stack *stack, const char *name)
+{
+    for (unsigned i = 0; i < weir_stat_kinds(); i++)
+        if (strcmp(weir_stat_name(i), name) == 0)
+            return weir_stat_count(stack, i);
+    die("no counter %s", name);
+}
+
+static void report(struct weir_stack *stack)
+{
+    struct weir_sock_row row;
+    uint64_t cursor = 0;
+    unsigned rows = 0, half_open = 0;
+
+    while (weir_sock_next_row(stack, &cursor, &row)) {
+        rows++;
+        half_open += row.state == WEIR_TCP_SYN_RECV;
+    }
+    printf("{\"mem_bytes\": %zu, \"rows\": %u, \"half_open\": %u, \"cookies_sent\": %llu, "
+           "\"cookies_taken\": %llu, \"segments_in\": %llu}\n",
+           weir_mem_bytes(stack), rows, half_open, counter(stack, "TcpExtSyncookiesSent"),
+           counter(stack, "TcpExtSyncookiesRecv"), counter(stack, "TcpInSegs"));
+}
+
 static void on_signal(void *arg, int fd, uint32_t events)
 {
     struct signalfd_siginfo info;
@@ -112,7 +138,7 @@ static void on_signal(void *arg, int fd, uint32_t events)
         weir_loop_stop(loop);
         return;
     }
-    printf("{\"mem_bytes\": %zu}\n", weir_mem_bytes(weir_host_lock(host)));
+    report(weir_host_lock(host));
     weir_host_unlock(host);
     (void)fflush(stdout);
 }
@@ -131,6 +157,17 @@ static void open_services(void)
         check(weir_sock_bind(stack, sock, &local), "bind");
         check(weir_sock_listen(stack, sock, 4096, now), "listen");
     }
+    weir_host_unlock(host);
+}
+
+static void tune(char *assignment)
+{
+    char *value = strchr(assignment, '=');
+
+    if (value == NULL)
+        die("%s: expected TUNABLE=VALUE", assignment);
+    *value++ = '\0';
+    check(weir_sysctl_write(weir_host_lock(host), assignment, value), assignment);
     weir_host_unlock(host);
 }
 
@@ -155,7 +192,7 @@ int main(int argc, char **argv)
     int ifindex;
 
     if (argc < 2)
-        die("usage: bench_tun NAME [plain]");
+        die("usage: bench_tun NAME [plain] [TUNABLE=VALUE...]");
     config.name = argv[1];
     check(weir_link_tun(&config, &link), "weir_link_tun");
     check(weir_tun_configure(link, &kernel, 24, 1500), "weir_tun_configure");
@@ -165,6 +202,8 @@ int main(int argc, char **argv)
     check(ifindex, "weir_host_add_link");
     check(weir_host_add_addr(host, ifindex, "10.78.0.2/24"), "weir_host_add_addr");
     weir_host_on_event(host, on_event, NULL);
+    for (int i = plain ? 3 : 2; i < argc; i++)
+        tune(argv[i]);
     open_services();
     check(weir_loop_watch(loop, signal_descriptor(), EPOLLIN, on_signal, NULL), "watch");
     puts("ready");
