@@ -112,29 +112,32 @@ static void syn_free(struct weir_stack *stack, struct wr_syn *syn)
     syn_forget(stack, syn);
 }
 
-/* Not kept in the entry: it follows from the way back. */
-static uint16_t syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn)
+/* Not kept in the entry: it follows from the way back. path: that way if it is known, or NULL. */
+static uint16_t syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn,
+                            const struct wr_path *path)
 {
     const struct wr_tuple *tuple = &syn->flow.tuple;
-    struct wr_path path;
+    struct wr_path found;
 
-    if (wr_path_find(stack, &tuple->remote, &tuple->local, &path) < 0)
+    if (path == NULL && wr_path_find(stack, &tuple->remote, &tuple->local, &found) < 0)
         return WR_TCP_MSS_V4;
-    return wr_listen_adv_mss(stack, &path, &tuple->remote, syn->listener->opts);
+    return wr_listen_adv_mss(stack, path != NULL ? path : &found, &tuple->remote,
+                             syn->listener->opts);
 }
 
 /* extra: a fast open cookie to give, or NULL. */
 static void send_synack(struct weir_stack *stack, const struct wr_syn *syn,
-                        const struct w_tcpopt *extra, weir_time now)
+                        const struct wr_path *path, const struct w_tcpopt *extra, weir_time now)
 {
     struct w_tcpopt opt = {.has_mss = true,
-                           .mss = syn_adv_mss(stack, syn),
+                           .mss = syn_adv_mss(stack, syn, path),
                            .sack_permitted = syn->sack_ok,
                            .has_wscale = syn->wscale_ok,
                            .wscale = syn->rcv_wscale,
                            .has_ts = syn->ts_ok,
                            .ts_ecr = syn->ts_recent};
     struct wr_bare synack = {.tuple = &syn->flow.tuple,
+                             .path = path,
                              .hash = syn->flow.node.hash,
                              .seq = syn->iss,
                              .ack = syn->irs + 1,
@@ -164,7 +167,7 @@ static void resend_synack(struct weir_stack *stack, struct wr_syn *syn, weir_tim
     syn->resent = true;
     wr_count(stack, WR_STAT_tcp_retrans_segs);
     wr_count(stack, WR_STAT_tcp_syn_retrans);
-    send_synack(stack, syn, NULL, now);
+    send_synack(stack, syn, NULL, NULL, now);
 }
 
 /* TCP_DEFER_ACCEPT in seconds as a number of SYN-ACK retransmissions. */
@@ -280,9 +283,9 @@ static bool is_reserved(const struct weir_stack *stack, const struct wr_listener
 }
 
 /* The window to offer: whole segments as they will come, less their timestamps. */
-static void syn_window(struct weir_stack *stack, struct wr_syn *syn)
+static void syn_window(struct weir_stack *stack, struct wr_syn *syn, const struct wr_path *path)
 {
-    uint32_t mss = syn_adv_mss(stack, syn), wnd, clamp;
+    uint32_t mss = syn_adv_mss(stack, syn, path), wnd, clamp;
 
     if (syn->ts_ok)
         mss -= mss > W_TCPOPT_TS_LEN ? W_TCPOPT_TS_LEN : 0;
@@ -293,7 +296,7 @@ static void syn_window(struct weir_stack *stack, struct wr_syn *syn)
 
 /* What the SYN says. A cookie has room for options only in timestamps. */
 static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
-                     bool cookie)
+                     const struct wr_path *path, bool cookie)
 {
     const struct wr_tunables *tunables = &stack->tunables;
     uint32_t floor = (uint32_t)tunables->tcp_min_snd_mss;
@@ -313,7 +316,7 @@ static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct 
     syn->snd_wscale = seg->opt.wscale < WR_TCP_MAX_WSCALE ? seg->opt.wscale : WR_TCP_MAX_WSCALE;
     if (!syn->wscale_ok)
         syn->snd_wscale = 0;
-    syn_window(stack, syn);
+    syn_window(stack, syn, path);
 }
 
 /* Into the SYN queue. NULL: no memory. */
@@ -345,13 +348,13 @@ static struct wr_syn *queue_syn(struct weir_stack *stack, const struct wr_syn *f
 
 /* The SYN queue is full: the SYN-ACK takes along all that would be kept, RFC 4987 3.6. */
 static void answer_by_cookie(struct weir_stack *stack, struct wr_syn *syn, struct seg *seg,
-                             weir_time now)
+                             const struct wr_path *path, weir_time now)
 {
     syn->iss = wr_cookie_make(stack, &seg->tuple, seg->seq, syn->peer_mss, now);
     syn->is_cookie = true;
     syn->listener->cookie_at = now;
     wr_count(stack, WR_STAT_tcp_syncookies_sent);
-    send_synack(stack, syn, NULL, now);
+    send_synack(stack, syn, path, NULL, now);
 }
 
 static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn, weir_time now);
@@ -395,9 +398,9 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
     }
     filled.flow.tuple = seg->tuple;
     filled.flow.node.hash = seg->hash;
-    syn_fill(stack, &filled, seg, fate == COOKIE);
+    syn_fill(stack, &filled, seg, &path, fate == COOKIE);
     if (fate == COOKIE) {
-        answer_by_cookie(stack, &filled, seg, now);
+        answer_by_cookie(stack, &filled, seg, &path, now);
         return;
     }
     filled.iss = iss != NULL ? *iss : wr_isn(stack, &seg->tuple, now);
@@ -408,7 +411,7 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
     if (syn == NULL)
         return;
     enqueue(stack, syn, now);
-    send_synack(stack, syn, &reply, now);
+    send_synack(stack, syn, &path, &reply, now);
 }
 
 /* A connection in the listener's accept queue out of what is known of its SYN; nothing of *syn is kept.
@@ -431,7 +434,7 @@ static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn
     tcb->snd_una = tcb->snd_nxt = tcb->write_seq = syn->iss + 1;
     tcb->rcv_nxt = tcb->rcv_wup = syn->irs + 1;
     tcb->peer_mss = syn->peer_mss;
-    tcb->adv_mss = syn_adv_mss(stack, syn);
+    tcb->adv_mss = syn_adv_mss(stack, syn, NULL);
     tcb->ts_ok = syn->ts_ok;
     tcb->ts_recent = syn->ts_recent;
     tcb->ts_recent_at = now;
@@ -520,7 +523,7 @@ static bool take_cookie(struct weir_stack *stack, struct wr_listener *listener, 
         accept_overflow(stack);
         return true;
     }
-    syn_window(stack, &syn);
+    syn_window(stack, &syn, NULL);
     tcb = make_child(stack, &syn, now);
     if (tcb == NULL)
         return true;
