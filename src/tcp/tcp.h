@@ -7,6 +7,8 @@
  *     wr_tcp_input (tcp_input)     parse, verify, find whom it is for
  *       tcp_demux                  4-tuple -> struct tcb, SYN entry or TIME-WAIT record; else a listener
  *       tcp_listen                 LISTEN, SYN-RECEIVED of passive opens, accept queue
+ *         tcp_cookie               when the SYN queue is full: nothing kept, all of it in the SYN-ACK
+ *         tcp_fastopen             data on the SYN, of both sides; tcp_metrics keeps the client's cookies
  *       tcp_timewait               TIME-WAIT
  *       tcp_input                  every other state, in the order of RFC 9293 3.10.7
  *         tcp_ack                  acceptable ACK? SND.UNA, send window, RTT
@@ -47,7 +49,8 @@
  *
  * Life of a struct tcb
  *
- *     made      by wr_tcp_connect (SYN-SENT), or by tcp_listen when the third ACK comes (ESTABLISHED).
+ *     made      by wr_tcp_connect (SYN-SENT), or by tcp_listen when the third ACK comes (ESTABLISHED), or,
+ *               opened fast, with the SYN (SYN-RECEIVED, but reading and writing).
  *               SYN-RECEIVED of a passive open is a small struct wr_syn, TIME-WAIT a small struct wr_tw.
  *     tied      to a socket when `ready` is set; to a listener while in its accept queue.
  *     done      (wr_tcb_done) its state is CLOSE, it is in no table, list or timer. Received data and
