@@ -150,18 +150,18 @@ struct golden {
 };
 
 static const struct golden table[] = {
-    {"rate=10mbit rtt=50ms queue=1bdp cc=reno time=20s warmup=5s", 9644, 98, 0},
-    {"rate=10mbit rtt=50ms queue=1bdp cc=cubic time=20s warmup=5s", 9653, 162, 1},
-    {"rate=10mbit rtt=50ms queue=1bdp cc=reno,cubic flows=4 time=20s warmup=5s", 9648, 262, 6},
-    {"rate=10mbit rtt=50ms aqm=codel cc=cubic flows=2 time=20s warmup=5s", 9522, 78, 2},
-    {"rate=10mbit rtt=50ms aqm=red,10,30 cc=reno flows=2 time=20s warmup=5s", 8684, 684, 13},
-    {"rate=20mbit rtt=50ms loss=0.5% cc=cubic time=60s warmup=5s", 4518, 128, 1},
-    {"rate=20mbit rtt=50ms burst-loss=0.1%,30% cc=cubic time=60s warmup=5s", 9820, 270, 1},
-    {"rate=50mbit rtt=50ms policer=5mbit,30kb cc=cubic time=20s warmup=5s", 4501, 170, 1},
-    {"rate=10mbit rtt=50ms queue=1bdp ack-loss=20% cc=cubic time=20s warmup=5s", 9653, 80, 1},
+    {"rate=10mbit rtt=50ms queue=1bdp cc=reno time=20s warmup=5s", 9638, 97, 0},
+    {"rate=10mbit rtt=50ms queue=1bdp cc=cubic time=20s warmup=5s", 9653, 104, 0},
+    {"rate=10mbit rtt=50ms queue=1bdp cc=reno,cubic flows=4 time=20s warmup=5s", 9651, 211, 0},
+    {"rate=10mbit rtt=50ms aqm=codel cc=cubic flows=2 time=20s warmup=5s", 9443, 64, 0},
+    {"rate=10mbit rtt=50ms aqm=red,10,30 cc=reno flows=2 time=20s warmup=5s", 8795, 275, 2},
+    {"rate=20mbit rtt=50ms loss=0.5% cc=cubic time=60s warmup=5s", 4579, 113, 0},
+    {"rate=20mbit rtt=50ms burst-loss=0.1%,30% cc=cubic time=60s warmup=5s", 9803, 152, 0},
+    {"rate=50mbit rtt=50ms policer=5mbit,30kb cc=cubic time=20s warmup=5s", 4489, 123, 0},
+    {"rate=10mbit rtt=50ms queue=1bdp ack-loss=20% cc=cubic time=20s warmup=5s", 9653, 70, 0},
     {"rate=5mbit rtt=80ms queue=30 traffic=rr request=200b response=20kb think=100ms flows=10 time=20s",
-     4078, 415, 53},
-    {"rate=5mbit rtt=80ms queue=1bdp traffic=onoff flows=5 time=20s", 4595, 311, 8},
+     4138, 466, 28},
+    {"rate=5mbit rtt=80ms queue=1bdp traffic=onoff flows=5 time=20s", 4659, 191, 0},
 };
 
 static struct golden measure(const char *words)

@@ -117,6 +117,20 @@ LNX_BIND_01_LNX_BIND_02_LNX_BIND_03_LNX_BIND_04_LNX_BIND_05_LNX_BIND_08_LNX_BIND
                 }
 }
 
+/* socket(7): all that share an address must have set SO_REUSEPORT, whatever else they set. (There are no
+ * users here that could differ.) */
+static void LNX_BIND_09_reuseport_on_one_side(void **state)
+{
+    (void)state;
+    for (int listening = 0; listening < 2; listening++) {
+        check_pair(listening, "0.0.0.0", "0.0.0.0", RP, 0, false);
+        check_pair(listening, "0.0.0.0", "0.0.0.0", 0, RP, false);
+        check_pair(listening, "0.0.0.0", "127.0.0.1", RP, RA, false);
+        check_pair(listening, "127.0.0.1", "0.0.0.0", RA, RP, false);
+        check_pair(listening, "0.0.0.0", "0.0.0.0", RP, RP, true);
+    }
+}
+
 /* Linux (source): SYNs are spread over listeners with SO_REUSEPORT by a hash of the 4-tuple. */
 static void LNX_BIND_08_reuseport_spreads(void **state)
 {
@@ -442,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(
             LNX_BIND_01_LNX_BIND_02_LNX_BIND_03_LNX_BIND_04_LNX_BIND_05_LNX_BIND_08_LNX_BIND_09_conflicts),
+        TEST(LNX_BIND_09_reuseport_on_one_side),
         TEST(LNX_BIND_08_reuseport_spreads),
         TEST(LNX_BIND_06_time_wait_leftover),
         TEST(LNX_BIND_07_established_leftover),
