@@ -223,10 +223,8 @@ static int down_datagram(struct wr_relay *relay)
 {
     struct weir_stack *stack = relay->control->host->stack;
     struct weir_endpoint from;
-    static const size_t most = CHUNK;
-    uint8_t *data = malloc(most);
-    ptrdiff_t n =
-        data ? weir_sock_recv(stack, relay->sock, data, most, 0, &from, weir_now()) : WEIR_EAGAIN;
+    uint8_t data[CHUNK];
+    ptrdiff_t n = weir_sock_recv(stack, relay->sock, data, sizeof data, 0, &from, weir_now());
     if (n >= 0 && !relay->connected) {
         relay->connected = weir_sock_connect(stack, relay->sock, &from, weir_now()) == 0;
         relay->remote = from;
