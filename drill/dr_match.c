@@ -99,6 +99,8 @@ void wr_dr_packet_in(struct dr_run *run, const struct dr_packet *packet)
     }
     wr_dr_trace(run, wr_dr_script_time(run, run->world.now), packet);
     wr_dr_world_input(&run->world, run->world.ifindex, bytes, len);
+    if (run->pending_set && run->pending.opening)
+        wr_dr_call_retry(run); /* what waited for the connection goes with the handshake's ACK */
     if (!packet->ip.more)
         wr_dr_world_collect(&run->world);
 }

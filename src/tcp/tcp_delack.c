@@ -151,8 +151,21 @@ void wr_delack_ack_sent(struct tcb *tcb)
     tcb->want &= (uint8_t)~WR_WANT_ACK;
 }
 
+/* Data that takes the ACK of the SYN-ACK along was waiting for the connection: an answer will come, and
+ * is not acknowledged at once (Linux: sk_write_pending). */
+static bool with_handshake(const struct tcb *tcb, weir_time now)
+{
+    return tcb->delack.ato == 0 && !tcb->passive && (tcb->want & WR_WANT_ACK) &&
+           tcb->delack.last_at == now;
+}
+
 void wr_delack_data_sent(struct tcb *tcb, weir_time now)
 {
+    if (with_handshake(tcb, now)) {
+        tcb->delack.ato = WR_TCP_ATO_MIN;
+        tcb->delack.pingpong = true;
+        return;
+    }
     if (tcb->delack.ato != 0 && now - tcb->delack.last_at < tcb->delack.ato)
         tcb->delack.pingpong = true;
 }
