@@ -326,11 +326,24 @@ static int64_t syn_limit(const struct weir_stack *stack, const struct tcb *tcb)
                                     : stack->tunables.tcp_syn_retries;
 }
 
+/* Linux's retransmits_timed_out(): however the waits are spread, no longer than `limit` doublings of
+ * the first one take. */
+static bool syn_timed_out(const struct weir_stack *stack, const struct tcb *tcb, weir_time now)
+{
+    int64_t limit = syn_limit(stack, tcb), doublings = limit < 6 ? limit : 6;
+    weir_time most = ((INT64_C(2) << doublings) - 1) * WR_TCP_RTO_INITIAL;
+
+    if (tcb->syn_retries == 0 || tcb->opts.user_timeout_ms != 0)
+        return user_timed_out(tcb, now);
+    return now - tcb->syn_at >= most + (limit - doublings) * rto_max(stack);
+}
+
 /* RFC 9293 3.8.3. Linux: the first tcp_syn_linear_timeouts waits are not doubled. */
 static void syn_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     int64_t linear = tcb->state == WEIR_TCP_SYN_SENT ? stack->tunables.tcp_syn_linear_timeouts : 0;
-    bool last = tcb->syn_retries >= syn_limit(stack, tcb) + linear || user_timed_out(tcb, now);
+    bool last =
+        tcb->syn_retries >= syn_limit(stack, tcb) + linear || syn_timed_out(stack, tcb, now);
 
     wr_fastopen_timed_out(stack, tcb, tcb->syn_retries, last, now);
     if (last) {
