@@ -215,7 +215,7 @@ struct caller {
     int fd, result, error;
     long long returned_us;
     char data[64];
-    volatile int tid;
+    _Atomic int tid;
 };
 
 static bool sleeps(const struct caller *caller)
