@@ -130,10 +130,10 @@ void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ac
                                   was >= WEIR_CA_RECOVERY || tx->ca_state >= WEIR_CA_RECOVERY};
 
     wr_rate_sample(tcb, ev->delivered, ev->ece, false, &ack, now);
-    /* While cwnd comes down it is tcp_prr's. The ACK that ends that sets it and does not raise it; nor do
-     * duplicates, RFC 3042 2. */
-    ack.cwnd_limited =
-        is_limited(tx) && ev->acked_bytes > 0 && !comes_down(was) && !comes_down(tx->ca_state);
+    /* While cwnd comes down it is tcp_prr's. The ACK that ends that sets it and does not raise it, unless all
+     * was a mistake; nor do duplicates, RFC 3042 2. */
+    ack.cwnd_limited = is_limited(tx) && ev->acked_bytes > 0 && !comes_down(tx->ca_state) &&
+                       (!comes_down(was) || (was == WEIR_CA_RECOVERY && !tx->undo.armed));
     if (wr_cwnd_is_owned(tx))
         ack.cwnd_limited = tx->cwnd.limited;
     ack.round_start = begins_round(tcb);

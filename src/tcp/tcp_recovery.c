@@ -156,13 +156,11 @@ static uint32_t recover_fs(const struct tcb *tcb, uint32_t delivered)
     return (flight > gone ? flight - gone : 0) + delivered;
 }
 
-/* FlightSize of RFC 5681 equation 4: before the ACK, and without what limited transmit sent beyond cwnd
- * (RFC 5681 3.2). */
-static uint32_t flight_size(const struct tcb *tcb, const struct wr_ack_event *ev)
+/* FlightSize of RFC 5681 equation 4, out of what was not acknowledged: without what limited transmit sent beyond
+ * cwnd (RFC 5681 3.2), and after a time-out without what is lost for long. */
+static uint32_t flight_size(const struct tcb *tcb, uint32_t flight)
 {
-    uint32_t flight = ev->prior_flight, cwnd = tcb->tx->cc.cwnd;
-
-    return flight < cwnd ? flight : cwnd;
+    return flight < tcb->tx->cc.cwnd ? flight : tcb->tx->cc.cwnd;
 }
 
 /* One reduction of cwnd; how it comes down is tcp_prr's business from the next step on. */
@@ -174,7 +172,7 @@ static void begin_reduction(struct tcb *tcb, const struct wr_ack_event *ev, bool
     tx->recover = tcb->snd_nxt;
     tx->tlp.active = false;
     wr_prr_enter(&tx->prr, recover_fs(tcb, ev->delivered));
-    tx->cc_ops->on_congestion(&tx->cc, flight_size(tcb, ev), by_ecn, now);
+    tx->cc_ops->on_congestion(&tx->cc, flight_size(tcb, ev->prior_flight), by_ecn, now);
     if (!wr_cwnd_is_owned(tx))
         tx->cc.cwnd = wr_tcb_pipe(tcb) + tcb->smss;
     if (tcb->ecn & WR_ECN_OK)
@@ -568,7 +566,7 @@ void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time no
     forget_duplicates(tx);
     if (reduces(tcb)) {
         wr_undo_begin(tcb, false);
-        tx->cc_ops->on_rto(&tx->cc, flight, now);
+        tx->cc_ops->on_rto(&tx->cc, flight_size(tcb, flight), now);
     }
     tx->cc.cwnd = wr_tcb_pipe(tcb) + tcb->smss;
     /* So much was SACKed, and it came to a time-out: reordering was thought worse than it is. */
