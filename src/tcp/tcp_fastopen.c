@@ -244,7 +244,7 @@ void wr_fastopen_child(struct weir_stack *stack, struct tcb *tcb, struct seg *se
     if (seg->len > 0) {
         tcb->data_segs_in += seg->n_segs;
         wr_reasm_input(stack, tcb, seg, now);
-        fo->syn_data_acked = true;
+        fo->syn_data_acked = tcb->rcv_nxt != tcb->irs + 1;
     }
     tcb->want |= WR_WANT_SYN;
     wr_timers_syn_sent(stack, tcb, now);
