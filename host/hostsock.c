@@ -437,9 +437,19 @@ static int timeout_to(weir_time timeout, void *value, socklen_t *len)
     return 0;
 }
 
+/* Options that say something through recvmsg(), which there is none of here. */
+static bool needs_messages(int level, int option)
+{
+    if (level == SOL_SOCKET)
+        return option == WEIR_SO_ZEROCOPY || option == WEIR_SO_TIMESTAMPING;
+    return level == WEIR_SOL_TCP && option == WEIR_TCP_INQ;
+}
+
 static int set_option(struct weir_host *host, struct wr_hsock *hs, int level, int option,
                       const void *value, socklen_t len)
 {
+    if (needs_messages(level, option))
+        return WEIR_ENOPROTOOPT;
     if (level == SOL_SOCKET && option == SO_RCVTIMEO)
         return timeout_from(value, len, &hs->recv_timeout);
     if (level == SOL_SOCKET && option == SO_SNDTIMEO)

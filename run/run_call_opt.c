@@ -32,6 +32,15 @@ static bool is_kernels(int level, int option)
            option == SO_SNDTIMEO_NEW || option == SO_PEEK_OFF;
 }
 
+/* Options that say something through recvmsg(), which the program reads from the pair and not from
+ * Weir. */
+static bool needs_messages(int level, int option)
+{
+    if (level == SOL_SOCKET)
+        return option == WEIR_SO_ZEROCOPY || option == WEIR_SO_TIMESTAMPING;
+    return level == WEIR_SOL_TCP && option == WEIR_TCP_INQ;
+}
+
 int64_t wr_run_call_setsockopt(struct run_call *call)
 {
     const struct seccomp_data *data = &call->req->data;
@@ -42,6 +51,8 @@ int64_t wr_run_call_setsockopt(struct run_call *call)
         return RUN_CONTINUE;
     if (len < 0)
         return -EINVAL;
+    if (needs_messages(level, option))
+        return -ENOPROTOOPT;
     size_t size = (size_t)len < sizeof value ? (size_t)len : sizeof value;
     int err = wr_run_mem_read(call, data->args[3], value, size);
     if (err)

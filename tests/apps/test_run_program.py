@@ -52,6 +52,18 @@ def test_a_blocked_accept_hears_sigterm():
     assert process.wait(timeout=20) == 9
 
 
+def test_options_that_answer_through_recvmsg_are_refused():
+    script = ("import errno, socket\n"
+              "s = socket.socket()\n"
+              "for level, option in ((1, 60), (1, 37), (6, 36)):\n"
+              "    try:\n"
+              "        s.setsockopt(level, option, 1)\n"
+              "    except OSError as e:\n"
+              "        print(errno.errorcode[e.errno], end=' ')\n")
+    ran = apps.weir("run", "--", "python3", "-c", script)
+    assert (ran.status, ran.out) == (0, "ENOPROTOOPT ENOPROTOOPT ENOPROTOOPT "), ran
+
+
 def test_standard_input_and_descriptors_are_the_programs():
     ran = apps.weir("run", "--", "cat", stdin=b"through")
     assert (ran.status, ran.out) == (0, "through")
