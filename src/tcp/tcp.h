@@ -15,8 +15,10 @@
  *           tcp_sendq              what was sent, when, and what became of it
  *           tcp_sack, tcp_rack     what the peer has, what is lost
  *           tcp_tlp                a probe where no ACK would come to tell
- *           tcp_recovery           what may be sent meanwhile
+ *           tcp_recovery           which state that makes: reduce, send again, or take it back
+ *             tcp_prr, tcp_undo    the way down of cwnd; whether it was a mistake
  *           cc/                    how much may be in flight
+ *         tcp_ecn                  marks of queues, both ways
  *         tcp_reasm                data into the receive ring, SACK blocks, receive window
  *         tcp_delack               when to acknowledge
  *         tcp_close                FIN, RST: leaving
