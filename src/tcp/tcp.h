@@ -20,6 +20,7 @@
  *           cc/                    how much may be in flight
  *         tcp_ecn                  marks of queues, both ways
  *         tcp_reasm                data into the receive ring, SACK blocks, receive window
+ *           tcp_rcvbuf             how large the receive buffer is; tcp_mem: how much all streams may hold
  *         tcp_delack               when to acknowledge
  *         tcp_close                FIN, RST: leaving
  *
@@ -27,7 +28,9 @@
  * puts it on its interface's list; wr_tcp_output() asks the connections of the list in turn what they
  * have to send *now*, builds one segment (up to 64 KB where the link cuts it) and lends its data from
  * the send ring. A connection without anything to send falls off the list. So there is no decision
- * to send anywhere but in tcp_output, and no queue between TCP and the link.
+ * to send anywhere but in tcp_output, and no queue between TCP and the link. tcp_push says where the user's
+ * writes and records end, tcp_mtup when a segment may be larger than any before, tcp_chrono keeps account of
+ * what held data back.
  *
  * Sequence space, sending
  *
