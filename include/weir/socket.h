@@ -177,7 +177,8 @@ ptrdiff_t weir_sock_peek(struct weir_stack *stack, weir_sock sock, struct weir_s
 int weir_sock_consume(struct weir_stack *stack, weir_sock sock, size_t len, weir_time now);
 
 /* A note of the socket's error queue, as recvmsg(MSG_ERRQUEUE) has it in struct sock_extended_err;
- * WEIR_POLLERR shows while there is one. */
+ * WEIR_POLLERR shows while there is one. That of a send with WEIR_MSG_ZEROCOPY is there when the send
+ * returns (Linux: when the data is acknowledged), for the data has been copied. */
 enum { WEIR_NOTE_TIMESTAMPING = 4, WEIR_NOTE_ZEROCOPY = 5 };           /* origin */
 enum { WEIR_STAMP_SND = 0, WEIR_STAMP_SCHED = 1, WEIR_STAMP_ACK = 2 }; /* info, of a timestamp */
 enum { WEIR_ZEROCOPY_COPIED = 1 };                                     /* code */
