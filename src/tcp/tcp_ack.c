@@ -151,10 +151,11 @@ static bool is_duplicate(const struct tcb *tcb, const struct seg *seg, bool wind
 }
 
 /* Linux: the send buffer follows cwnd, twice over, so that a window of data can wait behind the one in
- * flight. */
+ * flight; three times where cwnd is used in full while a hole is repaired (BBR). */
 static void grow_send_buffer(const struct weir_stack *stack, struct tcb *tcb)
 {
-    uint64_t want = 2 * (uint64_t)tcb->tx->cc.cwnd + 2 * (uint64_t)tcb->smss;
+    uint64_t windows = wr_cwnd_is_owned(tcb->tx) ? 3 : 2;
+    uint64_t want = windows * tcb->tx->cc.cwnd + 2 * (uint64_t)tcb->smss;
 
     if (tcb->opts.sndbuf_locked || wr_mem_is_pressed(stack))
         return;

@@ -425,6 +425,37 @@ static void bbr_keeps_cwnd_over_idle_time_BBR_12(void **state)
     peer_free(&p);
 }
 
+/* Linux's tcp_sndbuf_expand() and bbr_sndbuf_expand(): two windows and a bit, three for BBR. */
+static void send_buffer_follows_cwnd(void **state)
+{
+    static const char *const names[] = {"reno", "bbr"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        uint32_t at = 0;
+        int size = 0;
+        size_t len = sizeof size;
+        peer_init(&p);
+        p.rtt = RTT;
+        assert_int_equal(weir_sysctl_write(p.stack, "net.ipv4.tcp_congestion_control", names[i]),
+                         0);
+        peer_listen(&p, 80, 5);
+        c = peer_open(&p, 80);
+        for (uint32_t n = 10; n < 40; n *= 2) {
+            conn_fill(&p, &c, n * MSS);
+            peer_run(&p, RTT + 60 * WEIR_MS);
+            ack_each(at, n, 0);
+            at += n * MSS;
+        }
+        assert_int_equal(weir_sock_getsockopt(p.stack, c.sock, WEIR_SOL_SOCKET, WEIR_SO_SNDBUF,
+                                              &size, &len, p.now),
+                         0);
+        uint32_t cwnd = conn_info(&p, &c).tcpi_snd_cwnd;
+        assert_in_range(size, (uint32_t)(2 + i) * cwnd * MSS,
+                        (uint32_t)(2 + i) * cwnd * MSS + 6 * MSS);
+        peer_free(&p);
+    }
+}
+
 /* RFC 5681 3: no more in flight than cwnd, whatever happens but a probe or limited transmit. */
 static void never_more_than_cwnd_5681_01(void **state)
 {
@@ -559,6 +590,7 @@ int main(void)
         cmocka_unit_test(cwnd_that_is_not_full_does_not_grow_LNX_CC_03),
         cmocka_unit_test(unused_cwnd_shrinks_LNX_SYSCTL_26),
         cmocka_unit_test(bbr_keeps_cwnd_over_idle_time_BBR_12),
+        cmocka_unit_test(send_buffer_follows_cwnd),
         cmocka_unit_test(never_more_than_cwnd_5681_01),
         cmocka_unit_test(rounds_end_at_window_end_9406_1),
     };
