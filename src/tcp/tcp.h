@@ -26,8 +26,8 @@
  *
  * The way out is pulled. Whoever gives a connection a reason to send calls wr_output_kick(), which
  * puts it on its interface's list; wr_tcp_output() asks the connections of the list in turn what they
- * have to send *now*, builds one segment (up to 64 KB where the link cuts it) and lends its data from
- * the send ring. A connection without anything to send falls off the list. So there is no decision
+ * have to send *now*, builds one segment (tcp_segment; up to 64 KB where the link cuts it) and lends its
+ * data from the send ring. A connection without anything to send falls off the list. So there is no decision
  * to send anywhere but in tcp_output, and no queue between TCP and the link. tcp_push says where the user's
  * writes and records end, tcp_mtup when a segment may be larger than any before, tcp_chrono keeps account of
  * what held data back.
@@ -998,10 +998,27 @@ void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb);
 uint32_t wr_output_mss(const struct tcb *tcb, unsigned n_sack);
 /* New data that window and cwnd let go now, in whole segments. */
 uint32_t wr_output_allowance(const struct tcb *tcb);
+
+/* ---- tcp_segment: header and options ------------------------------------------------------------------- */
+
+struct wr_segment {
+    uint32_t seq;
+    uint32_t len; /* of data */
+    uint32_t mss; /* cut into pieces of this */
+    uint16_t flags;
+    bool fresh; /* data that was never sent */
+    bool urgent;
+    bool probe; /* of the path MTU */
+    unsigned n_sack;
+    struct w_sack sack[W_TCPOPT_SACKS];
+};
+/* Writes the segment into *out; the payload is lent from the send ring. The length of the whole frame. */
+size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
+                        struct weir_out *out, weir_time now);
 /* RST for a connection: seq snd_nxt, ack rcv_nxt (RFC 9293 3.10.5). */
-void wr_output_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+void wr_segment_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* RST that answers a segment, RFC 9293 3.5.2. Never answers a RST. */
-void wr_output_reset_reply(struct weir_stack *stack, const struct seg *seg, weir_time now);
+void wr_segment_reset_reply(struct weir_stack *stack, const struct seg *seg, weir_time now);
 
 /* A segment without data and without a tcb: SYN-ACKs, ACKs of TIME-WAIT, RSTs. */
 struct wr_bare {
@@ -1013,7 +1030,7 @@ struct wr_bare {
     uint8_t hop_limit, ds;
     const struct w_tcpopt *opt; /* NULL: none */
 };
-int wr_output_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now);
+int wr_segment_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now);
 
 /* ---- tcp_push: how the user wrote ------------------------------------------------------------------------ */
 

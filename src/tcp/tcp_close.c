@@ -47,7 +47,7 @@ static void enter_fin_wait2(struct weir_stack *stack, struct tcb *tcb, weir_time
                               .hash = tcb->flow.node.hash,
                               .seq = tcb->snd_nxt,
                               .flags = W_TCP_RST};
-        wr_output_bare(stack, &rst, now);
+        wr_segment_bare(stack, &rst, now);
         wr_tcb_done(stack, tcb, 0);
         return;
     }
@@ -139,7 +139,7 @@ bool wr_close_out_of_resources(struct weir_stack *stack, struct tcb *tcb, bool s
         !wr_mem_resets_orphan(stack, tcb))
         return false;
     if (say_reset || quiet <= WR_TCP_TIMEWAIT || (tcb->snd_wnd == 0 && !wr_tcb_in_flight(tcb)))
-        wr_output_reset(stack, tcb, now);
+        wr_segment_reset(stack, tcb, now);
     wr_count(stack, WR_STAT_tcp_abort_on_memory);
     wr_tcb_done(stack, tcb, 0);
     return true;
@@ -190,7 +190,7 @@ static bool abort_sends_reset(const struct tcb *tcb)
 static void abort_now(struct weir_stack *stack, struct tcb *tcb, int error, weir_time now)
 {
     if (abort_sends_reset(tcb))
-        wr_output_reset(stack, tcb, now);
+        wr_segment_reset(stack, tcb, now);
     wr_tcb_done(stack, tcb, error);
 }
 

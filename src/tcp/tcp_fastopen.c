@@ -267,7 +267,7 @@ bool wr_fastopen_acked(struct weir_stack *stack, struct tcb *tcb, struct seg *se
 {
     if (seq_lt(seg->ack, tcb->snd_una) || seq_gt(seg->ack, tcb->snd_nxt)) {
         wr_drop(stack, WR_DROP_tcp_ack_unsent);
-        wr_output_reset_reply(stack, seg, now);
+        wr_segment_reset_reply(stack, seg, now);
         return false;
     }
     leave_listener(tcb->fo);

@@ -69,7 +69,7 @@ static bool endpoints_fit(struct weir_stack *stack, const struct wr_pkt *pkt)
 static void no_connection(struct weir_stack *stack, struct seg *seg, weir_time now)
 {
     wr_drop(stack, WR_DROP_tcp_no_socket);
-    wr_output_reset_reply(stack, seg, now);
+    wr_segment_reset_reply(stack, seg, now);
 }
 
 static void to_listener(struct weir_stack *stack, struct seg *seg, const uint32_t *iss,
@@ -342,7 +342,7 @@ static void syn_sent_input(struct weir_stack *stack, struct tcb *tcb, struct seg
     if (has_ack && (seq_leq(seg->ack, tcb->iss) || seq_gt(seg->ack, tcb->snd_nxt) ||
                     !echo_fits(tcb, seg, now))) {
         wr_drop(stack, WR_DROP_tcp_ack_unsent);
-        wr_output_reset_reply(stack, seg, now);
+        wr_segment_reset_reply(stack, seg, now);
         return;
     }
     /* second: RST */
@@ -444,7 +444,7 @@ static bool syn_received_ack(struct weir_stack *stack, struct tcb *tcb, struct s
         return wr_fastopen_acked(stack, tcb, seg, now);
     if (!fin_acked && (seq_leq(seg->ack, tcb->snd_una) || seq_gt(seg->ack, tcb->snd_nxt))) {
         wr_drop(stack, WR_DROP_tcp_ack_unsent);
-        wr_output_reset_reply(stack, seg, now);
+        wr_segment_reset_reply(stack, seg, now);
         return false;
     }
     wr_fastopen_synack(stack, tcb, seg);
@@ -469,7 +469,7 @@ static bool data_after_close(struct weir_stack *stack, struct tcb *tcb, struct s
         return false;
     wr_drop(stack, WR_DROP_tcp_after_close);
     wr_count(stack, WR_STAT_tcp_abort_on_data);
-    wr_output_reset_reply(stack, seg, now);
+    wr_segment_reset_reply(stack, seg, now);
     wr_tcb_done(stack, tcb, ECONNRESET);
     return true;
 }

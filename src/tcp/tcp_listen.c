@@ -159,7 +159,7 @@ static void send_synack(struct weir_stack *stack, const struct wr_syn *syn,
         opt.cookie_len = extra->cookie_len;
         memcpy(opt.cookie, extra->cookie, sizeof opt.cookie);
     }
-    wr_output_bare(stack, &synack, now);
+    wr_segment_bare(stack, &synack, now);
 }
 
 static void resend_synack(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
@@ -546,7 +546,7 @@ void wr_listen_input(struct weir_stack *stack, struct wr_listener *listener, str
         if (!(seg->flags & W_TCP_SYN) && take_cookie(stack, listener, seg, now))
             return;
         wr_drop(stack, WR_DROP_tcp_no_socket);
-        wr_output_reset_reply(stack, seg, now);
+        wr_segment_reset_reply(stack, seg, now);
         return;
     }
     /* RFC 9293 3.10.7.2 third: SYN. With FIN it is nobody's (Linux drops it too). */
@@ -587,7 +587,7 @@ static void syn_challenge(struct weir_stack *stack, struct wr_syn *syn, weir_tim
         return;
     }
     wr_count(stack, WR_STAT_tcp_challenge_acks);
-    wr_output_bare(stack, &ack, now);
+    wr_segment_bare(stack, &ack, now);
 }
 
 static bool syn_in_window(const struct wr_syn *syn, const struct seg *seg)
@@ -612,7 +612,7 @@ static void syn_acked(struct weir_stack *stack, struct wr_syn *syn, struct seg *
         accept_overflow(stack);
         if (stack->tunables.tcp_abort_on_overflow) {
             wr_count(stack, WR_STAT_tcp_embryonic_rsts);
-            wr_output_reset_reply(stack, seg, now);
+            wr_segment_reset_reply(stack, seg, now);
             syn_free(stack, syn);
         } else {
             syn->acked = true;
@@ -661,7 +661,7 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
     /* RFC 9293 3.10.7.4 fourth: SYN. Back to LISTEN; the peer learns by a RST, as from Linux. */
     if ((flags & W_TCP_SYN) && seg->seq != syn->irs) {
         wr_drop(stack, WR_DROP_tcp_syn_in_window);
-        wr_output_reset_reply(stack, seg, now);
+        wr_segment_reset_reply(stack, seg, now);
         syn_free(stack, syn);
         arm(stack);
         return;
@@ -673,7 +673,7 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
     }
     if (seg->ack != syn->iss + 1) {
         wr_drop(stack, WR_DROP_tcp_ack_unsent);
-        wr_output_reset_reply(stack, seg, now);
+        wr_segment_reset_reply(stack, seg, now);
         return;
     }
     syn_acked(stack, syn, seg, now);

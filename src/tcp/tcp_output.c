@@ -101,147 +101,6 @@ void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb)
     }
 }
 
-/* ---- building a segment ------------------------------------------------------------------------------ */
-
-struct segment {
-    uint32_t seq;
-    uint32_t len; /* of data */
-    uint32_t mss; /* cut into pieces of this */
-    uint16_t flags;
-    bool fresh; /* data that was never sent */
-    bool urgent;
-    bool probe; /* of the path MTU */
-    unsigned n_sack;
-    struct w_sack sack[W_TCPOPT_SACKS];
-};
-
-static uint32_t flow_label(uint64_t hash)
-{
-    return (uint32_t)(hash >> 40) & 0xfffff; /* RFC 6437: the same for all of a flow */
-}
-
-static void syn_options(struct tcb *tcb, struct w_tcpopt *opt, weir_time now)
-{
-    bool answer = tcb->state == WEIR_TCP_SYN_RECV;
-
-    opt->has_mss = true;
-    opt->mss = tcb->adv_mss;
-    opt->sack_permitted = tcb->sack_ok;
-    opt->has_wscale = tcb->wscale_ok;
-    opt->wscale = tcb->rcv_wscale;
-    opt->has_ts = tcb->ts_ok;
-    opt->ts_val = wr_ts_now(tcb->ts_offset, now);
-    opt->ts_ecr = answer ? tcb->ts_recent : 0;
-    wr_fastopen_syn_options(tcb, opt);
-}
-
-static uint16_t urgent_field(const struct tcb *tcb, const struct segment *s, uint16_t *flags)
-{
-    uint32_t ahead = tcb->snd_up - s->seq;
-
-    if (!s->urgent || !seq_gt(tcb->snd_up, s->seq))
-        return 0;
-    *flags |= W_TCP_URG;
-    return (uint16_t)(ahead < UINT16_MAX ? ahead : UINT16_MAX);
-}
-
-static size_t emit_options(struct tcb *tcb, const struct segment *s, uint8_t *p, weir_time now)
-{
-    struct w_tcpopt opt = {0};
-
-    if (s->flags & W_TCP_SYN) {
-        syn_options(tcb, &opt, now);
-        return wr_w_tcpopt_emit_syn(p, &opt);
-    }
-    if (!tcb->ts_ok && s->n_sack == 0)
-        return 0;
-    opt.has_ts = tcb->ts_ok;
-    opt.ts_val = wr_ts_now(tcb->ts_offset, now);
-    opt.ts_ecr = tcb->ts_recent;
-    opt.n_sack = (uint8_t)s->n_sack;
-    for (unsigned i = 0; i < s->n_sack; i++)
-        opt.sack[i] = s->sack[i];
-    return wr_w_tcpopt_emit(p, &opt);
-}
-
-static uint16_t window_field(struct tcb *tcb, const struct segment *s)
-{
-    if (s->flags & W_TCP_SYN) /* never scaled, RFC 7323 2.2 */
-        return (uint16_t)(tcb->rcv_wnd > UINT16_MAX ? UINT16_MAX : tcb->rcv_wnd);
-    return wr_reasm_window_announce(tcb);
-}
-
-static void finish_checksum(struct weir_stack *stack, const struct tcb *tcb, struct weir_out *out,
-                            size_t l3_len, size_t tcp_hlen, uint32_t len)
-{
-    const struct wr_tuple *tuple = &tcb->flow.tuple;
-    uint8_t *th = out->head + l3_len;
-    uint64_t sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)tcp_hlen + len);
-
-    (void)stack;
-    if (tcb->path.netif->config.tx_csum) {
-        out->csum_partial = true;
-        out->csum_start = (uint16_t)l3_len;
-        out->csum_offset = W_TCP_OFF_CSUM;
-        put_be16(th + W_TCP_OFF_CSUM, wr_csum_fold(sum));
-        return;
-    }
-    sum = wr_csum_add(sum, th, tcp_hlen);
-    if (out->n_spans > 0)
-        sum = wr_csum_join(sum, wr_csum_spans(0, out->span, out->n_spans));
-    put_be16(th + W_TCP_OFF_CSUM, wr_csum_finish(sum));
-}
-
-/* Writes the segment; returns the length of the whole frame. */
-static size_t build(struct weir_stack *stack, struct tcb *tcb, struct segment *s,
-                    struct weir_out *out, weir_time now)
-{
-    const struct wr_tuple *tuple = &tcb->flow.tuple;
-    unsigned n_segs = s->len > s->mss ? (s->len + s->mss - 1) / s->mss : 1;
-    size_t l3_len = wr_ip_head_len(&tcb->path, &tuple->remote), hlen;
-    struct w_tcp th = {.src_port = tuple->lport, .dst_port = tuple->rport, .seq = s->seq};
-    struct wr_ip_tx tx = {.src = tuple->local,
-                          .dst = tuple->remote,
-                          .proto = 6,
-                          .hop_limit = tcb->opts.hop_limit,
-                          .ds = (uint8_t)(tcb->opts.ds & ~3u),
-                          .dont_fragment = tcb->opts.mtu_discover != WR_TCP_MTU_DONT,
-                          .flow_label = flow_label(tcb->flow.node.hash)};
-
-    out->n_spans = 0;
-    out->gso_size = 0;
-    out->gso_ipv6 = false;
-    out->csum_partial = false;
-    hlen = W_TCP_HLEN + emit_options(tcb, s, out->head + l3_len + W_TCP_HLEN, now);
-    th.flags = s->flags;
-    th.urg = urgent_field(tcb, s, &th.flags);
-    if (!(s->flags & W_TCP_SYN))
-        tx.ds |= wr_ecn_sent(tcb, s->fresh, &th.flags);
-    th.ack = (s->flags & W_TCP_ACK) ? tcb->rcv_nxt : 0;
-    th.wnd = window_field(tcb, s);
-    th.data_off = (uint8_t)hlen;
-    wr_w_tcp_emit(out->head + l3_len, &th);
-    if (s->len > 0)
-        out->n_spans = (unsigned)wr_ring_peek(
-            &tcb->snd_ring, s->seq + ((s->flags & W_TCP_SYN) ? 1 : 0) - wr_tcb_snd_head(tcb),
-            s->len, out->span);
-    out->head_len = l3_len + hlen;
-    if (n_segs > 1) {
-        out->gso_size = (uint16_t)s->mss;
-        out->gso_ipv6 = !wr_tcb_is_v4(tcb);
-    }
-    wr_ip_emit(stack, &tcb->path, &tx, hlen + s->len, n_segs, out->head, now);
-    finish_checksum(stack, tcb, out, l3_len, hlen, s->len);
-
-    wr_count_add(stack, WR_STAT_tcp_out_segs, n_segs);
-    tcb->segs_out += n_segs;
-    if (s->len > 0)
-        tcb->data_segs_out += n_segs;
-    if (s->flags & W_TCP_ACK)
-        wr_delack_ack_sent(tcb);
-    return out->head_len + s->len;
-}
-
 /* ---- what to send ------------------------------------------------------------------------------------- */
 
 /* Most payload of one segment handed to this link. */
@@ -340,8 +199,8 @@ static bool fin_fits(const struct tcb *tcb, uint32_t next)
 }
 
 /* New data for one segment, maybe as a probe of the path MTU. False: there is some, and it has to wait. */
-static bool choose_new(struct weir_stack *stack, struct tcb *tcb, struct segment *s, uint32_t mss,
-                       bool *more, weir_time now)
+static bool choose_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
+                       uint32_t mss, bool *more, weir_time now)
 {
     enum wr_mtup_verdict verdict = WR_MTUP_NONE;
 
@@ -360,8 +219,8 @@ static bool choose_new(struct weir_stack *stack, struct tcb *tcb, struct segment
     return s->len > 0 || wr_tcb_unsent(tcb) == 0;
 }
 
-static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment *s, uint32_t mss,
-                       struct weir_out *out, weir_time now)
+static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
+                       uint32_t mss, struct weir_out *out, weir_time now)
 {
     uint32_t end;
     bool fin, more, psh, eor;
@@ -415,7 +274,7 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct segment
         wr_delack_data_sent(tcb, now);
     if (wr_tcb_notsent_lowat(stack, tcb) < UINT32_MAX)
         wr_tcb_touch(stack, tcb); /* fewer bytes unsent: it may be writable */
-    return build(stack, tcb, s, out, now);
+    return wr_segment_build(stack, tcb, s, out, now);
 }
 
 /* ---- retransmission ------------------------------------------------------------------------------------- */
@@ -449,7 +308,7 @@ static uint32_t rexmit_len(const struct tcb *tcb, const struct wr_sent *sent, ui
 }
 
 static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_sent *sent,
-                         uint32_t len, struct segment *s, uint32_t mss, struct weir_out *out,
+                         uint32_t len, struct wr_segment *s, uint32_t mss, struct weir_out *out,
                          weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
@@ -487,11 +346,11 @@ static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_se
     wr_count_add(stack, WR_STAT_tcp_retrans_segs, s->len > mss ? (s->len + mss - 1) / mss : 1);
     tx->last_sent_at = now;
     wr_timers_data_sent(stack, tcb, true, now);
-    return build(stack, tcb, s, out, now);
+    return wr_segment_build(stack, tcb, s, out, now);
 }
 
-static size_t send_lost(struct weir_stack *stack, struct tcb *tcb, struct segment *s, uint32_t mss,
-                        struct weir_out *out, weir_time now)
+static size_t send_lost(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
+                        uint32_t mss, struct weir_out *out, weir_time now)
 {
     struct wr_sent *sent = tcb->tx != NULL ? wr_sendq_lost(&tcb->tx->q) : NULL;
     uint32_t len;
@@ -522,8 +381,8 @@ static struct wr_sent *last_segment(struct weir_stack *stack, struct tcb *tcb)
 
 /* Tail loss probe, RFC 8985 7.3: new data if the window takes a segment of it, else the last one again; cwnd
  * does not count. */
-static size_t send_probe(struct weir_stack *stack, struct tcb *tcb, struct segment *s, uint32_t mss,
-                         struct weir_out *out, weir_time now)
+static size_t send_probe(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
+                         uint32_t mss, struct weir_out *out, weir_time now)
 {
     uint32_t unsent = wr_tcb_unsent(tcb), part = unsent < mss ? unsent : mss;
     struct wr_sent *sent;
@@ -549,7 +408,7 @@ static size_t send_probe(struct weir_stack *stack, struct tcb *tcb, struct segme
     return len;
 }
 
-static size_t send_doubtful(struct weir_stack *stack, struct tcb *tcb, struct segment *s,
+static size_t send_doubtful(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                             uint32_t mss, struct weir_out *out, weir_time now)
 {
     struct wr_sent *sent;
@@ -568,7 +427,7 @@ static size_t send_doubtful(struct weir_stack *stack, struct tcb *tcb, struct se
 
 /* ---- control segments -------------------------------------------------------------------------------- */
 
-static size_t send_syn(struct weir_stack *stack, struct tcb *tcb, struct segment *s,
+static size_t send_syn(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                        struct weir_out *out, weir_time now)
 {
     bool answer = tcb->state == WEIR_TCP_SYN_RECV;
@@ -591,22 +450,22 @@ static size_t send_syn(struct weir_stack *stack, struct tcb *tcb, struct segment
         s->mss = s->len;
         tcb->bytes_sent += s->len;
     }
-    return build(stack, tcb, s, out, now);
+    return wr_segment_build(stack, tcb, s, out, now);
 }
 
 /* The FIN of a connection closed in SYN-RECEIVED. It is sent again with the SYN-ACK, and by the
  * ordinary way once the SYN is acknowledged. */
-static size_t send_early_fin(struct weir_stack *stack, struct tcb *tcb, struct segment *s,
+static size_t send_early_fin(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                              struct weir_out *out, weir_time now)
 {
     tcb->want &= (uint8_t)~WR_WANT_FIN;
     s->seq = tcb->iss + 1;
     s->flags = W_TCP_ACK | W_TCP_FIN;
     s->mss = tcb->smss;
-    return build(stack, tcb, s, out, now);
+    return wr_segment_build(stack, tcb, s, out, now);
 }
 
-static size_t send_empty(struct weir_stack *stack, struct tcb *tcb, struct segment *s,
+static size_t send_empty(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                          struct weir_out *out, weir_time now)
 {
     s->flags = W_TCP_ACK;
@@ -615,15 +474,15 @@ static size_t send_empty(struct weir_stack *stack, struct tcb *tcb, struct segme
         tcb->want &= (uint8_t)~WR_WANT_PROBE_URG;
         s->seq = tcb->snd_una;
         s->urgent = true;
-        return build(stack, tcb, s, out, now);
+        return wr_segment_build(stack, tcb, s, out, now);
     }
     if (tcb->want & WR_WANT_PROBE) {
         tcb->want &= (uint8_t)~WR_WANT_PROBE;
         s->seq = tcb->snd_una - 1;
-        return build(stack, tcb, s, out, now);
+        return wr_segment_build(stack, tcb, s, out, now);
     }
     s->seq = tcb->snd_nxt;
-    return build(stack, tcb, s, out, now);
+    return wr_segment_build(stack, tcb, s, out, now);
 }
 
 /* ---- one turn of one connection ---------------------------------------------------------------------- */
@@ -631,7 +490,7 @@ static size_t send_empty(struct weir_stack *stack, struct tcb *tcb, struct segme
 static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_out *out,
                        weir_time now)
 {
-    struct segment s = {0};
+    struct wr_segment s = {0};
     bool opening = wr_tcb_opening(tcb), dsack;
     uint32_t mss;
     size_t len = 0;
@@ -783,76 +642,4 @@ void wr_tcp_netif_gone(struct weir_stack *stack, struct wr_netif *netif, weir_ti
         wr_timers_blocked(stack, tcb, now);
         wr_tcb_settle(stack, tcb, now);
     }
-}
-
-/* ---- segments without data ------------------------------------------------------------------------------ */
-
-int wr_output_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now)
-{
-    const struct wr_tuple *tuple = bare->tuple;
-    uint8_t bytes[W_TCP_HLEN_MAX];
-    size_t hlen = W_TCP_HLEN;
-    struct w_tcp th = {.src_port = tuple->lport,
-                       .dst_port = tuple->rport,
-                       .seq = bare->seq,
-                       .ack = bare->ack,
-                       .flags = bare->flags,
-                       .wnd = bare->wnd};
-    struct wr_ip_tx tx = {.src = tuple->local,
-                          .dst = tuple->remote,
-                          .proto = 6,
-                          .hop_limit = bare->hop_limit,
-                          .ds = (uint8_t)(bare->ds & ~3u),
-                          .dont_fragment = true,
-                          .flow_label = flow_label(bare->hash)};
-    struct weir_span span = {bytes, 0};
-    uint64_t sum;
-
-    if (bare->opt != NULL)
-        hlen += (bare->flags & W_TCP_SYN) ? wr_w_tcpopt_emit_syn(bytes + W_TCP_HLEN, bare->opt)
-                                          : wr_w_tcpopt_emit(bytes + W_TCP_HLEN, bare->opt);
-    th.data_off = (uint8_t)hlen;
-    wr_w_tcp_emit(bytes, &th);
-    sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)hlen);
-    put_be16(bytes + W_TCP_OFF_CSUM, wr_csum_finish(wr_csum_add(sum, bytes, hlen)));
-    span.len = hlen;
-    wr_count(stack, WR_STAT_tcp_out_segs);
-    if (bare->flags & W_TCP_RST)
-        wr_count(stack, WR_STAT_tcp_out_rsts);
-    return wr_ip_send(stack, bare->path, &tx, &span, 1, now);
-}
-
-void wr_output_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now)
-{
-    struct w_tcpopt opt = {0};
-    struct wr_bare rst = {.tuple = &tcb->flow.tuple,
-                          .hash = tcb->flow.node.hash,
-                          .seq = tcb->snd_nxt,
-                          .ack = tcb->rcv_nxt,
-                          .flags = W_TCP_RST | W_TCP_ACK,
-                          .hop_limit = tcb->opts.hop_limit,
-                          .ds = tcb->opts.ds,
-                          .opt = &opt};
-
-    if (tcb->ts_ok) {
-        opt.has_ts = true;
-        opt.ts_val = wr_ts_now(tcb->ts_offset, now);
-        opt.ts_ecr = tcb->ts_recent;
-    }
-    wr_output_bare(stack, &rst, now);
-}
-
-void wr_output_reset_reply(struct weir_stack *stack, const struct seg *seg, weir_time now)
-{
-    struct wr_bare rst = {.tuple = &seg->tuple, .hash = seg->hash, .flags = W_TCP_RST};
-
-    if (seg->flags & W_TCP_RST)
-        return;
-    if (seg->flags & W_TCP_ACK) {
-        rst.seq = seg->ack;
-    } else {
-        rst.ack = seg->end_seq;
-        rst.flags |= W_TCP_ACK;
-    }
-    wr_output_bare(stack, &rst, now);
 }

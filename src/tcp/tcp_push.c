@@ -220,7 +220,7 @@ bool wr_push_burst(const struct weir_stack *stack, struct tcb *tcb, uint32_t sta
         push->chunk_at = start;
         push->chunk = wr_pace_chunk(stack, tcb);
         if (push->chunk <= mss)
-            return false; /* paced so slowly that each segment leaves alone */
+            return false;                       /* paced so slowly that each segment leaves alone */
         if (push->chunk > tcb->tx->cc.cwnd / 2) /* so that at least two are in flight */
             push->chunk = tcb->tx->cc.cwnd / 2;
     }

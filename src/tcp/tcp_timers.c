@@ -271,7 +271,7 @@ static void keepalive_expired(struct weir_stack *stack, struct tcb *tcb, weir_ti
         return;
     }
     if (user_timeout != 0 ? quiet >= user_timeout && tcb->probes > 0 : tcb->probes >= limit) {
-        wr_output_reset(stack, tcb, now);
+        wr_segment_reset(stack, tcb, now);
         wr_close_timed_out(stack, tcb);
         return;
     }

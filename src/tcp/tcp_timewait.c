@@ -58,7 +58,7 @@ static void send_ack(struct weir_stack *stack, const struct wr_tw *tw, weir_time
                           .ds = tw->ds,
                           .opt = &opt};
 
-    wr_output_bare(stack, &ack, now);
+    wr_segment_bare(stack, &ack, now);
 }
 
 void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now)

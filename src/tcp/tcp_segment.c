@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Segments as bytes: header, options, checksum. What to send was decided before, in tcp_output; here
+ * nothing is decided. The payload of a connection's segment is lent from its send ring as spans, so a
+ * segment of 64 KB costs as much as an empty one; those without a connection (SYN-ACKs, ACKs of
+ * TIME-WAIT, resets) are built whole and handed to IP.
+ */
+#include "tcp/tcp.h"
+
+/* ---- building a segment ------------------------------------------------------------------------------ */
+
+static uint32_t flow_label(uint64_t hash)
+{
+    return (uint32_t)(hash >> 40) & 0xfffff; /* RFC 6437: the same for all of a flow */
+}
+
+static void syn_options(struct tcb *tcb, struct w_tcpopt *opt, weir_time now)
+{
+    bool answer = tcb->state == WEIR_TCP_SYN_RECV;
+
+    opt->has_mss = true;
+    opt->mss = tcb->adv_mss;
+    opt->sack_permitted = tcb->sack_ok;
+    opt->has_wscale = tcb->wscale_ok;
+    opt->wscale = tcb->rcv_wscale;
+    opt->has_ts = tcb->ts_ok;
+    opt->ts_val = wr_ts_now(tcb->ts_offset, now);
+    opt->ts_ecr = answer ? tcb->ts_recent : 0;
+    wr_fastopen_syn_options(tcb, opt);
+}
+
+static uint16_t urgent_field(const struct tcb *tcb, const struct wr_segment *s, uint16_t *flags)
+{
+    uint32_t ahead = tcb->snd_up - s->seq;
+
+    if (!s->urgent || !seq_gt(tcb->snd_up, s->seq))
+        return 0;
+    *flags |= W_TCP_URG;
+    return (uint16_t)(ahead < UINT16_MAX ? ahead : UINT16_MAX);
+}
+
+static size_t emit_options(struct tcb *tcb, const struct wr_segment *s, uint8_t *p, weir_time now)
+{
+    struct w_tcpopt opt = {0};
+
+    if (s->flags & W_TCP_SYN) {
+        syn_options(tcb, &opt, now);
+        return wr_w_tcpopt_emit_syn(p, &opt);
+    }
+    if (!tcb->ts_ok && s->n_sack == 0)
+        return 0;
+    opt.has_ts = tcb->ts_ok;
+    opt.ts_val = wr_ts_now(tcb->ts_offset, now);
+    opt.ts_ecr = tcb->ts_recent;
+    opt.n_sack = (uint8_t)s->n_sack;
+    for (unsigned i = 0; i < s->n_sack; i++)
+        opt.sack[i] = s->sack[i];
+    return wr_w_tcpopt_emit(p, &opt);
+}
+
+static uint16_t window_field(struct tcb *tcb, const struct wr_segment *s)
+{
+    if (s->flags & W_TCP_SYN) /* never scaled, RFC 7323 2.2 */
+        return (uint16_t)(tcb->rcv_wnd > UINT16_MAX ? UINT16_MAX : tcb->rcv_wnd);
+    return wr_reasm_window_announce(tcb);
+}
+
+static void finish_checksum(struct weir_stack *stack, const struct tcb *tcb, struct weir_out *out,
+                            size_t l3_len, size_t tcp_hlen, uint32_t len)
+{
+    const struct wr_tuple *tuple = &tcb->flow.tuple;
+    uint8_t *th = out->head + l3_len;
+    uint64_t sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)tcp_hlen + len);
+
+    (void)stack;
+    if (tcb->path.netif->config.tx_csum) {
+        out->csum_partial = true;
+        out->csum_start = (uint16_t)l3_len;
+        out->csum_offset = W_TCP_OFF_CSUM;
+        put_be16(th + W_TCP_OFF_CSUM, wr_csum_fold(sum));
+        return;
+    }
+    sum = wr_csum_add(sum, th, tcp_hlen);
+    if (out->n_spans > 0)
+        sum = wr_csum_join(sum, wr_csum_spans(0, out->span, out->n_spans));
+    put_be16(th + W_TCP_OFF_CSUM, wr_csum_finish(sum));
+}
+
+size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
+                        struct weir_out *out, weir_time now)
+{
+    const struct wr_tuple *tuple = &tcb->flow.tuple;
+    unsigned n_segs = s->len > s->mss ? (s->len + s->mss - 1) / s->mss : 1;
+    size_t l3_len = wr_ip_head_len(&tcb->path, &tuple->remote), hlen;
+    struct w_tcp th = {.src_port = tuple->lport, .dst_port = tuple->rport, .seq = s->seq};
+    struct wr_ip_tx tx = {.src = tuple->local,
+                          .dst = tuple->remote,
+                          .proto = 6,
+                          .hop_limit = tcb->opts.hop_limit,
+                          .ds = (uint8_t)(tcb->opts.ds & ~3u),
+                          .dont_fragment = tcb->opts.mtu_discover != WR_TCP_MTU_DONT,
+                          .flow_label = flow_label(tcb->flow.node.hash)};
+
+    out->n_spans = 0;
+    out->gso_size = 0;
+    out->gso_ipv6 = false;
+    out->csum_partial = false;
+    hlen = W_TCP_HLEN + emit_options(tcb, s, out->head + l3_len + W_TCP_HLEN, now);
+    th.flags = s->flags;
+    th.urg = urgent_field(tcb, s, &th.flags);
+    if (!(s->flags & W_TCP_SYN))
+        tx.ds |= wr_ecn_sent(tcb, s->fresh, &th.flags);
+    th.ack = (s->flags & W_TCP_ACK) ? tcb->rcv_nxt : 0;
+    th.wnd = window_field(tcb, s);
+    th.data_off = (uint8_t)hlen;
+    wr_w_tcp_emit(out->head + l3_len, &th);
+    if (s->len > 0)
+        out->n_spans = (unsigned)wr_ring_peek(
+            &tcb->snd_ring, s->seq + ((s->flags & W_TCP_SYN) ? 1 : 0) - wr_tcb_snd_head(tcb),
+            s->len, out->span);
+    out->head_len = l3_len + hlen;
+    if (n_segs > 1) {
+        out->gso_size = (uint16_t)s->mss;
+        out->gso_ipv6 = !wr_tcb_is_v4(tcb);
+    }
+    wr_ip_emit(stack, &tcb->path, &tx, hlen + s->len, n_segs, out->head, now);
+    finish_checksum(stack, tcb, out, l3_len, hlen, s->len);
+
+    wr_count_add(stack, WR_STAT_tcp_out_segs, n_segs);
+    tcb->segs_out += n_segs;
+    if (s->len > 0)
+        tcb->data_segs_out += n_segs;
+    if (s->flags & W_TCP_ACK)
+        wr_delack_ack_sent(tcb);
+    return out->head_len + s->len;
+}
+
+/* ---- segments without data ------------------------------------------------------------------------------ */
+
+int wr_segment_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now)
+{
+    const struct wr_tuple *tuple = bare->tuple;
+    uint8_t bytes[W_TCP_HLEN_MAX];
+    size_t hlen = W_TCP_HLEN;
+    struct w_tcp th = {.src_port = tuple->lport,
+                       .dst_port = tuple->rport,
+                       .seq = bare->seq,
+                       .ack = bare->ack,
+                       .flags = bare->flags,
+                       .wnd = bare->wnd};
+    struct wr_ip_tx tx = {.src = tuple->local,
+                          .dst = tuple->remote,
+                          .proto = 6,
+                          .hop_limit = bare->hop_limit,
+                          .ds = (uint8_t)(bare->ds & ~3u),
+                          .dont_fragment = true,
+                          .flow_label = flow_label(bare->hash)};
+    struct weir_span span = {bytes, 0};
+    uint64_t sum;
+
+    if (bare->opt != NULL)
+        hlen += (bare->flags & W_TCP_SYN) ? wr_w_tcpopt_emit_syn(bytes + W_TCP_HLEN, bare->opt)
+                                          : wr_w_tcpopt_emit(bytes + W_TCP_HLEN, bare->opt);
+    th.data_off = (uint8_t)hlen;
+    wr_w_tcp_emit(bytes, &th);
+    sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)hlen);
+    put_be16(bytes + W_TCP_OFF_CSUM, wr_csum_finish(wr_csum_add(sum, bytes, hlen)));
+    span.len = hlen;
+    wr_count(stack, WR_STAT_tcp_out_segs);
+    if (bare->flags & W_TCP_RST)
+        wr_count(stack, WR_STAT_tcp_out_rsts);
+    return wr_ip_send(stack, bare->path, &tx, &span, 1, now);
+}
+
+void wr_segment_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    struct w_tcpopt opt = {0};
+    struct wr_bare rst = {.tuple = &tcb->flow.tuple,
+                          .hash = tcb->flow.node.hash,
+                          .seq = tcb->snd_nxt,
+                          .ack = tcb->rcv_nxt,
+                          .flags = W_TCP_RST | W_TCP_ACK,
+                          .hop_limit = tcb->opts.hop_limit,
+                          .ds = tcb->opts.ds,
+                          .opt = &opt};
+
+    if (tcb->ts_ok) {
+        opt.has_ts = true;
+        opt.ts_val = wr_ts_now(tcb->ts_offset, now);
+        opt.ts_ecr = tcb->ts_recent;
+    }
+    wr_segment_bare(stack, &rst, now);
+}
+
+void wr_segment_reset_reply(struct weir_stack *stack, const struct seg *seg, weir_time now)
+{
+    struct wr_bare rst = {.tuple = &seg->tuple, .hash = seg->hash, .flags = W_TCP_RST};
+
+    if (seg->flags & W_TCP_RST)
+        return;
+    if (seg->flags & W_TCP_ACK) {
+        rst.seq = seg->ack;
+    } else {
+        rst.ack = seg->end_seq;
+        rst.flags |= W_TCP_ACK;
+    }
+    wr_segment_bare(stack, &rst, now);
+}
