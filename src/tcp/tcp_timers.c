@@ -508,6 +508,7 @@ static void reordering_expired(struct weir_stack *stack, struct tcb *tcb, weir_t
 
 static void flight_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
+    assert(tcb->tx != NULL); /* it was made when the flight left */
     switch (tcb->tx->rto_kind) {
     case WR_RTO_REORDER:
         reordering_expired(stack, tcb, now);
