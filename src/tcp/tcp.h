@@ -1114,6 +1114,10 @@ struct wr_sent *wr_sendq_prev(const struct wr_sendq *q, const struct wr_sent *se
 /* Cuts it so that a record begins at seq (start < seq < end): the right part, or NULL without memory. */
 struct wr_sent *wr_sendq_split(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent,
                                uint32_t seq);
+/* `sent` waits to be sent again: what waits right behind it goes with it, up to `most` bytes in all, but not
+ * beyond the end of a user's record. */
+void wr_sendq_collapse(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent,
+                       uint32_t most);
 /* Changes of fate; sums and lists follow. */
 void wr_sendq_mark_sacked(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent);
 /* The only way to be lost. Also of one that was SACKED (reneging) or sent again. Adds to lost_ever. */

@@ -361,6 +361,8 @@ static size_t send_lost(struct weir_stack *stack, struct tcb *tcb, struct wr_seg
     }
     if (wr_fastopen_pending(tcb)) /* only the SYN-ACK goes twice while it is not acknowledged */
         return 0;
+    if (stack->tunables.tcp_retrans_collapse)
+        wr_sendq_collapse(stack, &tcb->tx->q, sent, mss);
     len = rexmit_len(tcb, sent, mss, (tcb->want & WR_WANT_HEAD) != 0);
     return len > 0 ? send_again(stack, tcb, sent, len, s, mss, out, now) : 0;
 }

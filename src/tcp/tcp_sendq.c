@@ -8,7 +8,9 @@
  *
  * One record is what was sent at one moment: a segment, a super-segment of 64 KB, a burst. A SACK or a
  * retransmission that covers a part cuts the record; SACKed neighbours are joined again, so the
- * number of records follows the number of holes and not of segments.
+ * number of records follows the number of holes and not of segments. Short ones that are to be sent again
+ * become one segment (RFC 9293 3.8.1 lets a sender repacketize): a thousand lost bytes that were written one by
+ * one would else take a thousand retransmissions, each with its own chance to be lost.
  *
  * Whatever is not SACKed stands on one of two lists:
  *
@@ -379,16 +381,12 @@ struct wr_sent *wr_sendq_split(struct weir_stack *stack, struct wr_sendq *q, str
     return right;
 }
 
-/* Joins a SACKed record with its right neighbour when that is SACKed too. */
-static void join_right(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent)
+/* `next`, the right neighbour and of the same fate, becomes a part of `sent`. */
+static void join(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent,
+                 struct wr_sent *next)
 {
-    struct wr_sent *next = wr_sendq_next(q, sent);
-    uint32_t end, segs;
+    uint32_t end = next->end, segs = next->segs;
 
-    if (next == NULL || !(sent->flags & next->flags & WR_SENT_SACKED))
-        return;
-    end = next->end;
-    segs = next->segs;
     account(q, sent, false);
     if (next->sent_at > sent->sent_at)
         sent->sent_at = next->sent_at;
@@ -401,6 +399,27 @@ static void join_right(struct weir_stack *stack, struct wr_sendq *q, struct wr_s
     sent->end = end;
     sent->segs += segs;
     account(q, sent, true);
+}
+
+/* Joins a SACKed record with its right neighbour when that is SACKed too. */
+static void join_right(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent)
+{
+    struct wr_sent *next = wr_sendq_next(q, sent);
+
+    if (next != NULL && (sent->flags & next->flags & WR_SENT_SACKED))
+        join(stack, q, sent, next);
+}
+
+void wr_sendq_collapse(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent,
+                       uint32_t most)
+{
+    struct wr_sent *next = wr_sendq_next(q, sent);
+
+    while (next != NULL && !sent->eor && waits(next->flags) && next->end - sent->start <= most) {
+        join(stack, q, sent, next);
+        set_range(q, sent, sent->start, sent->end); /* one segment now */
+        next = wr_sendq_next(q, sent);
+    }
 }
 
 /* ---- fates ----------------------------------------------------------------------------------------- */
