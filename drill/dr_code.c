@@ -16,77 +16,6 @@
 #include "drill/dr_eval.h"
 #include "drill/dr_run.h"
 
-struct field {
-    const char *name;
-    size_t offset, size;
-};
-
-#define FIELD(f)                                                                                   \
-    {                                                                                              \
-        "tcpi_" #f, offsetof(struct weir_tcp_info, tcpi_##f),                                      \
-            sizeof(((struct weir_tcp_info *)NULL)->tcpi_##f)                                       \
-    }
-
-static const struct field fields[] = {
-    FIELD(state),
-    FIELD(ca_state),
-    FIELD(retransmits),
-    FIELD(probes),
-    FIELD(backoff),
-    FIELD(options),
-    FIELD(rto),
-    FIELD(ato),
-    FIELD(snd_mss),
-    FIELD(rcv_mss),
-    FIELD(unacked),
-    FIELD(sacked),
-    FIELD(lost),
-    FIELD(retrans),
-    FIELD(fackets),
-    FIELD(last_data_sent),
-    FIELD(last_ack_sent),
-    FIELD(last_data_recv),
-    FIELD(last_ack_recv),
-    FIELD(pmtu),
-    FIELD(rcv_ssthresh),
-    FIELD(rtt),
-    FIELD(rttvar),
-    FIELD(snd_ssthresh),
-    FIELD(snd_cwnd),
-    FIELD(advmss),
-    FIELD(reordering),
-    FIELD(rcv_rtt),
-    FIELD(rcv_space),
-    FIELD(total_retrans),
-    FIELD(pacing_rate),
-    FIELD(max_pacing_rate),
-    FIELD(bytes_acked),
-    FIELD(bytes_received),
-    FIELD(segs_out),
-    FIELD(segs_in),
-    FIELD(notsent_bytes),
-    FIELD(min_rtt),
-    FIELD(data_segs_in),
-    FIELD(data_segs_out),
-    FIELD(delivery_rate),
-    FIELD(busy_time),
-    FIELD(rwnd_limited),
-    FIELD(sndbuf_limited),
-    FIELD(delivered),
-    FIELD(delivered_ce),
-    FIELD(bytes_sent),
-    FIELD(bytes_retrans),
-    FIELD(dsack_dups),
-    FIELD(reord_seen),
-    FIELD(rcv_ooopack),
-    FIELD(snd_wnd),
-    FIELD(rcv_wnd),
-    FIELD(rehash),
-    FIELD(total_rto),
-    FIELD(total_rto_recoveries),
-    FIELD(total_rto_time),
-};
-
 static bool read_info(struct dr_run *run, struct weir_tcp_info *info)
 {
     size_t len = sizeof *info;
@@ -98,32 +27,11 @@ static bool read_info(struct dr_run *run, struct weir_tcp_info *info)
                                 run->world.now) == 0;
 }
 
-static long double field_value(const struct weir_tcp_info *info, const struct field *field)
-{
-    const unsigned char *at = (const unsigned char *)info + field->offset;
-    uint8_t u8;
-    uint16_t u16;
-    uint32_t u32;
-    uint64_t u64;
-    switch (field->size) {
-    case 1:
-        memcpy(&u8, at, 1);
-        return u8;
-    case 2:
-        memcpy(&u16, at, 2);
-        return u16;
-    case 4:
-        memcpy(&u32, at, 4);
-        return u32;
-    default:
-        memcpy(&u64, at, 8);
-        return (long double)u64;
-    }
-}
-
 static bool info_name(struct dr_run *run, const char *name, long double *value)
 {
     struct weir_tcp_info info;
+    size_t n_fields;
+    const struct weir_tcp_info_field *fields = weir_tcp_info_fields(&n_fields);
     if (strncmp(name, "tcpi_", 5) != 0 || !read_info(run, &info))
         return false;
     if (strcmp(name, "tcpi_snd_wscale") == 0)
@@ -135,9 +43,9 @@ static bool info_name(struct dr_run *run, const char *name, long double *value)
     else if (strcmp(name, "tcpi_delivery_rate_app_limited") == 0)
         *value = info.tcpi_delivery_limited & 1;
     else {
-        for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-            if (strcmp(fields[i].name, name) == 0) {
-                *value = field_value(&info, &fields[i]);
+        for (size_t i = 0; i < n_fields; i++)
+            if (strcmp(fields[i].name, name + strlen("tcpi_")) == 0) {
+                *value = (long double)weir_tcp_info_value(&info, &fields[i]);
                 return true;
             }
         return false;

@@ -92,102 +92,10 @@ static void ask_sysctls(struct wr_talk *talk, json_t *request)
 
 /* ---- sockets ------------------------------------------------------------------------------------ */
 
-static const struct {
-    const char *name;
-    size_t offset, size;
-} info_fields[] = {
-#define F(name)                                                                                    \
-    {                                                                                              \
-#        name, offsetof(struct weir_tcp_info, tcpi_##name),                                        \
-            sizeof(((struct weir_tcp_info *)0)->tcpi_##name)                                       \
-    }
-    F(state),
-    F(ca_state),
-    F(retransmits),
-    F(probes),
-    F(backoff),
-    F(options),
-    F(wscale),
-    F(delivery_limited),
-    F(rto),
-    F(ato),
-    F(snd_mss),
-    F(rcv_mss),
-    F(unacked),
-    F(sacked),
-    F(lost),
-    F(retrans),
-    F(fackets),
-    F(last_data_sent),
-    F(last_ack_sent),
-    F(last_data_recv),
-    F(last_ack_recv),
-    F(pmtu),
-    F(rcv_ssthresh),
-    F(rtt),
-    F(rttvar),
-    F(snd_ssthresh),
-    F(snd_cwnd),
-    F(advmss),
-    F(reordering),
-    F(rcv_rtt),
-    F(rcv_space),
-    F(total_retrans),
-    F(pacing_rate),
-    F(max_pacing_rate),
-    F(bytes_acked),
-    F(bytes_received),
-    F(segs_out),
-    F(segs_in),
-    F(notsent_bytes),
-    F(min_rtt),
-    F(data_segs_in),
-    F(data_segs_out),
-    F(delivery_rate),
-    F(busy_time),
-    F(rwnd_limited),
-    F(sndbuf_limited),
-    F(delivered),
-    F(delivered_ce),
-    F(bytes_sent),
-    F(bytes_retrans),
-    F(dsack_dups),
-    F(reord_seen),
-    F(rcv_ooopack),
-    F(snd_wnd),
-    F(rcv_wnd),
-    F(rehash),
-    F(total_rto),
-    F(total_rto_recoveries),
-    F(total_rto_time),
-#undef F
-};
-
-static uint64_t info_value(const struct weir_tcp_info *info, size_t offset, size_t size)
-{
-    const char *at = (const char *)info + offset;
-    uint8_t u8;
-    uint16_t u16;
-    uint32_t u32;
-    uint64_t u64;
-    switch (size) {
-    case 1:
-        memcpy(&u8, at, 1);
-        return u8;
-    case 2:
-        memcpy(&u16, at, 2);
-        return u16;
-    case 4:
-        memcpy(&u32, at, 4);
-        return u32;
-    default:
-        memcpy(&u64, at, 8);
-        return u64;
-    }
-}
-
 static json_t *info_object(struct weir_stack *stack, weir_sock sock)
 {
+    size_t n_fields;
+    const struct weir_tcp_info_field *fields = weir_tcp_info_fields(&n_fields);
     struct weir_tcp_info info;
     char name[17] = "";
     size_t len = sizeof info, name_len = sizeof name - 1;
@@ -196,10 +104,10 @@ static json_t *info_object(struct weir_stack *stack, weir_sock sock)
         weir_sock_getsockopt(stack, sock, WEIR_SOL_TCP, WEIR_TCP_CONGESTION, name, &name_len, now))
         return json_null();
     json_t *object = json_pack("{s:s}", "congestion", name);
-    for (size_t i = 0; i < sizeof info_fields / sizeof *info_fields; i++) {
-        uint64_t value = info_value(&info, info_fields[i].offset, info_fields[i].size);
+    for (size_t i = 0; i < n_fields; i++) {
+        uint64_t value = weir_tcp_info_value(&info, &fields[i]);
         /* JSON has no unsigned 64 bits here: ~0 is "no limit", and no other comes near. */
-        json_object_set_new(object, info_fields[i].name,
+        json_object_set_new(object, fields[i].name,
                             json_integer(value > INT64_MAX ? -1 : (json_int_t)value));
     }
     return object;

@@ -7,6 +7,7 @@
 #ifndef WEIR_INFO_H
 #define WEIR_INFO_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -143,6 +144,18 @@ struct weir_tcp_info {
     uint32_t tcpi_received_ce_bytes;
     uint32_t tcpi_accecn; /* its state, in bits */
 };
+
+/* A field of struct weir_tcp_info: Linux's name without "tcpi_", and where it is, in bytes. */
+struct weir_tcp_info_field {
+    const char *name;
+    size_t offset, size;
+};
+/* Every field that Weir fills, in the order of the struct; *count: how many. The table is constant and the
+ * library's. */
+const struct weir_tcp_info_field *weir_tcp_info_fields(size_t *count);
+/* The value of one of them, widened; units are the struct's. Never fails. */
+uint64_t weir_tcp_info_value(const struct weir_tcp_info *info,
+                             const struct weir_tcp_info_field *field);
 
 #ifdef __cplusplus
 }

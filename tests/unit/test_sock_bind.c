@@ -12,26 +12,7 @@
 #include <cmocka.h>
 
 #include "core/core.h"
-#include "sim/sim.h"
-
-static struct sim sim;
-
-static int setup(void **state)
-{
-    (void)state;
-    sim_init(&sim, 1);
-    sim_host(&sim, NULL);
-    sim_host(&sim, NULL);
-    sim_join(&sim, 0, 1, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    sim_free(&sim);
-    return 0;
-}
+#include "sim/sim_pair.h"
 
 static struct weir_stack *stack0(void)
 {

@@ -13,29 +13,10 @@
 
 #include <weir/info.h>
 
-#include "sim/sim.h"
-
-static struct sim sim;
+#include "sim/sim_pair.h"
 
 #define A (sim.host[0].stack)
 #define B (sim.host[1].stack)
-
-static int setup(void **state)
-{
-    (void)state;
-    sim_init(&sim, 1);
-    sim_host(&sim, NULL);
-    sim_host(&sim, NULL);
-    sim_join(&sim, 0, 1, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    sim_free(&sim);
-    return 0;
-}
 
 enum { S = WEIR_SOL_SOCKET, T = WEIR_SOL_TCP, I4 = WEIR_SOL_IP, I6 = WEIR_SOL_IPV6 };
 

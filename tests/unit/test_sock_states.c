@@ -15,7 +15,7 @@
 
 #include <weir/info.h>
 
-#include "sim/sim.h"
+#include "sim/sim_pair.h"
 
 enum {
     IN = WEIR_POLLIN,
@@ -25,25 +25,6 @@ enum {
     HUP = WEIR_POLLHUP,
     RDHUP = WEIR_POLLRDHUP
 };
-
-static struct sim sim;
-
-static int setup(void **state)
-{
-    (void)state;
-    sim_init(&sim, 1);
-    sim_host(&sim, NULL);
-    sim_host(&sim, NULL);
-    sim_join(&sim, 0, 1, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    sim_free(&sim);
-    return 0;
-}
 
 #define A (sim.host[0].stack)
 #define B (sim.host[1].stack)

@@ -13,32 +13,13 @@
 #include <cmocka.h>
 
 #include "core/core.h"
-#include "sim/sim.h"
+#include "sim/sim_pair.h"
 #include "wire/w_ip4.h"
 #include "wire/w_ip6.h"
 #include "wire/w_udp.h"
 
-static struct sim sim;
-
 #define A (sim.host[0].stack)
 #define B (sim.host[1].stack)
-
-static int setup(void **state)
-{
-    (void)state;
-    sim_init(&sim, 1);
-    sim_host(&sim, NULL);
-    sim_host(&sim, NULL);
-    sim_join(&sim, 0, 1, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    sim_free(&sim);
-    return 0;
-}
 
 static void later(void)
 {

@@ -13,28 +13,9 @@
 
 #include "base/bytes.h"
 #include "core/core.h"
-#include "sim/sim.h"
-
-static struct sim sim;
+#include "sim/sim_pair.h"
 
 #define A (sim.host[0].stack)
-
-static int setup(void **state)
-{
-    (void)state;
-    sim_init(&sim, 1);
-    sim_host(&sim, NULL);
-    sim_host(&sim, NULL);
-    sim_join(&sim, 0, 1, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    sim_free(&sim);
-    return 0;
-}
 
 enum { ECHO4 = 8, REPLY4 = 0, ECHO6 = 128, REPLY6 = 129 };
 
