@@ -11,6 +11,9 @@
  * there is room.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
+#include "tcp/tcp_sender.h"
 
 /* RFC 9293 3.10.7.4: newer by WL1/WL2, or the same and larger; Linux also takes a zero. */
 static bool window_is_newer(const struct tcb *tcb, const struct seg *seg, uint32_t wnd)

@@ -6,6 +6,8 @@
  * CAP_NET_ADMIN: reno and the default).
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_sender.h"
 
 #include <string.h>
 

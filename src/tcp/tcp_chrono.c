@@ -11,6 +11,7 @@
  * tcp_output knows when a turn ended and why, tcp_user when the buffer was full, tcp_ack when nothing is left.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 static void enter(struct wr_chrono *chrono, uint8_t type, weir_time now)
 {

@@ -9,6 +9,8 @@
  *     after close         the connection is an orphan: bounded retries, FIN-WAIT-2 for tcp_fin_timeout.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_sender.h"
 
 void wr_close_send(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {

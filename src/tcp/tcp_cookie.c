@@ -31,6 +31,8 @@
  * data is not remembered.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
 
 #include <sodium/crypto_shorthash.h>
 

@@ -15,6 +15,7 @@
  * algorithms that own cwnd have their own ways.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 static bool is_limited(const struct wr_tx *tx)
 {

@@ -8,6 +8,8 @@
  * the exact address, the wildcard of its family, and for IPv4 the IPv6 wildcard that takes both.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
 
 #include <string.h>
 

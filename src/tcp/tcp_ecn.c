@@ -20,6 +20,7 @@
  * segments by ECE (Linux; RFC 3168 6.1.2 lets it reach one and then wait for the timer).
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 enum { ECN_MASK = 3, NOT_ECT = 0, CE = 3 };
 

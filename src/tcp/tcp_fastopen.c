@@ -28,6 +28,9 @@
  * turn it off for all for tcp_fastopen_blackhole_timeout_sec, twice as long each time (Linux).
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
+#include "tcp/tcp_sender.h"
 
 #include <sodium/crypto_shorthash.h>
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* STATUS in numbers: TCP_INFO as on Linux, and the rows of the connection table. */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
+#include "tcp/tcp_sender.h"
 
 #include <assert.h>
 #include <string.h>

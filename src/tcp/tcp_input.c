@@ -5,6 +5,9 @@
  * states.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
+#include "tcp/tcp_sender.h"
 
 #include <string.h>
 

@@ -9,6 +9,8 @@
  * connection, so that TIME-WAIT may compare timestamps of two incarnations (RFC 6191).
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
 
 #include <sodium/crypto_shorthash.h>
 

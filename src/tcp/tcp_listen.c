@@ -14,6 +14,8 @@
  * is in the order of time, and one timer does for all.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
 
 #include <string.h>
 

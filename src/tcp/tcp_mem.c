@@ -21,6 +21,8 @@
  * settled: two additions, and no ring knows of it.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_sender.h"
 
 enum { PAGE = 4096, ORPHAN_MIN = 4608 };
 

@@ -8,6 +8,8 @@
  * longest ago makes room, so a flood of peers costs memory once and memories of old peers at worst.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
 
 struct pair { /* a hash key: no padding */
     struct weir_addr local, remote;

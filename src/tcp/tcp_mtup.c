@@ -20,6 +20,7 @@
  * here both kinds of open begin at tcp_base_mss.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 /* What a packet holds besides data and SACK blocks. */
 static uint32_t head_len(const struct tcb *tcb)

@@ -20,6 +20,8 @@
  * is in flight is freed by the persist timer.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_sender.h"
 
 /* ---- the list ------------------------------------------------------------------------------------- */
 

@@ -20,6 +20,7 @@
  * A connection that is not paced pays one compare a segment; its rate is computed when TCP_INFO asks.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 enum { FREE_SEGMENTS = 10, PACING_SHIFT = 10 /* 2^-10 s */, GSO_MAX = 65536 };
 

@@ -21,6 +21,7 @@
  * whole reduction, so that what rounding gives too early, or an application too late, is made up for.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 void wr_prr_enter(struct wr_prr *prr, uint32_t recover_fs)
 {

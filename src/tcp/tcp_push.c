@@ -23,6 +23,7 @@
  * a PSH is left out, which costs the peer some delay; a write that ends a record has to wait.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 #include <string.h>
 

@@ -24,6 +24,7 @@
  * one moment are told apart by sequence number. D-SACKs that answer a tail loss probe add no step.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 enum { /* net.ipv4.tcp_recovery */
        LOSS_DETECTION = 1,

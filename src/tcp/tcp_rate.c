@@ -25,6 +25,7 @@
  * Of all that one ACK delivers the record sent last gives the sample: its span is the most recent.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 /* ---- sending ------------------------------------------------------------------------------------ */
 

@@ -11,6 +11,8 @@
  * The state of it (struct wr_rx) is made with the first data. Without memory for it the buffer stays as it is.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
 
 static struct wr_rx *rx_of(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {

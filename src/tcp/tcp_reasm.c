@@ -17,6 +17,7 @@
  * avoidance, RFC 9293 3.8.6.2.2), and opens only in steps worth an ACK.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
 
 /* ---- the receive window --------------------------------------------------------------------------- */
 

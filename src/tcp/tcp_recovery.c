@@ -33,6 +33,7 @@
  * SACK marks survive a time-out, unless the peer acknowledged less than it had SACKed (reneging, RFC 2018 8).
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 /* ---- NewReno's part --------------------------------------------------------------------------------- */
 

@@ -18,6 +18,7 @@
  * else RACK is (tcp_rack).
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 enum {
     LOST_SEGMENTS = WR_TCP_DUP_THRESH - 1, /* RFC 6675 4 IsLost */

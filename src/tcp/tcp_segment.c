@@ -6,6 +6,7 @@
  * TIME-WAIT, resets) are built whole and handed to IP.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_open.h"
 
 /* ---- building a segment ------------------------------------------------------------------------------ */
 

@@ -28,6 +28,8 @@
  * precision and nothing else. The sums make wr_tcb_pipe() O(1).
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_sender.h"
 
 enum {
     RECORD_MAX = 1 << 20, /* bytes */

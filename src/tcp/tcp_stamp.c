@@ -12,6 +12,7 @@
  */
 #include "core/note.h"
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 static void tell(struct weir_stack *stack, struct tcb *tcb, const struct wr_owed *owed,
                  uint32_t kind, weir_time now)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Connections: made, done, settled, freed; the invariants; TCP's own beginning and end. */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
+#include "tcp/tcp_sender.h"
 
 #include <string.h>
 

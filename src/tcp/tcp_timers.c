@@ -19,6 +19,8 @@
  * the minimal RTO take (15: 924.6 s); the connection ends at the first time-out beyond it.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_open.h"
+#include "tcp/tcp_sender.h"
 
 enum { RENEGING_MS = 10 /* shortest wait for the ACK that clears a peer of it */ };
 

@@ -8,6 +8,8 @@
  * segments are answered with the last ACK; a RST at RCV.NXT ends the wait unless tcp_rfc1337 is set.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
 
 static struct wr_tw *of_queue(struct wr_list *node)
 {

@@ -19,6 +19,7 @@
  * tcp_rto_min longer.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 enum {
     EARLY_RETRANS_TLP = 3, /* net.ipv4.tcp_early_retrans; 4 is the same, 0 is off */

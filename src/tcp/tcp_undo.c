@@ -24,6 +24,8 @@
  * D-SACK nothing is known, and nothing taken back; F-RTO (tcp_recovery) may still find a spurious time-out.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_open.h"
+#include "tcp/tcp_sender.h"
 
 /* ssthresh as it was, with what slow start had reached: Linux's 3/4 of cwnd. */
 static uint32_t current_ssthresh(const struct wr_tx *tx)

@@ -8,6 +8,9 @@
  * the pending error first, then EPIPE.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
+#include "tcp/tcp_sender.h"
 
 /* ---- OPEN ----------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include "unit/tcp_peer.h"
 
 #include "tcp/tcp.h"
+#include "tcp/tcp_open.h"
 
 static struct wr_tuple tuple_of(uint16_t rport)
 {

@@ -3,6 +3,8 @@
 #include "unit/tcp_peer.h"
 
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
 
 static const struct w_tcpopt plain = {.has_mss = true, .mss = 1000};
 

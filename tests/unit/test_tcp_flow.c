@@ -3,6 +3,7 @@
 #include "unit/tcp_peer.h"
 
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 enum { MSS = 1000 };
 

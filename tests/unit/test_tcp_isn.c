@@ -5,6 +5,7 @@
 #include <weir/stack.h>
 
 #include "tcp/tcp.h"
+#include "tcp/tcp_open.h"
 
 static struct weir_stack *make_stack(uint8_t seed)
 {

@@ -3,6 +3,7 @@
 #include "unit/probe.h"
 
 #include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 
 enum { MSS = 1000 };
 

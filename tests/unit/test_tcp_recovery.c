@@ -4,6 +4,7 @@
 #include "unit/tcp_peer.h"
 
 #include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
 
 enum { MSS = 1000 };
 

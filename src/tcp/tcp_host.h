@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the connections of a host share: the table that finds them, TIME-WAIT, memory, and struct wr_tcp, which is
+ * all that a stack has of TCP.
+ */
+#ifndef WR_TCP_HOST_H
+#define WR_TCP_HOST_H
+
+#include "tcp/tcp_open.h"
+
+/* ---- who a segment is for: tcp_demux ------------------------------------------------------------ */
+
+uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple);
+/* The flow of a tuple, or NULL. */
+struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tuple *tuple,
+                              uint64_t hash);
+bool wr_demux_insert(struct weir_stack *stack, struct wr_flow *flow, enum wr_flow_kind kind,
+                     const struct wr_tuple *tuple);
+void wr_demux_remove(struct weir_stack *stack, struct wr_flow *flow);
+/* The listener for a SYN to tuple->local: the most specific; of a reuseport group one by hash. */
+struct wr_listener *wr_demux_listener(const struct weir_stack *stack, const struct wr_tuple *tuple,
+                                      uint64_t hash);
+bool wr_demux_add_listener(struct weir_stack *stack, struct wr_listener *listener);
+void wr_demux_remove_listener(struct weir_stack *stack, struct wr_listener *listener);
+
+/* ---- TIME-WAIT: tcp_timewait -------------------------------------------------------------------- */
+
+struct wr_tw {
+    struct wr_flow flow; /* bits: as given to wr_port_hold() */
+    uint32_t snd_nxt, rcv_nxt;
+    uint32_t ts_recent;
+    uint16_t oow_tick; /* last ACK to an unacceptable segment, 16 ms; 0: none */
+    uint8_t ds;
+    bool ts_ok;
+    weir_time expires_at;
+    struct wr_list queue; /* struct wr_tcp.tw_queue, first to expire first */
+};
+static_assert(sizeof(struct wr_tw) <= 96, "TIME-WAIT records are many");
+
+/* The connection goes to TIME-WAIT: a record takes its place, the tcb is done. */
+void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* A segment for the record. True: it is a SYN that may open a new connection; the record is gone and *iss
+ * holds the ISN to use. */
+bool wr_tw_input(struct weir_stack *stack, struct wr_tw *tw, struct seg *seg, uint32_t *iss,
+                 weir_time now);
+void wr_tw_free(struct weir_stack *stack, struct wr_tw *tw);
+/* May an active open take the record's place (tcp_tw_reuse)? */
+bool wr_tw_reusable(const struct weir_stack *stack, const struct wr_tw *tw, weir_time now);
+
+/* ---- memory of all streams: tcp_mem ------------------------------------------------------------- */
+
+struct wr_mem {
+    uint64_t held; /* bytes allocated by all rings */
+    bool pressed;
+    struct wr_list waiting; /* struct wr_tx.mem_wait: a send was refused */
+};
+
+/* What the connection's rings hold is counted anew; those who wait for memory are woken when there is some. */
+void wr_mem_settle(struct weir_stack *stack, struct tcb *tcb);
+/* Bytes that may be queued for sending. If 0, its socket is touched when it is worth trying again. Needs tcb->tx. */
+uint32_t wr_mem_send_room(struct weir_stack *stack, struct tcb *tcb);
+/* May `len` received bytes be taken in? What is out of order may be given up for it; a refusal is a counted drop. */
+bool wr_mem_may_receive(struct weir_stack *stack, struct tcb *tcb, uint32_t len, bool in_order);
+/* Memory is so short that this orphan, still sending, has to go. */
+bool wr_mem_resets_orphan(const struct weir_stack *stack, const struct tcb *tcb);
+
+/* ---- all of it ---------------------------------------------------------------------------------- */
+
+struct wr_tcp {
+    struct wr_hash flows;
+    struct wr_hash listeners;
+    struct wr_list listener_list;
+    struct wr_pool tcbs, syns, tws;
+    struct wr_mem mem;
+    int64_t challenge_second; /* in which challenges_left counts */
+    uint32_t challenges_left; /* RFC 5961 7, of the whole host */
+    struct wr_cc_list cc;
+    struct wr_list neigh_wait;              /* struct tcb.out: their next hop is being asked for */
+    struct wr_list syn_wait[WR_SYN_LEVELS]; /* each in the order of resend_at */
+    struct wr_timer syn_timer;
+    struct wr_list tw_queue;
+    struct wr_timer tw_timer;
+    uint8_t isn_key[16], ts_key[16];
+    struct wr_cookies cookies;
+    struct wr_metrics metrics;
+    struct wr_fastopen_keys fastopen_keys;
+    weir_time fastopen_off_at; /* when the client side was last turned off for all */
+    uint8_t fastopen_offs;     /* how often, since it last worked */
+    uint32_t isn_epoch;        /* the ISN clock when the stack was made */
+    uint32_t n_orphans, next_listener_id;
+    uint64_t prio; /* state of the treaps' priorities */
+};
+
+static inline bool wr_mem_is_pressed(const struct weir_stack *stack)
+{
+    return stack->tcp->mem.pressed;
+}
+/* What a group's common time adds to the timestamp clock; 0: no group. */
+static inline uint32_t wr_cookie_ts_shift(const struct weir_stack *stack)
+{
+    return (uint32_t)((uint64_t)(stack->tcp->cookies.ahead / WEIR_MS));
+}
+
+#endif
