@@ -3,11 +3,16 @@
  * Slots lie in chunks of SLOTS_PER_CHUNK; a directory of chunks, doubled when full, makes slot ->
  * address a division. Each slot begins with a header that outlives its objects:
  *
- *     | generation | slot | next free | (pad) | object ...            generation odd: in use
+ *     | generation | slot | object ...            generation odd: in use; free: the object's first
+ *                                                 bytes hold the next free slot of the chunk
  *
  * The generation counts both taking and giving back, so an object in use has an odd one and no
  * handle is 0. A handle could be mistaken for a later one only after 2^31 uses of one slot. The
  * slot given back last is taken first: it is the one in the cache.
+ *
+ * A chunk without objects is given back, but for one that is kept so that a single object that
+ * comes and goes costs no chunk each time. A chunk that takes its place later begins with generations
+ * above all that were given back.
  */
 #include "base/pool.h"
 
@@ -21,48 +26,121 @@
 #else
 #    define SLOTS_PER_CHUNK 32u
 #endif
-#define NO_SLOT UINT32_MAX
-#define ALIGN   16u /* of every object, given an allocator that aligns as malloc does */
+#define NONE  UINT32_MAX
+#define ALIGN 8u /* of every object, given an allocator that aligns as malloc does */
 
 struct slot {
     uint32_t generation;
     uint32_t slot;
-    uint32_t next_free;
-    uint32_t pad;
+};
+
+struct chunk {
+    struct wr_list link; /* struct wr_pool.open */
+    uint32_t used;       /* objects in it */
+    uint32_t made;       /* slots that were ever in use: the first so many */
+    uint32_t free_slot;  /* first of the list of free ones among them; NONE ends it */
+    uint32_t index;      /* in the directory */
 };
 
 _Static_assert(sizeof(struct slot) == ALIGN, "objects follow their headers aligned");
+_Static_assert(sizeof(struct chunk) % ALIGN == 0, "slots follow their chunk's header aligned");
 
 void wr_pool_init(struct wr_pool *pool, const struct weir_allocator *alloc, uint32_t obj_size,
                   uint32_t max)
 {
-    assert(obj_size <= (1u << 24) && max < UINT32_MAX);
+    assert(obj_size >= sizeof(uint32_t) && obj_size <= (1u << 24) && max < UINT32_MAX);
     memset(pool, 0, sizeof *pool);
     pool->alloc = alloc;
     pool->obj_size = obj_size;
     pool->stride = (uint32_t)sizeof(struct slot) + (obj_size + ALIGN - 1) / ALIGN * ALIGN;
     pool->max = max;
-    pool->free_slot = NO_SLOT;
+    pool->no_chunk = NONE;
+    wr_list_init(&pool->open);
+}
+
+/* ---- chunks ------------------------------------------------------------------------------------- */
+
+/* A place without a chunk holds an odd number, which no address of a chunk is. */
+static uintptr_t empty_place(uint32_t next)
+{
+    return (uintptr_t)next << 1 | 1;
+}
+
+static struct chunk *chunk_at(const struct wr_pool *pool, uint32_t index)
+{
+    uintptr_t place = pool->chunks[index];
+    return (place & 1) != 0 ? NULL : (struct chunk *)place;
 }
 
 static size_t chunk_bytes(const struct wr_pool *pool)
 {
-    return (size_t)pool->stride * SLOTS_PER_CHUNK;
+    return sizeof(struct chunk) + (size_t)pool->stride * SLOTS_PER_CHUNK;
+}
+
+static struct slot *slot_in(const struct wr_pool *pool, struct chunk *chunk, uint32_t i)
+{
+    return (struct slot *)(void *)((uint8_t *)(chunk + 1) + (size_t)pool->stride * i);
+}
+
+static bool grow_directory(struct wr_pool *pool)
+{
+    uint32_t cap = pool->dir_cap > 0 ? pool->dir_cap * 2 : 4;
+    uintptr_t *chunks = wr_mem_array(pool->alloc, cap, sizeof *chunks);
+
+    if (chunks == NULL)
+        return false;
+    if (pool->chunks != NULL) {
+        memcpy(chunks, pool->chunks, pool->n_chunks * sizeof *chunks);
+        wr_mem_free(pool->alloc, pool->chunks, pool->dir_cap * sizeof *chunks);
+    }
+    pool->chunks = chunks;
+    pool->dir_cap = cap;
+    return true;
+}
+
+static struct chunk *new_chunk(struct wr_pool *pool)
+{
+    struct chunk *chunk;
+
+    if (pool->no_chunk == NONE && pool->n_chunks == pool->dir_cap && !grow_directory(pool))
+        return NULL;
+    chunk = wr_mem_alloc(pool->alloc, chunk_bytes(pool));
+    if (chunk == NULL)
+        return NULL;
+    *chunk = (struct chunk){.free_slot = NONE, .index = pool->no_chunk};
+    if (chunk->index == NONE) {
+        chunk->index = pool->n_chunks++;
+        pool->n_slots = pool->n_chunks * SLOTS_PER_CHUNK;
+    } else {
+        pool->no_chunk = (uint32_t)(pool->chunks[chunk->index] >> 1);
+    }
+    pool->chunks[chunk->index] = (uintptr_t)chunk;
+    wr_list_push_front(&pool->open, &chunk->link);
+    return chunk;
+}
+
+static void free_chunk(struct wr_pool *pool, struct chunk *chunk)
+{
+    for (uint32_t i = 0; i < chunk->made; i++) {
+        const struct slot *slot = slot_in(pool, chunk, i);
+        if (slot->generation > pool->generation)
+            pool->generation = slot->generation;
+    }
+    pool->chunks[chunk->index] = empty_place(pool->no_chunk);
+    pool->no_chunk = chunk->index;
+    wr_list_remove(&chunk->link);
+    wr_mem_free(pool->alloc, chunk, chunk_bytes(pool));
 }
 
 void wr_pool_fini(struct wr_pool *pool)
 {
     for (uint32_t i = 0; i < pool->n_chunks; i++)
-        wr_mem_free(pool->alloc, pool->chunks[i], chunk_bytes(pool));
+        wr_mem_free(pool->alloc, chunk_at(pool, i), chunk_bytes(pool));
     wr_mem_free(pool->alloc, pool->chunks, pool->dir_cap * sizeof *pool->chunks);
     wr_pool_init(pool, pool->alloc, pool->obj_size, pool->max);
 }
 
-static struct slot *slot_at(const struct wr_pool *pool, uint32_t i)
-{
-    uint8_t *chunk = pool->chunks[i / SLOTS_PER_CHUNK];
-    return (struct slot *)(void *)(chunk + (size_t)pool->stride * (i % SLOTS_PER_CHUNK));
-}
+/* ---- objects ------------------------------------------------------------------------------------ */
 
 static void *object_of(struct slot *slot)
 {
@@ -79,53 +157,37 @@ static uint64_t handle_of(const struct slot *slot)
     return (uint64_t)slot->generation << 32 | slot->slot;
 }
 
-static bool grow_directory(struct wr_pool *pool)
+static struct slot *take_slot(struct wr_pool *pool, struct chunk *chunk)
 {
-    uint32_t cap = pool->dir_cap > 0 ? pool->dir_cap * 2 : 4;
-    uint8_t **chunks = wr_mem_array(pool->alloc, cap, sizeof *chunks);
+    struct slot *slot;
 
-    if (chunks == NULL)
-        return false;
-    if (pool->chunks != NULL) {
-        memcpy(chunks, pool->chunks, pool->n_chunks * sizeof *chunks);
-        wr_mem_free(pool->alloc, pool->chunks, pool->dir_cap * sizeof *chunks);
+    if (chunk->free_slot != NONE) {
+        slot = slot_in(pool, chunk, chunk->free_slot);
+        memcpy(&chunk->free_slot, object_of(slot), sizeof chunk->free_slot);
+        return slot;
     }
-    pool->chunks = chunks;
-    pool->dir_cap = cap;
-    return true;
-}
-
-/* Makes slot number n_slots, in a new chunk when the last is used up. NULL when out of memory. */
-static struct slot *new_slot(struct wr_pool *pool)
-{
-    if (pool->n_slots == pool->n_chunks * SLOTS_PER_CHUNK) {
-        if (pool->n_chunks == pool->dir_cap && !grow_directory(pool))
-            return NULL;
-        uint8_t *chunk = wr_mem_alloc(pool->alloc, chunk_bytes(pool));
-        if (chunk == NULL)
-            return NULL;
-        pool->chunks[pool->n_chunks++] = chunk;
-    }
-    struct slot *slot = slot_at(pool, pool->n_slots);
-    slot->generation = 0;
-    slot->slot = pool->n_slots++;
+    slot = slot_in(pool, chunk, chunk->made);
+    *slot = (struct slot){.generation = pool->generation,
+                          .slot = chunk->index * SLOTS_PER_CHUNK + chunk->made++};
     return slot;
 }
 
 uint64_t wr_pool_alloc(struct wr_pool *pool, void **obj)
 {
+    struct chunk *chunk;
     struct slot *slot;
 
     if (pool->count >= pool->max)
         return 0;
-    if (pool->free_slot != NO_SLOT) {
-        slot = slot_at(pool, pool->free_slot);
-        pool->free_slot = slot->next_free;
-    } else {
-        slot = new_slot(pool);
-        if (slot == NULL)
-            return 0;
-    }
+    chunk = wr_list_is_empty(&pool->open) ? new_chunk(pool)
+                                          : WR_CONTAINER(pool->open.next, struct chunk, link);
+    if (chunk == NULL)
+        return 0;
+    if (chunk->used++ == 0)
+        pool->spare = false;
+    slot = take_slot(pool, chunk);
+    if (chunk->used == SLOTS_PER_CHUNK)
+        wr_list_remove(&chunk->link);
     slot->generation++;
     pool->count++;
     *obj = object_of(slot);
@@ -135,9 +197,15 @@ uint64_t wr_pool_alloc(struct wr_pool *pool, void **obj)
 
 void *wr_pool_at(const struct wr_pool *pool, uint32_t slot)
 {
+    struct chunk *chunk;
+    struct slot *at;
+
     if (slot >= pool->n_slots)
         return NULL;
-    struct slot *at = slot_at(pool, slot);
+    chunk = chunk_at(pool, slot / SLOTS_PER_CHUNK);
+    if (chunk == NULL || slot % SLOTS_PER_CHUNK >= chunk->made)
+        return NULL;
+    at = slot_in(pool, chunk, slot % SLOTS_PER_CHUNK);
     return (at->generation & 1) != 0 ? object_of(at) : NULL;
 }
 
@@ -151,7 +219,7 @@ uint64_t wr_pool_handle(const struct wr_pool *pool, const void *obj)
 {
     const struct slot *slot = slot_of(obj);
 
-    assert(slot->slot < pool->n_slots && slot_at(pool, slot->slot) == slot);
+    assert(wr_pool_at(pool, slot->slot) == obj);
     (void)pool;
     return handle_of(slot);
 }
@@ -159,10 +227,21 @@ uint64_t wr_pool_handle(const struct wr_pool *pool, const void *obj)
 void wr_pool_free(struct wr_pool *pool, void *obj)
 {
     struct slot *slot = slot_of(obj);
+    struct chunk *chunk = chunk_at(pool, slot->slot / SLOTS_PER_CHUNK);
 
     assert((slot->generation & 1) != 0);
     slot->generation++;
-    slot->next_free = pool->free_slot;
-    pool->free_slot = slot->slot;
+    memcpy(obj, &chunk->free_slot, sizeof chunk->free_slot);
+    chunk->free_slot = slot->slot % SLOTS_PER_CHUNK;
     pool->count--;
+    chunk->used--;
+    wr_list_remove(&chunk->link);
+    if (chunk->used > 0) {
+        wr_list_push_front(&pool->open, &chunk->link);
+    } else if (!pool->spare) { /* the last to be taken from */
+        pool->spare = true;
+        wr_list_push_back(&pool->open, &chunk->link);
+    } else {
+        free_chunk(pool, chunk);
+    }
 }

@@ -5,26 +5,31 @@
 /*
  * A bounded pool of objects of one size, named from outside by handles: slot in the low 32 bits,
  * generation in the high 32 bits. A slot's generation changes each time it is given back, so a
- * stale handle finds nothing. Objects never move. No handle is 0.
+ * stale handle finds nothing. Objects never move. No handle is 0. Memory that holds no object goes back
+ * to the allocator.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "weir/alloc.h"
 
 struct wr_pool {
     const struct weir_allocator *alloc;
-    uint8_t **chunks;   /* directory; entries never move once allocated, the directory may */
-    uint32_t n_chunks;  /* chunks allocated */
-    uint32_t dir_cap;   /* room in the directory */
-    uint32_t obj_size;  /* as asked for */
-    uint32_t stride;    /* bytes from one object to the next */
-    uint32_t n_slots;   /* slots ever made: 0 .. n_slots-1 */
-    uint32_t max;       /* objects at most */
-    uint32_t count;     /* objects in use */
-    uint32_t free_slot; /* first of the list of free slots; UINT32_MAX ends it */
+    uintptr_t *chunks;   /* directory: a chunk, or where there is none the next such place */
+    uint32_t n_chunks;   /* places of the directory in use, empty ones too */
+    uint32_t dir_cap;    /* room in the directory */
+    uint32_t no_chunk;   /* first place without a chunk; UINT32_MAX ends the list */
+    uint32_t obj_size;   /* as asked for */
+    uint32_t stride;     /* bytes from one object to the next */
+    uint32_t n_slots;    /* slots are 0 .. n_slots-1 */
+    uint32_t max;        /* objects at most */
+    uint32_t count;      /* objects in use */
+    uint32_t generation; /* highest of any slot whose chunk was given back */
+    bool spare;          /* one chunk without objects is kept */
+    struct wr_list open; /* chunks with a free slot, the one used last first */
 };
 
 /*
@@ -46,7 +51,7 @@ void *wr_pool_find(const struct wr_pool *pool, uint64_t handle);
 /* The handle of an object in use. O(1). */
 uint64_t wr_pool_handle(const struct wr_pool *pool, const void *obj);
 
-/* Gives the object back; its handle is stale then. The object must be in use. */
+/* Gives the object back; its handle is stale then. The object must be in use. O(1). */
 void wr_pool_free(struct wr_pool *pool, void *obj);
 
 /* The object in use at this slot, or NULL: `for (i = 0; i < pool->n_slots; i++)` visits all. */

@@ -63,7 +63,7 @@ static void objects_are_zeroed_aligned_and_never_move(void **state)
     for (int i = 0; i < N; i++) {
         handles[i] = wr_pool_alloc(&pool, &objs[i]);
         assert_true(handles[i] != 0);
-        assert_int_equal((uintptr_t)objs[i] % 16, 0);
+        assert_int_equal((uintptr_t)objs[i] % 8, 0);
         assert_memory_equal(objs[i], zero, SIZE);
         memset(objs[i], i, SIZE);
     }
@@ -100,6 +100,40 @@ static void at_visits_what_is_in_use(void **state)
     probe_done(&probe);
 }
 
+/* Peak use leaves nothing behind but the directory and one chunk, and no old handle comes alive again. */
+static void memory_without_objects_goes_back(void **state)
+{
+    enum { N = 1000, SIZE = 40 };
+    static void *objs[N];
+    static uint64_t old[N];
+    struct probe probe;
+    struct wr_pool pool;
+
+    (void)state;
+    wr_pool_init(&pool, probe_init(&probe), SIZE, N);
+    for (int round = 0; round < 3; round++) {
+        uint64_t now[N];
+        for (int i = 0; i < N; i++) {
+            now[i] = wr_pool_alloc(&pool, &objs[i]);
+            assert_true(now[i] != 0);
+        }
+        for (int i = 0; i < N; i++)
+            for (int k = 0; round > 0 && k < N; k += 97)
+                assert_true(now[i] != old[k]);
+        for (int i = 0; i < N; i++)
+            assert_true(round == 0 || wr_pool_find(&pool, old[i]) == NULL);
+        memcpy(old, now, sizeof old);
+        for (int i = N - 1; i > 0; i--) /* all but the first */
+            wr_pool_free(&pool, objs[i]);
+        assert_int_equal(pool.count, 1);
+        assert_ptr_equal(wr_pool_find(&pool, now[0]), objs[0]);
+        assert_true(probe.live_bytes < 100 * SIZE + pool.dir_cap * sizeof(void *));
+        wr_pool_free(&pool, objs[0]);
+    }
+    wr_pool_fini(&pool);
+    probe_done(&probe);
+}
+
 static void every_failing_allocation_leaves_the_pool_usable(void **state)
 {
     (void)state;
@@ -129,6 +163,7 @@ int main(void)
         cmocka_unit_test(made_up_handles_find_nothing),
         cmocka_unit_test(objects_are_zeroed_aligned_and_never_move),
         cmocka_unit_test(at_visits_what_is_in_use),
+        cmocka_unit_test(memory_without_objects_goes_back),
         cmocka_unit_test(every_failing_allocation_leaves_the_pool_usable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
