@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The link of a host on the command line, and the host itself: for run, nc and ping. */
+/*
+ * The links of a host on the command line, and the host itself: for run, nc and ping.
+ *
+ * A link option opens a link, and the options of links that follow (--addr, --impair, ...) are that link's;
+ * those before the first one are the first one's.
+ */
 #include "cli/cli_link.h"
 
 #include <stdio.h>
@@ -7,6 +12,8 @@
 #include <string.h>
 
 #include "cli/cli.h"
+
+static const char *const kind_option[] = {"--tun", "--tap", "--packet"};
 
 /* ---- words ------------------------------------------------------------------------------------ */
 
@@ -21,30 +28,55 @@ static bool add_word(const char **list, unsigned *n, unsigned max, const char *w
     return true;
 }
 
-/* "NAME[,ITEM...]": an item is an address with its prefix, or says what it is. */
-static bool split_tun(struct cli_link_words *words)
+static bool read_mac(struct cli_link_one *one, const char *text)
 {
-    char *save = NULL;
-    char *name = strtok_r(words->tun, ",", &save);
-    if (!name) {
-        wr_cli_error("--tun needs a device name");
+    unsigned b[6];
+    int n = 0;
+    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &n) !=
+            6 ||
+        text[n] || b[0] & 1) {
+        wr_cli_error("mac=%s is no Ethernet address of one host, as 02:00:00:00:00:01", text);
         return false;
     }
-    for (char *item; (item = strtok_r(NULL, ",", &save));) {
-        bool ok;
-        if (strncmp(item, "gw=", 3) == 0)
-            ok = add_word(words->gateways, &words->n_gateways, 2, item + 3, "gateways");
-        else if (strncmp(item, "kernel=", 7) == 0)
-            ok = add_word(words->kernel_side, &words->n_kernel_side, 2, item + 7,
-                          "kernel addresses");
-        else if (strchr(item, '/'))
-            ok = add_word(words->addrs, &words->n_addrs, CLI_LINK_ADDRS_MAX, item, "addresses");
-        else
-            ok = add_word(words->gateways, &words->n_gateways, 2, item, "gateways");
-        if (!ok)
-            return false;
+    for (unsigned i = 0; i < 6; i++)
+        one->mac[i] = (uint8_t)b[i];
+    one->has_mac = true;
+    return true;
+}
+
+/* An item of a link option: an address with its prefix, or says what it is. */
+static bool take_item(struct cli_link_one *one, const char *item)
+{
+    if (strncmp(item, "gw=", 3) == 0)
+        return add_word(one->gateways, &one->n_gateways, 2, item + 3, "gateways");
+    if (strncmp(item, "kernel=", 7) == 0)
+        return add_word(one->kernel_side, &one->n_kernel_side, 2, item + 7, "kernel addresses");
+    if (strncmp(item, "mac=", 4) == 0)
+        return read_mac(one, item + 4);
+    if (strchr(item, '/'))
+        return add_word(one->addrs, &one->n_addrs, CLI_LINK_ADDRS_MAX, item, "addresses");
+    return add_word(one->gateways, &one->n_gateways, 2, item, "gateways");
+}
+
+/* "NAME[,ITEM...]" */
+static bool open_link(struct cli_link_words *words, enum cli_link_kind kind, char *value)
+{
+    struct cli_link_one *one = &words->links[words->n_links];
+    char *save = NULL;
+    if (words->n_links == CLI_LINKS_MAX) {
+        wr_cli_error("too many links: %s %s", kind_option[kind], value);
+        return false;
     }
-    words->tun = name;
+    words->n_links++;
+    one->kind = kind;
+    one->name = strtok_r(value, ",", &save);
+    if (!one->name) {
+        wr_cli_error("%s needs a device name", kind_option[kind]);
+        return false;
+    }
+    for (char *item; (item = strtok_r(NULL, ",", &save));)
+        if (!take_item(one, item))
+            return false;
     return true;
 }
 
@@ -60,26 +92,33 @@ static bool number_word(const char *text, uint32_t *value, const char *what)
     return true;
 }
 
+static struct cli_link_one *current(struct cli_link_words *words)
+{
+    return &words->links[words->n_links ? words->n_links - 1 : 0];
+}
+
 bool wr_cli_link_option(struct cli_link_words *words, int option, char *value)
 {
+    struct cli_link_one *one = current(words);
     switch (option) {
     case CLI_LINK_TUN:
-        words->tun = value;
-        return split_tun(words);
+    case CLI_LINK_TAP:
+    case CLI_LINK_PACKET:
+        return open_link(words, (enum cli_link_kind)(option - CLI_LINK_TUN), value);
     case CLI_LINK_NETNS:
-        words->netns = value;
+        one->netns = value;
         return true;
     case CLI_LINK_ADDR:
-        return add_word(words->addrs, &words->n_addrs, CLI_LINK_ADDRS_MAX, value, "addresses");
+        return add_word(one->addrs, &one->n_addrs, CLI_LINK_ADDRS_MAX, value, "addresses");
     case CLI_LINK_GW:
-        return add_word(words->gateways, &words->n_gateways, 2, value, "gateways");
+        return add_word(one->gateways, &one->n_gateways, 2, value, "gateways");
     case CLI_LINK_MTU:
-        return number_word(value, &words->mtu, "--mtu");
+        return number_word(value, &one->mtu, "--mtu");
     case CLI_LINK_IMPAIR:
-        words->impair = value;
+        one->impair = value;
         return true;
     case CLI_LINK_PCAP:
-        words->pcap = value;
+        one->pcap = value;
         return true;
     default:
         if (wr_cli_seed(value, &words->seed))
@@ -89,21 +128,42 @@ bool wr_cli_link_option(struct cli_link_words *words, int option, char *value)
     }
 }
 
-bool wr_cli_link_check(const struct cli_link_words *words)
+/* What a link of its kind cannot have; NULL: it is in order. */
+static const char *misfit(const struct cli_link_one *one)
 {
-    const char *needs_link = words->pcap         ? "--pcap"
-                             : words->impair     ? "--impair"
-                             : words->n_gateways ? "--gw"
-                             : words->mtu        ? "--mtu"
-                             : words->netns      ? "--netns"
-                                                 : NULL;
-    if (words->tun || !needs_link)
-        return true;
-    wr_cli_error("%s needs a link: give --tun", needs_link);
-    return false;
+    bool device = one->kind == CLI_TUN || one->kind == CLI_TAP;
+    if (one->kind == CLI_TUN && one->has_mac)
+        return "mac=: it is no Ethernet";
+    if (!device && one->n_kernel_side)
+        return "kernel=: the interface is set up already";
+    return NULL;
 }
 
-/* ---- the host --------------------------------------------------------------------------------- */
+bool wr_cli_link_check(const struct cli_link_words *words)
+{
+    const struct cli_link_one *first = &words->links[0];
+    const char *needs_link = first->pcap         ? "--pcap"
+                             : first->impair     ? "--impair"
+                             : first->n_gateways ? "--gw"
+                             : first->mtu        ? "--mtu"
+                             : first->netns      ? "--netns"
+                                                 : NULL;
+    if (words->n_links == 0 && needs_link) {
+        wr_cli_error("%s needs a link: give --tun, --tap or --packet", needs_link);
+        return false;
+    }
+    for (unsigned i = 0; i < words->n_links; i++) {
+        const struct cli_link_one *one = &words->links[i];
+        const char *wrong = misfit(one);
+        if (wrong) {
+            wr_cli_error("%s %s cannot have %s", kind_option[one->kind], one->name, wrong);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the links -------------------------------------------------------------------------------- */
 
 static bool split_prefix(const char *text, struct weir_addr *addr, unsigned *prefix_len)
 {
@@ -117,100 +177,148 @@ static bool split_prefix(const char *text, struct weir_addr *addr, unsigned *pre
     return end != slash + 1 && *end == '\0' && weir_addr_parse(copy, addr);
 }
 
-static int set_kernel_side(const struct cli_link_words *words, struct weir_link *link)
+static int set_kernel_side(const struct cli_link_one *one, struct weir_link *link)
 {
-    for (unsigned i = 0; i < words->n_kernel_side; i++) {
+    for (unsigned i = 0; i < one->n_kernel_side; i++) {
         struct weir_addr addr;
         unsigned prefix_len;
-        if (!split_prefix(words->kernel_side[i], &addr, &prefix_len)) {
+        if (!split_prefix(one->kernel_side[i], &addr, &prefix_len)) {
             wr_cli_error("kernel=%s is no address with a prefix, as 10.0.0.1/24",
-                         words->kernel_side[i]);
+                         one->kernel_side[i]);
             return WEIR_EINVAL;
         }
-        int err = weir_tun_configure(link, &addr, prefix_len, words->mtu);
+        int err = weir_tun_configure(link, &addr, prefix_len, one->mtu);
         if (err) {
-            wr_cli_error("cannot give the kernel's side of %s the address %s: %s", words->tun,
-                         words->kernel_side[i], weir_error_text(err));
+            wr_cli_error("cannot give the kernel's side of %s the address %s: %s", one->name,
+                         one->kernel_side[i], weir_error_text(err));
             return err;
         }
     }
     return 0;
 }
 
-static int wrap_impair(const struct cli_link_words *words, struct weir_link **link)
+static int wrap_impair(const struct cli_link_one *one, uint64_t seed, struct weir_link **link)
 {
-    struct weir_impair_config config = {.seed = words->seed};
+    struct weir_impair_config config = {.seed = seed};
     const char *bad = NULL;
-    if (!words->impair)
+    if (!one->impair)
         return 0;
-    int err = weir_impair_parse(words->impair, &config, &bad);
+    int err = weir_impair_parse(one->impair, &config, &bad);
     if (!err)
         err = weir_link_impair(*link, &config, WEIR_IMPAIR_BOTH, link);
     if (err)
-        wr_cli_error("--impair: cannot understand \"%s\"", bad ? bad : words->impair);
+        wr_cli_error("--impair: cannot understand \"%s\"", bad ? bad : one->impair);
     return err;
 }
 
-static int wrap_pcap(const struct cli_link_words *words, struct weir_link **link)
+static int wrap_pcap(const struct cli_link_one *one, struct weir_link **link)
 {
-    if (!words->pcap)
+    if (!one->pcap)
         return 0;
-    int err = weir_link_pcap(*link, words->pcap, false, link);
+    int err = weir_link_pcap(*link, one->pcap, false, link);
     if (err)
-        wr_cli_error("cannot write %s: %s", words->pcap, weir_error_text(err));
+        wr_cli_error("cannot write %s: %s", one->pcap, weir_error_text(err));
     return err;
 }
 
-static int make_link(const struct cli_link_words *words, struct weir_link **link)
+static int open_tun(const struct cli_link_one *one, struct weir_link **link)
 {
-    struct weir_tun_config config = {
-        .name = words->tun, .offload = true, .mtu = words->mtu, .netns = words->netns};
+    struct weir_tun_config config = {.name = one->name,
+                                     .tap = one->kind == CLI_TAP,
+                                     .offload = true,
+                                     .mtu = one->mtu,
+                                     .netns = one->netns};
     int err = weir_link_tun(&config, link);
-    if (err) {
-        wr_cli_error("cannot open the TUN device %s%s%s: %s%s", words->tun,
-                     words->netns ? " in namespace " : "", words->netns ? words->netns : "",
-                     weir_error_text(err),
-                     err == WEIR_EPERM || err == WEIR_EACCES
-                         ? " (making one takes root, or CAP_NET_ADMIN)"
-                         : "");
+    if (!err && one->has_mac)
+        memcpy((*link)->netif.mac, one->mac, sizeof one->mac);
+    return err;
+}
+
+static int open_packet(const struct cli_link_one *one, struct weir_link **link)
+{
+    struct weir_packet_config config = {
+        .ifname = one->name, .netns = one->netns, .offload = true, .mtu = one->mtu};
+    memcpy(config.mac, one->mac, sizeof config.mac);
+    return weir_link_packet(&config, link);
+}
+
+static int open_device(const struct cli_link_one *one, struct weir_link **link)
+{
+    static const char *const what[] = {"the TUN device", "the TAP device", "the interface"};
+    static const char *const rights[] = {"making one takes root, or CAP_NET_ADMIN",
+                                         "making one takes root, or CAP_NET_ADMIN",
+                                         "it takes root, or CAP_NET_RAW"};
+    const char *why = NULL;
+    int err = one->kind == CLI_PACKET ? open_packet(one, link) : open_tun(one, link);
+    if (!err)
+        return 0;
+    if (!why && (err == WEIR_EPERM || err == WEIR_EACCES))
+        why = rights[one->kind];
+    if (!why && one->kind == CLI_PACKET && err == WEIR_EINVAL)
+        why = "it is no Ethernet interface";
+    wr_cli_error("cannot open %s %s%s%s: %s%s%s%s", what[one->kind], one->name,
+                 one->netns ? " in namespace " : "", one->netns ? one->netns : "",
+                 weir_error_text(err), why ? " (" : "", why ? why : "", why ? ")" : "");
+    return err;
+}
+
+static int make_link(const struct cli_link_one *one, uint64_t seed, struct weir_link **link)
+{
+    int err = open_device(one, link);
+    if (err)
         return err;
-    }
-    err = set_kernel_side(words, *link);
+    err = set_kernel_side(one, *link);
     if (!err)
-        err = wrap_impair(words, link);
+        err = wrap_impair(one, seed, link);
     if (!err)
-        err = wrap_pcap(words, link);
+        err = wrap_pcap(one, link);
     if (err)
         weir_link_free(*link);
     return err;
 }
 
-static int add_addresses(const struct cli_link_words *words, struct weir_host *host, int ifindex)
+/* ---- addresses -------------------------------------------------------------------------------- */
+
+static int add_addresses(const struct cli_link_one *one, struct weir_host *host, int ifindex)
 {
-    for (unsigned i = 0; i < words->n_addrs; i++) {
-        int err = weir_host_add_addr(host, ifindex, words->addrs[i]);
+    for (unsigned i = 0; i < one->n_addrs; i++) {
+        int err = weir_host_add_addr(host, ifindex, one->addrs[i]);
         if (err) {
             wr_cli_error("cannot use the address %s: %s (it must be as 10.0.0.2/24 or fd00::2/64)",
-                         words->addrs[i], weir_error_text(err));
+                         one->addrs[i], weir_error_text(err));
             return err;
         }
     }
-    for (unsigned i = 0; i < words->n_gateways; i++) {
-        int err = weir_host_add_route(host, "default", words->gateways[i], ifindex);
+    for (unsigned i = 0; i < one->n_gateways; i++) {
+        int err = weir_host_add_route(host, "default", one->gateways[i], ifindex);
         if (err) {
-            wr_cli_error("cannot use the gateway %s: %s", words->gateways[i], weir_error_text(err));
+            wr_cli_error("cannot use the gateway %s: %s", one->gateways[i], weir_error_text(err));
             return err;
         }
     }
     return 0;
 }
 
-int wr_cli_link_host(const struct cli_link_words *words, struct weir_loop *loop,
-                     struct weir_host **host)
+/* ---- the host --------------------------------------------------------------------------------- */
+
+static int add_link(struct cli_link_one *one, uint64_t seed, struct weir_host *host)
+{
+    struct weir_link *link;
+    int err = make_link(one, seed, &link);
+    if (err)
+        return err;
+    one->ifindex = weir_host_add_link(host, link);
+    if (one->ifindex < 0) {
+        wr_cli_error("cannot use the device %s: %s", one->name, weir_error_text(one->ifindex));
+        weir_link_free(link);
+        return one->ifindex;
+    }
+    return add_addresses(one, host, one->ifindex);
+}
+
+int wr_cli_link_host(struct cli_link_words *words, struct weir_loop *loop, struct weir_host **host)
 {
     struct weir_config config;
-    struct weir_link *link;
-    int ifindex = 1; /* lo */
     int err = wr_cli_config(&config, words->seed, 0);
     if (!err)
         err = weir_host_new(loop, &config, host);
@@ -218,16 +326,31 @@ int wr_cli_link_host(const struct cli_link_words *words, struct weir_loop *loop,
         wr_cli_error("cannot make a host: %s", weir_error_text(err));
         return err;
     }
-    if (words->tun) {
-        err = make_link(words, &link);
-        if (err)
-            return err;
-        ifindex = weir_host_add_link(*host, link);
-        if (ifindex < 0) {
-            wr_cli_error("cannot use the device %s: %s", words->tun, weir_error_text(ifindex));
-            weir_link_free(link);
-            return ifindex;
+    if (words->n_links == 0)
+        return add_addresses(&words->links[0], *host, 1); /* lo */
+    for (unsigned i = 0; i < words->n_links && !err; i++)
+        err = add_link(&words->links[i], words->seed + i, *host);
+    return err;
+}
+
+unsigned wr_cli_link_addrs(const struct cli_link_words *words, struct weir_host *host,
+                           char addrs[CLI_HOST_ADDRS_MAX][WEIR_ADDR_STRLEN])
+{
+    unsigned n = 0;
+    (void)host;
+    for (unsigned i = 0; i < CLI_LINKS_MAX; i++)
+        for (unsigned k = 0; k < words->links[i].n_addrs && n < CLI_HOST_ADDRS_MAX; k++) {
+            const char *text = words->links[i].addrs[k];
+            snprintf(addrs[n++], WEIR_ADDR_STRLEN, "%.*s", (int)strcspn(text, "/"), text);
         }
-    }
-    return add_addresses(words, *host, ifindex);
+    return n;
+}
+
+bool wr_cli_link_has_gateway(const struct cli_link_words *words, struct weir_host *host)
+{
+    bool has = false;
+    (void)host;
+    for (unsigned i = 0; i < words->n_links; i++)
+        has |= words->links[i].n_gateways > 0;
+    return has;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The options that describe a host's link, and the host made of them. */
+/* The options that describe a host's links, and the host made of them. */
 #ifndef WEIR_CLI_LINK_H
 #define WEIR_CLI_LINK_H
 
@@ -8,13 +8,25 @@
 
 #include <weir/host.h>
 
-enum { CLI_LINK_ADDRS_MAX = 8 };
+enum { CLI_LINK_ADDRS_MAX = 8, CLI_LINKS_MAX = 8 };
 
-struct cli_link_words {
-    char *tun, *netns, *pcap, *impair;
+enum cli_link_kind { CLI_TUN, CLI_TAP, CLI_PACKET };
+
+/* One link: its option and those that follow it. */
+struct cli_link_one {
+    enum cli_link_kind kind;
+    char *name, *netns, *pcap, *impair;
     const char *addrs[CLI_LINK_ADDRS_MAX], *gateways[2], *kernel_side[2];
     unsigned n_addrs, n_gateways, n_kernel_side;
     uint32_t mtu;
+    uint8_t mac[6];
+    bool has_mac;
+    int ifindex; /* once the host is made */
+};
+
+struct cli_link_words {
+    struct cli_link_one links[CLI_LINKS_MAX]; /* the first holds options even when there is none */
+    unsigned n_links;
     uint64_t seed;
 };
 
@@ -22,6 +34,8 @@ struct cli_link_words {
 enum {
     CLI_LINK_FIRST = 256,
     CLI_LINK_TUN = CLI_LINK_FIRST,
+    CLI_LINK_TAP,
+    CLI_LINK_PACKET,
     CLI_LINK_NETNS,
     CLI_LINK_ADDR,
     CLI_LINK_GW,
@@ -35,6 +49,8 @@ enum {
 /* Rows of a table for getopt_long(3). */
 #define CLI_LINK_OPTIONS                                                                           \
     {"tun", required_argument, NULL, CLI_LINK_TUN},                                                \
+        {"tap", required_argument, NULL, CLI_LINK_TAP},                                            \
+        {"packet", required_argument, NULL, CLI_LINK_PACKET},                                      \
         {"netns", required_argument, NULL, CLI_LINK_NETNS},                                        \
         {"addr", required_argument, NULL, CLI_LINK_ADDR},                                          \
         {"gw", required_argument, NULL, CLI_LINK_GW},                                              \
@@ -54,9 +70,15 @@ static inline bool cli_is_link_option(int option)
 bool wr_cli_link_option(struct cli_link_words *words, int option, char *value);
 /* Whether the words make sense together; false after telling. */
 bool wr_cli_link_check(const struct cli_link_words *words);
-/* Makes the host with its link, addresses and gateways. 0, or a negative error after telling; *host may
+/* Makes the host with its links, addresses and gateways. 0, or a negative error after telling; *host may
  * then be set and is to be freed. */
-int wr_cli_link_host(const struct cli_link_words *words, struct weir_loop *loop,
-                     struct weir_host **host);
+int wr_cli_link_host(struct cli_link_words *words, struct weir_loop *loop, struct weir_host **host);
+
+enum { CLI_HOST_ADDRS_MAX = 32 };
+/* The addresses by which a host made of the words is known, as text. How many. */
+unsigned wr_cli_link_addrs(const struct cli_link_words *words, struct weir_host *host,
+                           char addrs[CLI_HOST_ADDRS_MAX][WEIR_ADDR_STRLEN]);
+/* Whether the host has a way to other networks. */
+bool wr_cli_link_has_gateway(const struct cli_link_words *words, struct weir_host *host);
 
 #endif

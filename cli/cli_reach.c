@@ -31,7 +31,7 @@ static bool start_thread(struct cli_reach *reach)
     return tell(err, "cannot start the host");
 }
 
-static bool open_own(struct cli_reach *reach, const char *name, const struct cli_link_words *link)
+static bool open_own(struct cli_reach *reach, const char *name, struct cli_link_words *link)
 {
     struct weir_control_config config = {.name = name};
     if (!tell(weir_loop_new(&reach->loop), "cannot make a host") ||
@@ -45,12 +45,13 @@ static bool open_own(struct cli_reach *reach, const char *name, const struct cli
 }
 
 bool wr_cli_reach_open(struct cli_reach *reach, const char *name, const char *which,
-                       const struct cli_link_words *link)
+                       struct cli_link_words *link)
 {
     memset(reach, 0, sizeof *reach);
     reach->ask.fd = reach->ask.passed = -1;
     reach->which = which;
-    if ((!link->tun || open_own(reach, name, link)) && wr_cli_ask_open(&reach->ask, reach->which))
+    if ((link->n_links == 0 || open_own(reach, name, link)) &&
+        wr_cli_ask_open(&reach->ask, reach->which))
         return true;
     wr_cli_reach_close(reach);
     return false;

@@ -22,10 +22,10 @@ struct cli_reach {
     struct weir_control *control;
 };
 
-/* With link->tun a host of its own called `name`, else the running one that `which` names (NULL: the only
+/* With links in *link a host of its own called `name`, else the running one that `which` names (NULL: the only
  * one). False after telling why not. Signals are blocked in the own host's thread. */
 bool wr_cli_reach_open(struct cli_reach *reach, const char *name, const char *which,
-                       const struct cli_link_words *link);
+                       struct cli_link_words *link);
 /* Begins a new conversation; what was open in the old one ends. */
 bool wr_cli_reach_again(struct cli_reach *reach);
 /* Waits until what was written last is acknowledged (2 s at most), then ends the own host. */

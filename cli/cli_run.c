@@ -104,8 +104,8 @@ static bool take_option(int option, struct run_words *words)
 /* Whether the words make sense together. */
 static bool check_words(const struct run_words *words)
 {
-    if (!words->link.tun && words->n_dns) {
-        wr_cli_error("--dns needs a link: give --tun");
+    if (words->link.n_links == 0 && words->n_dns) {
+        wr_cli_error("--dns needs a link: give --tun, --tap or --packet");
         return false;
     }
     return wr_cli_link_check(&words->link);
@@ -196,12 +196,12 @@ static void read_resolv(struct run_resolv *resolv)
 }
 
 /* --dns, else the machine's servers if there is a way to them. */
-static void set_dns(const struct run_words *words, const struct run_resolv *resolv,
+static void set_dns(const struct run_words *words, const struct run_resolv *resolv, bool gateway,
                     struct weir_run_options *options, const char **servers)
 {
     unsigned n = words->n_dns;
     memcpy(servers, words->dns, sizeof words->dns);
-    for (; n < resolv->n_servers && words->n_dns == 0 && words->link.n_gateways > 0; n++)
+    for (; n < resolv->n_servers && words->n_dns == 0 && gateway; n++)
         servers[n] = resolv->servers[n];
     if (n == 0)
         return;
@@ -214,18 +214,16 @@ static int start(const struct run_words *words, struct run_session *session, cha
 {
     struct weir_run_options options;
     struct run_resolv resolv = {0};
-    char bare[CLI_LINK_ADDRS_MAX][64], error[256];
-    const char *addrs[CLI_LINK_ADDRS_MAX], *servers[DNS_MAX];
+    char text[CLI_HOST_ADDRS_MAX][WEIR_ADDR_STRLEN], error[256];
+    const char *addrs[CLI_HOST_ADDRS_MAX], *servers[DNS_MAX];
     weir_run_options_default(&options);
-    for (unsigned i = 0; i < words->link.n_addrs; i++) {
-        snprintf(bare[i], sizeof bare[i], "%.*s", (int)strcspn(words->link.addrs[i], "/"),
-                 words->link.addrs[i]);
-        addrs[i] = bare[i];
-    }
+    options.n_addrs = wr_cli_link_addrs(&words->link, session->host, text);
+    for (unsigned i = 0; i < options.n_addrs; i++)
+        addrs[i] = text[i];
     options.addrs = addrs;
-    options.n_addrs = words->link.n_addrs;
     read_resolv(&resolv);
-    set_dns(words, &resolv, &options, servers);
+    set_dns(words, &resolv, wr_cli_link_has_gateway(&words->link, session->host), &options,
+            servers);
     options.events.on_exit = on_exit_of;
     options.events.on_report = words->verbose ? on_report : NULL;
     options.events.arg = session;

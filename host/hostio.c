@@ -86,6 +86,8 @@ static bool send_all(struct wr_attach *a, weir_time now)
         if (rc != 0 && rc != WEIR_EAGAIN)
             send_failed(a, rc, now);
     }
+    if (a->link->ops->flush && !a->dead)
+        a->link->ops->flush(a->link, now);
     return moved;
 }
 

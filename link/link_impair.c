@@ -435,7 +435,15 @@ static void impair_free(struct weir_link *link)
     free(im);
 }
 
+static void impair_flush(struct weir_link *link, weir_time now)
+{
+    struct weir_link *inner = ((struct impair *)link)->inner;
+    if (inner->ops->flush)
+        inner->ops->flush(inner, now);
+}
+
 static const struct weir_link_ops impair_ops = {
+    .flush = impair_flush,
     .send = impair_send,
     .recv = impair_recv,
     .deadline = impair_deadline,

@@ -238,7 +238,15 @@ static void pcap_free(struct weir_link *link)
     free(pcap);
 }
 
+static void pcap_flush(struct weir_link *link, weir_time now)
+{
+    struct weir_link *inner = ((struct pcap *)link)->inner;
+    if (inner->ops->flush)
+        inner->ops->flush(inner, now);
+}
+
 static const struct weir_link_ops pcap_ops = {
+    .flush = pcap_flush,
     .send = pcap_send,
     .recv = pcap_recv,
     .deadline = pcap_deadline,

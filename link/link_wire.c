@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "link/link_wire.h"
 
@@ -155,4 +157,12 @@ void wr_link_gather(const struct weir_out *out, size_t from, uint8_t *to, size_t
         }
         at += size;
     }
+}
+
+int wr_link_random_mac(uint8_t mac[6])
+{
+    if (getrandom(mac, 6, 0) != 6)
+        return -errno;
+    mac[0] = (uint8_t)((mac[0] & 0xfc) | 0x02);
+    return 0;
 }

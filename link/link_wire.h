@@ -69,6 +69,9 @@ int wr_link_frame_segment(const struct weir_frame *frame, enum weir_netif_kind k
 /* Copies bytes `from` to `from + len` of a frame's head and spans. They must be there. */
 void wr_link_gather(const struct weir_out *out, size_t from, uint8_t *to, size_t len);
 
+/* A random locally administered address (IEEE 802: bit 1 of the first byte set, bit 0 clear). */
+int wr_link_random_mac(uint8_t mac[6]);
+
 /* The whole length of a frame to send, in bytes. */
 static inline size_t wr_link_out_len(const struct weir_out *out)
 {

@@ -2,66 +2,28 @@
 /*
  * Opening TUN devices, and the address of the kernel's side.
  *
- * A network namespace belongs to a thread, so entering one is left to a helper thread that ends at
- * once: the caller's threads stay where they are. A descriptor keeps the namespace that it was opened in,
- * and TUNGETDEVNETNS gives the namespace of a device's descriptor back, so that nothing need be
- * remembered in between.
+ * TUNGETDEVNETNS gives the namespace of a device's descriptor back, so that nothing need be remembered in
+ * between.
  *
  * Addresses are set by rtnetlink and not by ioctl, for IFA_F_NODAD: the kernel's own side of a TAP
  * would otherwise be unusable for a second while duplicate address detection runs (RFC 4862 5.4).
  */
-#define _GNU_SOURCE /* setns */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "link/link_tun.h"
+#include "link/netns.h"
 
 #ifndef TUNGETDEVNETNS
 #    define TUNGETDEVNETNS _IO('T', 227)
 #endif
-
-/* ---- in another namespace ----------------------------------------------------------------------- */
-
-/* What a helper thread does: enter namespace `ns_fd` (-1: stay), then open. */
-struct visit {
-    int ns_fd;
-    int (*open)(void *arg);
-    void *arg;
-    int result;
-};
-
-static void *visit_thread(void *arg)
-{
-    struct visit *visit = arg;
-    if (setns(visit->ns_fd, CLONE_NEWNET) != 0)
-        visit->result = -errno;
-    else
-        visit->result = visit->open(visit->arg);
-    return NULL;
-}
-
-static int visit_ns(int ns_fd, int (*open_fn)(void *), void *arg)
-{
-    struct visit visit = {.ns_fd = ns_fd, .open = open_fn, .arg = arg};
-    pthread_t thread;
-    if (ns_fd < 0)
-        return open_fn(arg);
-    int rc = pthread_create(&thread, NULL, visit_thread, &visit);
-    if (rc != 0)
-        return -rc;
-    pthread_join(thread, NULL);
-    return visit.result;
-}
 
 /* ---- opening ------------------------------------------------------------------------------------ */
 
@@ -90,18 +52,7 @@ static int open_device(void *arg)
 
 int wr_tun_open(const struct weir_tun_config *config)
 {
-    char path[256];
-    if (!config->netns)
-        return open_device((void *)(uintptr_t)config);
-    if (strchr(config->netns, '/') ||
-        (size_t)snprintf(path, sizeof path, "/run/netns/%s", config->netns) >= sizeof path)
-        return WEIR_EINVAL;
-    int ns = open(path, O_RDONLY | O_CLOEXEC);
-    if (ns < 0)
-        return -errno;
-    int fd = visit_ns(ns, open_device, (void *)(uintptr_t)config);
-    close(ns);
-    return fd;
+    return wr_netns_in(config->netns, open_device, (void *)(uintptr_t)config);
 }
 
 /* ---- the kernel's side -------------------------------------------------------------------------- */
@@ -119,7 +70,7 @@ static int socket_near(int tun_fd, int family, int type, int protocol)
 {
     int how[3] = {family, type, protocol};
     int ns = ioctl(tun_fd, TUNGETDEVNETNS);
-    int fd = visit_ns(ns, open_socket, how);
+    int fd = wr_netns_visit(ns, open_socket, how);
     if (ns >= 0)
         close(ns);
     return fd;

@@ -32,6 +32,8 @@ struct weir_link_ops {
     int (*fd)(const struct weir_link *link);
     /* Frees the link and, for wrappers, the link inside. */
     void (*free)(struct weir_link *link);
+    /* Called after a batch of sends: what a link has gathered leaves now. NULL: it gathers nothing. */
+    void (*flush)(struct weir_link *link, weir_time now);
 };
 
 struct weir_link {
@@ -56,6 +58,25 @@ int weir_link_tun_fd(int fd, bool tap, bool offload, uint32_t mtu, struct weir_l
 /* Sets the kernel's side of the interface up with an address, in the namespace it is in. */
 int weir_tun_configure(struct weir_link *link, const struct weir_addr *addr, unsigned prefix_len,
                        uint32_t mtu);
+
+/* ---- beside the kernel on its own interface ------------------------------------------------------ */
+
+/* A link that shares an interface of the kernel's, as another machine at the same cable: with an Ethernet
+ * address of its own, for which the interface takes frames in from then on. The kernel keeps all of
+ * its traffic. It and the kernel do not hear each other, since what it sends goes out by the
+ * interface; two hosts with a packet link on one interface do. It takes CAP_NET_RAW. A wireless interface carries no second address, as a rule. */
+
+struct weir_packet_config {
+    const char *ifname;
+    const char *netns; /* as of weir_tun_config */
+    uint8_t mac[6];    /* zeros: a random one, locally administered */
+    bool offload;      /* PACKET_VNET_HDR: checksums and super-segments both ways */
+    uint32_t mtu;      /* 0: the interface's */
+};
+/* AF_PACKET, packet(7). Frames with a VLAN tag are left alone. WEIR_EPERM, WEIR_ENODEV, WEIR_EINVAL (it is no
+ * Ethernet interface), ... recv returns WEIR_ENETDOWN when the interface is gone for good, not while
+ * it is down. */
+int weir_link_packet(const struct weir_packet_config *config, struct weir_link **link);
 
 /* ---- in-process ------------------------------------------------------------------------------- */
 

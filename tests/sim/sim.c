@@ -129,7 +129,8 @@ static void tap_free(struct weir_link *link)
     free(tap);
 }
 
-static const struct weir_link_ops tap_ops = {tap_send, tap_recv, tap_deadline, tap_fd, tap_free};
+static const struct weir_link_ops tap_ops = {tap_send, tap_recv, tap_deadline,
+                                             tap_fd,   tap_free, NULL};
 
 static struct weir_link *tap_new(struct sim *sim, struct weir_link *inner, uint64_t id)
 {

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * AF_PACKET: a host on an interface of the kernel's, beside the kernel (packet_open.c says how it is
+ * heard).
+ *
+ * With PACKET_VNET_HDR a frame is led by the header of vnet.h, and the interface's offload serves us as it
+ * serves the kernel: what goes out is cut by the card, or in software by the kernel if it cannot; what the
+ * kernel has joined (GRO), or never cut (veth), comes in as one frame of up to 64 KiB.
+ *
+ * Reading is by recvmmsg(2), up to SLOTS frames a call. A memory ring (TPACKET_V3) would save the call, but
+ * hands a block over only when it is full or a timer of some milliseconds has passed: that much would be added
+ * to each round trip. When frames are large few are asked for at once, so that they are still in the cache
+ * when the stack reads them. Sending is one sendmsg(2) a frame, straight from the send ring.
+ */
+#define _GNU_SOURCE /* recvmmsg */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "link/link_packet.h"
+#include "link/netns.h"
+#include "link/vnet.h"
+
+enum {
+    SLOTS = 32,
+    SLOTS_LARGE = 2, /* asked for at once when frames are large ... */
+    LARGE = 16384,   /* ... which is: above this many bytes */
+    ALIGN_PAD = 2,   /* puts the IP header behind an Ethernet header at a multiple of 4 */
+    SLOT_BYTES =
+        65600 /* ALIGN_PAD, an Ethernet header, and the largest IP packet; a multiple of 32 */
+};
+
+struct packet {
+    struct weir_link link;
+    int fd;
+    bool vnet;
+    unsigned next, n_read, ask; /* slots: the next to be lent, those read, those to ask for */
+    struct wr_vnet_rest rest;
+    struct mmsghdr msg[SLOTS];
+    struct iovec iov[SLOTS][2];
+    struct virtio_net_hdr head[SLOTS];
+    uint8_t *slots;
+};
+
+/* ---- out ---------------------------------------------------------------------------------------- */
+
+static int send_error(const struct packet *packet, int error)
+{
+    if (error == EAGAIN || error == EWOULDBLOCK)
+        return WEIR_EAGAIN;
+    if (error == ENXIO && wr_packet_is_gone(packet->fd))
+        return WEIR_ENETDOWN;
+    return error == ENETDOWN ? WEIR_ENOBUFS : -error; /* down for now: this frame is lost */
+}
+
+static int send_plain(void *arg, const uint8_t *frame, size_t len)
+{
+    struct packet *packet = arg;
+    return send(packet->fd, frame, len, 0) < 0 ? send_error(packet, errno) : 0;
+}
+
+static int packet_send(struct weir_link *link, const struct weir_out *out, weir_time now)
+{
+    struct packet *packet = (struct packet *)link;
+    struct virtio_net_hdr head;
+    struct iovec iov[4] = {{&head, WR_VNET_HEAD}, {out->head, out->head_len}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    (void)now;
+    if (!packet->vnet)
+        return weir_out_segment(out, link->netif.kind, send_plain, packet);
+    if (!wr_vnet_out(out, &head))
+        return WEIR_EINVAL;
+    for (unsigned i = 0; i < out->n_spans; i++)
+        iov[msg.msg_iovlen++] =
+            (struct iovec){(void *)(uintptr_t)out->span[i].ptr, out->span[i].len};
+    return sendmsg(packet->fd, &msg, 0) < 0 ? send_error(packet, errno) : 0;
+}
+
+/* ---- in ----------------------------------------------------------------------------------------- */
+
+/* Fills the slots anew: how many frames are there, or a negative error. */
+static int refill(struct packet *packet)
+{
+    for (;;) {
+        packet->next = packet->n_read = 0;
+        int n = recvmmsg(packet->fd, packet->msg, packet->ask, MSG_DONTWAIT, NULL);
+        if (n >= 0) {
+            packet->n_read = (unsigned)n;
+            return n;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return 0;
+        if (errno == ENETDOWN && wr_packet_is_gone(packet->fd))
+            return WEIR_ENETDOWN;
+        if (errno == EBADF || errno == ENOTSOCK)
+            return WEIR_ENETDOWN;
+        /* Down for now, interrupted, or a frame that no header can describe: it is skipped. */
+    }
+}
+
+/* Lends the frame of a slot; false when there is none in it. */
+static bool lend(struct packet *packet, unsigned slot, struct weir_frame *frame)
+{
+    uint8_t *data = packet->slots + (size_t)slot * SLOT_BYTES + ALIGN_PAD;
+    size_t lead = packet->vnet ? WR_VNET_HEAD : 0, len = packet->msg[slot].msg_len;
+    if (len <= lead || packet->msg[slot].msg_hdr.msg_flags & MSG_TRUNC)
+        return false;
+    len -= lead;
+    packet->ask = len > LARGE ? SLOTS_LARGE : SLOTS;
+    if (packet->vnet)
+        wr_vnet_in(&packet->head[slot], data, len, WEIR_NETIF_ETHERNET, &packet->rest, frame);
+    else
+        *frame = (struct weir_frame){.data = data, .len = len};
+    return true;
+}
+
+static int packet_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+{
+    struct packet *packet = (struct packet *)link;
+    (void)now;
+    if (wr_vnet_next(&packet->rest, frame))
+        return 1;
+    for (;;) {
+        if (packet->next == packet->n_read) {
+            int n = refill(packet);
+            if (n <= 0)
+                return n;
+        }
+        if (lend(packet, packet->next++, frame))
+            return 1;
+    }
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+static weir_time packet_deadline(const struct weir_link *link)
+{
+    (void)link;
+    return WEIR_TIME_NEVER;
+}
+
+static int packet_fd(const struct weir_link *link)
+{
+    return ((const struct packet *)link)->fd;
+}
+
+static void packet_free(struct weir_link *link)
+{
+    struct packet *packet = (struct packet *)link;
+    if (packet->fd >= 0)
+        close(packet->fd);
+    free(packet->slots);
+    free(packet);
+}
+
+static const struct weir_link_ops packet_ops = {
+    .send = packet_send,
+    .recv = packet_recv,
+    .deadline = packet_deadline,
+    .fd = packet_fd,
+    .free = packet_free,
+};
+
+static void lay_out_slots(struct packet *packet)
+{
+    for (unsigned i = 0; i < SLOTS; i++) {
+        struct iovec *iov = packet->iov[i];
+        iov[0] = (struct iovec){&packet->head[i], WR_VNET_HEAD};
+        iov[1] = (struct iovec){packet->slots + (size_t)i * SLOT_BYTES + ALIGN_PAD,
+                                SLOT_BYTES - ALIGN_PAD};
+        packet->msg[i].msg_hdr = (struct msghdr){.msg_iov = packet->vnet ? iov : iov + 1,
+                                                 .msg_iovlen = packet->vnet ? 2 : 1};
+    }
+}
+
+static int open_here(void *arg)
+{
+    return wr_packet_open(arg);
+}
+
+static int set_up(struct packet *packet, const struct weir_packet_config *config)
+{
+    static const uint8_t none[6];
+    struct weir_netif_config *netif = &packet->link.netif;
+    struct wr_packet_open how = {
+        .ifname = config->ifname, .mac = netif->mac, .vnet = config->offload};
+    int rc = 0;
+    memcpy(netif->mac, config->mac, sizeof netif->mac);
+    if (memcmp(config->mac, none, sizeof none) == 0)
+        rc = wr_link_random_mac(netif->mac);
+    else if (config->mac[0] & 1)
+        rc = WEIR_EINVAL;
+    if (rc == 0)
+        rc = packet->fd = wr_netns_in(config->netns, open_here, &how);
+    if (rc < 0)
+        return rc;
+    memcpy(netif->name, config->ifname, strlen(config->ifname));
+    netif->kind = WEIR_NETIF_ETHERNET;
+    netif->mtu = config->mtu && config->mtu < how.mtu ? config->mtu : how.mtu;
+    netif->gso_max_bytes = config->offload ? 65535 : 0;
+    netif->tx_csum = config->offload;
+    packet->vnet = config->offload;
+    return 0;
+}
+
+int weir_link_packet(const struct weir_packet_config *config, struct weir_link **link)
+{
+    struct packet *packet = calloc(1, sizeof *packet);
+    if (!packet)
+        return WEIR_ENOMEM;
+    packet->link.ops = &packet_ops;
+    packet->fd = -1;
+    packet->ask = SLOTS;
+    packet->slots = malloc((size_t)SLOTS * SLOT_BYTES);
+    int rc = packet->slots ? set_up(packet, config) : WEIR_ENOMEM;
+    if (rc != 0) {
+        packet_free(&packet->link);
+        return rc;
+    }
+    lay_out_slots(packet);
+    *link = &packet->link;
+    return 0;
+}

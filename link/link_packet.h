@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Packet sockets on an interface of the kernel's: what link_packet.c and link_xdp.c share. */
+#ifndef WEIR_LINK_PACKET_H
+#define WEIR_LINK_PACKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <weir/link.h>
+
+/* What a packet socket is to hear. */
+struct wr_packet_open {
+    const char *ifname;
+    const uint8_t *mac; /* the address of the host here */
+    bool group_only;    /* frames to group addresses only, and none that leave by the interface */
+    bool vnet;          /* PACKET_VNET_HDR */
+    int ifindex;        /* out */
+    uint32_t mtu;       /* out */
+};
+
+/* Opens a packet socket that hears the interface's frames for `mac` and for groups; the interface takes both
+ * in as long as it is open. To be called in the interface's namespace. The descriptor or a negative
+ * error. */
+int wr_packet_open(struct wr_packet_open *how);
+/* A packet socket has said ENETDOWN: has its interface gone for good? */
+bool wr_packet_is_gone(int fd);
+
+#endif

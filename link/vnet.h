@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The header of ten bytes that leads a frame where a kernel interface has offload (IFF_VNET_HDR of TUN,
+ * PACKET_VNET_HDR of packet sockets). It says two things:
+ *
+ *   NEEDS_CSUM  the transport checksum holds only the sum of the pseudo-header. On the way in the
+ *               kernel vouches for such a frame (weir_frame.csum_valid); on the way out the kernel
+ *               finishes it (weir_out.csum_partial).
+ *   gso_type    the frame is a super-segment of up to 64 KiB. TCP passes as it is in both directions.
+ *               A super-datagram of UDP (Linux 6.2) is cut here, since a stack wants datagrams: each is
+ *               given the headers in place, over the data of the one before, which has been read already.
+ *
+ *     [head][d0][d1][d2]   the first: [head][d0]
+ *                          the second:    [head][d1]   (head over d0's end)
+ */
+#ifndef WEIR_LINK_VNET_H
+#define WEIR_LINK_VNET_H
+
+#include <linux/virtio_net.h>
+
+#include "link/link_wire.h"
+
+enum { WR_VNET_HEAD = sizeof(struct virtio_net_hdr) };
+
+_Static_assert(sizeof(struct virtio_net_hdr) == 10,
+               "the header's size that the kernel starts with");
+
+/* What is left of a super-datagram: [next, end) is its data, its headers stand at `head`. */
+struct wr_vnet_rest {
+    uint8_t *head, *next, *end;
+    size_t head_len;
+    struct wr_link_view view;
+    uint16_t gso, index;
+};
+
+/* The header for a frame to send. False: the frame cannot be told in one. */
+bool wr_vnet_out(const struct weir_out *out, struct virtio_net_hdr *h);
+
+/* Makes sense of a frame that came in with the header `h`; it may be changed in place. What is left of
+ * it for wr_vnet_next() is noted in *rest. */
+void wr_vnet_in(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
+                enum weir_netif_kind kind, struct wr_vnet_rest *rest, struct weir_frame *in);
+
+/* The next datagram of a super-datagram; false when there is none left. */
+bool wr_vnet_next(struct wr_vnet_rest *rest, struct weir_frame *in);
+
+#endif
