@@ -108,8 +108,9 @@ def compile_c(source, to):
     return to
 
 
-def nginx_conf(folder, port=80, workers=True, extra=""):
-    """An nginx configuration in `folder`, which any user may write; `workers`: master and worker."""
+def nginx_conf(folder, port=80, workers=True, extra="", listen=""):
+    """An nginx configuration in `folder`, which any user may write; `workers`: how many beside the master
+    (0: none, and no master); `listen`: options of listen."""
     folder.mkdir(exist_ok=True)
     folder.chmod(0o777)
     conf = folder / "nginx.conf"
@@ -118,11 +119,11 @@ def nginx_conf(folder, port=80, workers=True, extra=""):
                     for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     conf.write_text(f"""
 daemon off; {user}
-master_process {"on" if workers else "off"}; worker_processes 1;
+master_process {"on" if workers else "off"}; worker_processes {int(workers) or 1};
 error_log {folder}/error.log; pid {folder}/nginx.pid;
 events {{ worker_connections 512; }}
 http {{ access_log off; sendfile on; {temps}
-  server {{ listen {port}; listen [::]:{port}; root {folder}; {extra} }} }}
+  server {{ listen {port} {listen}; listen [::]:{port} {listen}; root {folder}; {extra} }} }}
 """)
     conf.chmod(0o644)
     return conf
