@@ -81,11 +81,11 @@ class Program:
 
     @property
     def out(self):
-        return self.out_file.read_text(errors="replace")
+        return self.out_file.read_bytes().decode(errors="replace")
 
     @property
     def err(self):
-        return self.err_file.read_text(errors="replace")
+        return self.err_file.read_bytes().decode(errors="replace")
 
     def alive(self):
         return self.status is None and not select.select([self.pidfd], [], [], 0)[0]
