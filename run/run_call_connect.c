@@ -8,7 +8,7 @@
  *                          connect() says 0, later EISCONN      says why; a new socket is needed
  *
  * A blocking connect whose SO_SNDTIMEO passes fails with EINPROGRESS and goes on as one that does not
- * block, as on Linux; so does one that a signal interrupts.
+ * block, as on Linux (a second one fails with EALREADY); so does one that a signal interrupts.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,12 +16,12 @@
 
 #include "run/run_int.h"
 
-/* Answers a caller that does not block with `busy`, parks one that does. */
+/* Answers a caller that does not block with `busy`, and one that does if its time passes. */
 static int64_t wait_for_it(struct run_call *call, int64_t busy)
 {
     if (wr_run_fd_nonblock(call->dup))
         return busy;
-    return wr_run_park(call, wr_run_fd_deadline(call->dup, SO_SNDTIMEO), EINPROGRESS);
+    return wr_run_park(call, wr_run_fd_deadline(call->dup, SO_SNDTIMEO), (int)-busy);
 }
 
 /* The failure is told by the call itself, so the next connect() is a first one again. */
@@ -69,6 +69,7 @@ static int64_t connect_start(struct run_call *call, const struct weir_endpoint *
     struct run_sock *rs = call->rs;
     rs->target = *remote;
     (void)wr_run_dns_server(rs->program, remote, &rs->target);
+    wr_run_park_reap(call->run, remote->port);
     int err = weir_sock_connect(call->stack, rs->sock, &rs->target, weir_now());
     if (err == 0) {
         rs->state = RUN_OPEN;

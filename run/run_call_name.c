@@ -48,6 +48,7 @@ int64_t wr_run_call_bind(struct run_call *call)
         return -EAFNOSUPPORT;
     if (rs->state == RUN_DEAD)
         return -EINVAL;
+    wr_run_park_reap(call->run, local.port);
     return weir_sock_bind(call->stack, rs->sock, &local);
 }
 

@@ -188,6 +188,8 @@ void wr_run_pump_tokens(struct run_sock *rs);
 void wr_run_pump_event(void *arg, const struct weir_event *event);
 /* Our end of a pair became ready (run_source). */
 void wr_run_pump_ready(struct run_source *source, uint32_t events);
+/* Looks now whether the program's last descriptor is closed, without waiting for the event. */
+void wr_run_pump_look(struct run_sock *rs);
 
 /* ---- run_notify.c ----------------------------------------------------------------------------- */
 
@@ -198,8 +200,8 @@ struct run_call {
     struct seccomp_notif *req;
     struct weir_stack *stack; /* locked */
     struct run_sock *rs;      /* what args[0] is; NULL for socket() */
-    int dup;                  /* the program's end, fetched; closed after the call */
-    weir_time deadline;       /* of a call that was parked before; else 0 */
+    int dup;            /* the program's end, fetched; closed after the call, unless it parks */
+    weir_time deadline; /* of a call that was parked before; else 0 */
 };
 
 /* What a call's function returns: a value >= 0 or a negated errno to answer with, or one of these. */
@@ -285,12 +287,14 @@ struct run_park {
     struct run_park *next;
     struct weir_program *program;
     struct seccomp_notif req;
+    int dup;            /* the program's end: as in Linux, a call keeps what it was called on */
     ino_t ino;          /* of the socket it waits for */
+    uint16_t port;      /* of the listener it waits for; 0: it waits for something else */
     weir_time deadline; /* WEIR_TIME_NEVER */
     int timeout_error;  /* positive errno to answer with then */
 };
-/* Parks the call until an event of its socket. If it was parked before, its first deadline counts.
- * RUN_PARKED, or WEIR_ENOMEM. */
+/* Parks the call until an event of its socket, and takes call->dup. If it was parked before, its first
+ * deadline counts. RUN_PARKED, or WEIR_ENOMEM. */
 int64_t wr_run_park(struct run_call *call, weir_time deadline, int timeout_error);
 /* Serves parked calls of this socket again, oldest first, as long as they do not park again. */
 void wr_run_park_retry(struct weir_run *run, ino_t ino);
@@ -299,10 +303,13 @@ unsigned wr_run_park_answer(struct weir_run *run, ino_t ino, int64_t value);
 bool wr_run_park_any(const struct weir_run *run, ino_t ino);
 /* Forgets those of a program. */
 void wr_run_park_drop(struct weir_program *program);
+/* Closes the listeners on this port that only calls of killed callers keep open: whoever has seen such a
+ * process end may rely on that. */
+void wr_run_park_reap(struct weir_run *run, uint16_t port);
 
-/* Serves a call: fills in what the functions above need, dispatches, answers. `deadline` is 0, or
- * that of a call which was parked before. */
+/* Serves a call: fills in what the functions above need, dispatches, answers. `deadline` and `dup` are 0
+ * and -1, or those of a call which was parked before; it takes `dup`. */
 void wr_run_notify_serve(struct weir_program *program, struct seccomp_notif *req,
-                         weir_time deadline);
+                         weir_time deadline, int dup);
 
 #endif

@@ -82,7 +82,10 @@ static call_fn *function_of(int nr)
 static int64_t serve_on_descriptor(struct run_call *call, call_fn *fn)
 {
     int64_t value = RUN_CONTINUE;
-    call->dup = wr_run_fd_get(call->run, (pid_t)call->req->pid, (int)call->req->data.args[0]);
+    if (call->dup < 0)
+        call->dup = wr_run_fd_get(call->run, (pid_t)call->req->pid, (int)call->req->data.args[0]);
+    if (call->dup == -EMFILE || call->dup == -ENFILE || call->dup == -ENOMEM)
+        return -ENOBUFS; /* the supervisor's trouble: the kernel must not answer for the pair */
     if (call->dup < 0)
         return RUN_CONTINUE;
     ino_t ino = wr_run_fd_inode(call->dup);
@@ -92,7 +95,8 @@ static int64_t serve_on_descriptor(struct run_call *call, call_fn *fn)
         value = fn(call);
         weir_host_unlock(call->rs->program->host);
     }
-    close(call->dup);
+    if (call->dup >= 0)
+        close(call->dup);
     return value;
 }
 
@@ -106,10 +110,10 @@ static bool is_open(int nr)
 }
 
 void wr_run_notify_serve(struct weir_program *program, struct seccomp_notif *req,
-                         weir_time deadline)
+                         weir_time deadline, int dup)
 {
     struct run_call call = {
-        .run = program->run, .program = program, .req = req, .dup = -1, .deadline = deadline};
+        .run = program->run, .program = program, .req = req, .dup = dup, .deadline = deadline};
     int64_t value = RUN_CONTINUE;
     if (is_open(req->data.nr)) {
         value = wr_run_call_open(&call);
@@ -134,7 +138,7 @@ void wr_run_notify_ready(struct run_source *source, uint32_t events)
     if (events & EPOLLIN) {
         memset(&req, 0, sizeof req);
         if (ioctl(program->listener_fd, SECCOMP_IOCTL_NOTIF_RECV, &req) == 0)
-            wr_run_notify_serve(program, &req, 0);
+            wr_run_notify_serve(program, &req, 0, -1);
     } else if (events & (EPOLLHUP | EPOLLERR)) {
         wr_run_spawn_gone(program);
     }

@@ -26,6 +26,7 @@
  * anyway. That is why it is given up then.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -296,6 +297,13 @@ void wr_run_pump_ready(struct run_source *source, uint32_t events)
     if ((events & EPOLLHUP) && !(rs->shut_wr && rs->shut_rd))
         rs->closed = true;
     wr_run_pump(rs);
+}
+
+void wr_run_pump_look(struct run_sock *rs)
+{
+    struct pollfd p = {.fd = rs->fd};
+    if (rs->fd >= 0 && poll(&p, 1, 0) == 1)
+        wr_run_pump_ready(&rs->source, p.revents & POLLHUP ? EPOLLHUP : 0);
 }
 
 /* ---- events of Weir --------------------------------------------------------------------------- */

@@ -152,20 +152,12 @@ def test_curl_wget_and_python_fetch_from_python(tmp_path):
 
 @pytest.mark.skipif(not apps.is_root(), reason="runs as nobody already when not root")
 def test_the_same_without_privilege(tmp_path):
-    programs_fetch(open_folder(tmp_path), prefix=apps.NOBODY)
-
-
-def open_folder(tmp_path):
-    """pytest's folders are closed to others: open them on the way up."""
-    for folder in [tmp_path, *tmp_path.parents]:
-        if str(folder).startswith("/tmp/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    return tmp_path
+    programs_fetch(apps.open_folder(tmp_path), prefix=apps.NOBODY)
 
 
 @pytest.mark.parametrize("workers", [False, True])
 def test_nginx_serves(tmp_path, workers):
-    open_folder(tmp_path)
+    apps.open_folder(tmp_path)
     digest = apps.make_file(tmp_path / "file", 20_000_000)
     conf = apps.nginx_conf(tmp_path, 8080, workers)
     script = "\n".join([f"nginx -c {conf} & S=$!", WAIT.format(8080),
