@@ -5,7 +5,7 @@
  *   loop.c       waiting: epoll, timer, watches, alarms, the lock
  *   hostio.c     hosts and the traffic between their links and stacks
  *   hostsock.c   BSD-style calls; hosttable.c their descriptors, hostwait.c their blocking and poll,
- *                hostaddr.c their addresses
+ *                hostepoll.c epoll, hostaddr.c their addresses
  *
  * One recursive lock a loop guards everything: the loop, its hosts, their stacks and links, and the
  * descriptor tables. It is never held while a thread sleeps. A thread that gives it up at the
@@ -127,9 +127,19 @@ struct wr_wait_link {
     struct wr_wait_link *next, **back;
 };
 
-/* A descriptor. It lives as long as it is in the table or a thread is in a call on it. */
+/* A node or the head of a ring of nodes. */
+struct wr_chain {
+    struct wr_chain *prev, *next;
+};
+
+struct wr_epoll;
+
+/* A descriptor: of a socket, or of an epoll. It lives as long as it is in the table or a thread is in a
+ * call on it. */
 struct wr_hsock {
-    weir_sock sock;
+    weir_sock sock;           /* 0: an epoll */
+    struct wr_epoll *epoll;   /* NULL: a socket */
+    struct wr_chain watchers; /* the epolls that watch it: struct wr_interest of hostepoll.c */
     int fd, domain, type;
     unsigned refs;
     bool closed, nonblock;
@@ -154,6 +164,22 @@ int wr_wait_sleep(struct weir_host *host, struct wr_waiter *waiter, weir_time un
 /* Waits until the descriptor has an event or is closed. 0; WEIR_EAGAIN at `until`; WEIR_EBADF when it is
  * closed; -EDEADLK inside a callback. May return early. */
 int wr_wait(struct weir_host *host, struct wr_hsock *hs, weir_time until);
+/* Wakes the one who joined last and is not woken yet; false when there is nobody. */
+bool wr_wait_wake_one(struct wr_wait_link *list);
+/* What poll(2) shows of a descriptor that is open: WEIR_POLL* bits, POLLRDNORM and POLLWRNORM. */
+uint32_t wr_wait_bits(struct weir_host *host, struct wr_hsock *hs);
+
+/* ---- hostepoll.c -------------------------------------------------------------------------------- */
+
+/* An event of a descriptor (weir_event.happened): the epolls that watch it are told. */
+void wr_epoll_tell(struct wr_hsock *hs, uint32_t happened);
+/* Would a wait on it return something now? */
+bool wr_epoll_is_ready(struct weir_host *host, struct wr_epoll *epoll);
+/* A descriptor is being closed: no epoll watches it any more, and if it is one, that watches nothing and
+ * its waiting threads wake up. */
+void wr_epoll_forget(struct wr_hsock *hs);
+/* Frees an epoll that nobody uses any more. NULL is allowed. */
+void wr_epoll_free(struct wr_epoll *epoll);
 
 /* ---- hostaddr.c --------------------------------------------------------------------------------- */
 
@@ -174,9 +200,11 @@ int wr_host_seed(uint8_t seed[32]);
 void wr_hostsock_abort_all(struct weir_host *host, weir_time now);
 /* The descriptor an event belongs to, or NULL. */
 struct wr_hsock *wr_hostsock_of(struct weir_host *host, const struct weir_event *event);
-/* Locks and takes hold of a descriptor; NULL (unlocked) and errno EBADF when there is none. Let go
- * with wr_hostsock_leave(), which settles and unlocks. */
+/* Locks and takes hold of a socket's descriptor; NULL (unlocked) and errno EBADF when there is none,
+ * ENOTSOCK when it is an epoll's. Let go with wr_hostsock_leave(), which settles and unlocks. */
 struct wr_hsock *wr_hostsock_enter(struct weir_host *host, int fd);
+/* The same for a descriptor of either kind. */
+struct wr_hsock *wr_hostsock_enter_any(struct weir_host *host, int fd);
 void wr_hostsock_leave(struct weir_host *host, struct wr_hsock *hs);
 /* The same without locking: the lock is held. */
 struct wr_hsock *wr_hostsock_hold(struct weir_host *host, int fd);

@@ -185,6 +185,7 @@ bool wr_host_events(struct weir_host *host, bool in_loop)
         struct wr_hsock *hs = wr_hostsock_of(host, &event);
         if (hs) {
             wr_wait_wake(hs->waiters);
+            wr_epoll_tell(hs, event.happened);
             if (hs->notify) {
                 hs->notify(hs->notify_arg); /* hs may be gone */
                 told = true;

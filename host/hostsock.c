@@ -393,14 +393,16 @@ static void linger(struct weir_host *host, struct wr_hsock *hs, int seconds)
 
 int weir_close(struct weir_host *host, int fd)
 {
-    struct wr_hsock *hs = wr_hostsock_enter(host, fd);
+    struct wr_hsock *hs = wr_hostsock_enter_any(host, fd);
     if (!hs)
         return -1;
     wr_hostsock_remove(host, hs);
-    int seconds = linger_seconds(host, hs);
-    if (seconds > 0)
-        linger(host, hs, seconds);
-    weir_sock_close(host->stack, hs->sock, weir_now());
+    if (!hs->epoll) {
+        int seconds = linger_seconds(host, hs);
+        if (seconds > 0)
+            linger(host, hs, seconds);
+        weir_sock_close(host->stack, hs->sock, weir_now());
+    }
     wr_hostsock_leave(host, hs);
     return 0;
 }
@@ -496,7 +498,7 @@ int weir_getsockopt(struct weir_host *host, int fd, int level, int option, void 
 
 int weir_fcntl(struct weir_host *host, int fd, int cmd, int arg)
 {
-    struct wr_hsock *hs = wr_hostsock_enter(host, fd);
+    struct wr_hsock *hs = wr_hostsock_enter_any(host, fd);
     int rc = 0;
     if (!hs)
         return -1;
@@ -512,12 +514,14 @@ int weir_fcntl(struct weir_host *host, int fd, int cmd, int arg)
 
 int weir_ioctl(struct weir_host *host, int fd, unsigned long request, int *value)
 {
-    struct wr_hsock *hs = wr_hostsock_enter(host, fd);
+    struct wr_hsock *hs = wr_hostsock_enter_any(host, fd);
     ptrdiff_t rc = 0;
     if (!hs)
         return -1;
     if (request == FIONBIO)
         hs->nonblock = *value != 0;
+    else if (hs->epoll)
+        rc = WEIR_EINVAL;
     else if (request == FIONREAD)
         rc = weir_sock_inq(host->stack, hs->sock);
     else if (request == SIOCOUTQ)

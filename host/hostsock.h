@@ -7,6 +7,8 @@
 
 /* Gives a socket of the core the lowest free descriptor. It, or WEIR_ENOMEM. */
 int wr_hostsock_add(struct weir_host *host, weir_sock sock, int domain, int type, bool nonblock);
+/* A descriptor for an epoll, which it owns from then on. The same. */
+int wr_hostsock_add_epoll(struct weir_host *host, struct wr_epoll *epoll);
 /* Takes a descriptor out of the table and wakes who waits for it; the caller still holds it. */
 void wr_hostsock_remove(struct weir_host *host, struct wr_hsock *hs);
 

@@ -20,11 +20,13 @@ struct wr_hsock *wr_hostsock_hold(struct weir_host *host, int fd)
 
 void wr_hostsock_drop(struct wr_hsock *hs)
 {
-    if (--hs->refs == 0 && hs->closed)
-        free(hs);
+    if (--hs->refs != 0 || !hs->closed)
+        return;
+    wr_epoll_free(hs->epoll);
+    free(hs);
 }
 
-struct wr_hsock *wr_hostsock_enter(struct weir_host *host, int fd)
+struct wr_hsock *wr_hostsock_enter_any(struct weir_host *host, int fd)
 {
     wr_loop_lock(host->loop);
     struct wr_hsock *hs = wr_hostsock_hold(host, fd);
@@ -33,6 +35,16 @@ struct wr_hsock *wr_hostsock_enter(struct weir_host *host, int fd)
         errno = EBADF;
     }
     return hs;
+}
+
+struct wr_hsock *wr_hostsock_enter(struct weir_host *host, int fd)
+{
+    struct wr_hsock *hs = wr_hostsock_enter_any(host, fd);
+    if (!hs || !hs->epoll)
+        return hs;
+    wr_hostsock_leave(host, hs);
+    errno = ENOTSOCK;
+    return NULL;
 }
 
 void wr_hostsock_leave(struct weir_host *host, struct wr_hsock *hs)
@@ -53,28 +65,47 @@ static int table_grow(struct weir_host *host)
     return 0;
 }
 
-int wr_hostsock_add(struct weir_host *host, weir_sock sock, int domain, int type, bool nonblock)
+/* A zeroed entry under the lowest free descriptor; NULL when out of memory. */
+static struct wr_hsock *new_entry(struct weir_host *host)
 {
     size_t fd = host->low_free;
     while (fd < host->n_table && host->table[fd])
         fd++;
     host->low_free = fd;
     if (fd == host->n_table && table_grow(host) != 0)
-        return WEIR_ENOMEM;
+        return NULL;
     struct wr_hsock *hs = calloc(1, sizeof *hs);
+    if (!hs)
+        return NULL;
+    hs->fd = (int)fd;
+    hs->watchers.prev = hs->watchers.next = &hs->watchers;
+    host->table[fd] = hs;
+    host->low_free = fd + 1;
+    return hs;
+}
+
+int wr_hostsock_add(struct weir_host *host, weir_sock sock, int domain, int type, bool nonblock)
+{
+    struct wr_hsock *hs = new_entry(host);
     if (!hs)
         return WEIR_ENOMEM;
     hs->sock = sock;
-    hs->fd = (int)fd;
     hs->domain = domain;
     hs->type = type;
     hs->nonblock = nonblock;
     hs->recv_timeout = hs->send_timeout = WEIR_TIME_NEVER;
     hs->recv_lowat = 1;
-    host->table[fd] = hs;
-    host->low_free = fd + 1;
-    weir_sock_set_user(host->stack, sock, fd + 1);
-    return (int)fd;
+    weir_sock_set_user(host->stack, sock, (uint64_t)hs->fd + 1);
+    return hs->fd;
+}
+
+int wr_hostsock_add_epoll(struct weir_host *host, struct wr_epoll *epoll)
+{
+    struct wr_hsock *hs = new_entry(host);
+    if (!hs)
+        return WEIR_ENOMEM;
+    hs->epoll = epoll;
+    return hs->fd;
 }
 
 void wr_hostsock_remove(struct weir_host *host, struct wr_hsock *hs)
@@ -85,6 +116,7 @@ void wr_hostsock_remove(struct weir_host *host, struct wr_hsock *hs)
         host->low_free = fd;
     hs->closed = true;
     wr_wait_wake(hs->waiters);
+    wr_epoll_forget(hs);
 }
 
 struct wr_hsock *wr_hostsock_of(struct weir_host *host, const struct weir_event *event)
@@ -101,8 +133,10 @@ void wr_hostsock_abort_all(struct weir_host *host, weir_time now)
         struct wr_hsock *hs = host->table[fd];
         if (!hs)
             continue;
-        weir_sock_abort(host->stack, hs->sock, now);
-        weir_sock_close(host->stack, hs->sock, now);
+        if (!hs->epoll) {
+            weir_sock_abort(host->stack, hs->sock, now);
+            weir_sock_close(host->stack, hs->sock, now);
+        }
         hs->refs++;
         wr_hostsock_remove(host, hs);
         wr_hostsock_drop(hs);

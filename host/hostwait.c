@@ -52,6 +52,17 @@ void wr_wait_wake(struct wr_wait_link *list)
     }
 }
 
+bool wr_wait_wake_one(struct wr_wait_link *list)
+{
+    while (list && list->waiter->woken)
+        list = list->next;
+    if (!list)
+        return false;
+    list->waiter->woken = true;
+    pthread_cond_signal(&list->waiter->cond);
+    return true;
+}
+
 int wr_wait_sleep(struct weir_host *host, struct wr_waiter *waiter, weir_time until)
 {
     struct weir_loop *loop = host->loop;
@@ -76,6 +87,24 @@ int wr_wait(struct weir_host *host, struct wr_hsock *hs, weir_time until)
     return hs->closed ? WEIR_EBADF : rc;
 }
 
+uint32_t wr_wait_bits(struct weir_host *host, struct wr_hsock *hs)
+{
+    uint32_t bits;
+    if (hs->epoll) {
+        bits = wr_epoll_is_ready(host, hs->epoll) ? WEIR_POLLIN : 0;
+    } else {
+        int ready = weir_sock_ready(host->stack, hs->sock);
+        if (ready < 0)
+            return POLLNVAL; /* the program has closed it by its handle */
+        bits = (uint32_t)ready;
+    }
+    if (bits & WEIR_POLLIN)
+        bits |= POLLRDNORM;
+    if (bits & WEIR_POLLOUT)
+        bits |= POLLWRNORM;
+    return bits;
+}
+
 /* ---- poll --------------------------------------------------------------------------------------- */
 
 struct polled {
@@ -89,14 +118,8 @@ static short poll_one(struct weir_host *host, const struct polled *polled, const
         return 0;
     if (!polled->hs || polled->hs->closed)
         return POLLNVAL;
-    int ready = weir_sock_ready(host->stack, polled->hs->sock);
-    if (ready < 0)
-        return POLLNVAL;
-    if (ready & WEIR_POLLIN)
-        ready |= POLLRDNORM;
-    if (ready & WEIR_POLLOUT)
-        ready |= POLLWRNORM;
-    return (short)(ready & (pfd->events | POLLERR | POLLHUP));
+    unsigned asked = (unsigned short)pfd->events | POLLERR | POLLHUP | POLLNVAL;
+    return (short)(wr_wait_bits(host, polled->hs) & asked);
 }
 
 static int poll_scan(struct weir_host *host, const struct polled *polled, struct pollfd *fds,

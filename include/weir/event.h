@@ -19,6 +19,11 @@ struct weir_event {
     weir_sock sock;
     uint64_t user;  /* as set by weir_sock_set_user() */
     uint32_t ready; /* WEIR_POLL* bits as they are now */
+    /* The WEIR_POLL* bits that something has happened to since the socket's last event, whether they are
+     * set now or not: data came (IN, PRI), room for more to send (OUT), an error (ERR), or the connection's
+     * state has changed (all). What edge-triggered epoll(7) goes by on Linux. 0: something else, which
+     * poll(2) does not show (all that was sent has been acknowledged). */
+    uint32_t happened;
 };
 
 /* Takes the oldest event off the queue into *event; false when there is none. Something about the

@@ -13,6 +13,7 @@
 #define WEIR_HOST_H
 
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -116,6 +117,33 @@ int weir_fcntl(struct weir_host *host, int fd, int cmd, int arg);
 int weir_ioctl(struct weir_host *host, int fd, unsigned long request, int *value);
 /* fds of this host only; timeout in ms as poll(2). */
 int weir_poll(struct weir_host *host, struct pollfd *fds, nfds_t n, int timeout_ms);
+
+/* ---- epoll ------------------------------------------------------------------------------------ */
+
+/* As epoll(7): level-triggered, EPOLLET, EPOLLONESHOT and EPOLLEXCLUSIVE, with Linux's errors. An epoll is
+ * a descriptor of the host: weir_close() closes it, weir_poll() and another epoll may watch it. It watches
+ * descriptors of its own host only. Any number of threads may use one epoll at once. A wait costs what is
+ * ready, however much is watched; each watch takes 64 bytes.
+ *
+ * A wait that is blocked ends with EBADF when its epoll is closed by another thread (on Linux it would go
+ * on). A descriptor that is closed is watched no more. EPERM does not occur: all descriptors can be
+ * watched. Inside a callback of the loop a wait must not block: timeout_ms 0, else EDEADLK.
+ *
+ * A program that drives a stack without a host has weir_next_event() instead, whose `happened` is the
+ * edge and whose `ready` the level. */
+int weir_epoll_create(struct weir_host *host, int size); /* size: more than 0, else ignored */
+int weir_epoll_create1(struct weir_host *host,
+                       int flags); /* flags: 0 or EPOLL_CLOEXEC: no effect */
+/* EEXIST, ENOENT, EBADF, EINVAL, ELOOP (epolls in a circle or more than 5 deep), ENOMEM, EFAULT. */
+int weir_epoll_ctl(struct weir_host *host, int epfd, int op, int fd,
+                   const struct epoll_event *event);
+/* Fills in up to `max` events; returns their number, 0 when timeout_ms (-1: none) is over. EBADF, EINVAL,
+ * EFAULT. */
+int weir_epoll_wait(struct weir_host *host, int epfd, struct epoll_event *events, int max,
+                    int timeout_ms);
+/* A descriptor of the kernel that is readable while a wait might return something, so that a program's own
+ * poll loop can watch it. The epoll owns it; do not read it, a wait does. EBADF, EINVAL, EMFILE. */
+int weir_epoll_fd(struct weir_host *host, int epfd);
 
 /* The core's handle of a descriptor, 0 and errno EBADF if there is none. */
 weir_sock weir_host_sock(struct weir_host *host, int fd);

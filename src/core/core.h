@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <weir/socket.h>
 #include <weir/stack.h>
 
 #include "base/heap.h"
@@ -138,6 +139,17 @@ void wr_timer_cancel(struct weir_stack *stack, struct wr_timer *timer);
 
 /* ---- readiness ------------------------------------------------------------------------------- */
 
+/* What happened to a socket, as those bits of poll(2) whose waiters Linux would wake for it. It is no more than
+ * a hint of what to look at: the bits themselves are asked when the event is read. */
+enum {
+    WR_HAPPENED_NOTHING = 0, /* of interest to the socket's owner, though poll(2) shows no change */
+    WR_HAPPENED_DATA = WEIR_POLLIN | WEIR_POLLPRI,
+    WR_HAPPENED_SPACE = WEIR_POLLOUT,
+    WR_HAPPENED_ERROR = WEIR_POLLERR,
+    WR_HAPPENED_STATE = WEIR_POLLIN | WEIR_POLLPRI | WEIR_POLLOUT | WEIR_POLLERR | WEIR_POLLHUP |
+                        WEIR_POLLRDHUP, /* all */
+};
+
 /* Embedded in a socket. A protocol calls wr_ready_touch() when anything that poll(2) shows may have
  * changed; weir_next_event() asks the socket what its bits are when the event is read. */
 struct wr_ready {
@@ -145,9 +157,10 @@ struct wr_ready {
     uint64_t sock; /* weir_sock */
     uint64_t user;
     struct wr_notes *notes; /* the error queue, core/note.h; NULL: never needed */
+    uint32_t happened;      /* WR_HAPPENED_* since the last event was read */
 };
-/* ready may be NULL (a connection without a socket): nothing happens. */
-void wr_ready_touch(struct weir_stack *stack, struct wr_ready *ready);
+/* happened: WR_HAPPENED_*. ready may be NULL (a connection without a socket): nothing is done. */
+void wr_ready_touch(struct weir_stack *stack, struct wr_ready *ready, uint32_t happened);
 void wr_ready_forget(struct wr_ready *ready);
 /* Takes the oldest off the queue; NULL when it is empty. */
 struct wr_ready *wr_ready_pop(struct weir_stack *stack);

@@ -49,7 +49,7 @@ void wr_note_add(struct weir_stack *stack, struct wr_ready *ready, const struct 
         wr_list_push_back(&notes->queue, &entry->node);
         notes->n++;
     }
-    wr_ready_touch(stack, ready);
+    wr_ready_touch(stack, ready, WR_HAPPENED_ERROR);
 }
 
 bool wr_note_take(struct weir_stack *stack, struct wr_ready *ready, struct weir_note *note)

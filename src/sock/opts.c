@@ -86,6 +86,23 @@ static int read_int(int level, const void *value, size_t len, int *out)
     return 0;
 }
 
+/* Options that make an event when they make the socket ready, on Linux. */
+static bool may_make_ready(int level, int name)
+{
+    return level == WEIR_SOL_SOCKET ? name == WEIR_SO_SNDBUF || name == WEIR_SO_RCVLOWAT
+                                    : level == WEIR_SOL_TCP && name == WEIR_TCP_NOTSENT_LOWAT;
+}
+
+static int set_and_tell(const struct wr_opt_access *a, const struct wr_opt *row, int value)
+{
+    uint32_t before = wr_sock_poll(a->stack, a->sock);
+    int error = row->set(a, value);
+    uint32_t news = wr_sock_poll(a->stack, a->sock) & ~before;
+    if (news != 0)
+        wr_ready_touch(a->stack, &a->sock->ready, news);
+    return error;
+}
+
 int weir_sock_setsockopt(struct weir_stack *stack, weir_sock handle, int level, int option,
                          const void *value, size_t len, weir_time now)
 {
@@ -109,7 +126,9 @@ int weir_sock_setsockopt(struct weir_stack *stack, weir_sock handle, int level, 
     if (row == NULL || row->set == NULL)
         return WEIR_ENOPROTOOPT;
     int error = read_int(level, value, len, &number);
-    return error != 0 ? error : row->set(&a, number);
+    if (error != 0)
+        return error;
+    return may_make_ready(level, option) ? set_and_tell(&a, row, number) : row->set(&a, number);
 }
 
 /* Gives as much of the answer as there is room for, and tells how much that was. */

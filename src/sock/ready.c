@@ -65,5 +65,7 @@ bool weir_next_event(struct weir_stack *stack, struct weir_event *event)
     event->sock = ready->sock;
     event->user = ready->user;
     event->ready = wr_sock_poll(stack, WR_CONTAINER(ready, struct wr_sock, ready));
+    event->happened = ready->happened;
+    ready->happened = 0;
     return true;
 }

@@ -71,7 +71,7 @@ static int disconnect_tcb(struct weir_stack *stack, struct wr_sock *sock, weir_t
     sock->shut = 0;
     wr_tcp_abort(stack, tcb, false, now);
     forget_chosen(stack, sock);
-    wr_ready_touch(stack, &sock->ready);
+    wr_ready_touch(stack, &sock->ready, WR_HAPPENED_STATE);
     return 0;
 }
 
@@ -81,7 +81,7 @@ static void stop_listening(struct weir_stack *stack, struct wr_sock *sock, weir_
     sock->listener = NULL;
     sock->state = WR_SOCK_IDLE;
     forget_chosen(stack, sock);
-    wr_ready_touch(stack, &sock->ready);
+    wr_ready_touch(stack, &sock->ready, WR_HAPPENED_STATE);
 }
 
 static int dissolve(struct weir_stack *stack, struct wr_sock *sock, weir_time now)
@@ -350,7 +350,7 @@ int weir_sock_accept(struct weir_stack *stack, weir_sock handle, weir_sock *conn
 static int shutdown_idle(struct weir_stack *stack, struct wr_sock *sock, int how)
 {
     sock->shut |= (uint8_t)(how + 1); /* SHUT_RD, WR, RDWR become bits 1, 2, both */
-    wr_ready_touch(stack, &sock->ready);
+    wr_ready_touch(stack, &sock->ready, WR_HAPPENED_STATE);
     return sock->is_udp && sock->state == WR_SOCK_CONNECTED ? 0 : WEIR_ENOTCONN;
 }
 

@@ -405,9 +405,9 @@ static inline bool wr_tcb_opening(const struct tcb *tcb)
     return tcb->state == WEIR_TCP_SYN_SENT ||
            (tcb->state == WEIR_TCP_SYN_RECV && !wr_fastopen_pending(tcb));
 }
-static inline void wr_tcb_touch(struct weir_stack *stack, struct tcb *tcb)
+static inline void wr_tcb_touch(struct weir_stack *stack, struct tcb *tcb, uint32_t happened)
 {
-    wr_ready_touch(stack, tcb->ready);
+    wr_ready_touch(stack, tcb->ready, happened);
 }
 /* Asserts what must hold of every connection between two entry points. */
 void wr_tcb_check(const struct weir_stack *stack, const struct tcb *tcb);

@@ -331,8 +331,10 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
             wr_chrono_writable(tcb, now);
         wr_chrono_acked(tcb, now);
         wr_mtup_acked(stack, tcb);
-        if ((!was_writable && wr_tcb_writable(tcb)) || tcb->snd_ring.len == 0)
-            wr_tcb_touch(stack, tcb);
+        if (!was_writable && wr_tcb_writable(tcb))
+            wr_tcb_touch(stack, tcb, WR_HAPPENED_SPACE);
+        else if (tcb->snd_ring.len == 0)
+            wr_tcb_touch(stack, tcb, WR_HAPPENED_NOTHING);
     }
     if (wr_tcb_unsent(tcb) > 0 || wr_sendq_lost(&tcb->tx->q) != NULL || tcb->want != 0 ||
         (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq) ||

@@ -40,7 +40,7 @@ static void enter_fin_wait2(struct weir_stack *stack, struct tcb *tcb, weir_time
 {
     tcb->state = WEIR_TCP_FIN_WAIT2;
     tcb->shut |= WR_SHUT_SND;
-    wr_tcb_touch(stack, tcb);
+    wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
     if (!tcb->orphan)
         return;
     if (tcb->opts
@@ -94,7 +94,7 @@ void wr_close_fin_received(struct weir_stack *stack, struct tcb *tcb, weir_time 
     default:
         break;
     }
-    wr_tcb_touch(stack, tcb);
+    wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
 }
 
 void wr_close_reset_received(struct weir_stack *stack, struct tcb *tcb)
@@ -155,6 +155,7 @@ int wr_tcp_shutdown(struct weir_stack *stack, struct tcb *tcb, int how, weir_tim
         return WEIR_EINVAL;
     if (tcb->state == WEIR_TCP_CLOSE) {
         tcb->shut |= (uint8_t)(how + 1);
+        wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
         return WEIR_ENOTCONN;
     }
     if (tcb->state == WEIR_TCP_SYN_SENT) { /* the attempt ends, without a packet */
@@ -166,7 +167,7 @@ int wr_tcp_shutdown(struct weir_stack *stack, struct tcb *tcb, int how, weir_tim
     tcb->shut |= (uint8_t)(how + 1);
     if (how != WEIR_SHUT_RD)
         wr_close_send(stack, tcb, now);
-    wr_tcb_touch(stack, tcb);
+    wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
     wr_tcb_settle(stack, tcb, now);
     return 0;
 }

@@ -274,7 +274,7 @@ void wr_input_opened(struct weir_stack *stack, struct tcb *tcb, const struct seg
     first_rtt(stack, tcb, seg, now);
     tcb->opened_at = now; /* in the place of syn_at */
     wr_timers_keepalive(stack, tcb, now);
-    wr_tcb_touch(stack, tcb);
+    wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
     if (tcb->fin_queued)
         wr_output_kick(stack, tcb, now);
 }

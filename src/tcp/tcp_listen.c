@@ -375,7 +375,7 @@ static bool open_fast(struct weir_stack *stack, const struct wr_syn *filled, str
     }
     tcb->fo = fo;
     wr_fastopen_child(stack, tcb, seg, reply, now);
-    wr_ready_touch(stack, filled->listener->ready);
+    wr_ready_touch(stack, filled->listener->ready, WR_HAPPENED_DATA);
     wr_tcb_settle(stack, tcb, now);
     return true;
 }
@@ -486,7 +486,7 @@ static void open_child(struct weir_stack *stack, struct tcb *tcb, struct seg *se
         tcb->ts_recent = seg->opt.ts_val;
     wr_input_establish(stack, tcb, seg, (uint32_t)seg->wnd << tcb->snd_wscale, now);
     wr_input_tcb(stack, tcb, seg, now);
-    wr_ready_touch(stack, listener->ready);
+    wr_ready_touch(stack, listener->ready, WR_HAPPENED_DATA);
     wr_tcb_settle(stack, tcb, now);
 }
 

@@ -43,7 +43,7 @@ static void wake(struct weir_stack *stack)
 
     while (!wr_list_is_empty(waiting)) {
         struct wr_tx *tx = WR_CONTAINER(wr_list_pop_front(waiting), struct wr_tx, mem_wait);
-        wr_tcb_touch(stack, tx->mem_tcb);
+        wr_tcb_touch(stack, tx->mem_tcb, WR_HAPPENED_SPACE);
     }
 }
 

@@ -275,7 +275,7 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segm
     if (s->len > 0)
         wr_delack_data_sent(tcb, now);
     if (wr_tcb_notsent_lowat(stack, tcb) < UINT32_MAX)
-        wr_tcb_touch(stack, tcb); /* fewer bytes unsent: it may be writable */
+        wr_tcb_touch(stack, tcb, WR_HAPPENED_SPACE); /* fewer bytes unsent: it may be writable */
     return wr_segment_build(stack, tcb, s, out, now);
 }
 

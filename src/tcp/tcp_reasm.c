@@ -318,7 +318,7 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
             wr_delack_data_received(tcb, seg, now);
             if (seg->len >= 128 && !wr_mem_is_pressed(stack))
                 wr_reasm_grow(tcb, seg->len);
-            wr_tcb_touch(stack, tcb);
+            wr_tcb_touch(stack, tcb, WR_HAPPENED_DATA);
         }
     } else {
         take_out_of_order(stack, tcb, start, data, end - start, fin && end == tcb->fin_seq, now);
@@ -341,7 +341,7 @@ void wr_reasm_urgent(struct weir_stack *stack, struct tcb *tcb, const struct seg
         (tcb->urg_state == WR_URG_NONE || seq_gt(ptr, tcb->urg_seq))) {
         tcb->urg_state = WR_URG_NOTYET;
         tcb->urg_seq = ptr;
-        wr_tcb_touch(stack, tcb);
+        wr_tcb_touch(stack, tcb, WR_HAPPENED_NOTHING);
     }
     if (tcb->urg_state != WR_URG_NOTYET)
         return;
@@ -349,6 +349,6 @@ void wr_reasm_urgent(struct weir_stack *stack, struct tcb *tcb, const struct seg
     if (offset < seg->len) {
         tcb->urg_byte = seg->data[offset];
         tcb->urg_state = WR_URG_VALID;
-        wr_tcb_touch(stack, tcb);
+        wr_tcb_touch(stack, tcb, WR_HAPPENED_DATA);
     }
 }

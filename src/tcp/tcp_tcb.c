@@ -197,7 +197,7 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
     if (tcb->tx != NULL) {
         free_tx(stack, tcb);
     }
-    wr_tcb_touch(stack, tcb);
+    wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
 }
 
 void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now)

@@ -161,7 +161,7 @@ void wr_udp_told(struct weir_stack *stack, struct wr_udp_sock *sock,
     if (!tell || !sock->connected)
         return;
     sock->error = -code;
-    wr_ready_touch(stack, sock->ready);
+    wr_ready_touch(stack, sock->ready, WR_HAPPENED_ERROR);
 }
 
 void wr_udp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now)

@@ -94,7 +94,7 @@ void wr_udp_deliver(struct weir_stack *stack, struct wr_udp_sock *sock,
     sock->queue_bytes += charge_of(len);
     if (sock->proto == W_IPPROTO_UDP)
         wr_count(stack, WR_STAT_udp_in);
-    wr_ready_touch(stack, sock->ready);
+    wr_ready_touch(stack, sock->ready, WR_HAPPENED_DATA);
 }
 
 static struct wr_dgram *oldest(const struct wr_udp_sock *sock)
