@@ -117,6 +117,7 @@ class Place:
 
     def __init__(self, hosts, name, addresses, on_weir):
         self.hosts, self.name, self.on_weir = hosts, name, on_weir
+        self.host = name  # what weir ss calls it
         self.addr, self.addr6 = addresses
         self.programs = []
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -211,7 +212,7 @@ class Place:
     def sockets(self, *words):
         """`weir ss -Htn` or `ss -Htn` of this place, with these options and filters: the lines."""
         if self.on_weir:
-            ss = [*self.hosts.prefix, apps.WEIR, "ss", "--host", f"{self.name}.{self.hosts.weir.pid}"]
+            ss = [*self.hosts.prefix, apps.WEIR, "ss", "--host", f"{self.host}.{self.hosts.weir.pid}"]
         else:
             ss = ["ip", "netns", "exec", self.hosts.netns, "ss"]
         done = subprocess.run([*ss, "-Htn", *words], env=self.hosts.env, capture_output=True,
@@ -278,12 +279,11 @@ class Hosts:
         """One host, with one agent that both places talk to; each has its conversation."""
         agents = " & ".join(" ".join(p.agent()) for p in (self.server, self.client))
         self.server.addr, self.server.addr6 = self.client.addr, self.client.addr6 = "127.0.0.1", "::1"
-        self.server.name = "server"
         self.weir = self.begin([apps.WEIR, "run", "--host", "server", *self.options, "--", "sh",
                                 "-c", f"{agents}; wait"], "weir.err")
         for place in (self.server, self.client):
             place.join(self.weir)
-        self.client.name = "server"  # what weir ss calls it
+        self.client.host = "server"
 
     def bring_up_kernel(self):
         self.netns = f"weir-apps-{os.getpid()}-{uuid.uuid4().hex[:6]}"
