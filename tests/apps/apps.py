@@ -9,6 +9,8 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+
 WEIR = os.environ.get("WEIR", "weir")
 HERE = Path(__file__).parent
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -114,6 +116,14 @@ def compile_c(source, to):
                     "-lpthread"], check=True)
     os.chmod(to, 0o755)
     return to
+
+
+def built(name):
+    """A test program that the build made (CMakeLists.txt here), or the test is skipped."""
+    path = Path(os.environ["WEIR_BUILD"], "tests", "apps", name)
+    if not path.exists():
+        pytest.skip(f"{name} was not built: its compiler was missing when cmake ran")
+    return path
 
 
 def nginx_conf(folder, port=80, workers=True, extra="", listen=""):

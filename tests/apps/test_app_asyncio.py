@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""Python's asyncio: streams between two processes on one port (SO_REUSEPORT) and their client."""
+import pytest
+
+import apps
+import places
+
+STREAMS = ("python3", "-B", apps.HERE / "streams.py")
+
+DONE = """connections 100 by 2
+half-close True
+timed out
+reset ECONNRESET
+ECONNREFUSED
+resolved True
+"""
+
+
+@places.arrange(*places.ARRANGEMENTS, "one")
+@pytest.mark.parametrize("family", [4, 6])
+def test_asyncio_serves_asyncio(hosts, family):
+    server = hosts.server.start(*STREAMS, "server", 7000, listens=7000)
+    address = hosts.server.addr if family == 4 else hosts.server.addr6
+    ran = hosts.client.run(*STREAMS, "client", address, 7000)
+    assert (ran.status, ran.out) == (0, DONE), ran
+    assert server.stop() == 0, server
