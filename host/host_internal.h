@@ -51,6 +51,8 @@ struct weir_loop {
     bool stop, running, started;
     pthread_t thread; /* of weir_loop_start */
     struct weir_host *hosts;
+    weir_batch_fn *batch_fn; /* takes the events of descriptors that are not ours */
+    void *batch_arg;
     struct wr_fd_entry *fds; /* by descriptor */
     size_t n_fds;
     struct wr_alarm *alarms;

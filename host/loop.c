@@ -30,6 +30,11 @@ enum {
     ROUNDS_IN_CALL = 16  /* then the loop's thread takes over */
 };
 
+/* What epoll keeps for us: this bit, a descriptor's age and its number. What it keeps for the batch's user is
+ * a pointer, in which the highest bit is clear: it is the kernel's half of the address space. */
+#define OURS     (1ull << 63)
+#define AGE_MASK 0x7fffffffu
+
 /* ---- lock --------------------------------------------------------------------------------------- */
 
 void wr_loop_lock(struct weir_loop *loop)
@@ -194,23 +199,40 @@ void wr_loop_settle(struct weir_loop *loop)
     set_timer(loop);
 }
 
+static uint64_t mark_of(int fd, uint32_t age)
+{
+    return OURS | (uint64_t)(age & AGE_MASK) << 32 | (uint32_t)fd;
+}
+
 static void dispatch(struct weir_loop *loop, const struct epoll_event *event)
 {
     int fd = (int)(uint32_t)event->data.u64;
-    uint32_t age = (uint32_t)(event->data.u64 >> 32);
     uint64_t count;
     if (fd == loop->timer_fd) {
         loop->timer_at = WEIR_TIME_NEVER;
     } else if (fd == loop->wake_fd) {
         if (read(fd, &count, sizeof count) < 0)
             return; /* another turn took it */
-    } else if ((size_t)fd < loop->n_fds && loop->fds[fd].age == age) {
+    } else if ((size_t)fd < loop->n_fds && mark_of(fd, loop->fds[fd].age) == event->data.u64) {
         struct wr_fd_entry entry = loop->fds[fd];
         if (entry.kind == WR_FD_LINK)
             entry.attach->kick = true;
         else if (entry.kind == WR_FD_WATCH)
             entry.fn(entry.arg, fd, event->events);
     }
+}
+
+static void dispatch_all(struct weir_loop *loop, struct epoll_event *events, int n)
+{
+    int n_batch = 0;
+    for (int i = 0; i < n; i++) {
+        if (events[i].data.u64 & OURS)
+            dispatch(loop, &events[i]);
+        else
+            events[n_batch++] = events[i];
+    }
+    if (n_batch > 0 && loop->batch_fn)
+        loop->batch_fn(loop->batch_arg, events, n_batch);
 }
 
 /* epoll_wait() counts in milliseconds, rounded up here: a part of one is the timer's business. */
@@ -235,8 +257,7 @@ int weir_loop_step(struct weir_loop *loop, int64_t timeout_ns)
     int n = wait_for_events(loop, events, timeout_ns);
     wr_loop_lock(loop);
     loop->serving++;
-    for (int i = 0; i < n; i++)
-        dispatch(loop, &events[i]);
+    dispatch_all(loop, events, n);
     run_alarms(loop, weir_now());
     if (!serve(loop, true))
         wr_loop_wake(loop);
@@ -331,7 +352,7 @@ static int control(struct weir_loop *loop, int op, int fd, uint32_t events)
 {
     struct epoll_event event = {.events = events};
     uint32_t age = loop->fds && (size_t)fd < loop->n_fds ? loop->fds[fd].age : 0;
-    event.data.u64 = (uint64_t)age << 32 | (uint32_t)fd;
+    event.data.u64 = mark_of(fd, age);
     return epoll_ctl(loop->epoll_fd, op, fd, &event) == 0 ? 0 : -errno;
 }
 
@@ -373,6 +394,18 @@ int weir_loop_watch(struct weir_loop *loop, int fd, uint32_t events, weir_watch_
     int rc = events ? watch_begin(loop, fd, events, fn, arg) : watch_end(loop, fd);
     wr_loop_unlock(loop);
     return rc;
+}
+
+int weir_loop_batch(struct weir_loop *loop, weir_batch_fn *fn, void *arg)
+{
+    wr_loop_lock(loop);
+    bool busy = fn && loop->batch_fn;
+    if (!busy) {
+        loop->batch_fn = fn;
+        loop->batch_arg = arg;
+    }
+    wr_loop_unlock(loop);
+    return busy ? WEIR_EBUSY : 0;
 }
 
 int wr_loop_add_link(struct weir_loop *loop, struct wr_attach *attach)

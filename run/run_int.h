@@ -33,7 +33,7 @@ struct run_pidfd {
 
 struct weir_run {
     struct weir_loop *loop;
-    int epoll_fd;
+    int epoll_fd; /* the loop's; -1: not ours yet */
     struct run_source signals;
     int signal_fd;
     sigset_t saved_mask;

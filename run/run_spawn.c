@@ -94,12 +94,9 @@ static void signals_ready(struct run_source *source, uint32_t events)
 
 /* What a batch drops is freed at its end only, for later events of the batch may name it. Control calls
  * come last in a batch, since bytes written before a call must count as sent before it. */
-static void run_ready(void *arg, int fd, uint32_t events)
+static void run_ready(void *arg, struct epoll_event *ready, int n)
 {
     struct weir_run *run = arg;
-    struct epoll_event ready[64];
-    int n = epoll_wait(fd, ready, 64, 0);
-    (void)events;
     for (int pass = 0; pass < 2; pass++) {
         for (int i = 0; i < n; i++) {
             struct run_source *source = ready[i].data.ptr;
@@ -143,10 +140,11 @@ static int run_set_up(struct weir_run *run)
     run->scratch = malloc(RUN_SCRATCH_BYTES);
     if (!run->scratch)
         return WEIR_ENOMEM;
-    run->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (run->epoll_fd < 0)
-        return -errno;
-    int err = wr_run_fd_test(run);
+    int err = weir_loop_batch(run->loop, run_ready, run);
+    if (err)
+        return err;
+    run->epoll_fd = weir_loop_fd(run->loop);
+    err = wr_run_fd_test(run);
     if (!err)
         err = watch_signals(run);
     if (err)
@@ -157,7 +155,7 @@ static int run_set_up(struct weir_run *run)
     if (err)
         return err;
     run->can_isolate = wr_run_space_possible();
-    return weir_loop_watch(run->loop, run->epoll_fd, EPOLLIN, run_ready, run);
+    return 0;
 }
 
 int weir_run_new(struct weir_loop *loop, struct weir_run **out)
@@ -195,15 +193,14 @@ void weir_run_free(struct weir_run *run)
     wr_run_sock_sweep(run);
     wr_run_fd_forget(run);
     if (run->signal_fd >= 0) {
+        epoll_ctl(run->epoll_fd, EPOLL_CTL_DEL, run->signal_fd, NULL);
         close(run->signal_fd);
         sigaction(SIGCHLD, &run->saved_chld, NULL);
         sigprocmask(SIG_SETMASK, &run->saved_mask, NULL);
         prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
     }
-    if (run->epoll_fd >= 0) {
-        weir_loop_watch(run->loop, run->epoll_fd, 0, NULL, NULL);
-        close(run->epoll_fd);
-    }
+    if (run->epoll_fd >= 0)
+        weir_loop_batch(run->loop, NULL, NULL);
     if (run->saved_nofile.rlim_max)
         setrlimit(RLIMIT_NOFILE, &run->saved_nofile);
     free(run->socks);

@@ -53,6 +53,13 @@ int weir_loop_fd(const struct weir_loop *loop);
  * weir_loop_free() is allowed, blocking socket calls apart. */
 typedef void weir_watch_fn(void *arg, int fd, uint32_t events);
 int weir_loop_watch(struct weir_loop *loop, int fd, uint32_t events, weir_watch_fn *fn, void *arg);
+/* For one user with many descriptors that come and go: it adds them to weir_loop_fd() itself, by epoll_ctl(2),
+ * each with a pointer as data.ptr that is neither NULL nor equal for two of them. All of a turn's events
+ * on them are handed to fn in one call, in the loop's thread with the lock held. fn NULL ends it; WEIR_EBUSY
+ * while there is another. */
+struct epoll_event;
+typedef void weir_batch_fn(void *arg, struct epoll_event *events, int n);
+int weir_loop_batch(struct weir_loop *loop, weir_batch_fn *fn, void *arg);
 /* Calls fn once at `at` or soon after; at WEIR_TIME_NEVER cancels. One timer per (fn, arg). */
 typedef void weir_alarm_fn(void *arg, weir_time now);
 int weir_loop_alarm(struct weir_loop *loop, weir_time at, weir_alarm_fn *fn, void *arg);
