@@ -20,9 +20,9 @@
  *   - A descriptor in a call is known by fetching it (pidfd_getfd) and by the inode of the file, so
  *     dup, fork, exec, threads and SCM_RIGHTS need no bookkeeping. A descriptor that is not ours is
  *     left to the kernel (SECCOMP_USER_NOTIF_FLAG_CONTINUE).
- *   - Until a socket is connected the program's end is filled with bytes from the program's side, so
- *     that poll shows no POLLOUT; when the connection is there the supervisor takes them out, which
- *     makes the edge that epoll waits for. Bytes that the program wrote early follow the filling.
+ *   - While a socket is connecting, or listens, the program's end is filled with bytes from the program's
+ *     side, so that poll shows no POLLOUT; when the connection is there the supervisor takes them out,
+ *     which makes the edge that epoll waits for. Bytes that the program wrote early are sent first.
  *   - One byte of what the program sent always stays unread in the supervisor's end. Closing that end
  *     then makes the program read what is there and after it ECONNRESET: as after a RST. It also does
  *     if the supervisor dies. An orderly end (FIN) is shutdown(SHUT_WR) of the supervisor's end.

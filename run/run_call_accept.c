@@ -24,6 +24,8 @@ int64_t wr_run_call_listen(struct run_call *call)
     if (err)
         return err;
     rs->state = RUN_LISTEN;
+    if (first && rs->unread <= 1 && !wr_run_sock_fill(rs, call->dup))
+        return WEIR_ENOMEM;
     struct weir_run_events *events = &rs->program->events;
     if (first && events->on_listen && weir_sock_getsockname(call->stack, rs->sock, &local) == 0)
         events->on_listen(events->arg, rs->program, &local);
@@ -53,7 +55,6 @@ static int64_t hand_over(struct run_call *call, struct run_sock *rs, int end, in
 {
     const struct seccomp_data *data = &call->req->data;
     int err = 0;
-    fcntl(end, F_SETFL, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
     if (data->args[1])
         err = wr_run_mem_addr_out(call, rs->domain, &rs->peer, data->args[1], data->args[2]);
     if (!err)
@@ -73,7 +74,7 @@ static int64_t hand_over(struct run_call *call, struct run_sock *rs, int end, in
 }
 
 /* Takes the connection that is first in line: 0, WEIR_EAGAIN, or another error. */
-static int next_connection(struct run_call *call, struct run_sock **rs, int *end)
+static int next_connection(struct run_call *call, bool nonblock, struct run_sock **rs, int *end)
 {
     struct run_sock *listener = call->rs;
     struct weir_endpoint peer;
@@ -84,12 +85,13 @@ static int next_connection(struct run_call *call, struct run_sock **rs, int *end
         *rs = listener->waiting;
         *end = listener->waiting_end;
         listener->waiting = NULL;
+        fcntl(*end, F_SETFL, nonblock ? O_NONBLOCK : 0); /* the one who asked before may differ */
         return 0;
     }
     int err = weir_sock_accept(call->stack, listener->sock, &conn, &peer, weir_now());
     if (err)
         return err;
-    err = wr_run_sock_new(listener->program, listener->domain, conn, RUN_OPEN, false, rs, end);
+    err = wr_run_sock_new(listener->program, listener->domain, conn, RUN_OPEN, nonblock, rs, end);
     if (err) {
         weir_sock_close(call->stack, conn, weir_now());
         return err;
@@ -110,7 +112,7 @@ int64_t wr_run_call_accept(struct run_call *call)
     if (rs->state != RUN_LISTEN)
         return -EINVAL;
     wr_run_pump_tokens(rs);
-    int err = next_connection(call, &conn, &end);
+    int err = next_connection(call, flags & SOCK_NONBLOCK, &conn, &end);
     if (err == 0)
         return hand_over(call, conn, end, flags);
     if (err != WEIR_EAGAIN || wr_run_fd_nonblock(call->dup))

@@ -7,6 +7,10 @@
  *   not blocking           pair emptied: POLLOUT; the next      our end closed: IN OUT ERR HUP, SO_ERROR
  *                          connect() says 0, later EISCONN      says why; a new socket is needed
  *
+ * Until it is decided the pair is filled, so that poll shows no POLLOUT. Over loopback the handshake is
+ * through before connect() is answered, and there is nothing to fill; a caller that does not block is told
+ * EINPROGRESS all the same, as by Linux.
+ *
  * A blocking connect whose SO_SNDTIMEO passes fails with EINPROGRESS and goes on as one that does not
  * block, as on Linux (a second one fails with EALREADY); so does one that a signal interrupts.
  */
@@ -64,21 +68,59 @@ static int64_t connect_dead(struct run_call *call)
     return -ECONNABORTED;
 }
 
+/* Lets loopback carry the handshake. True when the connect is decided: *error 0, or a positive errno. */
+static bool decided_at_once(struct run_call *call, int *error)
+{
+    weir_time now = weir_now();
+    if (weir_deadline(call->stack) <= now)
+        weir_advance(call->stack, now);
+    int ready = weir_sock_ready(call->stack, call->rs->sock);
+    *error = ready > 0 && (ready & WEIR_POLLERR) ? wr_run_sock_error(call->rs) : 0;
+    return *error || (ready > 0 && (ready & WEIR_POLLOUT));
+}
+
+/* The connection is there already. */
+static int64_t connect_open(struct run_call *call)
+{
+    struct run_sock *rs = call->rs;
+    rs->state = RUN_OPEN;
+    wr_run_sock_widen(call->dup);
+    rs->connect_news = wr_run_fd_nonblock(call->dup);
+    return rs->connect_news ? -EINPROGRESS : 0;
+}
+
+static int64_t connect_refused(struct run_call *call, int error)
+{
+    if (wr_run_fd_nonblock(call->dup)) {
+        wr_run_sock_die(call->rs, error);
+        return -EINPROGRESS;
+    }
+    call->rs->state = RUN_FRESH;
+    wr_run_sock_report(call->rs, strerror(error));
+    start_anew(call->rs);
+    return -error;
+}
+
 static int64_t connect_start(struct run_call *call, const struct weir_endpoint *remote)
 {
     struct run_sock *rs = call->rs;
+    int error;
     rs->target = *remote;
     (void)wr_run_dns_server(rs->program, remote, &rs->target);
     wr_run_park_reap(call->run, remote->port);
     int err = weir_sock_connect(call->stack, rs->sock, &rs->target, weir_now());
     if (err == 0) {
         rs->state = RUN_OPEN;
-        wr_run_sock_unfill(rs);
+        wr_run_sock_widen(call->dup);
         return 0;
     }
     if (err != WEIR_EINPROGRESS)
         return err;
     rs->state = RUN_CONNECTING;
+    if (decided_at_once(call, &error))
+        return error ? connect_refused(call, error) : connect_open(call);
+    if (rs->unread <= 1 && !wr_run_sock_fill(rs, call->dup))
+        return WEIR_ENOMEM;
     return wait_for_it(call, -EINPROGRESS);
 }
 

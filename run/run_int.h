@@ -117,10 +117,10 @@ void wr_run_spawn_gone(struct weir_program *program);
 /* ---- run_sock.c ------------------------------------------------------------------------------- */
 
 enum run_state {
-    RUN_FRESH,      /* not connected: the pair is filled */
+    RUN_FRESH,      /* not connected, no connect or listen yet */
     RUN_CONNECTING, /* SYN sent: the pair is filled */
     RUN_OPEN,       /* bytes flow */
-    RUN_LISTEN,     /* the pair holds tokens */
+    RUN_LISTEN,     /* the pair is filled, and holds tokens the other way */
     RUN_DEAD        /* the supervisor's end is closed; names and the error are still known */
 };
 
@@ -152,13 +152,17 @@ struct run_sock {
     struct run_sock *dead_prev, *dead_next;
 };
 
-/* Makes the pair and the record, not yet known to the program: filled if `state` is RUN_FRESH, ready for
- * bytes if it is RUN_OPEN. *end is the program's end, which the caller closes after handing it over.
+/* Makes the pair and the record, not yet known to the program; `state` is RUN_FRESH or RUN_OPEN. *end is the program's end, which the caller closes after handing it over.
  * 0 or a negative error; on success the record owns `sock`. */
 int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, enum run_state state,
                     bool nonblock, struct run_sock **rs, int *end);
 /* The record of an inode, or NULL. */
 struct run_sock *wr_run_sock_find(const struct weir_run *run, ino_t ino);
+/* Makes the program's end `end` as large as a connection's must be. Who waits to write there is woken, also
+ * under EPOLLET: so it also tells the program that it is connected, if the pair was not filled. */
+void wr_run_sock_widen(int end);
+/* The same, and fills it from its own side: poll shows no POLLOUT from now on. False: no memory. */
+bool wr_run_sock_fill(struct run_sock *rs, int end);
 /* Takes the filling out but for one byte: the socket becomes writable for the program. */
 void wr_run_sock_unfill(struct run_sock *rs);
 /* Closes our end and the Weir socket, remembers names. error 0: the program reads end of file;

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <weir/info.h>
@@ -119,40 +121,67 @@ bool weir_run_user(const struct weir_run *run, const struct weir_sock_row *row,
 
 /* ---- making one ------------------------------------------------------------------------------- */
 
-/* Fills the program's end from its own side, or sends just the byte to be kept back. Returns the bytes,
- * or a negative error. */
-static ssize_t fill(int end, bool whole)
+/* The last byte goes by itself: see above. */
+static bool send_one(int end)
 {
-    static const char filling[FILL_MAX]; /* zeros */
-    int sndbuf = PAIR_SNDBUF;
-    socklen_t len = sizeof sndbuf;
-    ssize_t n = 0;
-    (void)setsockopt(end, SOL_SOCKET, SO_SNDBUF, &sndbuf, len);
-    if (getsockopt(end, SOL_SOCKET, SO_SNDBUF, &sndbuf, &len) < 0)
-        return -errno;
-    size_t want = (size_t)sndbuf / WRITABLE_DIVISOR + 1;
-    if (want > FILL_MAX)
-        want = FILL_MAX;
-    if (whole)
-        n = send(end, filling, want, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 || send(end, filling, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
-        return -errno;
-    return n + 1;
+    return send(end, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
 }
 
-static int make_pair(bool whole, bool nonblock, int pair[2], ino_t *ino, uint32_t *filled)
+void wr_run_sock_widen(int end)
 {
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+    int sndbuf = PAIR_SNDBUF;
+    (void)setsockopt(end, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
+}
+
+/* What the program wrote too early is behind the byte that is kept, and must stay in front of the filling. */
+static bool save_early(struct run_sock *rs)
+{
+    char kept;
+    int n = 0;
+    if (ioctl(rs->fd, FIONREAD, &n) < 0 || n < 1)
+        return false;
+    size_t early = (size_t)n - 1;
+    if (early == 0)
+        return true;
+    rs->hold = malloc(early);
+    struct iovec iov[2] = {{&kept, 1}, {rs->hold, early}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    if (!rs->hold || recvmsg(rs->fd, &msg, MSG_DONTWAIT) != n)
+        return false;
+    rs->unread = 0;
+    rs->hold_len = early;
+    return true;
+}
+
+bool wr_run_sock_fill(struct run_sock *rs, int end)
+{
+    static const char filling[FILL_MAX]; /* zeros */
+    int sndbuf = 0;
+    socklen_t len = sizeof sndbuf;
+    wr_run_sock_widen(end);
+    if (!save_early(rs) || getsockopt(end, SOL_SOCKET, SO_SNDBUF, &sndbuf, &len) < 0)
+        return false;
+    size_t want = (size_t)sndbuf / WRITABLE_DIVISOR + 1;
+    ssize_t n = send(end, filling, want < FILL_MAX ? want : FILL_MAX, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0)
+        rs->unread += (uint32_t)n;
+    if (n <= 0 || !send_one(end))
+        return false;
+    rs->unread++;
+    return true;
+}
+
+static int make_pair(bool nonblock, int pair[2], ino_t *ino)
+{
+    int type = SOCK_STREAM | SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0);
+    if (socketpair(AF_UNIX, type, 0, pair) < 0)
         return errno == ENFILE || errno == EMFILE ? WEIR_EMFILE : -errno;
-    ssize_t n = fill(pair[1], whole);
     *ino = wr_run_fd_inode(pair[1]);
-    if (n <= 0 || !*ino || (nonblock && fcntl(pair[1], F_SETFL, O_NONBLOCK) < 0)) {
-        close(pair[0]);
-        close(pair[1]);
-        return n < 0 ? (int)n : WEIR_EIO;
-    }
-    *filled = (uint32_t)n;
-    return 0;
+    if (*ino && send_one(pair[1]))
+        return 0;
+    close(pair[0]);
+    close(pair[1]);
+    return WEIR_EIO;
 }
 
 int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, enum run_state state,
@@ -164,11 +193,14 @@ int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, en
     int err = WEIR_ENOMEM;
     if (!rs)
         return err;
-    err = make_pair(state != RUN_OPEN, nonblock, pair, &rs->ino, &rs->unread);
+    err = make_pair(nonblock, pair, &rs->ino);
     if (err) {
         free(rs);
         return err;
     }
+    if (state == RUN_OPEN)
+        wr_run_sock_widen(pair[1]);
+    rs->unread = 1;
     rs->source.ready = wr_run_pump_ready;
     rs->program = program;
     rs->fd = pair[0];
