@@ -56,6 +56,11 @@ def arrange(*names):
     return pytest.mark.parametrize("hosts", names, indirect=True)
 
 
+def over(**families):
+    """Arrangements and the IP version for each: @over(both=6, serves=4); the test takes hosts and family."""
+    return pytest.mark.parametrize("hosts, family", list(families.items()), indirect=["hosts"])
+
+
 def until(condition, what, seconds=20):
     """Waits for condition() and gives its value."""
     end = time.monotonic() + seconds

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Python's asyncio: streams between two processes on one port (SO_REUSEPORT) and their client."""
-import pytest
-
 import apps
 import places
 
@@ -16,8 +14,7 @@ resolved True
 """
 
 
-@places.arrange(*places.ARRANGEMENTS, "one")
-@pytest.mark.parametrize("family", [4, 6])
+@places.over(both=6, serves=4, asks=6, one=4)
 def test_asyncio_serves_asyncio(hosts, family):
     server = hosts.server.start(*STREAMS, "server", 7000, listens=7000)
     address = hosts.server.addr if family == 4 else hosts.server.addr6

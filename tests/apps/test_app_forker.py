@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A static program with musl for its C library: a fork for each connection, exec in every other child."""
-import pytest
-
 import apps
 import places
 
 
-@places.arrange(*places.ARRANGEMENTS, "one", "nobody")
-@pytest.mark.parametrize("family", [4, 6])
+@places.over(both=4, serves=6, asks=4, one=6, nobody=6)
 def test_a_fork_serves_each_connection(hosts, family):
     forker = apps.built("forker")
     server = hosts.server.start(forker, "server", 7000, listens=7000)

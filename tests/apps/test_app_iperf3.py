@@ -22,7 +22,6 @@ def measure(hosts, *options, family=4):
 
 
 @pytest.mark.parametrize("options, streams, family", [((), 1, 4), (("-P", "4", "-l", "1460", "-N"), 4, 6)])
-@places.arrange(*places.ARRANGEMENTS, "one")
 def test_the_client_sends_for_a_second(hosts, options, streams, family):
     here, there = measure(hosts, "-t", "1", *options, family=family)
     assert len(here["streams"]) == len(there["streams"]) == streams
@@ -40,14 +39,13 @@ def test_the_server_sends_by_four_streams(hosts, family):
     assert size <= here["sum_received"]["bytes"] <= there["sum_sent"]["bytes"], (here, there)
 
 
-@places.arrange(*places.ARRANGEMENTS)
+@places.arrange("both", "serves", "asks", "one")
 def test_both_directions_at_once_for_a_time(hosts):
     here, _ = measure(hosts, "--bidir", "-t", "1")
     assert here["sum_sent"]["bytes"] > 1_000_000 and here["sum_received_bidir_reverse"]["bytes"] > 1_000_000
 
 
 @pytest.mark.hosts(impair="delay=2ms loss=0.5% rate=200mbit")
-@places.arrange(*places.ARRANGEMENTS)
 def test_a_poor_link(hosts):
     here, _ = measure(hosts, "-n", "4M", "-P", "2")
     assert here["sum_sent"]["bytes"] >= 4 << 20

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Java: HttpServer and HttpClient (channels on dual-stack sockets, epoll), blocking sockets."""
-import pytest
-
 import apps
+import places
 
 JAVA = ("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-cp")
 
@@ -19,7 +18,7 @@ woken: Socket closed
 """
 
 
-@pytest.mark.parametrize("family", [4, 6])
+@places.over(both=4, serves=6, asks=4)
 def test_java_serves_java(hosts, family):
     folder = apps.built("Web.class").parent
     server = hosts.server.start(*JAVA, folder, "Web", "server", 80, listens=80)

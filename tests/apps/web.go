@@ -2,8 +2,11 @@
 
 // An HTTP server and its client, with Go's runtime and its own system calls: no libc.
 //
-//	web server PORT          until SIGTERM, then an orderly shutdown
-//	web client HOST PORT     does the work below and prints a line for each part
+//	web server PORT [FOLDER]   until SIGTERM, then an orderly shutdown; serves the folder's files; at SIGHUP the
+//	                           program starts itself anew, which goes on with the same listening socket
+//	web proxy PORT ADDRESS     passes bytes on to ADDRESS, which it does by splice(2)
+//	web client HOST PORT       does the work below and prints a line for each part
+//	web load HOST PORT FILE    asks for the file's hash until it is removed, a connection each
 package main
 
 import (
@@ -17,6 +20,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -34,7 +38,7 @@ func pattern(n int) []byte {
 	return data
 }
 
-func serve(port string) {
+func serve(port, folder string) {
 	var aborted, conns int32
 	mux := http.NewServeMux()
 	mux.HandleFunc("/bytes/", func(w http.ResponseWriter, r *http.Request) {
@@ -57,23 +61,95 @@ func serve(port string) {
 	mux.HandleFunc("/aborted", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, atomic.LoadInt32(&aborted))
 	})
+	mux.HandleFunc("/pid", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, os.Getpid())
+	})
+	mux.Handle("/files/", http.StripPrefix("/files/", http.FileServer(http.Dir(folder)))) // by sendfile(2)
 	server := &http.Server{Handler: mux, ConnState: func(c net.Conn, s http.ConnState) {
 		if s == http.StateNew {
 			atomic.AddInt32(&conns, 1)
 		}
 	}}
-	listener, err := net.Listen("tcp", ":"+port) // one dual-stack socket
-	check(err)
-	done := make(chan os.Signal, 1)
-	signal.Notify(done, syscall.SIGTERM)
+	listener := listen(port)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan bool)
 	go func() {
-		<-done
+		var next *os.Process
+		if <-signals == syscall.SIGHUP {
+			next = startAnew(listener)
+		}
 		server.Shutdown(context.Background())
+		if next != nil {
+			// What asks this process to stop means whoever does its work now.
+			<-signals
+			next.Signal(syscall.SIGTERM)
+			next.Wait()
+		}
+		close(done)
 	}()
 	if err := server.Serve(listener); err != http.ErrServerClosed {
 		check(err)
 	}
+	<-done
 	fmt.Println("connections", conns)
+}
+
+// The socket of the process before, or a new one, for both IP versions.
+func listen(port string) net.Listener {
+	if os.Getenv("WEB_LISTENER") != "" {
+		listener, err := net.FileListener(os.NewFile(3, "listener"))
+		check(err)
+		return listener
+	}
+	listener, err := net.Listen("tcp", ":"+port)
+	check(err)
+	return listener
+}
+
+func startAnew(listener net.Listener) *os.Process {
+	file, err := listener.(*net.TCPListener).File()
+	check(err)
+	command := exec.Command(os.Args[0], os.Args[1:]...)
+	command.Env = append(os.Environ(), "WEB_LISTENER=1")
+	command.ExtraFiles = []*os.File{file}
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	check(command.Start())
+	file.Close()
+	return command.Process
+}
+
+func proxy(port, to string) {
+	listener := listen(port)
+	for {
+		here, err := listener.Accept()
+		check(err)
+		go func() {
+			there, err := net.Dial("tcp", to)
+			check(err)
+			go func() {
+				io.Copy(there, here)
+				there.(*net.TCPConn).CloseWrite()
+			}()
+			io.Copy(here, there)
+			here.(*net.TCPConn).CloseWrite()
+			here.Close()
+			there.Close()
+		}()
+	}
+}
+
+// Connections one after the other while the server is replaced: none may fail. Prints how many processes answered.
+func load(base, name string) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	pids := map[string]bool{}
+	for {
+		if _, err := os.Stat(name); err != nil {
+			break
+		}
+		pids[string(fetch(client, base+"/pid", nil))] = true
+	}
+	fmt.Println("processes", len(pids))
 }
 
 func check(err error) {
@@ -185,12 +261,18 @@ func work(host, port string) {
 }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == "server" {
-		serve(os.Args[2])
-	} else if len(os.Args) == 4 && os.Args[1] == "client" {
-		work(os.Args[2], os.Args[3])
-	} else {
-		fmt.Fprintln(os.Stderr, "usage: web server PORT | web client HOST PORT")
+	args := append(os.Args[1:], make([]string, 4)...)
+	switch args[0] {
+	case "server":
+		serve(args[1], args[2])
+	case "proxy":
+		proxy(args[1], args[2])
+	case "client":
+		work(args[1], args[2])
+	case "load":
+		load("http://"+net.JoinHostPort(args[1], args[2]), args[3])
+	default:
+		fmt.Fprintln(os.Stderr, "usage: web server|proxy|client|load ...")
 		os.Exit(2)
 	}
 }
