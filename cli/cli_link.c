@@ -11,7 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weir/autoconf.h>
+
 #include "cli/cli.h"
+
+/* How long DHCP and routers may take: three questions of each, and duplicate address detection. */
+#define CONFIG_WAIT (30 * WEIR_SEC)
 
 static const char *const kind_option[] = {"--tun", "--tap", "--packet"};
 
@@ -53,6 +58,10 @@ static bool take_item(struct cli_link_one *one, const char *item)
         return add_word(one->kernel_side, &one->n_kernel_side, 2, item + 7, "kernel addresses");
     if (strncmp(item, "mac=", 4) == 0)
         return read_mac(one, item + 4);
+    if (strcmp(item, "dhcp") == 0)
+        return one->dhcp = true;
+    if (strcmp(item, "slaac") == 0)
+        return one->slaac = true;
     if (strchr(item, '/'))
         return add_word(one->addrs, &one->n_addrs, CLI_LINK_ADDRS_MAX, item, "addresses");
     return add_word(one->gateways, &one->n_gateways, 2, item, "gateways");
@@ -132,6 +141,10 @@ bool wr_cli_link_option(struct cli_link_words *words, int option, char *value)
 static const char *misfit(const struct cli_link_one *one)
 {
     bool device = one->kind == CLI_TUN || one->kind == CLI_TAP;
+    if (one->kind == CLI_TUN && one->dhcp)
+        return "dhcp: it is no Ethernet, take --tap";
+    if (one->kind == CLI_TUN && one->slaac)
+        return "slaac: it is no Ethernet, take --tap";
     if (one->kind == CLI_TUN && one->has_mac)
         return "mac=: it is no Ethernet";
     if (!device && one->n_kernel_side)
@@ -299,6 +312,28 @@ static int add_addresses(const struct cli_link_one *one, struct weir_host *host,
     return 0;
 }
 
+static int start_autoconf(const struct cli_link_one *one, struct weir_host *host)
+{
+    unsigned what = (one->dhcp ? WEIR_AUTO_DHCP : 0u) | (one->slaac ? WEIR_AUTO_SLAAC : 0u);
+    int err = what ? weir_host_autoconf(host, one->ifindex, what) : 0;
+    if (err)
+        wr_cli_error("%s cannot be configured from its network: %s", one->name,
+                     weir_error_text(err));
+    return err;
+}
+
+static int await_autoconf(const struct cli_link_one *one, struct weir_host *host, weir_time until)
+{
+    unsigned what = (one->dhcp ? WEIR_AUTO_DHCP : 0u) | (one->slaac ? WEIR_AUTO_SLAAC : 0u);
+    int missing = weir_host_await_autoconf(host, one->ifindex, what, until);
+    if (missing <= 0)
+        return missing;
+    wr_cli_error("%s got no address: %s", one->name,
+                 missing & WEIR_AUTO_DHCP ? "no DHCP server gave one"
+                                          : "no router advertised a prefix");
+    return WEIR_ETIMEDOUT;
+}
+
 /* ---- the host --------------------------------------------------------------------------------- */
 
 static int add_link(struct cli_link_one *one, uint64_t seed, struct weir_host *host)
@@ -313,7 +348,8 @@ static int add_link(struct cli_link_one *one, uint64_t seed, struct weir_host *h
         weir_link_free(link);
         return one->ifindex;
     }
-    return add_addresses(one, host, one->ifindex);
+    err = add_addresses(one, host, one->ifindex);
+    return err ? err : start_autoconf(one, host);
 }
 
 int wr_cli_link_host(struct cli_link_words *words, struct weir_loop *loop, struct weir_host **host)
@@ -330,27 +366,39 @@ int wr_cli_link_host(struct cli_link_words *words, struct weir_loop *loop, struc
         return add_addresses(&words->links[0], *host, 1); /* lo */
     for (unsigned i = 0; i < words->n_links && !err; i++)
         err = add_link(&words->links[i], words->seed + i, *host);
+    weir_time until = weir_time_after(weir_now(), CONFIG_WAIT);
+    for (unsigned i = 0; i < words->n_links && !err; i++)
+        err = await_autoconf(&words->links[i], *host, until);
     return err;
 }
 
 unsigned wr_cli_link_addrs(const struct cli_link_words *words, struct weir_host *host,
                            char addrs[CLI_HOST_ADDRS_MAX][WEIR_ADDR_STRLEN])
 {
+    struct weir_stack *stack = weir_host_lock(host);
     unsigned n = 0;
-    (void)host;
-    for (unsigned i = 0; i < CLI_LINKS_MAX; i++)
-        for (unsigned k = 0; k < words->links[i].n_addrs && n < CLI_HOST_ADDRS_MAX; k++) {
-            const char *text = words->links[i].addrs[k];
-            snprintf(addrs[n++], WEIR_ADDR_STRLEN, "%.*s", (int)strcspn(text, "/"), text);
-        }
+    for (unsigned i = 0; i < (words->n_links ? words->n_links : 1); i++) {
+        struct weir_if_addr list[16];
+        int count = weir_addr_list(stack, words->n_links ? words->links[i].ifindex : 1, list, 16);
+        for (int k = 0; k < count && k < 16 && n < CLI_HOST_ADDRS_MAX; k++)
+            if (!weir_addr_is_link_local(&list[k].addr) && !weir_addr_is_loopback(&list[k].addr))
+                weir_addr_format(&list[k].addr, addrs[n++], WEIR_ADDR_STRLEN);
+    }
+    weir_host_unlock(host);
     return n;
 }
 
 bool wr_cli_link_has_gateway(const struct cli_link_words *words, struct weir_host *host)
 {
+    struct weir_stack *stack = weir_host_lock(host);
     bool has = false;
-    (void)host;
-    for (unsigned i = 0; i < words->n_links; i++)
-        has |= words->links[i].n_gateways > 0;
+    for (unsigned i = 0; i < words->n_links; i++) {
+        const struct cli_link_one *one = &words->links[i];
+        struct weir_dhcp_info info;
+        has |= one->n_gateways > 0 || one->slaac;
+        has |= weir_dhcp_info(stack, one->ifindex, &info) == 0 && info.state >= WEIR_DHCP_BOUND &&
+               !weir_addr_is_any(&info.gateway);
+    }
+    weir_host_unlock(host);
     return has;
 }

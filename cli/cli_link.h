@@ -20,7 +20,7 @@ struct cli_link_one {
     unsigned n_addrs, n_gateways, n_kernel_side;
     uint32_t mtu;
     uint8_t mac[6];
-    bool has_mac;
+    bool has_mac, dhcp, slaac;
     int ifindex; /* once the host is made */
 };
 
@@ -70,12 +70,14 @@ static inline bool cli_is_link_option(int option)
 bool wr_cli_link_option(struct cli_link_words *words, int option, char *value);
 /* Whether the words make sense together; false after telling. */
 bool wr_cli_link_check(const struct cli_link_words *words);
-/* Makes the host with its links, addresses and gateways. 0, or a negative error after telling; *host may
- * then be set and is to be freed. */
+/* Makes the host with its links, addresses and gateways, and waits, turning the loop, until DHCP and routers
+ * have given what was asked of them. 0, or a negative error after telling; *host may then be set and is
+ * to be freed. */
 int wr_cli_link_host(struct cli_link_words *words, struct weir_loop *loop, struct weir_host **host);
 
 enum { CLI_HOST_ADDRS_MAX = 32 };
-/* The addresses by which a host made of the words is known, as text. How many. */
+/* The addresses by which a host made of the words is known, as text: those that were given or learnt, without
+ * link-local ones. How many. */
 unsigned wr_cli_link_addrs(const struct cli_link_words *words, struct weir_host *host,
                            char addrs[CLI_HOST_ADDRS_MAX][WEIR_ADDR_STRLEN]);
 /* Whether the host has a way to other networks. */

@@ -176,6 +176,12 @@ struct run_resolv {
     unsigned n_servers;
 };
 
+/* The name servers for Weir's UDP; what was learnt is kept here. */
+struct run_servers {
+    const char *list[DNS_MAX];
+    char learnt[DNS_MAX][WEIR_ADDR_STRLEN];
+};
+
 static void read_resolv(struct run_resolv *resolv)
 {
     char line[512], server[64];
@@ -195,17 +201,25 @@ static void read_resolv(struct run_resolv *resolv)
         fclose(in);
 }
 
-/* --dns, else the machine's servers if there is a way to them. */
-static void set_dns(const struct run_words *words, const struct run_resolv *resolv, bool gateway,
-                    struct weir_run_options *options, const char **servers)
+/* --dns, else what DHCP and routers told, else the machine's servers if there is a way to them. */
+static void set_dns(const struct run_words *words, struct weir_host *host,
+                    const struct run_resolv *resolv, struct weir_run_options *options,
+                    struct run_servers *servers)
 {
-    unsigned n = words->n_dns;
-    memcpy(servers, words->dns, sizeof words->dns);
-    for (; n < resolv->n_servers && words->n_dns == 0 && gateway; n++)
-        servers[n] = resolv->servers[n];
+    struct weir_addr learnt[DNS_MAX];
+    unsigned n_learnt = weir_learnt_dns(weir_host_lock(host), learnt, DNS_MAX), n = words->n_dns;
+    weir_host_unlock(host);
+    memcpy(servers->list, words->dns, sizeof words->dns);
+    for (; n < n_learnt && words->n_dns == 0; n++) {
+        weir_addr_format(&learnt[n], servers->learnt[n], sizeof servers->learnt[n]);
+        servers->list[n] = servers->learnt[n];
+    }
+    if (n == 0 && wr_cli_link_has_gateway(&words->link, host))
+        for (; n < resolv->n_servers; n++)
+            servers->list[n] = resolv->servers[n];
     if (n == 0)
         return;
-    options->dns = servers;
+    options->dns = servers->list;
     options->n_dns = n;
     options->resolv = resolv->text;
 }
@@ -215,15 +229,15 @@ static int start(const struct run_words *words, struct run_session *session, cha
     struct weir_run_options options;
     struct run_resolv resolv = {0};
     char text[CLI_HOST_ADDRS_MAX][WEIR_ADDR_STRLEN], error[256];
-    const char *addrs[CLI_HOST_ADDRS_MAX], *servers[DNS_MAX];
+    const char *addrs[CLI_HOST_ADDRS_MAX];
+    struct run_servers servers;
     weir_run_options_default(&options);
     options.n_addrs = wr_cli_link_addrs(&words->link, session->host, text);
     for (unsigned i = 0; i < options.n_addrs; i++)
         addrs[i] = text[i];
     options.addrs = addrs;
     read_resolv(&resolv);
-    set_dns(words, &resolv, wr_cli_link_has_gateway(&words->link, session->host), &options,
-            servers);
+    set_dns(words, session->host, &resolv, &options, &servers);
     options.events.on_exit = on_exit_of;
     options.events.on_report = words->verbose ? on_report : NULL;
     options.events.arg = session;

@@ -4,6 +4,7 @@
  *
  *   loop.c       waiting: epoll, timer, watches, alarms, the lock
  *   hostio.c     hosts and the traffic between their links and stacks
+ *   hostauto.c   waiting for addresses from the network
  *   hostsock.c   BSD-style calls; hosttable.c their descriptors, hostwait.c their blocking and poll,
  *                hostepoll.c epoll, hostaddr.c their addresses
  *

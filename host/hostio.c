@@ -240,13 +240,16 @@ static void attach_free(struct wr_attach *a)
     free(a);
 }
 
-/* Resets the connections and says so on the links, as far as they take it now. */
+/* Resets the connections and says so on the links, as far as they take it now; then the leases. */
 static void say_goodbye(struct weir_host *host)
 {
     weir_time now = weir_now();
     wr_hostsock_abort_all(host, now);
     for (struct wr_attach *a = host->links; a; a = a->next)
         if (!a->dead)
+            send_all(a, now);
+    for (struct wr_attach *a = host->links; a; a = a->next)
+        if (!a->dead && weir_dhcp_stop(host->stack, a->ifindex, now) == 0)
             send_all(a, now);
 }
 

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include <weir/autoconf.h>
 #include <weir/event.h>
 #include <weir/link.h>
 #include <weir/socket.h>
@@ -80,6 +81,16 @@ int weir_host_add_addr(struct weir_host *host, int ifindex, const char *addr_pre
 /* prefix "default" or "10.1.0.0/16"; gateway NULL: on link. */
 int weir_host_add_route(struct weir_host *host, const char *prefix, const char *gateway,
                         int ifindex);
+
+/* An interface's addresses from its network (autoconf.h). */
+enum { WEIR_AUTO_DHCP = 1, WEIR_AUTO_SLAAC = 2 };
+/* Starts what the bits of `what` name. weir_host_free() gives leases back. Errors of weir_dhcp_start(),
+ * weir_slaac_start(). */
+int weir_host_autoconf(struct weir_host *host, int ifindex, unsigned what);
+/* Waits until there is a lease, a global IPv6 address from a prefix, and, whatever `what` is, no address
+ * of the interface is being checked any more. It turns the loop itself when no thread does. Returns 0,
+ * or at `until` the bits that are missing; -EDEADLK inside a callback. */
+int weir_host_await_autoconf(struct weir_host *host, int ifindex, unsigned what, weir_time until);
 
 /* The stack, for calls of stack.h, socket.h and event.h: only between lock and unlock. unlock makes the
  * loop send what the calls produced. In a watch's or alarm's callback the lock is held already (it is

@@ -5,6 +5,7 @@
 
 #include <weir/addr.h>
 #include <weir/alloc.h>
+#include <weir/autoconf.h>
 #include <weir/cc.h>
 #include <weir/error.h>
 #include <weir/event.h>

@@ -26,6 +26,7 @@ struct wr_tcp;   /* src/tcp: connections, listeners, TIME-WAIT */
 struct wr_udp;   /* src/udp */
 struct wr_ports; /* core/ports.c */
 struct wr_socks; /* src/sock: handles and port bindings */
+struct wr_dhcp;  /* src/dhcp: a client, one an interface */
 
 /* ---- counters and tunables: one X-macro list each -------------------------------------------- */
 
@@ -131,7 +132,8 @@ enum wr_timer_kind {
     WR_TIMER_NEIGH,      /* wr_neigh_timer */
     WR_TIMER_FRAG,       /* wr_frag_timer */
     WR_TIMER_PMTU,       /* wr_pmtu_timer */
-    WR_TIMER_ADDR        /* wr_addr_timer: duplicate address detection */
+    WR_TIMER_ADDR,       /* wr_addr_timer: duplicate address detection */
+    WR_TIMER_DHCP        /* wr_dhcp_timer */
 };
 
 void wr_timer_arm(struct weir_stack *stack, struct wr_timer *timer, weir_time at);
@@ -197,6 +199,8 @@ struct wr_ifaddr {
     struct weir_addr addr;
     unsigned prefix_len; /* bits of the 128-bit space: an IPv4 /24 is 120 */
     enum wr_addr_state state;
+    bool deprecated; /* not chosen as a source while there is another, RFC 4862 5.5.4 */
+    bool learnt;     /* leased, or from an advertised prefix */
     unsigned dad_left;
     struct wr_timer timer; /* WR_TIMER_ADDR */
 };
@@ -221,9 +225,12 @@ struct wr_netif {
     unsigned n_addrs;
     struct wr_list queue; /* struct wr_qpkt: ARP, NDP, ICMP, UDP, fragments, RST, SYN-ACK */
     unsigned queue_len;
-    struct wr_qpkt *lent;     /* what weir_output() lent last; freed at the next call */
-    struct wr_list tcp_ready; /* connections with something to send here; owned by tcp_output */
-    bool tcp_turn;            /* weir_output() gives the next frame to TCP, the queue had its */
+    struct wr_qpkt *lent;       /* what weir_output() lent last; freed at the next call */
+    struct wr_list tcp_ready;   /* connections with something to send here; owned by tcp_output */
+    struct wr_dhcp *dhcp;       /* NULL: its addresses are not leased */
+    struct weir_addr arp_asked; /* whether somebody has it is being asked, see wr_arp_ask() */
+    bool arp_asks, arp_claimed; /* the question stands; somebody claimed it */
+    bool tcp_turn;              /* weir_output() gives the next frame to TCP, the queue had its */
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
 };
 

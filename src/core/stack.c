@@ -39,6 +39,7 @@
 
 #include "base/bytes.h"
 #include "core/core.h"
+#include "dhcp/dhcp_entry.h"
 #include "ip/ip_entry.h"
 #include "sock/sock_entry.h"
 #include "tcp/tcp_entry.h"
@@ -136,6 +137,7 @@ void weir_stack_free(struct weir_stack *stack)
     /* No layer may find another's freed timer beside its own in the queue. */
     while (wr_timerq_pop(&stack->timers, WEIR_TIME_NEVER) != NULL) {
     }
+    wr_dhcp_fini(stack);
     wr_tcp_fini(stack);
     wr_ip_fini(stack);
     wr_netif_free_all(stack);
@@ -307,6 +309,9 @@ static void fire(struct weir_stack *stack, struct wr_timer *timer, weir_time now
         return;
     case WR_TIMER_ADDR:
         wr_addr_timer(stack, timer, now);
+        return;
+    case WR_TIMER_DHCP:
+        wr_dhcp_timer(stack, timer, now);
         return;
     }
 }

@@ -90,6 +90,14 @@ struct wr_neigh {
     uint32_t queue_bytes;
 };
 
+enum { WR_RDNSS_MAX = 3 }; /* name servers kept of an interface's routers */
+
+/* A name server of an advertisement, RFC 8106 5.1. */
+struct wr_rdnss {
+    struct weir_addr addr;
+    weir_time until; /* in the past: none */
+};
+
 /* What neighbour discovery knows of an interface beside its addresses. */
 struct wr_ndp_if {
     struct wr_list node;
@@ -104,6 +112,7 @@ struct wr_ndp_if {
     uint32_t mtu;      /* of an RA; 0: none */
     uint8_t hop_limit; /* of an RA; 0: none */
     weir_time base_reachable_ns, retrans_ns; /* of an RA; 0: none */
+    struct wr_rdnss rdnss[WR_RDNSS_MAX];
 };
 
 enum {
@@ -120,7 +129,7 @@ enum {
 struct wr_slaac {
     struct wr_netif *netif; /* NULL: free */
     struct weir_addr addr;
-    weir_time valid_until;
+    weir_time valid_until, preferred_until;
 };
 
 /* Rate limit of ICMP errors to the destinations that share a bucket. */

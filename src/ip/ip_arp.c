@@ -74,6 +74,19 @@ void wr_arp_request(struct weir_stack *stack, struct wr_netif *netif,
     }
 }
 
+void wr_arp_ask(struct weir_stack *stack, struct wr_netif *netif, const struct weir_addr *addr)
+{
+    struct weir_addr zero = weir_addr_any4();
+    netif->arp_asks = true;
+    netif->arp_asked = *addr;
+    request(stack, netif, &zero, addr, NULL);
+}
+
+void wr_arp_announce(struct weir_stack *stack, struct wr_netif *netif, const struct weir_addr *addr)
+{
+    request(stack, netif, addr, addr, NULL);
+}
+
 /* ---- RFC 5227 ---------------------------------------------------------------------------------- */
 
 void wr_arp_probe_start(struct weir_stack *stack, struct wr_ifaddr *addr, weir_time now)
@@ -138,6 +151,9 @@ static bool is_conflict(struct weir_stack *stack, struct wr_netif *netif, const 
         wr_drop(stack, WR_DROP_arp_bad_sender); /* our own frame, come back */
         return true;
     }
+    if (netif->arp_asks &&
+        weir_addr_eq(weir_addr_is_any(&arp->spa) ? &arp->tpa : &arp->spa, &netif->arp_asked))
+        netif->arp_claimed = true;
     own = wr_netif_own_addr(stack, netif, &arp->spa);
     if (!own && weir_addr_is_any(&arp->spa)) { /* a probe for what we are probing for */
         own = wr_netif_own_addr(stack, netif, &arp->tpa);

@@ -2,6 +2,9 @@
 /* The user's calls for interfaces, addresses and routes (include/weir/stack.h), and what lo is. */
 #include "ip/ip.h"
 
+#include <weir/autoconf.h>
+
+#include "dhcp/dhcp_entry.h"
 #include "tcp/tcp_entry.h"
 #include "wire/w_eth.h"
 
@@ -75,6 +78,7 @@ int weir_netif_remove(struct weir_stack *stack, int ifindex, weir_time now)
     if (netif == stack->lo)
         stack->lo = NULL;
     netif->up = false;
+    wr_dhcp_netif_gone(stack, netif);
     while (netif->n_addrs > 0)
         wr_addr_remove(stack, netif, &netif->addrs[netif->n_addrs - 1]);
     wr_ip_netif_gone(stack, netif);
@@ -223,6 +227,43 @@ static bool has_link_local(const struct wr_netif *netif)
     return false;
 }
 
+static int add_link_local(struct weir_stack *stack, struct wr_netif *netif, weir_time now)
+{
+    struct weir_addr ll = link_local(netif->config.mac);
+    return has_link_local(netif) ? 0 : wr_addr_add(stack, netif, &ll, 64, now);
+}
+
+int weir_slaac_start(struct weir_stack *stack, int ifindex, weir_time now)
+{
+    struct wr_netif *netif = wr_netif_by_index(stack, ifindex);
+    now = wr_clock(stack, now);
+    if (!netif)
+        return WEIR_ENODEV;
+    if (netif->config.kind != WEIR_NETIF_ETHERNET || netif->config.mtu < W_IP6_MIN_MTU)
+        return WEIR_EINVAL;
+    return add_link_local(stack, netif, now);
+}
+
+int weir_addr_list(const struct weir_stack *stack, int ifindex, struct weir_if_addr *list,
+                   unsigned max)
+{
+    /* Finding does not change the stack. */
+    const struct wr_netif *netif =
+        wr_netif_by_index((struct weir_stack *)(uintptr_t)stack, ifindex);
+    if (!netif)
+        return WEIR_ENODEV;
+    for (unsigned i = 0; i < netif->n_addrs && i < max; i++) {
+        const struct wr_ifaddr *own = &netif->addrs[i];
+        list[i] = (struct weir_if_addr){
+            .addr = own->addr,
+            .prefix_len = own->prefix_len - (weir_addr_is_v4(&own->addr) ? 96 : 0),
+            .tentative = own->state == WR_ADDR_TENTATIVE,
+            .learnt = own->learnt,
+        };
+    }
+    return (int)netif->n_addrs;
+}
+
 int weir_addr_add(struct weir_stack *stack, int ifindex, const struct weir_addr *addr,
                   unsigned prefix_len, weir_time now)
 {
@@ -239,10 +280,8 @@ int weir_addr_add(struct weir_stack *stack, int ifindex, const struct weir_addr 
         return WEIR_EINVAL;
     if (wr_netif_own_addr(stack, netif, addr))
         return WEIR_EEXIST;
-    if (!v4 && netif->config.kind == WEIR_NETIF_ETHERNET && !has_link_local(netif) &&
-        !weir_addr_is_link_local(addr)) {
-        struct weir_addr ll = link_local(netif->config.mac);
-        int err = wr_addr_add(stack, netif, &ll, 64, now);
+    if (!v4 && netif->config.kind == WEIR_NETIF_ETHERNET && !weir_addr_is_link_local(addr)) {
+        int err = add_link_local(stack, netif, now);
         if (err)
             return err;
     }

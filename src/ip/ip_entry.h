@@ -41,6 +41,10 @@ struct wr_path {
  * WEIR_ENETUNREACH, WEIR_ENETDOWN, WEIR_EADDRNOTAVAIL. */
 int wr_path_find(struct weir_stack *stack, const struct weir_addr *dst, const struct weir_addr *src,
                  struct wr_path *path);
+/* The path by one interface to what its link carries itself: the limited broadcast, a group, a neighbour. src may
+ * be unspecified. */
+void wr_path_on_link(struct weir_stack *stack, struct wr_netif *netif, const struct weir_addr *src,
+                     const struct weir_addr *next_hop, struct wr_path *path);
 /* Routes, addresses or interfaces changed since the path was found: path->netif may dangle. */
 bool wr_path_stale(const struct weir_stack *stack, const struct wr_path *path);
 /* Path MTU to dst in bytes of IP packet: the lesser of the interface's and what ICMP told
@@ -64,6 +68,15 @@ enum wr_neigh_state wr_neigh_resolve(struct weir_stack *stack, const struct wr_p
                                      weir_time now);
 /* Upper-layer reachability confirmation (RFC 4861 7.3.1): an ACK for new data came by this path. */
 void wr_neigh_confirm(struct weir_stack *stack, const struct wr_path *path, weir_time now);
+
+/* Asks by an ARP probe (RFC 5227 2.1.1) whether somebody on the link has an IPv4 address. While
+ * netif->arp_asks stays set, a claim or another's probe sets netif->arp_claimed. */
+void wr_arp_ask(struct weir_stack *stack, struct wr_netif *netif, const struct weir_addr *addr);
+/* Tells the link that this host has the address (RFC 5227 2.3). */
+void wr_arp_announce(struct weir_stack *stack, struct wr_netif *netif,
+                     const struct weir_addr *addr);
+/* Name servers that routers told and that still hold, of all interfaces; how many were written. */
+unsigned wr_ndp_dns(const struct weir_stack *stack, struct weir_addr *list, unsigned max);
 
 /* How one packet is to be sent. */
 struct wr_ip_tx {

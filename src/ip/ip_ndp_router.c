@@ -4,7 +4,7 @@
  *
  * Once an interface has a link-local address, routers are solicited, three times 4 s apart, until one
  * advertises itself. An advertisement may give a default route, on-link prefixes, addresses (SLAAC, by
- * EUI-64), the link's MTU, the hop limit and the timers of neighbour discovery. Each has a lifetime, and
+ * EUI-64), name servers (RFC 8106), the link's MTU, the hop limit and the timers of neighbour discovery. Each has a lifetime, and
  * one timer serves the earliest. All of it is bounded: so many routes learnt, so many addresses, so many
  * routers an interface; an advertisement beyond is dropped in that part.
  *
@@ -71,6 +71,12 @@ void wr_ndp_router_gone(struct weir_stack *stack, const struct wr_netif *netif)
 
 /* ---- timers ------------------------------------------------------------------------------------ */
 
+static weir_time lifetime(uint32_t seconds, weir_time now)
+{
+    return seconds == 0xffffffffu ? WEIR_TIME_NEVER
+                                  : weir_time_after(now, (weir_time)seconds * WEIR_SEC);
+}
+
 /* Arms the layer's timer for the earliest of all that has a time. */
 void wr_ndp_rearm(struct weir_stack *stack)
 {
@@ -87,7 +93,8 @@ void wr_ndp_rearm(struct weir_stack *stack)
     }
     for (unsigned i = 0; i < WR_SLAAC_MAX; i++) {
         if (ip->slaac[i].netif)
-            at = weir_time_min(at, ip->slaac[i].valid_until);
+            at = weir_time_min(
+                at, weir_time_min(ip->slaac[i].valid_until, ip->slaac[i].preferred_until));
     }
     wr_timer_arm(stack, &ip->ndp_timer, at);
 }
@@ -134,6 +141,18 @@ static void forget_slaac(struct weir_stack *stack, struct wr_slaac *slaac)
     slaac->netif = NULL;
 }
 
+/* RFC 4862 5.5.4: preferred for so many seconds, deprecated after. */
+static void prefer(struct weir_stack *stack, struct wr_slaac *slaac, uint32_t seconds,
+                   weir_time now)
+{
+    struct wr_ifaddr *own = wr_netif_own_addr(stack, slaac->netif, &slaac->addr);
+    slaac->preferred_until = seconds == 0 ? WEIR_TIME_NEVER : lifetime(seconds, now);
+    if (!own || own->deprecated == (seconds == 0))
+        return;
+    own->deprecated = seconds == 0;
+    wr_route_changed(stack); /* sources are chosen anew */
+}
+
 void wr_ndp_router_timer(struct weir_stack *stack, weir_time now)
 {
     struct wr_ip *ip = stack->ip;
@@ -149,17 +168,13 @@ void wr_ndp_router_timer(struct weir_stack *stack, weir_time now)
     for (unsigned i = 0; i < WR_SLAAC_MAX; i++) {
         if (ip->slaac[i].netif && ip->slaac[i].valid_until <= now)
             forget_slaac(stack, &ip->slaac[i]);
+        if (ip->slaac[i].netif && ip->slaac[i].preferred_until <= now)
+            prefer(stack, &ip->slaac[i], 0, now);
     }
     wr_ndp_rearm(stack);
 }
 
 /* ---- advertisements ---------------------------------------------------------------------------- */
-
-static weir_time lifetime(uint32_t seconds, weir_time now)
-{
-    return seconds == 0xffffffffu ? WEIR_TIME_NEVER
-                                  : weir_time_after(now, (weir_time)seconds * WEIR_SEC);
-}
 
 struct of_router {
     const struct wr_netif *netif;
@@ -281,6 +296,7 @@ static void autoconfigure(struct weir_stack *stack, struct wr_netif *netif,
         struct wr_slaac *slaac = &stack->ip->slaac[i];
         if (slaac->netif == netif && weir_addr_eq(&slaac->addr, &addr)) {
             refresh(slaac, prefix->valid_s, now);
+            prefer(stack, slaac, prefix->preferred_s, now);
             return;
         }
         if (!slaac->netif && !room)
@@ -297,6 +313,8 @@ static void autoconfigure(struct weir_stack *stack, struct wr_netif *netif,
     room->netif = netif;
     room->addr = addr;
     room->valid_until = lifetime(prefix->valid_s, now);
+    wr_netif_own_addr(stack, netif, &addr)->learnt = true;
+    prefer(stack, room, prefix->preferred_s, now);
 }
 
 static void link_parameters(struct wr_ndp_if *ndp_if, const struct w_ndp *ndp)
@@ -310,6 +328,41 @@ static void link_parameters(struct wr_ndp_if *ndp_if, const struct w_ndp *ndp)
         ndp_if->retrans_ns = (retrans < RETRANS_MS_MIN ? RETRANS_MS_MIN : retrans) * WEIR_MS;
     if (ndp->has_mtu && ndp->mtu >= W_IP6_MIN_MTU && ndp->mtu <= ndp_if->netif->config.mtu)
         ndp_if->mtu = ndp->mtu;
+}
+
+/* RFC 8106 5.3.1. Link-local servers are left out: a resolver could not say on which link. */
+static void name_servers(struct wr_ndp_if *ndp_if, const struct w_ndp *ndp, weir_time now)
+{
+    for (unsigned i = 0; i < ndp->n_rdnss; i++) {
+        const struct w_ndp_rdnss *told = &ndp->rdnss[i];
+        struct wr_rdnss *room = NULL;
+        if (weir_addr_is_link_local(&told->addr))
+            continue;
+        for (unsigned k = WR_RDNSS_MAX; k-- > 0;) {
+            struct wr_rdnss *have = &ndp_if->rdnss[k];
+            if (have->until > now && weir_addr_eq(&have->addr, &told->addr)) {
+                room = have;
+                break;
+            }
+            if (have->until <= now)
+                room = have;
+        }
+        if (room)
+            *room = (struct wr_rdnss){told->addr, lifetime(told->lifetime_s, now)};
+    }
+}
+
+unsigned wr_ndp_dns(const struct weir_stack *stack, struct weir_addr *list, unsigned max)
+{
+    unsigned n = 0;
+    WR_LIST_FOREACH(node, &stack->ip->ndp_ifs)
+    {
+        const struct wr_ndp_if *ndp = WR_CONTAINER(node, struct wr_ndp_if, node);
+        for (unsigned i = 0; i < WR_RDNSS_MAX && n < max; i++)
+            if (ndp->rdnss[i].until > stack->now)
+                list[n++] = ndp->rdnss[i].addr;
+    }
+    return n;
 }
 
 static void learn_router(struct weir_stack *stack, const struct wr_pkt *pkt, const uint8_t *mac,
@@ -338,6 +391,7 @@ void wr_ndp_router_advert(struct weir_stack *stack, const struct wr_pkt *pkt,
     ndp_if->rs_left = 0;
     ndp_if->rs_at = WEIR_TIME_NEVER;
     link_parameters(ndp_if, ndp);
+    name_servers(ndp_if, ndp, now);
     default_router(stack, netif, &pkt->src, ndp->lifetime_s, now);
     if (ndp->has_slla)
         learn_router(stack, pkt, ndp->slla, now);

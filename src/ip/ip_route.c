@@ -291,10 +291,12 @@ static unsigned scope_of(const struct weir_addr *a)
     return weir_addr_is_link_local(a) || weir_addr_is_loopback(a) ? 2 : 14;
 }
 
-/* RFC 6724 5: true when a is the better source for dst: rules 1 (same), 2 (scope), 8 (longest prefix). */
-static bool better_source6(const struct weir_addr *a, const struct weir_addr *b,
+/* RFC 6724 5: true when the first is the better source for dst: rules 1 (same), 2 (scope), 3 (not deprecated),
+ * 8 (longest prefix). */
+static bool better_source6(const struct wr_ifaddr *first, const struct wr_ifaddr *second,
                            const struct weir_addr *dst)
 {
+    const struct weir_addr *a = &first->addr, *b = &second->addr;
     unsigned sa = scope_of(a), sb = scope_of(b), sd = scope_of(dst);
     if (weir_addr_eq(a, dst) || weir_addr_eq(b, dst))
         return weir_addr_eq(a, dst) && !weir_addr_eq(b, dst);
@@ -302,6 +304,8 @@ static bool better_source6(const struct weir_addr *a, const struct weir_addr *b,
         return sa >= sd;
     if (sb < sa)
         return sb < sd;
+    if (first->deprecated != second->deprecated)
+        return second->deprecated;
     return shared_bits(a, dst) > shared_bits(b, dst);
 }
 
@@ -319,7 +323,7 @@ const struct wr_ifaddr *wr_source_select(struct wr_netif *netif, const struct we
             if (!weir_addr_prefix_match(dst, &best->addr, best->prefix_len) &&
                 weir_addr_prefix_match(dst, &have->addr, have->prefix_len))
                 best = have;
-        } else if (better_source6(&have->addr, &best->addr, dst)) {
+        } else if (better_source6(have, best, dst)) {
             best = have;
         }
     }
@@ -376,6 +380,15 @@ static int path_to_self(struct weir_stack *stack, const struct weir_addr *dst,
     path->generation = stack->ip->generation;
     path->src = weir_addr_is_any(src) ? record->addr : *src;
     return 0;
+}
+
+void wr_path_on_link(struct weir_stack *stack, struct wr_netif *netif, const struct weir_addr *src,
+                     const struct weir_addr *next_hop, struct wr_path *path)
+{
+    path->netif = netif;
+    path->next_hop = *next_hop;
+    path->generation = stack->ip->generation;
+    path->src = *src;
 }
 
 /* An interface for destinations that name none: a group, the limited broadcast. */

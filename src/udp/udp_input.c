@@ -9,7 +9,9 @@
  * socket. A datagram for a group or a broadcast address is copied to every socket that fits.
  */
 #include "base/bytes.h"
+#include "dhcp/dhcp_entry.h"
 #include "udp/udp.h"
+#include "wire/w_dhcp.h"
 #include "wire/w_udp.h"
 
 /* The endpoints of a datagram, as a socket here sees them. */
@@ -129,6 +131,10 @@ void wr_udp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
     }
     if (!pkt->csum_valid && !wr_w_udp_csum_ok(pkt->data, &udp, &pkt->src, &pkt->dst)) {
         wr_drop(stack, WR_DROP_udp_bad_checksum);
+        return;
+    }
+    if (udp.dst_port == W_DHCP_CLIENT_PORT && pkt->netif->dhcp) {
+        wr_dhcp_input(stack, pkt->netif, pkt->data + W_UDP_HLEN, udp.len - W_UDP_HLEN, now);
         return;
     }
     struct flow flow = {

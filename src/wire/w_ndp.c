@@ -65,6 +65,20 @@ static enum w_err read_prefix(const uint8_t *o, struct w_ndp *out)
     return W_OK;
 }
 
+/* RFC 8106 5.1: lifetime, then addresses. */
+static enum w_err read_rdnss(const uint8_t *o, size_t len, struct w_ndp *out)
+{
+    if (len < 24 || len % 16 != 8)
+        return W_OPTION;
+    for (size_t at = 8; at < len && out->n_rdnss < W_NDP_RDNSS; at += 16) {
+        struct weir_addr addr = weir_addr_from_v6_bytes(o + at);
+        if (!weir_addr_is_v4(&addr) && !weir_addr_is_multicast(&addr) && !weir_addr_is_any(&addr))
+            out->rdnss[out->n_rdnss++] =
+                (struct w_ndp_rdnss){.addr = addr, .lifetime_s = get_be32(o + 4)};
+    }
+    return W_OK;
+}
+
 static enum w_err read_option(const uint8_t *o, size_t len, struct w_ndp *out)
 {
     switch (o[0]) {
@@ -90,6 +104,8 @@ static enum w_err read_option(const uint8_t *o, size_t len, struct w_ndp *out)
         out->has_mtu = true;
         out->mtu = get_be32(o + 4);
         return W_OK;
+    case W_NDPOPT_RDNSS:
+        return out->type == W_ICMP6_RA ? read_rdnss(o, len, out) : W_OK;
     default:
         return W_OK;
     }

@@ -21,6 +21,7 @@
 #include "wire/w_icmp6.h"
 
 #define W_NDP_PREFIXES 8 /* prefix options kept of one RA; more are skipped */
+#define W_NDP_RDNSS    3 /* name servers */
 
 /* Options, RFC 4861 4.6. */
 #define W_NDPOPT_SLLA       1
@@ -28,6 +29,7 @@
 #define W_NDPOPT_PREFIX     3
 #define W_NDPOPT_REDIRECTED 4
 #define W_NDPOPT_MTU        5
+#define W_NDPOPT_RDNSS      25 /* RFC 8106 5.1 */
 
 /* Bytes that hold every message that wr_w_ndp_emit writes (an RA with all prefixes). */
 #define W_NDP_EMIT_MAX (40 + 8 + 8 + 8 + 32 * W_NDP_PREFIXES)
@@ -39,6 +41,11 @@ struct w_ndp_prefix {
     bool autonomous;
     uint32_t valid_s;     /* 0xffffffff is infinity */
     uint32_t preferred_s; /* the same */
+};
+
+struct w_ndp_rdnss {
+    struct weir_addr addr;
+    uint32_t lifetime_s; /* 0xffffffff is infinity; 0: no longer to be used */
 };
 
 struct w_ndp {
@@ -60,6 +67,8 @@ struct w_ndp {
     uint32_t mtu; /* as sent, not judged */
     unsigned n_prefixes;
     struct w_ndp_prefix prefixes[W_NDP_PREFIXES];
+    unsigned n_rdnss; /* RA; read, never written */
+    struct w_ndp_rdnss rdnss[W_NDP_RDNSS];
 };
 
 /*
