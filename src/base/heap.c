@@ -107,13 +107,18 @@ void wr_timerq_cancel(struct wr_timerq *q, struct wr_timer *timer)
         unlink_timer(q, timer);
 }
 
-struct wr_timer *wr_timerq_pop(struct wr_timerq *q, weir_time now)
+struct wr_timer *wr_timerq_pop_older(struct wr_timerq *q, weir_time now, uint64_t order)
 {
     struct wr_timer *timer = q->root;
 
-    if (timer == NULL || timer->at > now)
+    if (timer == NULL || timer->at > now || timer->order >= order)
         return NULL;
     assert(timer->prev == NULL && timer->next == NULL);
     unlink_timer(q, timer);
     return timer;
+}
+
+struct wr_timer *wr_timerq_pop(struct wr_timerq *q, weir_time now)
+{
+    return wr_timerq_pop_older(q, now, UINT64_MAX);
 }

@@ -70,4 +70,8 @@ static inline weir_time wr_timerq_next(const struct wr_timerq *q)
 /* Takes out the earliest timer with at <= now, disarmed; NULL when there is none. */
 struct wr_timer *wr_timerq_pop(struct wr_timerq *q, weir_time now);
 
+/* The same; but NULL, too, when the earliest was armed at or after arming number `order`, an earlier
+ * value of q->order. */
+struct wr_timer *wr_timerq_pop_older(struct wr_timerq *q, weir_time now, uint64_t order);
+
 #endif

@@ -298,6 +298,12 @@ static void fire(struct weir_stack *stack, struct wr_timer *timer, weir_time now
     case WR_TIMER_TCP_TW:
         wr_tcp_timewait_timer(stack, timer, now);
         return;
+    case WR_TIMER_TCP_REST:
+        wr_tcp_rest_timer(stack, timer, now);
+        return;
+    case WR_TIMER_TCP_SCAN:
+        wr_tcp_rest_scan(stack, now);
+        return;
     case WR_TIMER_NEIGH:
         wr_neigh_timer(stack, timer, now);
         return;
@@ -321,16 +327,14 @@ weir_time weir_deadline(const struct weir_stack *stack)
     return lo_waits(stack) ? stack->now : wr_timerq_next(&stack->timers);
 }
 
-/* As many timers fire as were armed at the start, so that one that arms itself for "now" again
- * cannot hold the call; the deadline then asks for another. */
+/* A timer that is armed for "now" by what happens here fires in another call, which the deadline then asks
+ * for: what its owner has to send goes first, and it cannot hold the call. */
 void weir_advance(struct weir_stack *stack, weir_time now)
 {
     now = wr_clock(stack, now);
-    for (size_t left = stack->timers.count; left > 0; left--) {
-        struct wr_timer *timer = wr_timerq_pop(&stack->timers, now);
-        if (timer == NULL)
-            break;
+    uint64_t began = stack->timers.order;
+    struct wr_timer *timer;
+    while ((timer = wr_timerq_pop_older(&stack->timers, now, began)) != NULL)
         fire(stack, timer, now);
-    }
     pump_loopback(stack, now);
 }

@@ -44,6 +44,26 @@ static void equal_deadlines_fire_in_arming_order(void **state)
         assert_ptr_equal(wr_timerq_pop(&q, 42), &timers[(i * 7) % N]);
 }
 
+static void what_is_armed_meanwhile_waits_for_another_call(void **state)
+{
+    struct wr_timerq q;
+    struct wr_timer a, b;
+
+    (void)state;
+    wr_timerq_init(&q);
+    wr_timer_init(&a, 0);
+    wr_timer_init(&b, 0);
+    wr_timerq_arm(&q, &a, 10);
+    wr_timerq_arm(&q, &b, 10);
+    uint64_t began = q.order;
+    assert_ptr_equal(wr_timerq_pop_older(&q, 10, began), &a);
+    wr_timerq_arm(&q, &a, 10);
+    assert_ptr_equal(wr_timerq_pop_older(&q, 10, began), &b);
+    assert_null(wr_timerq_pop_older(&q, 10, began));
+    assert_int_equal(wr_timerq_next(&q), 10);
+    assert_ptr_equal(wr_timerq_pop_older(&q, 10, q.order), &a);
+}
+
 static void arming_again_replaces_and_never_disarms(void **state)
 {
     struct wr_timerq q;
@@ -128,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fires_in_order_of_deadline_to_the_nanosecond),
         cmocka_unit_test(equal_deadlines_fire_in_arming_order),
+        cmocka_unit_test(what_is_armed_meanwhile_waits_for_another_call),
         cmocka_unit_test(arming_again_replaces_and_never_disarms),
         cmocka_unit_test(agrees_with_a_scan_over_random_operations),
         cmocka_unit_test(a_million_timers_in_falling_order_work),
