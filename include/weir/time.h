@@ -31,6 +31,10 @@ static inline weir_time weir_time_after(weir_time t, weir_time delay)
 }
 
 /* The earlier of two deadlines. */
+static inline weir_time weir_time_max(weir_time a, weir_time b)
+{
+    return a > b ? a : b;
+}
 static inline weir_time weir_time_min(weir_time a, weir_time b)
 {
     return a < b ? a : b;

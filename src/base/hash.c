@@ -120,7 +120,8 @@ bool wr_hash_insert(struct wr_hash *h, struct wr_hash_node *node, uint64_t hash)
     return true;
 }
 
-void wr_hash_remove(struct wr_hash *h, struct wr_hash_node *node)
+/* The pointer that leads to a node of the table. */
+static struct wr_hash_node **leading_to(struct wr_hash *h, const struct wr_hash_node *node)
 {
     struct wr_hash_node **at = chain_of(h, node->hash);
 
@@ -128,9 +129,21 @@ void wr_hash_remove(struct wr_hash *h, struct wr_hash_node *node)
         assert(*at != NULL);
         at = &(*at)->next;
     }
-    *at = node->next;
+    return at;
+}
+
+void wr_hash_remove(struct wr_hash *h, struct wr_hash_node *node)
+{
+    *leading_to(h, node) = node->next;
     node->next = NULL;
     h->count--;
+}
+
+void wr_hash_replace(struct wr_hash *h, struct wr_hash_node *old, struct wr_hash_node *node)
+{
+    *leading_to(h, old) = node;
+    *node = *old;
+    old->next = NULL;
 }
 
 static struct wr_hash_node *of_hash(struct wr_hash_node *node, uint64_t hash)

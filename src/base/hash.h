@@ -59,6 +59,9 @@ bool wr_hash_insert(struct wr_hash *h, struct wr_hash_node *node, uint64_t hash)
 /* Takes out a node that is in the table. */
 void wr_hash_remove(struct wr_hash *h, struct wr_hash_node *node);
 
+/* Puts `node`, which is in no table, in the place and under the hash of `old`, which is taken out. */
+void wr_hash_replace(struct wr_hash *h, struct wr_hash_node *old, struct wr_hash_node *node);
+
 /* The first node of this hash, or NULL. */
 struct wr_hash_node *wr_hash_first(const struct wr_hash *h, uint64_t hash);
 

@@ -23,6 +23,7 @@
 
 struct wr_ip;    /* src/ip: routes, neighbours, reassembly, path MTUs */
 struct wr_tcp;   /* src/tcp: connections, listeners, TIME-WAIT */
+struct wr_flow;  /* src/tcp: one of them in the table of 4-tuples */
 struct wr_udp;   /* src/udp */
 struct wr_ports; /* core/ports.c */
 struct wr_socks; /* src/sock: handles and port bindings */
@@ -129,6 +130,8 @@ enum wr_timer_kind {
     WR_TIMER_TCP,        /* wr_tcp_timer: one per connection, its earliest deadline */
     WR_TIMER_TCP_LISTEN, /* wr_tcp_listen_timer: a SYN queue entry */
     WR_TIMER_TCP_TW,     /* wr_tcp_timewait_timer */
+    WR_TIMER_TCP_REST,   /* wr_tcp_rest_timer: keepalive of a connection at rest */
+    WR_TIMER_TCP_SCAN,   /* wr_tcp_rest_scan: who may rest? */
     WR_TIMER_NEIGH,      /* wr_neigh_timer */
     WR_TIMER_FRAG,       /* wr_frag_timer */
     WR_TIMER_PMTU,       /* wr_pmtu_timer */
@@ -159,6 +162,7 @@ struct wr_ready {
     uint64_t sock; /* weir_sock */
     uint64_t user;
     struct wr_notes *notes; /* the error queue, core/note.h; NULL: never needed */
+    struct wr_flow *flow;   /* TCP: the connection, awake or at rest; NULL: none */
     uint32_t happened;      /* WR_HAPPENED_* since the last event was read */
 };
 /* happened: WR_HAPPENED_*. ready may be NULL (a connection without a socket): nothing is done. */

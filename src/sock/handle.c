@@ -30,6 +30,16 @@ struct wr_sock *wr_sock_find(const struct weir_stack *stack, weir_sock handle)
     return wr_pool_find(&stack->socks->pool, handle);
 }
 
+int wr_sock_get(struct weir_stack *stack, weir_sock handle, struct wr_sock **sock)
+{
+    *sock = wr_sock_find(stack, handle);
+    if (*sock == NULL)
+        return WEIR_EBADF;
+    if (wr_sock_has_tcb(*sock) && wr_tcp_wake(stack, &(*sock)->ready) == NULL)
+        return WEIR_ENOBUFS;
+    return 0;
+}
+
 int wr_sock_new(struct weir_stack *stack, struct wr_sock **sock)
 {
     struct wr_pool *pool = &stack->socks->pool;
@@ -121,8 +131,10 @@ int weir_sock_close(struct weir_stack *stack, weir_sock handle, weir_time now)
         wr_udp_close(stack, sock->udp);
     else if (sock->state == WR_SOCK_LISTENING)
         wr_tcp_unlisten(stack, sock->listener, now);
-    else if (sock->tcb != NULL)
-        wr_tcp_close(stack, sock->tcb, now);
+    else if (wr_sock_has_tcb(sock) && wr_tcp_wake(stack, &sock->ready) != NULL)
+        wr_tcp_close(stack, wr_sock_tcb(sock), now);
+    else if (wr_sock_has_tcb(sock))
+        wr_tcp_drop_at_rest(stack, &sock->ready);
     wr_sock_free(stack, sock);
     return 0;
 }

@@ -18,7 +18,7 @@
 
 struct tcb *wr_opt_conn(const struct wr_opt_access *a)
 {
-    return wr_sock_has_tcb(a->sock) ? a->sock->tcb : NULL;
+    return wr_sock_has_tcb(a->sock) ? wr_sock_tcb(a->sock) : NULL;
 }
 
 int wr_opt_changed(const struct wr_opt_access *a)
@@ -107,9 +107,10 @@ int weir_sock_setsockopt(struct weir_stack *stack, weir_sock handle, int level, 
                          const void *value, size_t len, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock = wr_sock_find(stack, handle);
-    if (sock == NULL)
-        return WEIR_EBADF;
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    if (error != 0)
+        return error;
     struct wr_opt_access a = make_access(stack, sock, now);
     if (is_one(&a, level, option, WEIR_SOL_TCP, WEIR_TCP_CONGESTION))
         return wr_opt_set_congestion(&a, value, len);
@@ -125,7 +126,7 @@ int weir_sock_setsockopt(struct weir_stack *stack, weir_sock handle, int level, 
     const struct wr_opt *row = find(&a, level, option);
     if (row == NULL || row->set == NULL)
         return WEIR_ENOPROTOOPT;
-    int error = read_int(level, value, len, &number);
+    error = read_int(level, value, len, &number);
     if (error != 0)
         return error;
     return may_make_ready(level, option) ? set_and_tell(&a, row, number) : row->set(&a, number);
@@ -161,9 +162,10 @@ int weir_sock_getsockopt(struct weir_stack *stack, weir_sock handle, int level, 
                          void *value, size_t *len, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock = wr_sock_find(stack, handle);
-    if (sock == NULL)
-        return WEIR_EBADF;
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    if (error != 0)
+        return error;
     struct wr_opt_access a = make_access(stack, sock, now);
     if (is_one(&a, level, option, WEIR_SOL_SOCKET, WEIR_SO_LINGER)) {
         struct weir_linger linger;
@@ -194,6 +196,6 @@ int weir_sock_getsockopt(struct weir_stack *stack, weir_sock handle, int level, 
     if (row == NULL || row->get == NULL)
         return WEIR_ENOPROTOOPT;
     int number = 0;
-    int error = row->get(&a, &number);
+    error = row->get(&a, &number);
     return error != 0 ? error : answer_int(level, value, len, number);
 }

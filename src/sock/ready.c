@@ -31,7 +31,7 @@ static uint32_t poll_bits(const struct weir_stack *stack, const struct wr_sock *
     case WR_SOCK_CONNECTED:
         break;
     }
-    return wr_tcp_ready(stack, sock->tcb);
+    return wr_tcp_ready(stack, wr_sock_tcb(sock));
 }
 
 uint32_t wr_sock_poll(const struct weir_stack *stack, const struct wr_sock *sock)
@@ -45,7 +45,7 @@ int wr_sock_take_error(struct wr_sock *sock)
     if (sock->is_udp)
         return wr_udp_take_error(sock->udp);
     if (wr_sock_has_tcb(sock))
-        return wr_tcp_take_error(sock->tcb);
+        return wr_tcp_take_error(wr_sock_tcb(sock));
     int error = sock->error;
     sock->error = 0;
     return error;

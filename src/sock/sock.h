@@ -22,8 +22,8 @@
  *                                     any, connect(AF_UNSPEC)
  *                                     ---------------------------------------> IDLE
  *
- * A socket of state CONNECTING or CONNECTED has a tcb, which may be dead (wr_tcp_state() is CLOSE)
- * and then holds only an error and data to read. A UDP socket is IDLE, or CONNECTED when it has a
+ * A socket of state CONNECTING or CONNECTED has a connection, which may be dead (wr_tcp_state() is CLOSE)
+ * and then holds only an error and data to read, or be at rest; a call that does something wakes it. A UDP socket is IDLE, or CONNECTED when it has a
  * peer.
  */
 #ifndef WR_SOCK_H
@@ -46,34 +46,39 @@ enum { WR_SOCK_SHUT_RCV = 1, WR_SOCK_SHUT_SEND = 2 };
 
 struct wr_sock {
     struct wr_ready ready;
-    struct wr_hash_node bind_node; /* in socks->binds while local.port is not 0 */
-    struct weir_endpoint local;    /* as bound; port 0: not bound */
-    union {
-        struct tcb *tcb;              /* CONNECTING, CONNECTED */
+    struct wr_hash_node bind_node;    /* in socks->binds while local.port is not 0 */
+    union {                           /* CONNECTING, CONNECTED: ready.flow */
         struct wr_listener *listener; /* LISTENING */
         struct wr_udp_sock *udp;      /* UDP, always */
     };
-    struct wr_tcp_opts *opts;   /* TCP: NULL while there is a tcb, which has its own */
-    int error;                  /* IDLE: what SO_ERROR tells; positive errno */
-    uint8_t state;              /* enum wr_sock_state */
-    uint8_t shut;               /* IDLE or UDP: WR_SOCK_SHUT_* */
-    uint8_t mtu_discover;       /* IP_MTU_DISCOVER as set on a TCP socket */
-    uint8_t protocol;           /* IP's number: TCP, UDP, or of a ping socket ICMP's */
-    bool is_udp, is_v6, v6only; /* is_udp: ping sockets, too */
-    uint32_t mark;              /* SO_MARK */
+    struct wr_tcp_opts *opts;    /* TCP: NULL while there is a connection, which has its own */
+    uint8_t (*fastopen_key)[16]; /* TCP_FASTOPEN_KEY: room for two; NULL: none set */
+    int error;                   /* IDLE: what SO_ERROR tells; positive errno */
+    uint32_t mark;               /* SO_MARK */
+    struct weir_endpoint local;  /* as bound; port 0: not bound */
+    uint8_t fastopen_keys;       /* how many */
+    uint8_t state;               /* enum wr_sock_state */
+    uint8_t shut;                /* IDLE or UDP: WR_SOCK_SHUT_* */
+    uint8_t mtu_discover;        /* IP_MTU_DISCOVER as set on a TCP socket */
+    uint8_t protocol;            /* IP's number: TCP, UDP, or of a ping socket ICMP's */
+    bool is_udp, is_v6, v6only;  /* is_udp: ping sockets, too */
     bool reuseaddr, reuseport;
     bool broadcast;
-    bool freebind;         /* IP_FREEBIND */
-    bool port_chosen;      /* the user named the port (SOCK_BINDPORT_LOCK): kept when idle again */
-    bool addr_chosen;      /* the same of the address */
-    uint8_t fastopen_keys; /* TCP_FASTOPEN_KEY: how many */
-    uint8_t (*fastopen_key)[16]; /* room for two; NULL: none set */
+    bool freebind;    /* IP_FREEBIND */
+    bool port_chosen; /* the user named the port (SOCK_BINDPORT_LOCK): kept when idle again */
+    bool addr_chosen; /* the same of the address */
 };
 
 /* Is there a connection, dead or alive? */
 static inline bool wr_sock_has_tcb(const struct wr_sock *sock)
 {
     return !sock->is_udp && (sock->state == WR_SOCK_CONNECTING || sock->state == WR_SOCK_CONNECTED);
+}
+
+/* That connection; NULL while it is at rest, and when there is none. */
+static inline struct tcb *wr_sock_tcb(const struct wr_sock *sock)
+{
+    return wr_tcp_conn(&sock->ready);
 }
 
 enum { WR_PERTURB = 256 };
@@ -89,6 +94,9 @@ struct wr_socks {
 
 /* The socket of a handle; NULL when it is stale. */
 struct wr_sock *wr_sock_find(const struct weir_stack *stack, weir_sock handle);
+/* The same for a call that is to do something: its connection, if any, is awake. 0 and *sock, or WEIR_EBADF,
+ * WEIR_ENOBUFS (no memory to wake it). */
+int wr_sock_get(struct weir_stack *stack, weir_sock handle, struct wr_sock **sock);
 /* A zeroed socket. 0 and *sock, or WEIR_EMFILE, WEIR_ENOMEM. */
 int wr_sock_new(struct weir_stack *stack, struct wr_sock **sock);
 /* Takes it out of events and of the table of bindings and frees it; the protocol's part is gone. */

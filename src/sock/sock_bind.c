@@ -98,8 +98,9 @@ static bool overlaps_connection(struct weir_stack *stack, const struct claim *cl
 {
     uint64_t cursor = 0;
     struct weir_sock_row row;
-    while (wr_tcp_next_row(stack, &cursor, &row))
-        if (row.local.port == claim->local.port &&
+    while (weir_sock_next_row(stack, &cursor, &row))
+        if (row.protocol == WEIR_SOL_TCP && row.state != WEIR_TCP_LISTEN &&
+            row.local.port == claim->local.port &&
             addrs_overlap(&claim->local.addr, claim->sock->v6only, &row.local.addr, true))
             return true;
     return false;

@@ -15,7 +15,7 @@ enum { FASTOPEN_LISTENERS = 0x2 | 0x400 };
 
 struct wr_tcp_opts *wr_sock_opts(struct wr_sock *sock)
 {
-    return wr_sock_has_tcb(sock) ? wr_tcp_opts(sock->tcb) : sock->opts;
+    return wr_sock_has_tcb(sock) ? wr_tcp_opts(wr_sock_tcb(sock)) : sock->opts;
 }
 
 struct weir_addr wr_sock_any(const struct wr_sock *sock)
@@ -41,7 +41,7 @@ static int save_opts(struct weir_stack *stack, struct wr_sock *sock)
     sock->opts = wr_alloc(stack, sizeof *sock->opts);
     if (sock->opts == NULL)
         return WEIR_ENOMEM;
-    *sock->opts = *wr_tcp_opts(sock->tcb);
+    *sock->opts = *wr_tcp_opts(wr_sock_tcb(sock));
     sock->opts->reuseaddr = sock->reuseaddr;
     sock->opts->reuseport = sock->reuseport;
     return 0;
@@ -62,11 +62,10 @@ static int disconnect_tcb(struct weir_stack *stack, struct wr_sock *sock, weir_t
     int error = save_opts(stack, sock);
     if (error != 0)
         return error;
-    struct tcb *tcb = sock->tcb;
+    struct tcb *tcb = wr_sock_tcb(sock);
     sock->error = wr_tcp_take_error(tcb);
     if (is_reset_by_disconnect(wr_tcp_state(tcb)))
         sock->error = ECONNRESET;
-    sock->tcb = NULL;
     sock->state = WR_SOCK_IDLE;
     sock->shut = 0;
     wr_tcp_abort(stack, tcb, false, now);
@@ -169,7 +168,6 @@ static ptrdiff_t start_connect(struct weir_stack *stack, struct wr_sock *sock,
         return rc == WEIR_EADDRINUSE ? WEIR_EADDRNOTAVAIL : rc;
     wr_free(stack, sock->opts, sizeof *sock->opts);
     sock->opts = NULL;
-    sock->tcb = tcb;
     sock->state = WR_SOCK_CONNECTING;
     sock->error = 0;
     sock->shut = 0;
@@ -183,9 +181,9 @@ ptrdiff_t wr_sock_send_fast(struct weir_stack *stack, struct wr_sock *sock,
     if (!wr_tcp_fastopen_on(stack))
         return WEIR_ENOTSUP;
     if (wr_sock_has_tcb(sock)) {
-        int state = wr_tcp_state(sock->tcb);
-        if (wr_tcp_deferred(sock->tcb) || state == WEIR_TCP_CLOSE)
-            return wr_tcp_send(stack, sock->tcb, data, len, 0, now);
+        int state = wr_tcp_state(wr_sock_tcb(sock));
+        if (wr_tcp_deferred(wr_sock_tcb(sock)) || state == WEIR_TCP_CLOSE)
+            return wr_tcp_send(stack, wr_sock_tcb(sock), data, len, 0, now);
         return state == WEIR_TCP_SYN_SENT || state == WEIR_TCP_SYN_RECV ? WEIR_EALREADY
                                                                         : WEIR_EISCONN;
     }
@@ -199,8 +197,8 @@ ptrdiff_t wr_sock_send_fast(struct weir_stack *stack, struct wr_sock *sock,
 /* connect() while one is under way, or after it has ended. */
 static int ask_connect(struct weir_stack *stack, struct wr_sock *sock, weir_time now)
 {
-    int state = wr_tcp_state(sock->tcb);
-    if (wr_tcp_deferred(sock->tcb))
+    int state = wr_tcp_state(wr_sock_tcb(sock));
+    if (wr_tcp_deferred(wr_sock_tcb(sock)))
         return WEIR_EISCONN;
     if (state == WEIR_TCP_SYN_SENT || state == WEIR_TCP_SYN_RECV)
         return WEIR_EALREADY;
@@ -208,7 +206,7 @@ static int ask_connect(struct weir_stack *stack, struct wr_sock *sock, weir_time
         sock->state = WR_SOCK_CONNECTED;
         return 0;
     }
-    int told = wr_tcp_take_error(sock->tcb);
+    int told = wr_tcp_take_error(wr_sock_tcb(sock));
     int error = disconnect_tcb(stack, sock, now);
     if (error != 0)
         return error;
@@ -237,9 +235,10 @@ int weir_sock_connect(struct weir_stack *stack, weir_sock handle,
                       const struct weir_endpoint *remote, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock = wr_sock_find(stack, handle);
-    if (sock == NULL)
-        return WEIR_EBADF;
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    if (error != 0)
+        return error;
     if (remote == NULL)
         return dissolve(stack, sock, now);
     if (sock->is_udp)
@@ -324,8 +323,7 @@ int weir_sock_accept(struct weir_stack *stack, weir_sock handle, weir_sock *conn
     int error = wr_sock_new(stack, &child);
     if (error != 0)
         return error;
-    child->tcb = wr_tcp_accept(stack, sock->listener, &child->ready);
-    if (child->tcb == NULL) {
+    if (wr_tcp_accept(stack, sock->listener, &child->ready) == NULL) {
         wr_sock_free(stack, child);
         return WEIR_EAGAIN;
     }
@@ -338,7 +336,7 @@ int weir_sock_accept(struct weir_stack *stack, weir_sock handle, weir_sock *conn
     child->mtu_discover = sock->mtu_discover;
     child->local.addr = wr_sock_any(child);
     struct weir_endpoint local, remote;
-    wr_tcp_endpoints(child->tcb, &local, &remote);
+    wr_tcp_endpoints(&child->ready, &local, &remote);
     if (peer != NULL)
         *peer = remote;
     *conn = child->ready.sock;
@@ -356,20 +354,21 @@ static int shutdown_idle(struct weir_stack *stack, struct wr_sock *sock, int how
 
 static int shutdown_conn(struct weir_stack *stack, struct wr_sock *sock, int how, weir_time now)
 {
-    int state = wr_tcp_state(sock->tcb);
+    int state = wr_tcp_state(wr_sock_tcb(sock));
     if (state == WEIR_TCP_SYN_SENT)
         return disconnect_tcb(stack, sock, now);
     if (state != WEIR_TCP_SYN_RECV && state != WEIR_TCP_CLOSE)
         sock->state = WR_SOCK_CONNECTED;
-    return wr_tcp_shutdown(stack, sock->tcb, how, now);
+    return wr_tcp_shutdown(stack, wr_sock_tcb(sock), how, now);
 }
 
 int weir_sock_shutdown(struct weir_stack *stack, weir_sock handle, int how, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock = wr_sock_find(stack, handle);
-    if (sock == NULL)
-        return WEIR_EBADF;
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    if (error != 0)
+        return error;
     if (how < WEIR_SHUT_RD || how > WEIR_SHUT_RDWR)
         return WEIR_EINVAL;
     if (sock->is_udp || sock->state == WR_SOCK_IDLE)
@@ -384,13 +383,14 @@ int weir_sock_shutdown(struct weir_stack *stack, weir_sock handle, int how, weir
 int weir_sock_abort(struct weir_stack *stack, weir_sock handle, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock = wr_sock_find(stack, handle);
-    if (sock == NULL)
-        return WEIR_EBADF;
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    if (error != 0)
+        return error;
     if (sock->is_udp)
         return WEIR_ENOTSUP;
     if (!wr_sock_has_tcb(sock))
         return WEIR_ENOTCONN;
-    wr_tcp_abort(stack, sock->tcb, true, now);
+    wr_tcp_abort(stack, wr_sock_tcb(sock), true, now);
     return 0;
 }

@@ -93,7 +93,7 @@ static ptrdiff_t send_tcp(struct weir_stack *stack, struct wr_sock *sock, const 
     }
     if (!wr_sock_has_tcb(sock))
         return send_unconnected(sock);
-    return wr_tcp_send(stack, sock->tcb, data, len, flags, now);
+    return wr_tcp_send(stack, wr_sock_tcb(sock), data, len, flags, now);
 }
 
 /* ---- the calls ------------------------------------------------------------------------------- */
@@ -102,9 +102,10 @@ ptrdiff_t weir_sock_send(struct weir_stack *stack, weir_sock handle, const void 
                          int flags, const struct weir_endpoint *to, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock = wr_sock_find(stack, handle);
-    if (sock == NULL)
-        return WEIR_EBADF;
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    if (error != 0)
+        return error;
     if (sock->is_udp)
         return send_udp(stack, sock, data, len, flags, to, now);
     ptrdiff_t sent = send_tcp(stack, sock, data, len, flags, to, now);
@@ -117,45 +118,48 @@ ptrdiff_t weir_sock_recv(struct weir_stack *stack, weir_sock handle, void *data,
                          int flags, struct weir_endpoint *from, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock = wr_sock_find(stack, handle);
-    if (sock == NULL)
-        return WEIR_EBADF;
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    if (error != 0)
+        return error;
     if (sock->is_udp)
         return recv_udp(stack, sock, data, len, flags, from);
     if (!wr_sock_has_tcb(sock))
         return recv_unconnected(sock, flags);
     if (from != NULL) {
         struct weir_endpoint local;
-        wr_tcp_endpoints(sock->tcb, &local, from);
+        wr_tcp_endpoints(&sock->ready, &local, from);
     }
-    return wr_tcp_recv(stack, sock->tcb, data, len, flags, now);
+    return wr_tcp_recv(stack, wr_sock_tcb(sock), data, len, flags, now);
 }
 
 ptrdiff_t weir_sock_peek(struct weir_stack *stack, weir_sock handle, struct weir_span span[2],
                          weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock = wr_sock_find(stack, handle);
-    if (sock == NULL)
-        return WEIR_EBADF;
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    if (error != 0)
+        return error;
     if (sock->is_udp)
         return WEIR_ENOTSUP;
     if (!wr_sock_has_tcb(sock))
         return recv_unconnected(sock, 0);
-    return wr_tcp_peek(stack, sock->tcb, span, now);
+    return wr_tcp_peek(stack, wr_sock_tcb(sock), span, now);
 }
 
 int weir_sock_consume(struct weir_stack *stack, weir_sock handle, size_t len, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock = wr_sock_find(stack, handle);
-    if (sock == NULL)
-        return WEIR_EBADF;
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    if (error != 0)
+        return error;
     if (sock->is_udp)
         return WEIR_ENOTSUP;
     if (!wr_sock_has_tcb(sock))
         return WEIR_ENOTCONN;
-    return wr_tcp_consume(stack, sock->tcb, len, now);
+    return wr_tcp_consume(stack, wr_sock_tcb(sock), len, now);
 }
 
 /* ---- queues ---------------------------------------------------------------------------------- */
@@ -169,7 +173,7 @@ ptrdiff_t weir_sock_inq(struct weir_stack *stack, weir_sock handle)
         return (ptrdiff_t)wr_udp_inq(sock->udp);
     if (sock->state == WR_SOCK_LISTENING)
         return WEIR_EINVAL;
-    return wr_sock_has_tcb(sock) ? (ptrdiff_t)wr_tcp_inq(sock->tcb) : 0;
+    return wr_sock_has_tcb(sock) ? (ptrdiff_t)wr_tcp_inq(wr_sock_tcb(sock)) : 0;
 }
 
 ptrdiff_t weir_sock_outq(struct weir_stack *stack, weir_sock handle)
@@ -179,7 +183,7 @@ ptrdiff_t weir_sock_outq(struct weir_stack *stack, weir_sock handle)
         return WEIR_EBADF;
     if (!sock->is_udp && sock->state == WR_SOCK_LISTENING)
         return WEIR_EINVAL;
-    return wr_sock_has_tcb(sock) ? (ptrdiff_t)wr_tcp_outq(sock->tcb) : 0;
+    return wr_sock_has_tcb(sock) ? (ptrdiff_t)wr_tcp_outq(wr_sock_tcb(sock)) : 0;
 }
 
 int weir_sock_atmark(struct weir_stack *stack, weir_sock handle)
@@ -189,5 +193,5 @@ int weir_sock_atmark(struct weir_stack *stack, weir_sock handle)
         return WEIR_EBADF;
     if (sock->is_udp)
         return WEIR_ENOTSUP;
-    return wr_sock_has_tcb(sock) && wr_tcp_atmark(sock->tcb) ? 1 : 0;
+    return wr_sock_has_tcb(sock) && wr_tcp_atmark(wr_sock_tcb(sock)) ? 1 : 0;
 }

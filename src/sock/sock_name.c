@@ -8,7 +8,7 @@ static void endpoints(const struct wr_sock *sock, struct weir_endpoint *local,
                       struct weir_endpoint *peer)
 {
     if (wr_sock_has_tcb(sock)) {
-        wr_tcp_endpoints(sock->tcb, local, peer);
+        wr_tcp_endpoints(&sock->ready, local, peer);
         return;
     }
     *local = sock->local;
@@ -38,7 +38,7 @@ int weir_sock_getpeername(struct weir_stack *stack, weir_sock handle, struct wei
         return WEIR_EBADF;
     bool known = sock->is_udp && sock->state == WR_SOCK_CONNECTED;
     if (wr_sock_has_tcb(sock)) {
-        int state = wr_tcp_state(sock->tcb);
+        int state = wr_tcp_state(wr_sock_tcb(sock));
         known = state != WEIR_TCP_CLOSE && state != WEIR_TCP_SYN_SENT;
     }
     if (!known)
@@ -78,7 +78,8 @@ static void fill_row(const struct wr_sock *sock, struct weir_sock_row *row)
     row->send_q = info.tcpi_sacked;
 }
 
-/* Listeners and bound UDP sockets first, which tcp has no rows of, then every connection. */
+/* Listeners, bound UDP sockets and connections at rest first, which tcp has no rows of, then every other
+ * connection. */
 bool weir_sock_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row)
 {
     const struct wr_pool *pool = &stack->socks->pool;
@@ -88,7 +89,14 @@ bool weir_sock_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_
             break;
         }
         const struct wr_sock *sock = wr_pool_at(pool, (uint32_t)(*cursor)++);
-        if (sock == NULL || sock->local.port == 0)
+        if (sock == NULL)
+            continue;
+        if (wr_sock_has_tcb(sock) && wr_tcp_rest_row(&sock->ready, row)) {
+            row->user = sock->ready.user;
+            row->domain = sock->is_v6 ? WEIR_AF_INET6 : WEIR_AF_INET;
+            return true;
+        }
+        if (sock->local.port == 0)
             continue;
         if (sock->is_udp || sock->state == WR_SOCK_LISTENING) {
             fill_row(sock, row);

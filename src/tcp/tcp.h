@@ -58,6 +58,7 @@
  *     made      by wr_tcp_connect (SYN-SENT), or by tcp_listen when the third ACK comes (ESTABLISHED), or,
  *               opened fast, with the SYN (SYN-RECEIVED, but reading and writing).
  *               SYN-RECEIVED of a passive open is a small struct wr_syn, TIME-WAIT a small struct wr_tw.
+ *     at rest   its socket and its peer have said nothing for a while: a small struct wr_rest (tcp_rest).
  *     tied      to a socket when `ready` is set; to a listener while in its accept queue.
  *     done      (wr_tcb_done) its state is CLOSE, it is in no table, list or timer. Received data and
  *               an error may be left for its socket.
@@ -118,7 +119,7 @@ struct wr_tuple {
 };
 static_assert(sizeof(struct wr_tuple) == 36, "a hash key must have no padding");
 
-enum wr_flow_kind { WR_FLOW_TCB, WR_FLOW_SYN, WR_FLOW_TIMEWAIT };
+enum wr_flow_kind { WR_FLOW_TCB, WR_FLOW_SYN, WR_FLOW_TIMEWAIT, WR_FLOW_REST };
 
 struct wr_flow {
     struct wr_hash_node node;
@@ -354,6 +355,11 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
 /* CLOSED: out of the flow table, lists and timers; send side freed; an orphan is freed by wr_tcb_settle.
  * error (positive errno, or 0) is left to the socket. */
 void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error);
+/* Frees the memory of a connection that nothing leads to any more. */
+void wr_tcb_free(struct weir_stack *stack, struct tcb *tcb);
+/* The connection is this socket's; or no socket's any more. */
+void wr_tcb_tie(struct tcb *tcb, struct wr_ready *ready);
+void wr_tcb_untie(struct tcb *tcb);
 /* The end of every entry point that touched tcb; it may be freed here. */
 void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* Bytes of the flight that are thought to be in the network, RFC 6675 3 `pipe`. */

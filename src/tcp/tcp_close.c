@@ -201,7 +201,7 @@ void wr_tcp_close(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     uint32_t unread = tcb->rcv_ring.len;
 
-    tcb->ready = NULL;
+    wr_tcb_untie(tcb);
     tcb->shut = WR_SHUT_BOTH;
     wr_ring_drop(&tcb->rcv_ring, &stack->alloc, unread);
     if (tcb->state == WEIR_TCP_CLOSE) {
@@ -233,6 +233,6 @@ void wr_tcp_abort(struct weir_stack *stack, struct tcb *tcb, bool keep, weir_tim
         abort_now(stack, tcb, ECONNABORTED, now);
     wr_ring_drop(&tcb->rcv_ring, &stack->alloc, tcb->rcv_ring.len);
     if (!keep)
-        tcb->ready = NULL;
+        wr_tcb_untie(tcb);
     wr_tcb_settle(stack, tcb, now);
 }

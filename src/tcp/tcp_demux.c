@@ -2,7 +2,7 @@
 /*
  * Whom is a segment for? RFC 9293 3.10.7.
  *
- * One table holds connections, SYN queue entries and TIME-WAIT records by 4-tuple; one holds
+ * One table holds connections, awake and at rest, SYN queue entries and TIME-WAIT records by 4-tuple; one holds
  * listeners by local endpoint. Both are keyed with SipHash under a secret, so that a peer that
  * chooses its ports cannot aim for one chain. A SYN for a listener is looked up at most three times:
  * the exact address, the wildcard of its family, and for IPv4 the IPv6 wildcard that takes both.
@@ -43,6 +43,14 @@ bool wr_demux_insert(struct weir_stack *stack, struct wr_flow *flow, enum wr_flo
     flow->tuple = *tuple;
     flow->kind = (uint8_t)kind;
     return wr_hash_insert(&stack->tcp->flows, &flow->node, wr_demux_hash(stack, tuple));
+}
+
+void wr_demux_replace(struct weir_stack *stack, struct wr_flow *was, struct wr_flow *now,
+                      enum wr_flow_kind kind)
+{
+    now->tuple = was->tuple;
+    now->kind = (uint8_t)kind;
+    wr_hash_replace(&stack->tcp->flows, &was->node, &now->node);
 }
 
 void wr_demux_remove(struct weir_stack *stack, struct wr_flow *flow)

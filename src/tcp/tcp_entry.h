@@ -36,6 +36,8 @@ void wr_tcp_netif_gone(struct weir_stack *stack, struct wr_netif *netif, weir_ti
 void wr_tcp_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
 void wr_tcp_listen_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
 void wr_tcp_timewait_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
+void wr_tcp_rest_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
+void wr_tcp_rest_scan(struct weir_stack *stack, weir_time now);
 
 /* ---- from sock: the user's calls, RFC 9293 3.10.1 to 3.10.6 --------------------------------------- */
 
@@ -80,7 +82,7 @@ ptrdiff_t wr_tcp_connect_fast(struct weir_stack *stack, const struct weir_endpoi
 /* Does net.ipv4.tcp_fastopen allow it to clients? */
 bool wr_tcp_fastopen_on(const struct weir_stack *stack);
 /* TCP_FASTOPEN_CONNECT: connect() is done, the SYN waits for the first data. */
-bool wr_tcp_deferred(const struct tcb *tcb);
+bool wr_tcp_deferred(const struct tcb *tcb); /* NULL: at rest */
 
 /* LISTEN. local.addr may be 0.0.0.0 or ::; with :: and not opts->v6only, IPv4 too. `reuseport` group:
  * several listeners may share an endpoint; connections are spread by hash. opts is borrowed for the
@@ -129,17 +131,27 @@ void wr_tcp_close(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* ABORT. As close, with RST. `keep`: the socket stays tied to a dead tcb whose error is ECONNABORTED. */
 void wr_tcp_abort(struct weir_stack *stack, struct tcb *tcb, bool keep, weir_time now);
 
-/* STATUS. */
+/* The connection of a socket, which may be at rest (tcp_rest): then this is NULL, and so is the tcb given to those
+ * calls below that say so. */
+struct tcb *wr_tcp_conn(const struct wr_ready *ready);
+/* The same, awake. NULL: out of memory. For each call that is to do something. */
+struct tcb *wr_tcp_wake(struct weir_stack *stack, struct wr_ready *ready);
+/* As wr_tcp_close() for a connection that cannot be woken for want of memory: without a word to the peer, who will
+ * be told RST when it asks. */
+void wr_tcp_drop_at_rest(struct weir_stack *stack, struct wr_ready *ready);
+void wr_tcp_endpoints(const struct wr_ready *ready, struct weir_endpoint *local,
+                      struct weir_endpoint *remote);
+
+/* STATUS; tcb is NULL for a connection at rest. */
 /* WEIR_POLL* bits as tcp_poll() on Linux. */
 uint32_t wr_tcp_ready(const struct weir_stack *stack, const struct tcb *tcb);
 /* Linux's numbers; 7 is CLOSE: dead, only error and data left. */
 int wr_tcp_state(const struct tcb *tcb);
 int wr_tcp_take_error(struct tcb *tcb); /* SO_ERROR: 0 or positive errno; cleared */
-void wr_tcp_endpoints(const struct tcb *tcb, struct weir_endpoint *local,
-                      struct weir_endpoint *remote);
 size_t wr_tcp_inq(const struct tcb *tcb);
 size_t wr_tcp_outq(const struct tcb *tcb);
 bool wr_tcp_atmark(const struct tcb *tcb);
+/* From here on it is awake. */
 uint32_t wr_tcp_mss(const struct tcb *tcb);
 void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct weir_tcp_info *info,
                  weir_time now);
@@ -163,7 +175,9 @@ int wr_tcp_cc_default_write(struct weir_stack *stack, const char *text);
 bool wr_tcp_tuple_taken(struct weir_stack *stack, const struct weir_endpoint *local,
                         const struct weir_endpoint *remote, weir_time now);
 
-/* Calls for tables (ss): every connection, SYN-RECEIVED entry and TIME-WAIT record in a stable order. */
+/* Calls for tables (ss): every connection that is awake, SYN-RECEIVED entry and TIME-WAIT record in a stable order. */
 bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row);
+/* The row of a connection at rest, of which wr_tcp_next_row() tells nothing. False: it is not at rest. */
+bool wr_tcp_rest_row(const struct wr_ready *ready, struct weir_sock_row *row);
 
 #endif

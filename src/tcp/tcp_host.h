@@ -14,6 +14,9 @@ uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tu
 /* The flow of a tuple, or NULL. */
 struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tuple *tuple,
                               uint64_t hash);
+/* `now` takes the place of `was`, as what it is called. */
+void wr_demux_replace(struct weir_stack *stack, struct wr_flow *was, struct wr_flow *now,
+                      enum wr_flow_kind kind);
 bool wr_demux_insert(struct weir_stack *stack, struct wr_flow *flow, enum wr_flow_kind kind,
                      const struct wr_tuple *tuple);
 void wr_demux_remove(struct weir_stack *stack, struct wr_flow *flow);
@@ -46,6 +49,23 @@ bool wr_tw_input(struct weir_stack *stack, struct wr_tw *tw, struct seg *seg, ui
 void wr_tw_free(struct weir_stack *stack, struct wr_tw *tw);
 /* May an active open take the record's place (tcp_tw_reuse)? */
 bool wr_tw_reusable(const struct weir_stack *stack, const struct wr_tw *tw, weir_time now);
+
+/* ---- connections at rest: tcp_rest ---------------------------------------------------------------- */
+
+struct wr_rest {
+    struct wr_flow flow;
+    struct wr_ready *ready; /* its socket's */
+    uint16_t size;          /* of image */
+    bool has_tx : 1, has_rx : 1, has_timer : 1;
+    uint8_t image[]; /* see tcp_rest */
+};
+
+/* There is a connection that may come to rest. */
+void wr_rest_watch(struct weir_stack *stack, weir_time now);
+/* When keepalive will wake it; NEVER: not by itself. */
+weir_time wr_rest_keep_at(const struct wr_rest *rest);
+/* The connection as it was; the record is gone. NULL: out of memory. */
+struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest);
 
 /* ---- memory of all streams: tcp_mem ------------------------------------------------------------- */
 
@@ -80,6 +100,8 @@ struct wr_tcp {
     struct wr_timer syn_timer;
     struct wr_list tw_queue;
     struct wr_timer tw_timer;
+    struct wr_timer rest_timer;
+    uint32_t rest_hand; /* slot of `tcbs` that was looked at last */
     uint8_t isn_key[16], ts_key[16];
     struct wr_cookies cookies;
     struct wr_metrics metrics;

@@ -212,6 +212,18 @@ static bool row_at(struct weir_stack *stack, unsigned kind, uint32_t slot,
     return true;
 }
 
+bool wr_tcp_rest_row(const struct wr_ready *ready, struct weir_sock_row *row)
+{
+    if (ready->flow == NULL || ready->flow->kind != WR_FLOW_REST)
+        return false;
+    flow_row(ready->flow, WEIR_TCP_ESTABLISHED, row);
+    row->sock = ready->sock;
+    row->timer_at = wr_rest_keep_at(WR_CONTAINER(ready->flow, struct wr_rest, flow));
+    if (row->timer_at != WEIR_TIME_NEVER)
+        row->timer = WEIR_TIMER_KEEPALIVE;
+    return true;
+}
+
 bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row)
 {
     struct wr_tcp *tcp = stack->tcp;

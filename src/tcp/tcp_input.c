@@ -100,6 +100,12 @@ static void to_timewait(struct weir_stack *stack, struct wr_tw *tw, struct seg *
         to_listener(stack, seg, &iss, now);
 }
 
+static void to_connection(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
+{
+    wr_input_tcb(stack, tcb, seg, now);
+    wr_tcb_settle(stack, tcb, now);
+}
+
 void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now)
 {
     struct wr_flow *flow;
@@ -117,9 +123,13 @@ void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
     if (flow == NULL) {
         to_listener(stack, &seg, NULL, now);
     } else if (flow->kind == WR_FLOW_TCB) {
-        struct tcb *tcb = WR_CONTAINER(flow, struct tcb, flow);
-        wr_input_tcb(stack, tcb, &seg, now);
-        wr_tcb_settle(stack, tcb, now);
+        to_connection(stack, WR_CONTAINER(flow, struct tcb, flow), &seg, now);
+    } else if (flow->kind == WR_FLOW_REST) {
+        struct tcb *tcb = wr_rest_wake(stack, WR_CONTAINER(flow, struct wr_rest, flow));
+        if (tcb != NULL)
+            to_connection(stack, tcb, &seg, now);
+        else
+            wr_drop(stack, WR_DROP_no_memory);
     } else if (flow->kind == WR_FLOW_SYN) {
         wr_listen_syn_input(stack, WR_CONTAINER(flow, struct wr_syn, flow), &seg, now);
     } else {
@@ -274,6 +284,7 @@ void wr_input_opened(struct weir_stack *stack, struct tcb *tcb, const struct seg
     first_rtt(stack, tcb, seg, now);
     tcb->opened_at = now; /* in the place of syn_at */
     wr_timers_keepalive(stack, tcb, now);
+    wr_rest_watch(stack, now);
     wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
     if (tcb->fin_queued)
         wr_output_kick(stack, tcb, now);
@@ -626,7 +637,8 @@ void wr_tcp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, we
         struct tcb *tcb = WR_CONTAINER(flow, struct tcb, flow);
         icmp_for_tcb(stack, tcb, error, now);
         wr_tcb_settle(stack, tcb, now);
-    } else if (get_be32(error->quoted + 4) != WR_CONTAINER(flow, struct wr_syn, flow)->iss) {
+    } else if (flow->kind == WR_FLOW_REST || /* nothing is in flight */
+               get_be32(error->quoted + 4) != WR_CONTAINER(flow, struct wr_syn, flow)->iss) {
         wr_drop(stack, WR_DROP_tcp_icmp_out_of_window);
         wr_count(stack, WR_STAT_tcp_out_of_window_icmps);
     } else if (error->mtu == 0) {

@@ -787,6 +787,6 @@ struct tcb *wr_tcp_accept(struct weir_stack *stack, struct wr_listener *listener
         return NULL;
     tcb = WR_CONTAINER(first, struct tcb, accept);
     wr_listen_forget(tcb);
-    tcb->ready = ready;
+    wr_tcb_tie(tcb, ready);
     return tcb;
 }

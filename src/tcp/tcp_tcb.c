@@ -44,6 +44,7 @@ int wr_tcp_init(struct weir_stack *stack)
     wr_pool_init(&tcp->tws, &stack->alloc, sizeof(struct wr_tw), 1u << 24);
     wr_timer_init(&tcp->syn_timer, WR_TIMER_TCP_LISTEN);
     wr_timer_init(&tcp->tw_timer, WR_TIMER_TCP_TW);
+    wr_timer_init(&tcp->rest_timer, WR_TIMER_TCP_SCAN);
     return 0;
 }
 
@@ -215,9 +216,27 @@ void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         return;
     if (tcb->orphan)
         stack->tcp->n_orphans--;
+    wr_tcb_free(stack, tcb);
+}
+
+void wr_tcb_free(struct weir_stack *stack, struct tcb *tcb)
+{
     free_buffers(stack, tcb);
     wr_mem_settle(stack, tcb);
     wr_pool_free(&stack->tcp->tcbs, tcb);
+}
+
+void wr_tcb_tie(struct tcb *tcb, struct wr_ready *ready)
+{
+    tcb->ready = ready;
+    ready->flow = &tcb->flow;
+}
+
+void wr_tcb_untie(struct tcb *tcb)
+{
+    if (tcb->ready != NULL)
+        tcb->ready->flow = NULL;
+    tcb->ready = NULL;
 }
 
 struct wr_tcp_opts *wr_tcp_opts(struct tcb *tcb)

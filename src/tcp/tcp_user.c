@@ -93,7 +93,7 @@ static int open_active(struct weir_stack *stack, const struct weir_endpoint *loc
     if (tcb == NULL)
         return WEIR_ENOMEM;
     tcb->path = path;
-    tcb->ready = ready;
+    wr_tcb_tie(tcb, ready);
     tcb->iss = iss;
     prepare_syn(stack, tcb);
     *out = tcb;
@@ -139,7 +139,7 @@ bool wr_tcp_fastopen_on(const struct weir_stack *stack)
 
 bool wr_tcp_deferred(const struct tcb *tcb)
 {
-    return tcb->fo != NULL && tcb->fo->deferred;
+    return tcb != NULL && tcb->fo != NULL && tcb->fo->deferred;
 }
 
 /* ---- errors ------------------------------------------------------------------------------------------ */
@@ -155,9 +155,9 @@ static int take_pending(struct tcb *tcb)
 
 int wr_tcp_take_error(struct tcb *tcb)
 {
-    int error = -take_pending(tcb);
+    int error = tcb != NULL ? -take_pending(tcb) : 0;
 
-    if (error == 0) {
+    if (error == 0 && tcb != NULL) {
         error = tcb->soft_error;
         tcb->soft_error = 0;
     }
@@ -438,9 +438,11 @@ void wr_tcp_quickack(struct weir_stack *stack, struct tcb *tcb, bool on, weir_ti
 /* Linux's tcp_poll(). */
 uint32_t wr_tcp_ready(const struct weir_stack *stack, const struct tcb *tcb)
 {
-    uint32_t bits = 0;
-    uint32_t target = tcb->opts.rcvlowat > 0 ? tcb->opts.rcvlowat : 1;
+    uint32_t bits = 0, target;
 
+    if (tcb == NULL)
+        return WEIR_POLLOUT;
+    target = tcb->opts.rcvlowat > 0 ? tcb->opts.rcvlowat : 1;
     if (tcb->shut == WR_SHUT_BOTH || tcb->state == WEIR_TCP_CLOSE)
         bits |= WEIR_POLLHUP;
     if (tcb->shut & WR_SHUT_RCV)
@@ -469,23 +471,28 @@ uint32_t wr_tcp_ready(const struct weir_stack *stack, const struct tcb *tcb)
 
 int wr_tcp_state(const struct tcb *tcb)
 {
+    if (tcb == NULL)
+        return WEIR_TCP_ESTABLISHED;
     /* A FIN sent in SYN-RECEIVED makes it FIN-WAIT-1, RFC 9293 3.10.4. */
     return tcb->state == WEIR_TCP_SYN_RECV && tcb->fin_queued ? WEIR_TCP_FIN_WAIT1 : tcb->state;
 }
 
-void wr_tcp_endpoints(const struct tcb *tcb, struct weir_endpoint *local,
+void wr_tcp_endpoints(const struct wr_ready *ready, struct weir_endpoint *local,
                       struct weir_endpoint *remote)
 {
-    *local = (struct weir_endpoint){tcb->flow.tuple.local, tcb->flow.tuple.lport};
-    *remote = (struct weir_endpoint){tcb->flow.tuple.remote, tcb->flow.tuple.rport};
+    const struct wr_tuple *tuple = &ready->flow->tuple;
+
+    *local = (struct weir_endpoint){tuple->local, tuple->lport};
+    *remote = (struct weir_endpoint){tuple->remote, tuple->rport};
 }
 
 size_t wr_tcp_inq(const struct tcb *tcb)
 {
-    uint32_t to_mark = tcb->urg_seq - wr_tcb_copied_seq(tcb);
+    uint32_t to_mark;
 
-    if (wr_tcb_opening(tcb))
+    if (tcb == NULL || wr_tcb_opening(tcb))
         return 0;
+    to_mark = tcb->urg_seq - wr_tcb_copied_seq(tcb);
     if (tcb->opts.oobinline || tcb->urg_state == WR_URG_NONE || to_mark >= tcb->rcv_ring.len)
         return tcb->rcv_ring.len;
     return to_mark;
@@ -493,12 +500,12 @@ size_t wr_tcp_inq(const struct tcb *tcb)
 
 size_t wr_tcp_outq(const struct tcb *tcb)
 {
-    return wr_tcb_opening(tcb) ? 0 : tcb->snd_ring.len;
+    return tcb == NULL || wr_tcb_opening(tcb) ? 0 : tcb->snd_ring.len;
 }
 
 bool wr_tcp_atmark(const struct tcb *tcb)
 {
-    return at_mark(tcb);
+    return tcb != NULL && at_mark(tcb);
 }
 
 uint32_t wr_tcp_mss(const struct tcb *tcb)

@@ -167,6 +167,8 @@ static void choose_host(struct world *w, unsigned host)
     set(w, host, "net.ipv4.tcp_orphan_retries", 60);
     set(w, host, "net.ipv4.tcp_rto_max_ms", 30000);
     set(w, host, "net.ipv4.neigh.default.ucast_solicit", 20);
+    if (!one_in(w, 3))
+        set(w, host, "weir.tcp_rest_after_ms", 1 + (int64_t)log_uniform(w, 5000));
     if (one_in(w, 3))
         set(w, host, "net.ipv4.tcp_sack", 0);
     if (one_in(w, 3))

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections at rest: most connections of a large server are open and say nothing for minutes. One that has
+ * said nothing for weir.tcp_rest_after_ms is kept as its own image, packed, and is made again, each field as it
+ * was, when a segment, its user or keepalive wants something of it. So rest is seen by nobody but by who counts
+ * memory, and no other file of TCP knows of it: they all see a struct tcb.
+ *
+ *     struct tcb | wr_tx | wr_rx           (what of the three there is, one behind the other)
+ *
+ * Nearly all of an image is zeros, small numbers, and the same few numbers over and over: SND.UNA stands in it
+ * a dozen times, so do times. It is packed in units of 32 bits, each a code of four bits and what follows it:
+ *
+ *     0          a run of zero units; 4 bits: how many, less two
+ *     1          a zero unit
+ *     2 to 5     a number of 1, 2, 4 or 8 times four bits
+ *     6 to 14    one of the numbers known: of the last 25 that took more than four bits, the first nine
+ *     15         one of the others; 4 bits: which
+ *
+ * A number that comes again moves to the front of those known.
+ *
+ * What an image cannot hold is taken out before and put back after: lists and the timer, which others point
+ * into (a connection at rest is in no list, and its only deadline is keepalive's); the path, which is found
+ * anew; buffers, of which there are none.
+ *
+ * A hand goes round over the pool of connections, a bounded number at a time, and puts to rest what it finds
+ * quiet; so segments pay nothing for it. It stops when no connection is awake.
+ *
+ * An attacker who knows the 4-tuples can wake connections, as one could keep them awake all the time: what that
+ * costs is bounded by the number of connections, as it was before they rested.
+ */
+#include "tcp/tcp.h"
+#include "tcp/tcp_host.h"
+#include "tcp/tcp_sender.h"
+
+#include <string.h>
+
+enum {
+    SCAN_SLOTS = 1024, /* connections looked at in one go */
+    RUN_MAX = 17,      /* zero units */
+    NEAR = 9,          /* numbers known by a code of their own */
+    KNOWN = NEAR + 16  /* all numbers known */
+};
+
+/* A connection between its two forms. */
+struct image {
+    struct tcb tcb;
+    struct wr_tx tx; /* if struct wr_rest.has_tx */
+    struct wr_rx rx; /* if struct wr_rest.has_rx */
+};
+static_assert(sizeof(struct tcb) % sizeof(uint32_t) == 0 &&
+                  sizeof(struct wr_tx) % sizeof(uint32_t) == 0 &&
+                  sizeof(struct wr_rx) % sizeof(uint32_t) == 0,
+              "images are packed in units");
+
+/* ---- packing ---------------------------------------------------------------------------------------- */
+
+enum { CODE_RUN, CODE_ZERO, CODE_NUMBER, CODE_NEAR = 6, CODE_FAR = 15 };
+
+/* Writes or reads; four bits at a time, the lower half of a byte first. */
+struct packer {
+    uint8_t *buf;          /* NULL: what is written is only counted */
+    size_t nibbles;        /* so far */
+    uint32_t known[KNOWN]; /* the last first */
+};
+
+static void begin(struct packer *p, uint8_t *buf)
+{
+    *p = (struct packer){.buf = buf, .known = {UINT32_MAX, INT32_MAX}}; /* halves of NEVER */
+}
+
+/* Brings the number at place i to the front, as `number`. */
+static void remember(struct packer *p, unsigned i, uint32_t number)
+{
+    memmove(&p->known[1], &p->known[0], i * sizeof p->known[0]);
+    p->known[0] = number;
+}
+
+static void put(struct packer *p, unsigned nibble)
+{
+    if (p->buf != NULL && p->nibbles % 2 == 0)
+        p->buf[p->nibbles / 2] = (uint8_t)nibble;
+    else if (p->buf != NULL)
+        p->buf[p->nibbles / 2] |= (uint8_t)(nibble << 4);
+    p->nibbles++;
+}
+
+static unsigned get(struct packer *p)
+{
+    unsigned byte = p->buf[p->nibbles / 2];
+    return p->nibbles++ % 2 == 0 ? byte & 15 : byte >> 4;
+}
+
+static void put_number(struct packer *p, uint32_t number)
+{
+    unsigned width = number >> 16 ? 3 : number >> 8 ? 2 : number >> 4 ? 1 : 0;
+    unsigned i = 0;
+
+    while (i < KNOWN && p->known[i] != number)
+        i++;
+    if (i < KNOWN) {
+        put(p, i < NEAR ? CODE_NEAR + i : CODE_FAR);
+        if (i >= NEAR)
+            put(p, i - NEAR);
+        remember(p, i, number);
+        return;
+    }
+    put(p, CODE_NUMBER + width);
+    for (unsigned n = 0; n < 1u << width; n++)
+        put(p, number >> 4 * n & 15);
+    if (width > 0)
+        remember(p, KNOWN - 1, number);
+}
+
+static uint32_t get_number(struct packer *p, unsigned code)
+{
+    uint32_t number = 0;
+
+    if (code >= CODE_NEAR) {
+        unsigned i = code == CODE_FAR ? NEAR + get(p) : code - CODE_NEAR;
+        number = p->known[i];
+        remember(p, i, number);
+        return number;
+    }
+    for (unsigned n = 0; n < 1u << (code - CODE_NUMBER); n++)
+        number |= get(p) << 4 * n;
+    if (code > CODE_NUMBER)
+        remember(p, KNOWN - 1, number);
+    return number;
+}
+
+static uint32_t unit_at(const void *object, size_t i)
+{
+    uint32_t unit;
+
+    memcpy(&unit, (const uint8_t *)object + i * sizeof unit, sizeof unit);
+    return unit;
+}
+
+static void pack(struct packer *p, const void *object, size_t size)
+{
+    size_t n = size / sizeof(uint32_t);
+
+    for (size_t i = 0; i < n;) {
+        unsigned run = 0;
+        while (run < RUN_MAX && i + run < n && unit_at(object, i + run) == 0)
+            run++;
+        if (run == 0) {
+            put_number(p, unit_at(object, i++));
+            continue;
+        }
+        put(p, run == 1 ? CODE_ZERO : CODE_RUN);
+        if (run > 1)
+            put(p, run - 2);
+        i += run;
+    }
+}
+
+static void unpack(struct packer *p, void *object, size_t size)
+{
+    size_t n = size / sizeof(uint32_t);
+
+    memset(object, 0, size);
+    for (size_t i = 0; i < n;) {
+        unsigned code = get(p);
+        uint32_t unit;
+        if (code <= CODE_ZERO) {
+            i += code == CODE_ZERO ? 1 : get(p) + 2;
+            continue;
+        }
+        unit = get_number(p, code);
+        memcpy((uint8_t *)object + i++ * sizeof unit, &unit, sizeof unit);
+    }
+}
+
+/* Packs to `out`, or only counts when that is NULL. Returns the bytes that it takes. */
+static size_t pack_image(const struct wr_rest *rest, const struct image *image, uint8_t *out)
+{
+    struct packer p;
+
+    begin(&p, out);
+    pack(&p, &image->tcb, sizeof image->tcb);
+    if (rest->has_tx)
+        pack(&p, &image->tx, sizeof image->tx);
+    if (rest->has_rx)
+        pack(&p, &image->rx, sizeof image->rx);
+    return (p.nibbles + 1) / 2;
+}
+
+static void unpack_image(struct wr_rest *rest, struct image *image)
+{
+    struct packer p;
+
+    begin(&p, rest->image);
+    unpack(&p, &image->tcb, sizeof image->tcb);
+    if (rest->has_tx)
+        unpack(&p, &image->tx, sizeof image->tx);
+    if (rest->has_rx)
+        unpack(&p, &image->rx, sizeof image->rx);
+}
+
+/* ---- to rest ------------------------------------------------------------------------------------------ */
+
+static bool sender_is_idle(const struct wr_tx *tx)
+{
+    return tx == NULL ||
+           (tx->q.count == 0 && !wr_list_is_linked(&tx->mem_wait) && tx->ca_state == WEIR_CA_OPEN &&
+            !tx->pace.waiting && tx->mtup.probe == 0 && tx->chrono.type == WR_CHRONO_IDLE);
+}
+
+/* Open, and nothing is to be sent, received, awaited or told. */
+static bool is_idle(const struct weir_stack *stack, const struct tcb *tcb)
+{
+    return tcb->state == WEIR_TCP_ESTABLISHED && tcb->ready != NULL && !tcb->in_accept &&
+           wr_tcp_ready(stack, tcb) == WEIR_POLLOUT && tcb->soft_error == 0 && !tcb->stamping &&
+           tcb->want == 0 && tcb->out_list == WR_OUT_IDLE && !wr_tcb_in_flight(tcb) &&
+           tcb->snd_ring.buf == NULL && tcb->rcv_ring.buf == NULL && !tcb->fin_seen &&
+           tcb->delack.pending == 0 && tcb->probes == 0 && tcb->rto_at == WEIR_TIME_NEVER &&
+           tcb->delack_at == WEIR_TIME_NEVER && sender_is_idle(tcb->tx) &&
+           (tcb->fo == NULL || !wr_list_is_linked(&tcb->fo->queue));
+}
+
+/* The connection without what an image cannot hold. */
+static void take_image(struct image *image, const struct tcb *tcb)
+{
+    const struct wr_list nowhere = {NULL, NULL};
+    struct tcb *copy = &image->tcb;
+
+    *copy = *tcb;
+    copy->flow = (struct wr_flow){.bits = tcb->flow.bits, .wnd = tcb->flow.wnd};
+    memset(&copy->timer, 0, sizeof copy->timer);
+    memset(&copy->path, 0, sizeof copy->path);
+    copy->out = copy->accept = nowhere;
+    copy->ready = NULL;
+    copy->ofo = NULL;
+    copy->tx = NULL;
+    copy->rx = NULL;
+    if (tcb->tx != NULL) {
+        image->tx = *tcb->tx;
+        image->tx.mem_wait = nowhere;
+        image->tx.mem_tcb = NULL;
+        image->tx.push.marks = NULL;
+        image->tx.rate.pick = (struct wr_rate_pick){0};
+        image->tx.q.by_seq = image->tx.q.lost = image->tx.q.flying = nowhere;
+    }
+    if (tcb->rx != NULL)
+        image->rx = *tcb->rx;
+}
+
+/* With keepalive the record has a timer, which lies before it. */
+static struct wr_timer *timer_of(const struct wr_rest *rest)
+{
+    return rest->has_timer ? (struct wr_timer *)(uintptr_t)rest - 1 : NULL;
+}
+
+static size_t timer_size(const struct wr_rest *rest)
+{
+    return rest->has_timer ? sizeof(struct wr_timer) : 0;
+}
+
+static size_t size_of(const struct wr_rest *rest)
+{
+    return timer_size(rest) + offsetof(struct wr_rest, image) + rest->size;
+}
+
+/* The record that the connection becomes, in no table. NULL: out of memory. */
+static struct wr_rest *make_rest(struct weir_stack *stack, const struct tcb *tcb)
+{
+    struct wr_rest head = {.ready = tcb->ready,
+                           .has_tx = tcb->tx != NULL,
+                           .has_rx = tcb->rx != NULL,
+                           .has_timer = tcb->keep_at != WEIR_TIME_NEVER};
+    struct image image;
+    struct wr_rest *rest;
+    uint8_t *block;
+
+    take_image(&image, tcb);
+    head.size = (uint16_t)pack_image(&head, &image, NULL);
+    block = wr_alloc(stack, size_of(&head));
+    if (block == NULL)
+        return NULL;
+    rest = (struct wr_rest *)(void *)(block + timer_size(&head));
+    memcpy(rest, &head, offsetof(struct wr_rest, image));
+    pack_image(rest, &image, rest->image);
+    if (rest->has_timer) {
+        wr_timer_init(timer_of(rest), WR_TIMER_TCP_REST);
+        wr_timer_arm(stack, timer_of(rest), tcb->keep_at);
+    }
+    return rest;
+}
+
+static void free_rest(struct weir_stack *stack, struct wr_rest *rest)
+{
+    if (rest->has_timer)
+        wr_timer_cancel(stack, timer_of(rest));
+    wr_free(stack, (uint8_t *)rest - timer_size(rest), size_of(rest));
+}
+
+static void put_to_rest(struct weir_stack *stack, struct tcb *tcb)
+{
+    struct wr_rest *rest = make_rest(stack, tcb);
+
+    if (rest == NULL)
+        return;
+    wr_demux_replace(stack, &tcb->flow, &rest->flow, WR_FLOW_REST);
+    rest->ready->flow = &rest->flow;
+    wr_timer_cancel(stack, &tcb->timer);
+    wr_tcb_free(stack, tcb);
+}
+
+void wr_tcp_rest_scan(struct weir_stack *stack, weir_time now)
+{
+    struct wr_tcp *tcp = stack->tcp;
+    weir_time after = stack->tunables.tcp_rest_after_ms * WEIR_MS, round = after / 2, pause;
+    uint32_t n_slots = tcp->tcbs.n_slots, n = n_slots < SCAN_SLOTS ? n_slots : SCAN_SLOTS;
+
+    if (after == 0 || tcp->tcbs.count == 0)
+        return;
+    for (uint32_t i = 0; i < n; i++) {
+        struct tcb *tcb;
+        tcp->rest_hand = tcp->rest_hand + 1 < n_slots ? tcp->rest_hand + 1 : 0;
+        tcb = wr_pool_at(&tcp->tcbs, tcp->rest_hand);
+        if (tcb != NULL && is_idle(stack, tcb) &&
+            now - weir_time_max(tcb->last_ack_at, tcb->opened_at) >= after)
+            put_to_rest(stack, tcb);
+    }
+    pause = round * n / n_slots;
+    wr_timer_arm(stack, &tcp->rest_timer, now + (pause > WEIR_MS ? pause : WEIR_MS));
+}
+
+void wr_rest_watch(struct weir_stack *stack, weir_time now)
+{
+    weir_time after = stack->tunables.tcp_rest_after_ms * WEIR_MS;
+
+    if (after != 0 && !wr_timer_is_armed(&stack->tcp->rest_timer))
+        wr_timer_arm(stack, &stack->tcp->rest_timer, now + after);
+}
+
+/* ---- and back ----------------------------------------------------------------------------------------- */
+
+static void put_back(struct tcb *tcb, const struct image *image, struct wr_tx *tx, struct wr_rx *rx)
+{
+    *tcb = image->tcb;
+    wr_list_init(&tcb->out);
+    wr_list_init(&tcb->accept);
+    wr_timer_init(&tcb->timer, WR_TIMER_TCP);
+    tcb->tx = tx;
+    tcb->rx = rx;
+    if (tx != NULL) {
+        *tx = image->tx;
+        wr_list_init(&tx->mem_wait);
+        wr_list_init(&tx->q.by_seq);
+        wr_list_init(&tx->q.lost);
+        wr_list_init(&tx->q.flying);
+    }
+    if (rx != NULL)
+        *rx = image->rx;
+}
+
+struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest)
+{
+    struct image image;
+    struct wr_tx *tx = NULL;
+    struct wr_rx *rx = NULL;
+    struct tcb *tcb;
+    void *obj;
+
+    unpack_image(rest, &image);
+    if (wr_pool_alloc(&stack->tcp->tcbs, &obj) == 0)
+        return NULL;
+    tcb = obj;
+    if (rest->has_tx && (tx = wr_alloc(stack, sizeof *tx)) == NULL)
+        goto no_tx;
+    if (rest->has_rx && (rx = wr_alloc(stack, sizeof *rx)) == NULL)
+        goto no_rx;
+    put_back(tcb, &image, tx, rx);
+    wr_tcb_tie(tcb, rest->ready);
+    wr_demux_replace(stack, &rest->flow, &tcb->flow, WR_FLOW_TCB);
+    free_rest(stack, rest);
+    wr_timers_update(stack, tcb);
+    wr_rest_watch(stack, stack->now);
+    return tcb;
+no_rx:
+    wr_free(stack, tx, sizeof *tx);
+no_tx:
+    wr_pool_free(&stack->tcp->tcbs, tcb);
+    return NULL;
+}
+
+void wr_tcp_rest_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now)
+{
+    struct wr_rest *rest = (struct wr_rest *)(void *)(timer + 1);
+
+    if (wr_rest_wake(stack, rest) != NULL) /* its own timer is due: keep_at is */
+        return;
+    wr_drop(stack, WR_DROP_no_memory);
+    wr_timer_arm(stack, timer, now + WEIR_SEC);
+}
+
+weir_time wr_rest_keep_at(const struct wr_rest *rest)
+{
+    return rest->has_timer ? timer_of(rest)->at : WEIR_TIME_NEVER;
+}
+
+/* ---- for sockets ---------------------------------------------------------------------------------------- */
+
+struct tcb *wr_tcp_conn(const struct wr_ready *ready)
+{
+    struct wr_flow *flow = ready->flow;
+
+    return flow == NULL || flow->kind == WR_FLOW_REST ? NULL : WR_CONTAINER(flow, struct tcb, flow);
+}
+
+struct tcb *wr_tcp_wake(struct weir_stack *stack, struct wr_ready *ready)
+{
+    struct wr_flow *flow = ready->flow;
+
+    if (flow == NULL || flow->kind != WR_FLOW_REST)
+        return wr_tcp_conn(ready);
+    return wr_rest_wake(stack, WR_CONTAINER(flow, struct wr_rest, flow));
+}
+
+void wr_tcp_drop_at_rest(struct weir_stack *stack, struct wr_ready *ready)
+{
+    struct wr_rest *rest = WR_CONTAINER(ready->flow, struct wr_rest, flow);
+    struct image image;
+
+    unpack_image(rest, &image);
+    wr_port_release(stack, rest->flow.tuple.lport, image.tcb.port_reuse);
+    wr_demux_remove(stack, &rest->flow);
+    ready->flow = NULL;
+    free_rest(stack, rest);
+}
