@@ -20,7 +20,8 @@
  *
  * What an image cannot hold is taken out before and put back after: lists and the timer, which others point
  * into (a connection at rest is in no list, and its only deadline is keepalive's); the path, which is found
- * anew; buffers, of which there are none.
+ * anew; buffers, of which there are none. The state of a fast open stays where it is, and the image has its
+ * address.
  *
  * A hand goes round over the pool of connections, a bounded number at a time, and puts to rest what it finds
  * quiet; so segments pay nothing for it. It stops when no connection is awake.
@@ -30,6 +31,7 @@
  */
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
+#include "tcp/tcp_open.h"
 #include "tcp/tcp_sender.h"
 
 #include <string.h>
@@ -304,6 +306,7 @@ static void put_to_rest(struct weir_stack *stack, struct tcb *tcb)
     wr_demux_replace(stack, &tcb->flow, &rest->flow, WR_FLOW_REST);
     rest->ready->flow = &rest->flow;
     wr_timer_cancel(stack, &tcb->timer);
+    tcb->fo = NULL; /* the image leads to it now */
     wr_tcb_free(stack, tcb);
 }
 
@@ -425,6 +428,7 @@ void wr_tcp_drop_at_rest(struct weir_stack *stack, struct wr_ready *ready)
     struct image image;
 
     unpack_image(rest, &image);
+    wr_fastopen_free(stack, &image.tcb);
     wr_port_release(stack, rest->flow.tuple.lport, image.tcb.port_reuse);
     wr_demux_remove(stack, &rest->flow);
     ready->flow = NULL;

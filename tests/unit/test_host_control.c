@@ -118,6 +118,20 @@ static void field(json_t *object, const char *key, const char *expected)
 
 /* ---- the tests --------------------------------------------------------------------------------- */
 
+/* Counts this program's hosts: others of the user may run on the machine. */
+static void count_ours(void *arg, const char *name, int pid)
+{
+    (void)name;
+    *(int *)arg += pid == getpid();
+}
+
+static int our_hosts(void)
+{
+    int count = 0;
+    assert_true(weir_control_each(count_ours, &count) >= 0);
+    return count;
+}
+
 static void names_are_checked_and_taken_once(void **state)
 {
     static const char *const bad[] = {
@@ -132,9 +146,9 @@ static void names_are_checked_and_taken_once(void **state)
     struct weir_control_config config = {.name = "unit"};
     assert_int_equal(weir_control_open(host, &config, &other), WEIR_EEXIST);
     assert_int_equal(weir_control_open(host, NULL, &other), 0);
-    assert_int_equal(weir_control_each(NULL, NULL), 2);
+    assert_int_equal(our_hosts(), 2);
     weir_control_close(other);
-    assert_int_equal(weir_control_each(NULL, NULL), 1);
+    assert_int_equal(our_hosts(), 1);
     weir_control_close(NULL);
 }
 
