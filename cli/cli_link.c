@@ -18,7 +18,7 @@
 /* How long DHCP and routers may take: three questions of each, and duplicate address detection. */
 #define CONFIG_WAIT (30 * WEIR_SEC)
 
-static const char *const kind_option[] = {"--tun", "--tap", "--packet"};
+static const char *const kind_option[] = {"--tun", "--tap", "--packet", "--xdp"};
 
 /* ---- words ------------------------------------------------------------------------------------ */
 
@@ -62,6 +62,8 @@ static bool take_item(struct cli_link_one *one, const char *item)
         return one->dhcp = true;
     if (strcmp(item, "slaac") == 0)
         return one->slaac = true;
+    if (strcmp(item, "generic") == 0)
+        return one->generic = true;
     if (strchr(item, '/'))
         return add_word(one->addrs, &one->n_addrs, CLI_LINK_ADDRS_MAX, item, "addresses");
     return add_word(one->gateways, &one->n_gateways, 2, item, "gateways");
@@ -113,6 +115,7 @@ bool wr_cli_link_option(struct cli_link_words *words, int option, char *value)
     case CLI_LINK_TUN:
     case CLI_LINK_TAP:
     case CLI_LINK_PACKET:
+    case CLI_LINK_XDP:
         return open_link(words, (enum cli_link_kind)(option - CLI_LINK_TUN), value);
     case CLI_LINK_NETNS:
         one->netns = value;
@@ -149,6 +152,8 @@ static const char *misfit(const struct cli_link_one *one)
         return "mac=: it is no Ethernet";
     if (!device && one->n_kernel_side)
         return "kernel=: the interface is set up already";
+    if (one->kind != CLI_XDP && one->generic)
+        return "generic: only --xdp does";
     return NULL;
 }
 
@@ -162,7 +167,7 @@ bool wr_cli_link_check(const struct cli_link_words *words)
                              : first->netns      ? "--netns"
                                                  : NULL;
     if (words->n_links == 0 && needs_link) {
-        wr_cli_error("%s needs a link: give --tun, --tap or --packet", needs_link);
+        wr_cli_error("%s needs a link: give --tun, --tap, --packet or --xdp", needs_link);
         return false;
     }
     for (unsigned i = 0; i < words->n_links; i++) {
@@ -255,14 +260,25 @@ static int open_packet(const struct cli_link_one *one, struct weir_link **link)
     return weir_link_packet(&config, link);
 }
 
+static int open_xdp(const struct cli_link_one *one, struct weir_link **link, const char **why)
+{
+    struct weir_xdp_config config = {
+        .ifname = one->name, .netns = one->netns, .mtu = one->mtu, .generic = one->generic};
+    memcpy(config.mac, one->mac, sizeof config.mac);
+    return weir_link_xdp(&config, link, why);
+}
+
 static int open_device(const struct cli_link_one *one, struct weir_link **link)
 {
-    static const char *const what[] = {"the TUN device", "the TAP device", "the interface"};
-    static const char *const rights[] = {"making one takes root, or CAP_NET_ADMIN",
-                                         "making one takes root, or CAP_NET_ADMIN",
-                                         "it takes root, or CAP_NET_RAW"};
+    static const char *const what[] = {"the TUN device", "the TAP device", "the interface",
+                                       "the interface"};
+    static const char *const rights[] = {
+        "making one takes root, or CAP_NET_ADMIN", "making one takes root, or CAP_NET_ADMIN",
+        "it takes root, or CAP_NET_RAW", "it takes root, or CAP_NET_ADMIN and CAP_BPF"};
     const char *why = NULL;
-    int err = one->kind == CLI_PACKET ? open_packet(one, link) : open_tun(one, link);
+    int err = one->kind == CLI_XDP      ? open_xdp(one, link, &why)
+              : one->kind == CLI_PACKET ? open_packet(one, link)
+                                        : open_tun(one, link);
     if (!err)
         return 0;
     if (!why && (err == WEIR_EPERM || err == WEIR_EACCES))

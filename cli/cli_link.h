@@ -10,7 +10,7 @@
 
 enum { CLI_LINK_ADDRS_MAX = 8, CLI_LINKS_MAX = 8 };
 
-enum cli_link_kind { CLI_TUN, CLI_TAP, CLI_PACKET };
+enum cli_link_kind { CLI_TUN, CLI_TAP, CLI_PACKET, CLI_XDP };
 
 /* One link: its option and those that follow it. */
 struct cli_link_one {
@@ -20,7 +20,7 @@ struct cli_link_one {
     unsigned n_addrs, n_gateways, n_kernel_side;
     uint32_t mtu;
     uint8_t mac[6];
-    bool has_mac, dhcp, slaac;
+    bool has_mac, dhcp, slaac, generic;
     int ifindex; /* once the host is made */
 };
 
@@ -36,6 +36,7 @@ enum {
     CLI_LINK_TUN = CLI_LINK_FIRST,
     CLI_LINK_TAP,
     CLI_LINK_PACKET,
+    CLI_LINK_XDP,
     CLI_LINK_NETNS,
     CLI_LINK_ADDR,
     CLI_LINK_GW,
@@ -51,6 +52,7 @@ enum {
     {"tun", required_argument, NULL, CLI_LINK_TUN},                                                \
         {"tap", required_argument, NULL, CLI_LINK_TAP},                                            \
         {"packet", required_argument, NULL, CLI_LINK_PACKET},                                      \
+        {"xdp", required_argument, NULL, CLI_LINK_XDP},                                            \
         {"netns", required_argument, NULL, CLI_LINK_NETNS},                                        \
         {"addr", required_argument, NULL, CLI_LINK_ADDR},                                          \
         {"gw", required_argument, NULL, CLI_LINK_GW},                                              \

@@ -45,23 +45,33 @@ static const char help[] =
     "Runs PROGRAM, unmodified, with its TCP sockets on Weir instead of the kernel's TCP.\n"
     "Exits as PROGRAM does, once all processes it started are gone.\n"
     "\n"
-    "  --tun NAME[,ADDR/PREFIX...][,gw=ADDR...][,kernel=ADDR/PREFIX...]\n"
-    "                   stand on the TUN device NAME (made if it is not there) with these\n"
-    "                   addresses; gw: default route by ADDR; kernel: set the kernel's side up\n"
-    "                   with this address\n"
-    "  --netns NS       open the TUN device in the network namespace NS\n"
+    "A link, up to 8 of them; ITEMs behind the name are ADDR/PREFIX, gw=ADDR, mac=ADDR, dhcp\n"
+    "(IPv4 by DHCP) and slaac (IPv6 from routers):\n"
+    "\n"
+    "  --tun NAME[,ITEM...]    the TUN device NAME, made if it is not there; kernel=ADDR/PREFIX\n"
+    "                   sets the kernel's side up\n"
+    "  --tap NAME[,ITEM...]    a TAP device: Ethernet, for a bridge or by itself; kernel= as well\n"
+    "  --packet IFNAME[,ITEM...]  the interface IFNAME of the kernel's, beside the kernel, with an\n"
+    "                   Ethernet address of its own (AF_PACKET)\n"
+    "  --xdp IFNAME[,ITEM...]  the same by AF_XDP; generic: by the kernel's generic hook\n"
+    "\n"
+    "and of the link given before:\n"
+    "\n"
+    "  --netns NS       its device is in the network namespace NS\n"
     "  --addr ADDR/PREFIX, --gw ADDR\n"
     "                   more addresses, another gateway\n"
-    "  --dns ADDR       ask this name server (up to 3); else, with a gateway, the machine's\n"
-    "  --mtu N          the link's MTU\n"
-    "  --impair SPEC    impair the link both ways: \"delay=20ms jitter=2ms loss=1% rate=100mbit\n"
+    "  --mtu N          its MTU\n"
+    "  --impair SPEC    impair it both ways: \"delay=20ms jitter=2ms loss=1% rate=100mbit\n"
     "                   queue=100 dup=.. corrupt=.. reorder=.. rules='drop fin 1'\"\n"
-    "  --pcap FILE      write all packets of the link to FILE (pcapng)\n"
+    "  --pcap FILE      write all its packets to FILE (pcapng)\n"
+    "\n"
+    "  --dns ADDR       ask this name server (up to 3); else those that DHCP or routers told, else,\n"
+    "                   with a gateway, the machine's\n"
     "  --seed N         take every random choice from N\n"
     "  --host NAME      the host's name, for `weir ss` and others; else PROGRAM's\n"
     "  -v, --verbose    say on standard error what each connection did\n"
     "\n"
-    "Without --tun the host has its loopback only, 127.0.0.1 and ::1.\n"
+    "Without a link the host has its loopback only, 127.0.0.1 and ::1.\n"
     "\n"
     "TCP of PROGRAM is Weir's. Its other sockets stay the kernel's, in a network namespace of their\n"
     "own where one can be had (as root, or by a user namespace): they reach no other machine. Where\n"
@@ -105,7 +115,7 @@ static bool take_option(int option, struct run_words *words)
 static bool check_words(const struct run_words *words)
 {
     if (words->link.n_links == 0 && words->n_dns) {
-        wr_cli_error("--dns needs a link: give --tun, --tap or --packet");
+        wr_cli_error("--dns needs a link: give --tun, --tap, --packet or --xdp");
         return false;
     }
     return wr_cli_link_check(&words->link);

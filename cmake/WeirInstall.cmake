@@ -31,6 +31,10 @@ install(FILES ${PROJECT_BINARY_DIR}/weir-config.cmake
 # The prefix is found from where the .pc file lies, so that an installed tree may be moved.
 cmake_path(SET pc_dir ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${pc_dir} OUTPUT_VARIABLE pc_prefix)
+set(weir_host_also "")
+if(XDP_FOUND)
+    set(weir_host_also " libxdp libbpf")
+endif()
 foreach(package IN ITEMS weir weir-host)
     configure_file(cmake/${package}.pc.in ${PROJECT_BINARY_DIR}/${package}.pc @ONLY)
     install(FILES ${PROJECT_BINARY_DIR}/${package}.pc

@@ -125,6 +125,14 @@ static uint16_t pseudo_sum(const uint8_t *frame, const struct wr_link_view *v)
     return wr_link_sum(frame + v->l3 + 8, 32, sum);
 }
 
+bool wr_link_is_unfinished(const uint8_t *frame, const struct wr_link_view *v)
+{
+    if (v->fragment || (v->proto != WR_PROTO_TCP && v->proto != WR_PROTO_UDP))
+        return false;
+    const uint8_t *field = frame + v->l4 + (v->proto == WR_PROTO_TCP ? 16 : 6);
+    return wr_link_get16(field) == pseudo_sum(frame, v);
+}
+
 void wr_link_finish(uint8_t *frame, const struct wr_link_view *v)
 {
     if (v->family == 4) {

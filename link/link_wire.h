@@ -58,6 +58,10 @@ bool wr_link_view(const uint8_t *data, size_t len, enum weir_netif_kind kind,
  * complemented. */
 uint16_t wr_link_sum(const uint8_t *p, size_t len, uint16_t sum);
 
+/* True when the transport checksum was left to a network card that never was: the field holds no more than the
+ * sum of the pseudo-header. */
+bool wr_link_is_unfinished(const uint8_t *frame, const struct wr_link_view *view);
+
 /* Writes the header checksum of an IPv4 packet, and the checksum of an unfragmented TCP segment or UDP
  * datagram (RFC 9293 3.1, RFC 768, RFC 8200 8.1). A UDP checksum of zero over IPv4 (none) stays. */
 void wr_link_finish(uint8_t *frame, const struct wr_link_view *view);

@@ -61,10 +61,11 @@ int weir_tun_configure(struct weir_link *link, const struct weir_addr *addr, uns
 
 /* ---- beside the kernel on its own interface ------------------------------------------------------ */
 
-/* A link that shares an interface of the kernel's, as another machine at the same cable: with an Ethernet
- * address of its own, for which the interface takes frames in from then on. The kernel keeps all of
- * its traffic. It and the kernel do not hear each other, since what it sends goes out by the
- * interface; two hosts with a packet link on one interface do. It takes CAP_NET_RAW. A wireless interface carries no second address, as a rule. */
+/* Both kinds share an interface of the kernel's, as another machine at the same cable: with an Ethernet
+ * address of their own, for which the interface takes frames in from then on. The kernel keeps all of
+ * its traffic. They and the kernel do not hear each other, since what they send goes out by the
+ * interface; two hosts with a packet link on one interface do. It takes CAP_NET_RAW (packet), and CAP_NET_ADMIN
+ * and CAP_BPF too (xdp). A wireless interface carries no second address, as a rule. */
 
 struct weir_packet_config {
     const char *ifname;
@@ -77,6 +78,20 @@ struct weir_packet_config {
  * Ethernet interface), ... recv returns WEIR_ENETDOWN when the interface is gone for good, not while
  * it is down. */
 int weir_link_packet(const struct weir_packet_config *config, struct weir_link **link);
+
+struct weir_xdp_config {
+    const char *ifname;
+    const char *netns;
+    uint8_t mac[6];
+    uint32_t mtu; /* 0: the interface's; at most 3822, what a buffer holds */
+    bool generic; /* the kernel's generic hook even where the driver has its own */
+};
+/* AF_XDP: frames for the address are taken by a program at the driver, before the kernel's stack, from all
+ * of the interface's queues; group frames, which the kernel needs too, come by a packet socket. Zero copy
+ * where the driver has it, else copied. Errors as above; WEIR_ENOTSUP: this kernel, or this build, has no
+ * AF_XDP; WEIR_EBUSY: the interface has an XDP program already. `why`, when not NULL, is set to a sentence
+ * for people on an error, which stays valid. */
+int weir_link_xdp(const struct weir_xdp_config *config, struct weir_link **link, const char **why);
 
 /* ---- in-process ------------------------------------------------------------------------------- */
 
