@@ -4,7 +4,10 @@
  * accept queue: so poll, epoll with all its modes, and several processes that wait on one listener are
  * the kernel's business. Whoever accepts takes a token out of the program's end first; without one there
  * is nothing to accept. The new connection's descriptor is put in place by the answer itself. If the
- * program has no descriptor free (EMFILE) the connection stays first in line, as on Linux.
+ * program has no descriptor free (EMFILE), or the caller was killed meanwhile, the connection stays first in
+ * line, as on Linux.
+ *
+ * A program may read its listener, and so steal tokens (Linux: ENOTCONN). accept() counts what is there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,12 +37,18 @@ int64_t wr_run_call_listen(struct run_call *call)
 
 static bool take_token(struct run_call *call)
 {
+    struct run_sock *rs = call->rs;
     char token;
-    if (recv(call->dup, &token, 1, MSG_DONTWAIT) != 1)
+    if (recv(call->dup, &token, 1, MSG_DONTWAIT) == 1) {
+        if (rs->tokens > 0)
+            rs->tokens--;
+        return true;
+    }
+    if (rs->tokens == 0)
         return false;
-    if (call->rs->tokens > 0)
-        call->rs->tokens--;
-    return true;
+    rs->tokens = 0; /* stolen */
+    wr_run_pump_tokens(rs);
+    return rs->tokens > 0 && take_token(call);
 }
 
 /* For the next accept: the token goes back, with the connection behind it. */
@@ -60,13 +69,13 @@ static int64_t hand_over(struct run_call *call, struct run_sock *rs, int end, in
     if (!err)
         err =
             wr_run_answer_fd(call->program->listener_fd, call->req->id, end, flags & SOCK_CLOEXEC);
-    if (err == WEIR_EMFILE) {
+    if (err == WEIR_EMFILE || err == WEIR_ENOENT) {
         put_back(call->rs, rs, end);
         return err;
     }
     close(end);
     if (err) {
-        wr_run_sock_drop(rs, err == WEIR_ENOENT);
+        wr_run_sock_drop(rs, false);
         return err;
     }
     wr_run_pump(rs);
@@ -88,14 +97,18 @@ static int next_connection(struct run_call *call, bool nonblock, struct run_sock
         fcntl(*end, F_SETFL, nonblock ? O_NONBLOCK : 0); /* the one who asked before may differ */
         return 0;
     }
-    int err = weir_sock_accept(call->stack, listener->sock, &conn, &peer, weir_now());
-    if (err)
-        return err;
-    err = wr_run_sock_new(listener->program, listener->domain, conn, RUN_OPEN, nonblock, rs, end);
+    int err = wr_run_sock_new(listener->program, listener->domain, 0, RUN_OPEN, nonblock, rs, end);
     if (err) {
-        weir_sock_close(call->stack, conn, weir_now());
+        wr_run_pump_tokens(listener); /* it stays in the queue */
         return err;
     }
+    err = weir_sock_accept(call->stack, listener->sock, &conn, &peer, weir_now());
+    if (err) {
+        close(*end);
+        wr_run_sock_drop(*rs, false);
+        return err;
+    }
+    wr_run_sock_set(*rs, conn);
     (*rs)->peer = peer;
     return 0;
 }

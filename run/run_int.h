@@ -22,7 +22,8 @@ struct run_source {
 };
 
 enum {
-    RUN_PIDFD_SLOTS = 256,        /* of the cache of run_fd.c */
+    RUN_PIDFD_SLOTS = 256, /* of the cache of run_fd.c */
+    RUN_FDS_RESERVE = RUN_PIDFD_SLOTS + 64,
     RUN_SCRATCH_BYTES = 256 << 10 /* what is read from a pair at once */
 };
 
@@ -39,6 +40,7 @@ struct weir_run {
     sigset_t saved_mask;
     struct sigaction saved_chld;
     struct rlimit saved_nofile;
+    int fds_max; /* pairs are refused from here on, so that calls can still be served */
     struct weir_program *programs; /* linked by next */
     pid_t guard;                   /* run_guard.c; 0: none */
     int guard_fd;
@@ -152,10 +154,13 @@ struct run_sock {
     struct run_sock *dead_prev, *dead_next;
 };
 
-/* Makes the pair and the record, not yet known to the program; `state` is RUN_FRESH or RUN_OPEN. *end is the program's end, which the caller closes after handing it over.
- * 0 or a negative error; on success the record owns `sock`. */
+/* Makes the pair and the record, not yet known to the program; `state` is RUN_FRESH or RUN_OPEN. *end is
+ * the program's end, which the caller closes after handing it over. 0, -ENFILE (the supervisor has no
+ * descriptor left) or another negative error; on success the record owns `sock`, which may be 0 if
+ * wr_run_sock_set() follows. */
 int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, enum run_state state,
                     bool nonblock, struct run_sock **rs, int *end);
+void wr_run_sock_set(struct run_sock *rs, weir_sock sock);
 /* The record of an inode, or NULL. */
 struct run_sock *wr_run_sock_find(const struct weir_run *run, ino_t ino);
 /* Makes the program's end `end` as large as a connection's must be. Who waits to write there is woken, also

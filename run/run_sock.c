@@ -171,11 +171,16 @@ bool wr_run_sock_fill(struct run_sock *rs, int end)
     return true;
 }
 
-static int make_pair(bool nonblock, int pair[2], ino_t *ino)
+static int make_pair(bool nonblock, int max, int pair[2], ino_t *ino)
 {
     int type = SOCK_STREAM | SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0);
     if (socketpair(AF_UNIX, type, 0, pair) < 0)
-        return errno == ENFILE || errno == EMFILE ? WEIR_EMFILE : -errno;
+        return errno == EMFILE ? -ENFILE : -errno;
+    if (pair[0] >= max || pair[1] >= max) {
+        close(pair[0]);
+        close(pair[1]);
+        return -ENFILE;
+    }
     *ino = wr_run_fd_inode(pair[1]);
     if (*ino && send_one(pair[1]))
         return 0;
@@ -193,7 +198,7 @@ int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, en
     int err = WEIR_ENOMEM;
     if (!rs)
         return err;
-    err = make_pair(nonblock, pair, &rs->ino);
+    err = make_pair(nonblock, run->fds_max, pair, &rs->ino);
     if (err) {
         free(rs);
         return err;
@@ -204,7 +209,6 @@ int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, en
     rs->source.ready = wr_run_pump_ready;
     rs->program = program;
     rs->fd = pair[0];
-    rs->sock = sock;
     rs->domain = domain;
     rs->state = state;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
@@ -221,12 +225,19 @@ int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, en
         free(rs);
         return err;
     }
-    struct weir_stack *stack = weir_host_lock(program->host);
-    weir_sock_set_user(stack, sock, rs->ino);
-    weir_host_unlock(program->host);
+    if (sock)
+        wr_run_sock_set(rs, sock);
     *out = rs;
     *end = pair[1];
     return 0;
+}
+
+void wr_run_sock_set(struct run_sock *rs, weir_sock sock)
+{
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    rs->sock = sock;
+    weir_sock_set_user(stack, sock, rs->ino);
+    weir_host_unlock(rs->program->host);
 }
 
 /* ---- its life --------------------------------------------------------------------------------- */

@@ -36,6 +36,8 @@
 #    define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
+enum { NOFILE_MAX = 1 << 20 };
+
 void weir_run_options_default(struct weir_run_options *options)
 {
     memset(options, 0, sizeof *options);
@@ -125,11 +127,18 @@ static int watch_signals(struct weir_run *run)
     return epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, run->signal_fd, &event) < 0 ? -errno : 0;
 }
 
+/* One descriptor for each socket of the program. The hard limit can be raised by root, up to fs.nr_open,
+ * which is at least NOFILE_MAX. */
 static void raise_nofile(struct weir_run *run)
 {
     getrlimit(RLIMIT_NOFILE, &run->saved_nofile);
-    struct rlimit raised = {run->saved_nofile.rlim_max, run->saved_nofile.rlim_max};
-    setrlimit(RLIMIT_NOFILE, &raised);
+    struct rlimit raised = {NOFILE_MAX, NOFILE_MAX};
+    if (run->saved_nofile.rlim_max >= NOFILE_MAX || setrlimit(RLIMIT_NOFILE, &raised) < 0) {
+        raised.rlim_cur = raised.rlim_max = run->saved_nofile.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &raised);
+    }
+    run->fds_max = raised.rlim_cur < INT32_MAX ? (int)raised.rlim_cur : INT32_MAX;
+    run->fds_max -= run->fds_max > 2 * RUN_FDS_RESERVE ? RUN_FDS_RESERVE : run->fds_max / 4;
 }
 
 static int run_set_up(struct weir_run *run)
