@@ -22,6 +22,16 @@ enum {
 /* The subcommands. argv[0] is the subcommand's name. Each returns the exit status. */
 int wr_cli_run(int argc, char **argv);
 int wr_cli_net(int argc, char **argv);
+/* The same for one program of the command line, on the host `host` of the file at `path` (NULL: the only one
+ * without a program), among the programs of the file: `weir run --net`. */
+struct cli_net_front {
+    const char *path, *host, *name; /* name: for the control socket; NULL: the host's */
+    const char *pcap, *impair;      /* impair: every link of the program's host, NULL: none */
+    uint64_t seed;
+    bool verbose;
+    char **argv;
+};
+int wr_cli_net_front(const struct cli_net_front *front);
 int wr_cli_ping(int argc, char **argv);
 int wr_cli_nc(int argc, char **argv);
 int wr_cli_ss(int argc, char **argv);

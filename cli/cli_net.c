@@ -7,6 +7,10 @@
  * server is there. When all programs but daemons have ended, the daemons are sent SIGTERM, and
  * SIGKILL after KILL_WAIT. The exit status is 0 if every program that was not ended so exited with
  * 0, else that of the first in the file that did not.
+ *
+ * With `weir run --net` one program more is in front: that of the command line, on a host that the file declares.
+ * It starts last, when all daemons listen; it alone has standard input; when it ends the others are ended,
+ * and its exit status is the command's.
  */
 #define _GNU_SOURCE /* asprintf, pipe2 */
 #include <errno.h>
@@ -44,7 +48,7 @@ struct net_program {
     struct net_tee tee[2];
     weir_time started_at;
     bool started, listens, ended, ended_by_us;
-    int status;
+    int status, wait_status;
 };
 
 struct net_session {
@@ -57,7 +61,9 @@ struct net_session {
     struct net_program *programs; /* as file.hosts */
     char *names;
     struct cli_signals signals;
-    size_t next; /* host whose program starts next */
+    size_t next;        /* how many programs have been started: see nth() */
+    size_t front;       /* the host of the command line's program; n_hosts: there is none */
+    const char *called; /* its name for others; NULL: the host's */
     bool verbose, check, ending, failed, done, hurry;
     int signal; /* that ended it */
 };
@@ -165,7 +171,9 @@ static void on_exit_of(void *arg, struct weir_program *program, int wait_status)
     (void)program;
     p->ended = true;
     p->status = p->ended_by_us ? 0 : status_of(wait_status);
-    if (p->status && !p->session->ending) {
+    p->wait_status = wait_status;
+    bool in_front = p == &p->session->programs[p->session->front];
+    if (p->status && !p->session->ending && !in_front) {
         if (WIFSIGNALED(wait_status))
             wr_cli_error("%s: %s was killed by signal %d", p->host->name, p->host->argv[0],
                          WTERMSIG(wait_status));
@@ -196,9 +204,11 @@ static void on_report(void *arg, struct weir_program *program, const char *line)
 /* Standard input goes to at most one program, the first that is no daemon. */
 static int stdin_for(const struct net_session *session, size_t n)
 {
+    if (n == session->front)
+        return -1;
     for (size_t i = 0; i < session->file.n_hosts; i++) {
         const struct net_host *host = &session->file.hosts[i];
-        if (host->argv && !host->daemon)
+        if (host->argv && !host->daemon && session->front == session->file.n_hosts)
             return i == n ? -1 : open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -266,13 +276,21 @@ static void on_time(void *arg, weir_time now)
     go_on(arg);
 }
 
+/* The host whose program starts as number i: in the file's order, but for the one in front. */
+static size_t nth(const struct net_session *session, size_t i)
+{
+    if (i < session->front)
+        return i;
+    return i + 1 < session->file.n_hosts ? i + 1 : session->front;
+}
+
 /* When program number n may start; NEVER: when something has happened; 0: now. */
 static weir_time start_time(const struct net_session *session, size_t n)
 {
     weir_time at = 0;
     if (session->file.hosts[n].daemon)
         return 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < (n == session->front ? session->file.n_hosts : n); i++) {
         const struct net_program *p = &session->programs[i];
         if (!p->host->daemon || p->listens || p->ended)
             continue;
@@ -286,18 +304,20 @@ static weir_time start_time(const struct net_session *session, size_t n)
 static void start_more(struct net_session *session)
 {
     while (session->next < session->file.n_hosts && !session->ending) {
-        struct net_program *p = &session->programs[session->next];
-        if (!session->file.hosts[session->next].argv) {
+        size_t n = nth(session, session->next);
+        struct net_program *p = &session->programs[n];
+        if (!session->file.hosts[n].argv) {
             p->started = p->ended = true;
             session->next++;
             continue;
         }
-        weir_time at = start_time(session, session->next);
+        weir_time at = start_time(session, n);
         if (at > 0) {
             weir_loop_alarm(session->loop, at, on_time, session);
             return;
         }
-        if (start(session, session->next++) != 0) {
+        session->next++;
+        if (start(session, n) != 0) {
             session->failed = true;
             return;
         }
@@ -332,6 +352,8 @@ static void end(struct net_session *session, int sig)
 static bool all_ended(const struct net_session *session, bool daemons_too)
 {
     bool any = false;
+    if (!daemons_too && session->front < session->file.n_hosts)
+        return session->programs[session->front].ended;
     for (size_t i = 0; i < session->file.n_hosts; i++) {
         const struct net_program *p = &session->programs[i];
         if (!p->host->argv || (p->host->daemon && !daemons_too))
@@ -450,6 +472,8 @@ static void open_controls(struct net_session *session)
     for (size_t i = 0; i < session->file.n_hosts; i++) {
         const char *name = session->file.hosts[i].name;
         int err;
+        if (i == session->front && session->called)
+            name = session->called;
         session->controls[i] = wr_cli_control(session->build.hosts[i], name, session->run, &err);
         if (err && session->verbose)
             wr_cli_error("%s has no control socket: %s", name, weir_error_text(err));
@@ -460,7 +484,7 @@ static int set_up(struct net_session *session)
 {
     size_t n = session->file.n_hosts;
     session->names = wr_netbuild_names(&session->file);
-    session->programs = calloc(n, sizeof *session->programs);
+    session->programs = calloc(n + 1, sizeof *session->programs);
     session->controls = calloc(n, sizeof(struct weir_control *));
     if (!session->names || !session->programs || !session->controls)
         return WEIR_ENOMEM;
@@ -530,6 +554,92 @@ static int status_of_all(const struct net_session *session)
     return session->failed ? CLI_FAILED : 0;
 }
 
+/* Sets it up and runs it to its end: the exit status. */
+static int run_to_the_end(struct net_session *session)
+{
+    int status = CLI_FAILED;
+    if (set_up(session) == 0) {
+        go_on(session);
+        while (!session->done && weir_loop_step(session->loop, -1) == 0)
+            ;
+        wr_cli_let_out(session->loop, session->run, session->build.hosts, session->file.n_hosts,
+                       2 * WEIR_SEC, &session->hurry);
+        status = status_of_all(session);
+    }
+    return status;
+}
+
+/* ---- weir run --net ----------------------------------------------------------------------------- */
+
+/* The host for the program in front, or n_hosts after telling. */
+static size_t front_host(const struct net_file *file, const struct cli_net_front *front)
+{
+    size_t found = file->n_hosts, n = 0;
+    for (size_t i = 0; i < file->n_hosts; i++) {
+        if (front->host ? strcmp(file->hosts[i].name, front->host) == 0 : !file->hosts[i].argv) {
+            found = i;
+            n++;
+        }
+    }
+    if (front->host && n == 0)
+        wr_cli_error("%s: there is no host \"%s\"", front->path, front->host);
+    else if (front->host && file->hosts[found].argv)
+        wr_cli_error("%s:%d: the host %s has a program already", front->path,
+                     file->hosts[found].line, front->host);
+    else if (n == 1)
+        return found;
+    else
+        wr_cli_error("%s: %s; say which host the program is to run on: --net %s,HOST", front->path,
+                     n ? "several hosts have no program" : "every host has a program", front->path);
+    return file->n_hosts;
+}
+
+static bool put_in_front(struct net_session *session, const struct cli_net_front *front)
+{
+    char error[512];
+    size_t n = 0;
+    session->front = SIZE_MAX;
+    if (!wr_netfile_read(front->path, &session->file, error, sizeof error)) {
+        wr_cli_error("%s", error);
+        return false;
+    }
+    session->front = front_host(&session->file, front);
+    if (session->front == session->file.n_hosts)
+        return false;
+    while (front->argv[n])
+        n++;
+    struct net_host *host = &session->file.hosts[session->front];
+    host->argv = calloc(n + 1, sizeof *host->argv);
+    for (size_t i = 0; host->argv && i < n; i++)
+        if (!(host->argv[i] = strdup(front->argv[i])))
+            return false;
+    return host->argv != NULL;
+}
+
+int wr_cli_net_front(const struct cli_net_front *front)
+{
+    struct net_session session = {.verbose = front->verbose, .called = front->name};
+    if (!put_in_front(&session, front)) {
+        wr_netfile_free(&session.file);
+        return CLI_USAGE;
+    }
+    session.options = (struct net_build_options){.seed = front->seed,
+                                                 .pcap = front->pcap,
+                                                 .impair = front->impair,
+                                                 .impair_host = (int)session.front};
+    int status = run_to_the_end(&session);
+    bool ran = session.programs && session.programs[session.front].program;
+    int wait_status = ran ? session.programs[session.front].wait_status : 0;
+    if (session.programs && !session.failed && ran)
+        status = -1; /* the program's own */
+    int err = tear_down(&session);
+    if (status >= 0 || err)
+        return status > 0 ? status : CLI_FAILED;
+    return wr_cli_pass_status(wait_status);
+}
+
+/* ---- weir net ----------------------------------------------------------------------------------- */
+
 int wr_cli_net(int argc, char **argv)
 {
     struct net_session session = {0};
@@ -553,14 +663,7 @@ int wr_cli_net(int argc, char **argv)
         wr_netfile_free(&session.file);
         return 0;
     }
-    status = CLI_FAILED;
-    if (set_up(&session) == 0) {
-        go_on(&session);
-        while (!session.done && weir_loop_step(session.loop, -1) == 0)
-            ;
-        wr_cli_let_out(session.loop, session.run, session.build.hosts, session.file.n_hosts,
-                       2 * WEIR_SEC, &session.hurry);
-        status = status_of_all(&session);
-    }
+    session.front = session.file.n_hosts;
+    status = run_to_the_end(&session);
     return tear_down(&session) == 0 || status ? status : CLI_FAILED;
 }

@@ -24,6 +24,7 @@ enum { DNS_MAX = 3 };
 struct run_words {
     struct cli_link_words link;
     const char *name, *dns[DNS_MAX];
+    char *net; /* the file of a virtual network */
     unsigned n_dns;
     bool verbose;
 };
@@ -65,6 +66,10 @@ static const char help[] =
     "                   queue=100 dup=.. corrupt=.. reorder=.. rules='drop fin 1'\"\n"
     "  --pcap FILE      write all its packets to FILE (pcapng)\n"
     "\n"
+    "  --net FILE[,HOST]  instead of links: stand on the virtual network of FILE, which `weir net` reads,\n"
+    "                   as HOST, or else the only host there without a program; the other hosts\n"
+    "                   run theirs until PROGRAM ends. --impair: its links; --pcap: all of them\n"
+    "\n"
     "  --dns ADDR       ask this name server (up to 3); else those that DHCP or routers told, else,\n"
     "                   with a gateway, the machine's\n"
     "  --seed N         take every random choice from N\n"
@@ -103,6 +108,9 @@ static bool take_option(int option, struct run_words *words)
     case 'H':
         words->name = optarg;
         return true;
+    case 'N':
+        words->net = optarg;
+        return true;
     case 'v':
         words->verbose = true;
         return true;
@@ -114,6 +122,16 @@ static bool take_option(int option, struct run_words *words)
 /* Whether the words make sense together. */
 static bool check_words(const struct run_words *words)
 {
+    const struct cli_link_one *first = &words->link.links[0];
+    if (words->net) {
+        if (!words->link.n_links && !first->n_addrs && !first->n_gateways && !first->mtu &&
+            !first->netns && !words->n_dns)
+            return true;
+        wr_cli_error(
+            "--net says the links and addresses itself: beside it --impair, --pcap, --seed, "
+            "--host");
+        return false;
+    }
     if (words->link.n_links == 0 && words->n_dns) {
         wr_cli_error("--dns needs a link: give --tun, --tap, --packet or --xdp");
         return false;
@@ -128,6 +146,7 @@ static int read_words(int argc, char **argv, struct run_words *words)
         CLI_LINK_OPTIONS,
         {"dns", required_argument, NULL, 'd'},
         {"host", required_argument, NULL, 'H'},
+        {"net", required_argument, NULL, 'N'},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -312,6 +331,23 @@ static int open_control(const struct run_words *words, struct run_session *sessi
     return words->name ? err : 0;
 }
 
+/* FILE[,HOST] */
+static int run_on_net(const struct run_words *words, char **argv)
+{
+    struct cli_net_front front = {.path = strtok(words->net, ","),
+                                  .host = strtok(NULL, ","),
+                                  .name = words->name,
+                                  .pcap = words->link.links[0].pcap,
+                                  .impair = words->link.links[0].impair,
+                                  .seed = words->link.seed,
+                                  .verbose = words->verbose,
+                                  .argv = argv};
+    if (front.path)
+        return wr_cli_net_front(&front);
+    wr_cli_error("--net needs a file");
+    return CLI_USAGE;
+}
+
 int wr_cli_run(int argc, char **argv)
 {
     struct run_words words = {0};
@@ -319,6 +355,8 @@ int wr_cli_run(int argc, char **argv)
     int status = read_words(argc, argv, &words);
     if (status)
         return status - 1;
+    if (words.net)
+        return run_on_net(&words, argv + optind);
     status = CLI_FAILED;
     if (weir_loop_new(&session.loop) == 0 &&
         wr_cli_link_host(&words.link, session.loop, &session.host) == 0 &&

@@ -72,6 +72,20 @@ static int wrap(struct net_build *build, const struct net_build_options *options
     return err;
 }
 
+/* Impairs the end of a link at one host as the command line says. */
+static int impair_end(const struct net_build_options *options, size_t n, int host,
+                      struct weir_link **link)
+{
+    struct weir_impair_config config = {.seed = options->seed + 1000 + n};
+    const char *bad;
+    if (!options->impair || host != options->impair_host)
+        return 0;
+    int err = weir_impair_parse(options->impair, &config, &bad);
+    if (!err)
+        err = weir_link_impair(*link, &config, WEIR_IMPAIR_BOTH, link);
+    return told(err, "impair a link as", options->impair);
+}
+
 static int give_addresses(const struct net_build *build, int host, int ifindex)
 {
     const struct net_host *h = &build->file->hosts[host];
@@ -131,7 +145,11 @@ static int join_hosts(struct net_build *build, const struct net_build_options *o
     int err = told(weir_link_pipe(&config, ends), "make", "a link");
     if (err)
         return err;
-    err = wrap(build, options, n, &ends[0]);
+    err = impair_end(options, n, what->a, &ends[0]);
+    if (!err)
+        err = impair_end(options, n, what->b, &ends[1]);
+    if (!err)
+        err = wrap(build, options, n, &ends[0]);
     if (err) {
         weir_link_free(ends[0]);
         weir_link_free(ends[1]);
@@ -160,7 +178,9 @@ static int join_switch(struct net_build *build, const struct net_build_options *
     int err = told(weir_switch_port(build->switches[sw], mac, NET_MTU, &link), "make", "a port");
     if (err)
         return err;
-    err = wrap(build, options, n, &link);
+    err = impair_end(options, n, host, &link);
+    if (!err)
+        err = wrap(build, options, n, &link);
     if (err) {
         weir_link_free(link);
         return err;

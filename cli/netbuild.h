@@ -20,8 +20,10 @@ struct net_build {
 
 struct net_build_options {
     uint64_t seed;
-    const char *pcap; /* one capture of all links, made by wr_netbuild_free() */
-    const char *keep; /* folder for a capture of each link */
+    const char *pcap;   /* one capture of all links, made by wr_netbuild_free() */
+    const char *keep;   /* folder for a capture of each link */
+    const char *impair; /* every link of one host, beside what the file says; NULL: none */
+    int impair_host;
 };
 
 /* 0, or a negative error after telling it (wr_cli_error). Free in either case. */
