@@ -41,7 +41,6 @@ events {{ worker_connections 1024; }}
 http {{
     access_log off;
     sendfile on;
-    tcp_nopush on;
     keepalive_requests 100000000;
     client_body_temp_path {dir}/t1;
     proxy_temp_path {dir}/t2;

@@ -78,7 +78,7 @@ static int64_t hand_over(struct run_call *call, struct run_sock *rs, int end, in
         wr_run_sock_drop(rs, false);
         return err;
     }
-    wr_run_pump(rs);
+    wr_run_pump_down(rs);
     return RUN_SENT;
 }
 

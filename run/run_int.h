@@ -26,6 +26,7 @@ enum {
     RUN_FDS_RESERVE = RUN_PIDFD_SLOTS + 64,
     RUN_SCRATCH_BYTES = 256 << 10 /* what is read from a pair at once */
 };
+#define RUN_PAIR_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET) /* what our end of a pair is watched for */
 
 struct run_pidfd {
     pid_t tid;
@@ -134,8 +135,11 @@ struct run_sock {
     weir_sock sock; /* 0 when dead */
     enum run_state state;
     int domain;
-    uint32_t unread; /* bytes at the head of our end's queue that are not the program's to send: the
-                           filling, or the one byte that is kept back */
+    uint32_t unread; /* bytes at the head of our end's queue that are not to be sent (any more): the
+                           filling, or the few, but at least one, that are kept back */
+    bool many;       /* the last batch of the program's bytes was a large one */
+    bool stalled;    /* Weir had no room for all of them */
+    bool wants_out;  /* our end is watched for room, too */
     uint32_t tokens; /* listener: bytes put into the pair and not taken by accept */
     struct run_sock
         *waiting;      /* listener: accepted in Weir, but the program had no descriptor free */
@@ -188,6 +192,8 @@ void wr_run_sock_report(struct run_sock *rs, const char *how);
 
 /* Moves what can be moved, both ways, and carries ends and errors over. The record may be dropped. */
 void wr_run_pump(struct run_sock *rs);
+/* Weir to program; the other way only what Weir had no room for before. */
+void wr_run_pump_down(struct run_sock *rs);
 /* Program to Weir only: before a control call, so that what was written counts as sent before. False if
  * the connection failed and the record is dead. */
 bool wr_run_pump_up(struct run_sock *rs);

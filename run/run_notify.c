@@ -78,6 +78,21 @@ static call_fn *function_of(int nr)
     }
 }
 
+/* Calls that begin by reading the caller's memory, and so find out whether there still is one. */
+static bool reads_memory(const struct seccomp_notif *req)
+{
+    switch (req->data.nr) {
+    case SYS_listen:
+    case SYS_accept:
+    case SYS_accept4:
+    case SYS_shutdown:
+    case SYS_ioctl:
+        return false;
+    default:
+        return true;
+    }
+}
+
 /* Serves a call on a descriptor. What is not ours is the kernel's, errors of the descriptor included. */
 static int64_t serve_on_descriptor(struct run_call *call, call_fn *fn)
 {
@@ -90,7 +105,8 @@ static int64_t serve_on_descriptor(struct run_call *call, call_fn *fn)
         return RUN_CONTINUE;
     ino_t ino = wr_run_fd_inode(call->dup);
     call->rs = ino ? wr_run_sock_find(call->run, ino) : NULL;
-    if (call->rs && wr_run_call_alive(call->program->listener_fd, call->req->id)) {
+    if (call->rs &&
+        (reads_memory(call->req) || wr_run_call_alive(call->program->listener_fd, call->req->id))) {
         call->stack = weir_host_lock(call->rs->program->host);
         value = fn(call);
         weir_host_unlock(call->rs->program->host);

@@ -40,35 +40,52 @@
 
 /* ---- program to Weir -------------------------------------------------------------------------- */
 
-/* Bytes in the pair that were not sent on yet. */
-static size_t fresh_bytes(const struct run_sock *rs)
+enum {
+    PEEK_BYTES = 8192, /* a batch that is rather copied twice than asked for its length first */
+    /* Bytes that may stay in the queue after they were sent on, so that a small batch costs one call and not
+     * two. Each may be a write of its own, which weighs 768 bytes, and the first may pin 64 KiB: all
+     * together must weigh less than a quarter of the pair's SO_SNDBUF (run_sock.c). */
+    UNREAD_MAX = 48
+};
+
+/* Copies new bytes out from behind those that were sent on before, and leaves all in the queue. *empty:
+ * there is no more; what comes later makes an edge of its own. */
+static size_t peek_few(struct run_sock *rs, uint8_t *to, bool *empty)
 {
-    int n = 0;
-    if (ioctl(rs->fd, FIONREAD, &n) < 0 || n < 0 || (uint32_t)n <= rs->unread)
-        return 0;
-    return (size_t)n - rs->unread;
+    uint8_t old[UNREAD_MAX];
+    struct iovec iov[2] = {{old, rs->unread}, {to, PEEK_BYTES}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t n = recvmsg(rs->fd, &msg, MSG_DONTWAIT | MSG_PEEK);
+    size_t got = n > (ssize_t)rs->unread ? (size_t)n - rs->unread : 0;
+    *empty = got < PEEK_BYTES;
+    rs->many = !*empty;
+    rs->unread += (uint32_t)got;
+    return got;
 }
 
-/* Takes up to `cap` of the `fresh` bytes in the pair, and keeps the newest of them back in the queue. */
-static size_t take_bytes(struct run_sock *rs, size_t fresh, uint8_t *to, size_t cap)
+/* Takes up to `cap` new bytes out of the queue but for the newest. */
+static size_t take_many(struct run_sock *rs, uint8_t *to, size_t cap, bool *empty)
 {
-    uint8_t kept[1];
-    size_t want = fresh < cap ? fresh : cap;
-    bool peek_last = want == fresh;
-    struct iovec iov[2] = {{kept, rs->unread}, {to, want - (peek_last ? 1 : 0)}};
+    uint8_t old[UNREAD_MAX];
+    int queued = 0;
+    *empty = true;
+    if (ioctl(rs->fd, FIONREAD, &queued) < 0 || queued <= (int)rs->unread)
+        return 0;
+    size_t fresh = (size_t)queued - rs->unread, want = fresh < cap ? fresh : cap;
+    bool to_the_end = want == fresh;
+    struct iovec iov[2] = {{old, rs->unread}, {to, want - to_the_end}};
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-    ssize_t n = 0;
-    if (iov[0].iov_len + iov[1].iov_len > 0)
-        n = recvmsg(rs->fd, &msg, MSG_DONTWAIT);
+    ssize_t n = recvmsg(rs->fd, &msg, MSG_DONTWAIT);
     if (n < (ssize_t)rs->unread)
         return 0;
     size_t got = (size_t)n - rs->unread;
     rs->unread = 0;
-    if (peek_last && got == iov[1].iov_len &&
-        recv(rs->fd, to + got, 1, MSG_DONTWAIT | MSG_PEEK) == 1) {
+    if (to_the_end && recv(rs->fd, to + got, 1, MSG_DONTWAIT | MSG_PEEK) == 1) {
         rs->unread = 1;
         got++;
     }
+    *empty = to_the_end;
+    rs->many = fresh >= PEEK_BYTES;
     return got;
 }
 
@@ -109,24 +126,20 @@ static ptrdiff_t send_held(struct run_sock *rs)
     return 1;
 }
 
-/* The same for one batch out of the pair. *empty: that was all; what comes later makes an edge of its own. */
+/* The same for one batch out of the pair. */
 static ptrdiff_t send_batch(struct run_sock *rs, bool *empty)
 {
     uint8_t *scratch = rs->program->run->scratch;
-    size_t fresh = fresh_bytes(rs);
-    size_t got = fresh ? take_bytes(rs, fresh, scratch, RUN_SCRATCH_BYTES) : 0;
-    *empty = got == 0 || got == fresh;
+    size_t got =
+        rs->many ? take_many(rs, scratch, RUN_SCRATCH_BYTES, empty) : peek_few(rs, scratch, empty);
     if (!got)
         return 1;
     ptrdiff_t n = send_bytes(rs, scratch, got);
-    if (n < 0)
-        return n;
-    if ((size_t)n < got) {
-        if (!hold_bytes(rs, scratch + n, got - (size_t)n))
-            return WEIR_ENOMEM;
-        return 0;
-    }
-    return 1;
+    if (n >= 0 && (size_t)n < got && !hold_bytes(rs, scratch + n, got - (size_t)n))
+        n = WEIR_ENOMEM;
+    if (rs->unread > UNREAD_MAX)
+        wr_run_sock_unfill(rs);
+    return n < 0 ? n : (size_t)n == got;
 }
 
 /* The program will send no more and all of it is with Weir. */
@@ -159,10 +172,12 @@ bool wr_run_pump_up(struct run_sock *rs)
     bool empty = false;
     if (rs->state != RUN_OPEN || rs->fin_sent)
         return rs->state != RUN_DEAD;
+    rs->stalled = false;
     while (!empty) {
         ptrdiff_t n = send_held(rs);
         if (n > 0)
             n = send_batch(rs, &empty);
+        rs->stalled = n == 0;
         if (n < 0)
             return send_failed(rs, (int)n);
         if (n == 0)
@@ -190,6 +205,16 @@ static void put_end(struct run_sock *rs)
     rs->shut_rd = true;
 }
 
+/* The pair is full for the first time. Others are not watched for room: each read of the program would be an
+ * event. */
+static void want_out(struct run_sock *rs)
+{
+    struct epoll_event event = {.events = RUN_PAIR_EVENTS | EPOLLOUT, .data.ptr = &rs->source};
+    if (!rs->wants_out)
+        epoll_ctl(rs->program->run->epoll_fd, EPOLL_CTL_MOD, rs->fd, &event);
+    rs->wants_out = true;
+}
+
 static void pump_down(struct run_sock *rs)
 {
     struct weir_stack *stack = weir_host_lock(rs->program->host);
@@ -205,8 +230,10 @@ static void pump_down(struct run_sock *rs)
         if (n <= 0)
             break;
         ssize_t put = put_bytes(rs, span);
-        if (put <= 0)
-            break; /* full: EPOLLOUT will come; EPIPE: the hang-up will */
+        if (put <= 0) {
+            want_out(rs); /* or EPIPE: the hang-up will come */
+            break;
+        }
         weir_sock_consume(stack, rs->sock, (size_t)put, weir_now());
     }
     weir_host_unlock(rs->program->host);
@@ -254,7 +281,7 @@ static void pump_closed(struct run_sock *rs)
         wr_run_sock_drop(rs, true);
         return;
     }
-    if (wr_run_pump_up(rs) && rs->hold_len == 0 && fresh_bytes(rs) == 0)
+    if (wr_run_pump_up(rs) && !rs->stalled)
         wr_run_sock_drop(rs, false);
 }
 
@@ -270,7 +297,7 @@ static void check_reset(struct run_sock *rs)
     wr_run_sock_die(rs, error ? error : EPIPE);
 }
 
-void wr_run_pump(struct run_sock *rs)
+static void pump(struct run_sock *rs, bool up)
 {
     if (rs->state == RUN_DEAD)
         return;
@@ -280,13 +307,23 @@ void wr_run_pump(struct run_sock *rs)
     }
     if (rs->state != RUN_OPEN)
         return;
-    if (!wr_run_pump_up(rs))
+    if (up && !wr_run_pump_up(rs))
         return;
     pump_down(rs);
     if (rs->state == RUN_OPEN && rs->shut_rd)
         check_reset(rs);
     if (rs->state == RUN_OPEN && rs->fin_sent && rs->shut_rd)
         wr_run_sock_die(rs, 0);
+}
+
+void wr_run_pump(struct run_sock *rs)
+{
+    pump(rs, true);
+}
+
+void wr_run_pump_down(struct run_sock *rs)
+{
+    pump(rs, rs->stalled);
 }
 
 void wr_run_pump_ready(struct run_source *source, uint32_t events)
@@ -343,6 +380,6 @@ void wr_run_pump_event(void *arg, const struct weir_event *event)
         if (error || (event->ready & WEIR_POLLOUT))
             wr_run_connect_done(rs, error);
     } else {
-        wr_run_pump(rs);
+        wr_run_pump_down(rs);
     }
 }

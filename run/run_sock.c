@@ -211,8 +211,7 @@ int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, en
     rs->fd = pair[0];
     rs->domain = domain;
     rs->state = state;
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                                .data.ptr = &rs->source};
+    struct epoll_event event = {.events = RUN_PAIR_EVENTS, .data.ptr = &rs->source};
     if (!table_add(run, rs)) {
         err = WEIR_ENOMEM;
     } else if (epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, rs->fd, &event) < 0) {
