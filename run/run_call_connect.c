@@ -85,6 +85,7 @@ static int64_t connect_open(struct run_call *call)
     struct run_sock *rs = call->rs;
     rs->state = RUN_OPEN;
     wr_run_sock_widen(call->dup);
+    wr_run_sock_unfill(rs); /* it may be filled from an attempt before */
     rs->connect_news = wr_run_fd_nonblock(call->dup);
     return rs->connect_news ? -EINPROGRESS : 0;
 }
@@ -112,6 +113,7 @@ static int64_t connect_start(struct run_call *call, const struct weir_endpoint *
     if (err == 0) {
         rs->state = RUN_OPEN;
         wr_run_sock_widen(call->dup);
+        wr_run_sock_unfill(rs);
         return 0;
     }
     if (err != WEIR_EINPROGRESS)
