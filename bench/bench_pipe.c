@@ -1,73 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two stacks in one thread, joined by the in-process pipe and driven by the four calls alone: what
- * the core costs when no system call is in the way.
+ * What the core costs when no system call is in the way: two stacks in one thread (pair.h).
  *
  *     bench_pipe bulk|rr|crr SECONDS [mtu]    `mtu`: no super-segments, checksums computed and verified
- *     bench_pipe idle COUNT
  */
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
-#include <weir/host.h>
-#include <weir/weir.h>
 
-#include "bench.h"
+#include "pair.h"
 
-enum { N_LISTENERS = 64, BURST = 256 };
+enum { N_LISTENERS = 64 };
 
-struct side {
-    struct weir_stack *stack;
-    struct weir_link *link;
-    int ifindex;
-    struct weir_addr addr;
-};
-
-static struct side client, server;
 static weir_sock listeners[N_LISTENERS];
 static char buffer[CHUNK_BYTES];
-
-static void check(ptrdiff_t result, const char *what)
-{
-    if (result < 0)
-        die("%s: %s", what, weir_error_text((int)result));
-}
-
-static void side_open(struct side *side, struct weir_link *link, uint8_t seed, uint32_t addr)
-{
-    struct weir_config config;
-    weir_time now = weir_now();
-
-    weir_config_default(&config);
-    memset(config.seed, seed, sizeof config.seed);
-    side->stack = weir_stack_new(&config, now);
-    if (!side->stack)
-        die("out of memory");
-    side->link = link;
-    side->addr = weir_addr_v4(addr);
-    side->ifindex = weir_netif_add(side->stack, &link->netif, now);
-    check(side->ifindex, "weir_netif_add");
-    check(weir_addr_add(side->stack, side->ifindex, &side->addr, 24, now), "weir_addr_add");
-    /* As on the kernel's side: TIME-WAIT must not be what limits connections per second. */
-    check(weir_sysctl_set(side->stack, "net.ipv4.tcp_tw_reuse", 1), "tcp_tw_reuse");
-}
-
-/* Carries what `from` has to say over to `to`; the pipe's queue holds more than one burst. */
-static bool carry(struct side *from, struct side *to, weir_time now)
-{
-    uint8_t head[WEIR_HEAD_MAX];
-    struct weir_out out = {.head = head};
-    struct weir_frame frame;
-    bool moved = false;
-
-    for (int i = 0; i < BURST && weir_output(from->stack, from->ifindex, &out, now) > 0; i++)
-        check(from->link->ops->send(from->link, &out, now), "send");
-    while (to->link->ops->recv(to->link, &frame, now) == 1) {
-        check(weir_input(to->stack, to->ifindex, &frame, now), "weir_input");
-        moved = true;
-    }
-    return moved;
-}
 
 static void turn(void)
 {
@@ -206,36 +151,14 @@ static void bench_crr(double seconds)
     measure_stop(&m, connections);
 }
 
-static void bench_idle(unsigned count)
-{
-    size_t client_before = weir_mem_bytes(client.stack), server_before;
-    weir_sock near, far;
-
-    server_before = weir_mem_bytes(server.stack);
-    for (unsigned i = 0; i < count; i++) {
-        connect_pair(i, &near, &far);
-        turn();
-        drop_events(&client);
-        drop_events(&server);
-    }
-    printf("{\"work\": %u, \"client_bytes\": %.1f, \"server_bytes\": %.1f}\n", count,
-           (double)(weir_mem_bytes(client.stack) - client_before) / count,
-           (double)(weir_mem_bytes(server.stack) - server_before) / count);
-}
-
 int main(int argc, char **argv)
 {
-    struct weir_pipe_config config = {.kind = WEIR_NETIF_IP, .mtu = 1500};
-    struct weir_link *ends[2];
     const char *mode = argc > 2 ? argv[1] : "";
 
-    if (argc < 4 || strcmp(argv[3], "mtu") != 0) {
-        config.gso_max_bytes = 65535;
-        config.csum_offload = true;
-    }
-    check(weir_link_pipe(&config, ends), "weir_link_pipe");
-    side_open(&client, ends[0], 1, 0x0a000001);
-    side_open(&server, ends[1], 2, 0x0a000002);
+    pair_open(argc < 4 || strcmp(argv[3], "mtu") != 0, weir_now());
+    /* As on the kernel's side: TIME-WAIT must not be what limits connections per second. */
+    check(weir_sysctl_set(client.stack, "net.ipv4.tcp_tw_reuse", 1), "tcp_tw_reuse");
+    check(weir_sysctl_set(server.stack, "net.ipv4.tcp_tw_reuse", 1), "tcp_tw_reuse");
     open_listeners();
     if (strcmp(mode, "bulk") == 0)
         bench_bulk(atof(argv[2]));
@@ -243,13 +166,8 @@ int main(int argc, char **argv)
         bench_rr(atof(argv[2]));
     else if (strcmp(mode, "crr") == 0)
         bench_crr(atof(argv[2]));
-    else if (strcmp(mode, "idle") == 0)
-        bench_idle((unsigned)atoi(argv[2]));
     else
-        die("usage: bench_pipe bulk|rr|crr SECONDS [mtu], or idle COUNT");
-    weir_stack_free(client.stack);
-    weir_stack_free(server.stack);
-    weir_link_free(ends[0]);
-    weir_link_free(ends[1]);
+        die("usage: bench_pipe bulk|rr|crr SECONDS [mtu]");
+    pair_close();
     return 0;
 }

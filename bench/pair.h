@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* Two stacks in one thread, joined by the in-process pipe and driven by the four calls alone. */
+#ifndef BENCH_PAIR_H
+#define BENCH_PAIR_H
+
+#include <stdbool.h>
+#include <string.h>
+#include <weir/host.h>
+#include <weir/weir.h>
+
+#include "bench.h"
+
+enum { PAIR_BURST = 256 };
+
+struct side {
+    struct weir_stack *stack;
+    struct weir_link *link;
+    int ifindex;
+    struct weir_addr addr;
+};
+
+static struct side client, server;
+
+static inline void check(ptrdiff_t result, const char *what)
+{
+    if (result < 0)
+        die("%s: %s", what, weir_error_text((int)result));
+}
+
+static inline void side_open(struct side *side, struct weir_link *link, uint8_t seed, uint32_t addr,
+                             weir_time now)
+{
+    struct weir_config config;
+
+    weir_config_default(&config);
+    config.max_sockets = 1u << 21;
+    memset(config.seed, seed, sizeof config.seed);
+    side->stack = weir_stack_new(&config, now);
+    if (!side->stack)
+        die("out of memory");
+    side->link = link;
+    side->addr = weir_addr_v4(addr);
+    side->ifindex = weir_netif_add(side->stack, &link->netif, now);
+    check(side->ifindex, "weir_netif_add");
+    check(weir_addr_add(side->stack, side->ifindex, &side->addr, 24, now), "weir_addr_add");
+}
+
+/* offload: super-segments, and no checksums. */
+static inline void pair_open(bool offload, weir_time now)
+{
+    struct weir_pipe_config config = {.kind = WEIR_NETIF_IP, .mtu = 1500};
+    struct weir_link *ends[2];
+
+    config.gso_max_bytes = offload ? 65535 : 0;
+    config.csum_offload = offload;
+    check(weir_link_pipe(&config, ends), "weir_link_pipe");
+    side_open(&client, ends[0], 1, 0x0a000001, now);
+    side_open(&server, ends[1], 2, 0x0a000002, now);
+}
+
+static inline void pair_close(void)
+{
+    weir_stack_free(client.stack);
+    weir_stack_free(server.stack);
+    weir_link_free(client.link);
+    weir_link_free(server.link);
+}
+
+/* Carries what `from` has to say over to `to`; the pipe's queue holds more than one burst. */
+static inline bool carry(struct side *from, struct side *to, weir_time now)
+{
+    uint8_t head[WEIR_HEAD_MAX];
+    struct weir_out out = {.head = head};
+    struct weir_frame frame;
+    bool moved = false;
+
+    for (int i = 0; i < PAIR_BURST && weir_output(from->stack, from->ifindex, &out, now) > 0; i++)
+        check(from->link->ops->send(from->link, &out, now), "send");
+    while (to->link->ops->recv(to->link, &frame, now) == 1) {
+        check(weir_input(to->stack, to->ifindex, &frame, now), "weir_input");
+        moved = true;
+    }
+    return moved;
+}
+
+#endif
