@@ -240,16 +240,24 @@ static void interest_free(struct wr_interest *interest)
     free(interest);
 }
 
+static void free_all(struct wr_chain *head)
+{
+    for (struct wr_chain *at = head->next, *next; at != head; at = next) {
+        next = at->next;
+        interest_free(of_epoll(at));
+    }
+}
+
 void wr_epoll_forget(struct wr_hsock *hs)
 {
-    while (!chain_is_empty(&hs->watchers))
-        interest_free(of_target(hs->watchers.next));
+    for (struct wr_chain *at = hs->watchers.next, *next; at != &hs->watchers; at = next) {
+        next = at->next;
+        interest_free(of_target(at));
+    }
     if (!hs->epoll)
         return;
-    while (!chain_is_empty(&hs->epoll->ready))
-        interest_free(of_epoll(hs->epoll->ready.next));
-    while (!chain_is_empty(&hs->epoll->idle))
-        interest_free(of_epoll(hs->epoll->idle.next));
+    free_all(&hs->epoll->ready);
+    free_all(&hs->epoll->idle);
     wr_wait_wake(hs->epoll->waiters);
 }
 
