@@ -170,8 +170,8 @@ ptrdiff_t weir_sock_recv(struct weir_stack *stack, weir_sock sock, void *data, s
                          int flags, struct weir_endpoint *from, weir_time now);
 
 /* TCP without the copy. peek lends up to two spans of what recv would give (valid until the next
- * call on the stack) and returns their bytes, 0 at end of stream, or recv's error; consume then takes
- * `len` of them off. */
+ * call on the stack, which may be a weir_sock_send() of them) and returns their bytes, 0 at end of stream,
+ * or recv's error; consume then takes `len` of them off. */
 ptrdiff_t weir_sock_peek(struct weir_stack *stack, weir_sock sock, struct weir_span span[2],
                          weir_time now);
 int weir_sock_consume(struct weir_stack *stack, weir_sock sock, size_t len, weir_time now);
