@@ -55,6 +55,7 @@ static bool take_token(struct run_call *call)
 static void put_back(struct run_sock *listener, struct run_sock *rs, int end)
 {
     listener->waiting = rs;
+    rs->kept_by = listener;
     listener->waiting_end = end;
     wr_run_pump_tokens(listener);
 }
@@ -94,6 +95,7 @@ static int next_connection(struct run_call *call, bool nonblock, struct run_sock
         *rs = listener->waiting;
         *end = listener->waiting_end;
         listener->waiting = NULL;
+        (*rs)->kept_by = NULL;
         fcntl(*end, F_SETFL, nonblock ? O_NONBLOCK : 0); /* the one who asked before may differ */
         return 0;
     }

@@ -142,14 +142,15 @@ struct run_sock {
     bool wants_out;  /* our end is watched for room, too */
     uint32_t tokens; /* listener: bytes put into the pair and not taken by accept */
     struct run_sock
-        *waiting;      /* listener: accepted in Weir, but the program had no descriptor free */
-    int waiting_end;   /* its pair's other end */
-    bool connect_news; /* an asynchronous connect succeeded and no connect() has said so */
-    bool closed;       /* the program's last descriptor is closed */
-    bool shut_wr;      /* the program has shut its sending side */
-    bool fin_sent;     /* and Weir knows */
-    bool shut_rd;      /* the program's receiving side is at its end: our end is shut for writing */
-    int error;         /* that sending met; dead: what SO_ERROR says if it was not read yet */
+        *waiting;    /* listener: accepted in Weir, but the program had no descriptor free */
+    int waiting_end; /* its pair's other end */
+    struct run_sock *kept_by; /* the listener whose `waiting` this is */
+    bool connect_news;        /* an asynchronous connect succeeded and no connect() has said so */
+    bool closed;              /* the program's last descriptor is closed */
+    bool shut_wr;             /* the program has shut its sending side */
+    bool fin_sent;            /* and Weir knows */
+    bool shut_rd; /* the program's receiving side is at its end: our end is shut for writing */
+    int error;    /* that sending met; dead: what SO_ERROR says if it was not read yet */
     struct weir_endpoint local, peer; /* dead: as they were */
     struct weir_endpoint target;      /* of the connect under way, for reports */
     uint8_t *hold;                    /* bytes taken from the pair that Weir had no room for */

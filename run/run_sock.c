@@ -382,9 +382,21 @@ void wr_run_sock_die(struct run_sock *rs, int error)
     dead_link(rs->program->run, rs);
 }
 
+static void stop_waiting(struct run_sock *listener)
+{
+    close(listener->waiting_end);
+    listener->waiting->kept_by = NULL;
+    listener->waiting = NULL;
+}
+
 void wr_run_sock_drop(struct run_sock *rs, bool reset)
 {
     struct weir_run *run = rs->program->run;
+    struct run_sock *waiting = rs->waiting;
+    if (rs->kept_by) /* reset by its peer, and so long ago that only the record was left */
+        stop_waiting(rs->kept_by);
+    if (waiting)
+        stop_waiting(rs);
     if (rs->state == RUN_DEAD) {
         dead_unlink(run, rs);
     } else {
@@ -394,23 +406,25 @@ void wr_run_sock_drop(struct run_sock *rs, bool reset)
         rs->state = RUN_DEAD;
     }
     wr_run_park_answer(run, rs->ino, WEIR_EBADF);
-    if (rs->waiting) {
-        close(rs->waiting_end);
-        wr_run_sock_drop(rs->waiting, true);
-    }
     table_remove(run, rs);
     rs->bucket_next = run->garbage;
     run->garbage = rs;
+    if (waiting)
+        wr_run_sock_drop(waiting, true);
 }
 
 void wr_run_sock_drop_all(struct weir_program *program)
 {
     struct weir_run *run = program->run;
     for (size_t i = 0; i < run->n_buckets; i++) {
-        for (struct run_sock *rs = run->socks[i], *next; rs; rs = next) {
-            next = rs->bucket_next;
-            if (rs->program == program)
+        struct run_sock *rs = run->socks[i];
+        while (rs) {
+            if (rs->program == program) {
                 wr_run_sock_drop(rs, false);
+                rs = run->socks[i]; /* a listener takes another with it, which may have been next */
+            } else {
+                rs = rs->bucket_next;
+            }
         }
     }
 }

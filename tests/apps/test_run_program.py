@@ -266,6 +266,41 @@ except BlockingIOError:
     assert ran.out.split() == ["EMFILE", "True"] * 3 + ["b'0'", "b'1'", "none"], ran
 
 
+WAITING = """
+import errno, os, resource, socket, time
+listeners = [socket.create_server(("127.0.0.1", 7000 + i)) for i in range(30)]
+clients = [socket.create_connection(("127.0.0.1", 7000 + i)) for i in range(30)]
+spare = os.open("/dev/null", os.O_RDONLY)
+os.close(spare)
+resource.setrlimit(resource.RLIMIT_NOFILE, (spare, 4096))
+full = 0
+for l in listeners:
+    try:
+        l.accept()
+    except OSError as e:
+        full += e.errno == errno.EMFILE
+listeners[0].close()
+try:
+    print(clients[0].recv(1))
+except OSError as e:
+    print(full, errno.errorcode[e.errno], flush=True)
+"""
+
+
+def test_connections_that_wait_for_a_descriptor_end_with_their_listener():
+    """They are reset when it is closed; and gone with it, whichever comes first, when all ends at once."""
+    ran = apps.weir("run", "--", "python3", "-c", WAITING)
+    assert (ran.status, ran.out, ran.err) == (0, "30 ECONNRESET\n", ""), ran
+    # As by Ctrl-C in a terminal: the programs end while Weir still has their sockets.
+    words = [apps.WEIR, "run", "--", "sh", "-c", "python3 -c \"$0\"; exit", WAITING + "time.sleep(100)"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               start_new_session=True)
+    assert process.stdout.readline() == b"30 ECONNRESET\n"
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.communicate(timeout=20) == (b"", b"")
+    assert process.returncode == -signal.SIGTERM
+
+
 def test_a_killed_supervisor_resets_the_connections(tmp_path):
     """The peer of a dead supervisor must not take the stream's end for an orderly one."""
     out = tmp_path / "out"
