@@ -110,6 +110,11 @@ struct weir_netif_config {
     uint32_t mtu;           /* bytes of an IP packet; 68 to 65535 */
     uint32_t gso_max_bytes; /* largest IP packet that the link cuts by itself; 0: it cuts none */
     bool tx_csum;           /* the link finishes transport checksums */
+    bool
+        guest; /* leads to another stack that shares this one's addresses, one of its own kind: what
+                   comes in and no socket here claims (TCP apart) goes there, what that one sends leaves
+                   by this one's routes. Of kind WEIR_NETIF_IP, without offload, addresses or routes; one
+                   at most. For the kernel's sockets of a program beside TCP here */
 };
 
 /* Adds an interface, up, without addresses. Returns its index (from 1), or WEIR_EEXIST,
@@ -138,6 +143,19 @@ struct weir_route {
 
 int weir_route_add(struct weir_stack *stack, const struct weir_route *route);
 int weir_route_remove(struct weir_stack *stack, const struct weir_route *route);
+
+/* ---- what there is ---------------------------------------------------------------------------- */
+
+/* The n-th of each, from 0; WEIR_ENOENT past the last.
+ * netif_get returns the interface's index, and *config as it is now. addr_get leaves out addresses
+ * that may not be used yet (RFC 4862 5.4). route_get gives all routes, those to the prefixes of
+ * addresses and those that routers told among them. */
+int weir_netif_get(struct weir_stack *stack, unsigned n, struct weir_netif_config *config);
+int weir_addr_get(struct weir_stack *stack, int ifindex, unsigned n, struct weir_addr *addr,
+                  unsigned *prefix_len);
+int weir_route_get(struct weir_stack *stack, unsigned n, struct weir_route *route);
+/* A number that is another one after any of these changed (and sometimes when none did). */
+uint32_t weir_config_generation(const struct weir_stack *stack);
 
 /* ---- counters and tunables --------------------------------------------------------------------- */
 

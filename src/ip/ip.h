@@ -6,6 +6,7 @@
  *           ip4_input    header checks, ours or not, options    -> ip_frag -> deliver
  *           ip6_input    the same, and the walk over extension headers
  *           ip_frag      reassembly, both families
+ *           ip_guest     what no socket here claims, for a second stack; and what that one sends
  *           ip_icmp      echo, errors that come in; ip_icmp_out: errors that go out, their limits
  *           ip_arp       ARP;  ip_ndp: neighbour discovery;  ip_ndp_router: router discovery;
  *                        ip_mld: multicast listener discovery
@@ -162,6 +163,8 @@ struct wr_ip {
     struct wr_frag_source frag_source[WR_FRAG_SOURCES];
     size_t frag_bytes;
 
+    struct wr_netif *guest; /* NULL: none */
+
     struct wr_list ndp_ifs;
     struct wr_timer ndp_timer; /* router solicitations, lifetimes of what routers told */
     struct wr_slaac slaac[WR_SLAAC_MAX];
@@ -197,6 +200,17 @@ void wr_ip6_reassembled(struct weir_stack *stack, struct wr_netif *netif, const 
 /* True for 255.255.255.255 and for the directed broadcast of a prefix on netif (any when NULL). */
 bool wr_ip4_is_broadcast(struct weir_stack *stack, const struct wr_netif *netif,
                          const struct weir_addr *addr);
+
+/* ---- ip_guest ---------------------------------------------------------------------------------- */
+
+/* A packet from the guest. */
+void wr_guest_input(struct weir_stack *stack, const struct weir_frame *frame, weir_time now);
+/* Gives the guest a copy of an IP packet to a group that this host is not in. False: dst is no group, or
+ * there is no guest for it. */
+bool wr_guest_take_group(struct weir_stack *stack, const struct wr_netif *netif,
+                         const struct weir_addr *dst, const uint8_t *p, size_t len);
+/* No neighbour answered for a packet that no socket here has sent. */
+void wr_guest_link_failure(struct weir_stack *stack, const uint8_t *p, size_t len);
 
 /* ---- ip_frag ----------------------------------------------------------------------------------- */
 

@@ -111,6 +111,8 @@ void wr_ip4_deliver(struct weir_stack *stack, struct wr_pkt *pkt, weir_time now)
         wr_icmp4_input(stack, pkt, now);
         break;
     default:
+        if (wr_guest_take(stack, pkt))
+            break;
         wr_drop(stack, WR_DROP_ip4_unknown_proto);
         wr_icmp_unreachable(stack, pkt, WR_UNREACH_PROTO, now);
         break;
@@ -134,7 +136,8 @@ void wr_ip4_input(struct weir_stack *stack, struct wr_netif *netif, const struct
         return;
     }
     if (!is_ours(stack, netif, &ip.dst, &pkt.dst_unicast)) {
-        wr_drop(stack, WR_DROP_ip4_not_ours);
+        if (!wr_guest_take_group(stack, netif, &ip.dst, p, ip.total_len))
+            wr_drop(stack, WR_DROP_ip4_not_ours);
         return;
     }
     if (link_group && pkt.dst_unicast) { /* RFC 1122 3.3.6 */

@@ -98,6 +98,8 @@ static void deliver(struct weir_stack *stack, struct wr_pkt *pkt, weir_time now)
         wr_drop(stack, WR_DROP_ip6_no_next_header);
         break;
     default:
+        if (wr_guest_take(stack, pkt))
+            break;
         wr_drop(stack, WR_DROP_ip6_unknown_ext);
         wr_icmp_unreachable(stack, pkt, WR_UNREACH_PROTO, now);
         break;
@@ -162,7 +164,8 @@ void wr_ip6_input(struct weir_stack *stack, struct wr_netif *netif, const struct
         return;
     }
     if (!is_ours(stack, netif, &ip.dst, &pkt.dst_unicast)) {
-        wr_drop(stack, WR_DROP_ip6_not_ours);
+        if (!wr_guest_take_group(stack, netif, &ip.dst, p, (size_t)W_IP6_HLEN + ip.payload_len))
+            wr_drop(stack, WR_DROP_ip6_not_ours);
         return;
     }
     from_header(&pkt, &ip, p);

@@ -30,7 +30,9 @@ static bool config_is_sound(const struct weir_netif_config *config)
     if (config->mtu < MTU_MIN || config->mtu > MTU_MAX)
         return false;
     if (config->kind == WEIR_NETIF_IP)
-        return true;
+        return !config->guest || (config->gso_max_bytes == 0 && !config->tx_csum);
+    if (config->guest)
+        return false;
     return config->kind == WEIR_NETIF_ETHERNET && !wr_w_eth_is_group(config->mac) &&
            !wr_w_eth_is_zero(config->mac);
 }
@@ -54,7 +56,7 @@ int weir_netif_add(struct weir_stack *stack, const struct weir_netif_config *con
     wr_clock(stack, now);
     if (!config_is_sound(config))
         return WEIR_EINVAL;
-    if (by_name(stack, config->name))
+    if (by_name(stack, config->name) || (config->guest && stack->ip->guest))
         return WEIR_EEXIST;
     netif = wr_zalloc(stack, sizeof *netif);
     if (!netif)
@@ -65,6 +67,8 @@ int weir_netif_add(struct weir_stack *stack, const struct weir_netif_config *con
     wr_list_init(&netif->queue);
     wr_list_init(&netif->tcp_ready);
     number(stack, netif);
+    if (config->guest)
+        stack->ip->guest = netif;
     wr_route_changed(stack);
     return netif->ifindex;
 }
@@ -273,8 +277,8 @@ int weir_addr_add(struct weir_stack *stack, int ifindex, const struct weir_addr 
     now = wr_clock(stack, now);
     if (!netif)
         return WEIR_ENODEV;
-    if (prefix_len > (v4 ? 32u : 128u) || weir_addr_is_any(addr) || weir_addr_is_multicast(addr) ||
-        weir_addr_is_broadcast(addr))
+    if (netif == stack->ip->guest || prefix_len > (v4 ? 32u : 128u) || weir_addr_is_any(addr) ||
+        weir_addr_is_multicast(addr) || weir_addr_is_broadcast(addr))
         return WEIR_EINVAL;
     if (!v4 && netif->config.mtu < W_IP6_MIN_MTU)
         return WEIR_EINVAL;
@@ -314,4 +318,65 @@ int weir_route_add(struct weir_stack *stack, const struct weir_route *route)
 int weir_route_remove(struct weir_stack *stack, const struct weir_route *route)
 {
     return wr_ip_route_remove(stack, route);
+}
+
+/* ---- what there is ------------------------------------------------------------------------------ */
+
+int weir_netif_get(struct weir_stack *stack, unsigned n, struct weir_netif_config *config)
+{
+    WR_LIST_FOREACH(node, &stack->netifs)
+    {
+        const struct wr_netif *netif = WR_CONTAINER(node, struct wr_netif, node);
+        if (n-- == 0) {
+            *config = netif->config;
+            return netif->ifindex;
+        }
+    }
+    return WEIR_ENOENT;
+}
+
+/* In the family's own space. */
+static unsigned prefix_out(const struct weir_addr *addr, unsigned prefix_len)
+{
+    return weir_addr_is_v4(addr) ? prefix_len - WEIR_PREFIX_V4(0) : prefix_len;
+}
+
+int weir_addr_get(struct weir_stack *stack, int ifindex, unsigned n, struct weir_addr *addr,
+                  unsigned *prefix_len)
+{
+    const struct wr_netif *netif = wr_netif_by_index(stack, ifindex);
+    if (!netif)
+        return WEIR_ENODEV;
+    for (unsigned i = 0; i < netif->n_addrs; i++) {
+        const struct wr_ifaddr *have = &netif->addrs[i];
+        if (have->state != WR_ADDR_PREFERRED || n-- > 0)
+            continue;
+        *addr = have->addr;
+        *prefix_len = prefix_out(addr, have->prefix_len);
+        return 0;
+    }
+    return WEIR_ENOENT;
+}
+
+int weir_route_get(struct weir_stack *stack, unsigned n, struct weir_route *route)
+{
+    WR_LIST_FOREACH(node, &stack->ip->routes)
+    {
+        const struct wr_route *have = WR_CONTAINER(node, struct wr_route, node);
+        if (n-- > 0)
+            continue;
+        memset(route, 0, sizeof *route);
+        route->prefix = have->prefix;
+        route->prefix_len = prefix_out(&have->prefix, have->prefix_len);
+        route->gateway = have->gateway;
+        route->ifindex = have->netif->ifindex;
+        route->metric = have->metric;
+        return 0;
+    }
+    return WEIR_ENOENT;
+}
+
+uint32_t weir_config_generation(const struct weir_stack *stack)
+{
+    return stack->ip->generation;
 }

@@ -101,6 +101,12 @@ void wr_ip_emit(struct weir_stack *stack, const struct wr_path *path, const stru
 int wr_ip_send(struct weir_stack *stack, const struct wr_path *path, const struct wr_ip_tx *tx,
                const struct weir_span *spans, unsigned n_spans, weir_time now);
 
+/* ---- the guest ---------------------------------------------------------------------------------- */
+
+/* Gives a packet that no socket here claims (or that is for all) to the guest (ip_guest.c). False if there is
+ * none: the packet is then the caller's to drop and to answer. */
+bool wr_guest_take(struct weir_stack *stack, const struct wr_pkt *pkt);
+
 /* ---- ICMP errors ------------------------------------------------------------------------------- */
 
 enum wr_unreach { WR_UNREACH_PORT, WR_UNREACH_PROTO, WR_UNREACH_HOST, WR_UNREACH_ADMIN };

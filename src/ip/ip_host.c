@@ -58,6 +58,8 @@ void wr_ip_fini(struct weir_stack *stack)
 
 void wr_ip_netif_gone(struct weir_stack *stack, struct wr_netif *netif)
 {
+    if (stack->ip->guest == netif)
+        stack->ip->guest = NULL;
     wr_frag_flush(stack, netif);
     wr_neigh_flush(stack, netif);
     wr_ndp_router_gone(stack, netif);
@@ -153,7 +155,9 @@ void wr_ip_input(struct weir_stack *stack, struct wr_netif *netif, const struct 
         wr_drop(stack, WR_DROP_netif_down);
         return;
     }
-    if (netif->config.kind == WEIR_NETIF_ETHERNET) {
+    if (netif == stack->ip->guest) {
+        wr_guest_input(stack, frame, now);
+    } else if (netif->config.kind == WEIR_NETIF_ETHERNET) {
         ethernet_input(stack, netif, frame, now);
     } else if (frame->len == 0) {
         wr_drop(stack, WR_DROP_ip4_short);

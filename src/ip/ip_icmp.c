@@ -57,8 +57,9 @@ static const struct convert unreach6[] = {
 
 /* ---- errors ------------------------------------------------------------------------------------ */
 
-/* Hands an error to the transport of the quoted packet. */
-static void report(struct weir_stack *stack, const struct w_quote *quote, struct convert what,
+/* Hands an error to the socket that sent the quoted packet. False: to none, which is for the caller to
+ * count. What is no socket's business (TCP without a connection) has been counted. */
+static bool report(struct weir_stack *stack, const struct w_quote *quote, struct convert what,
                    uint32_t mtu, const struct weir_addr *from, weir_time now)
 {
     struct wr_icmp_error error = {
@@ -72,19 +73,29 @@ static void report(struct weir_stack *stack, const struct w_quote *quote, struct
         .mtu = mtu,
         .from = *from,
     };
-    if (quote->is_fragment || quote->l4_len < 8) {
-        wr_drop(stack, WR_DROP_icmp_quote_short);
-    } else if (!wr_ip_is_own(stack, &quote->src)) {
-        wr_drop(stack, WR_DROP_icmp_not_for_us);
-    } else if (quote->proto == W_IPPROTO_TCP) {
+    if (quote->proto == W_IPPROTO_TCP)
         wr_tcp_icmp(stack, &error, now);
-    } else if (quote->proto == W_IPPROTO_UDP) {
-        wr_udp_icmp(stack, &error, now);
-    } else if (quote->proto == W_IPPROTO_ICMP || quote->proto == W_IPPROTO_ICMP6) {
-        wr_ping_icmp(stack, &error, now);
-    } else {
-        wr_drop(stack, WR_DROP_icmp_ignored);
-    }
+    else if (quote->proto == W_IPPROTO_UDP)
+        return wr_udp_icmp(stack, &error, now);
+    else if (quote->proto == W_IPPROTO_ICMP || quote->proto == W_IPPROTO_ICMP6)
+        return wr_ping_icmp(stack, &error, now);
+    else
+        return false;
+    return true;
+}
+
+/* An error message that came, whose quote could be read: to the socket here, else to the guest. */
+static void judge(struct weir_stack *stack, const struct wr_pkt *pkt, const struct w_quote *quote,
+                  struct convert what, uint32_t mtu, weir_time now)
+{
+    enum wr_drop why = WR_DROP_icmp_not_for_us;
+    if (quote->is_fragment || quote->l4_len < 8)
+        why = WR_DROP_icmp_quote_short;
+    else if (wr_ip_is_own(stack, &quote->src) && report(stack, quote, what, mtu, &pkt->src, now))
+        return;
+    if (!wr_ip_is_own(stack, &quote->src) || quote->proto == W_IPPROTO_TCP ||
+        !wr_guest_take(stack, pkt))
+        wr_drop(stack, why);
 }
 
 static void error4(struct weir_stack *stack, const struct wr_pkt *pkt, const struct w_icmp4 *icmp,
@@ -119,7 +130,7 @@ static void error4(struct weir_stack *stack, const struct wr_pkt *pkt, const str
             }
         }
     }
-    report(stack, &quote, what, mtu, &pkt->src, now);
+    judge(stack, pkt, &quote, what, mtu, now);
 }
 
 static void error6(struct weir_stack *stack, const struct wr_pkt *pkt, const struct w_icmp6 *icmp,
@@ -157,7 +168,7 @@ static void error6(struct weir_stack *stack, const struct wr_pkt *pkt, const str
     default:
         break;
     }
-    report(stack, &quote, what, mtu, &pkt->src, now);
+    judge(stack, pkt, &quote, what, mtu, now);
 }
 
 void wr_icmp_link_failure(struct weir_stack *stack, const uint8_t *p, size_t len, weir_time now)
@@ -166,10 +177,15 @@ void wr_icmp_link_failure(struct weir_stack *stack, const uint8_t *p, size_t len
     struct w_quote quote;
     enum w_err err = len > 0 && p[0] >> 4 == 6 ? wr_w_icmp6_quote(p, len, &quote)
                                                : wr_w_icmp4_quote(p, len, &quote);
+    bool reported = false;
+    if (err != W_OK || !wr_ip_is_own(stack, &quote.src))
+        return;
     /* Only what a socket sent: an answer that cannot be delivered is nobody's business. */
-    if (err == W_OK && !quote.is_fragment && quote.l4_len >= 8 &&
+    if (!quote.is_fragment && quote.l4_len >= 8 &&
         (quote.proto == W_IPPROTO_TCP || quote.proto == W_IPPROTO_UDP))
-        report(stack, &quote, what, 0, &quote.src, now);
+        reported = report(stack, &quote, what, 0, &quote.src, now);
+    if (!reported)
+        wr_guest_link_failure(stack, p, len);
 }
 
 /* ---- echo -------------------------------------------------------------------------------------- */
@@ -227,15 +243,21 @@ void wr_icmp4_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_tim
             echo_reply(stack, pkt, icmp.rest, W_ICMP4_ECHO_REPLY, now);
         break;
     case W_ICMP4_ECHO_REPLY:
-        wr_ping_input(stack, pkt);
+        if (!wr_ping_input(stack, pkt) && !wr_guest_take(stack, pkt))
+            wr_drop(stack, WR_DROP_icmp_ignored);
         break;
     case W_ICMP4_UNREACH:
     case W_ICMP4_TIME_EXCEEDED:
     case W_ICMP4_PARAM_PROBLEM:
         error4(stack, pkt, &icmp, now);
         break;
-    default:
+    case W_ICMP4_QUENCH:
+    case W_ICMP4_REDIRECT:
         wr_drop(stack, WR_DROP_icmp_ignored);
+        break;
+    default:
+        if (!pkt->dst_unicast || !wr_guest_take(stack, pkt))
+            wr_drop(stack, WR_DROP_icmp_ignored);
         break;
     }
 }
@@ -260,10 +282,11 @@ void wr_icmp6_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_tim
     } else if (icmp.type == W_ICMP6_ECHO && !stack->tunables.icmp_echo_ignore_all) {
         echo_reply(stack, pkt, icmp.rest, W_ICMP6_ECHO_REPLY, now);
     } else if (icmp.type == W_ICMP6_ECHO_REPLY) {
-        wr_ping_input(stack, pkt);
+        if (!wr_ping_input(stack, pkt) && !wr_guest_take(stack, pkt))
+            wr_drop(stack, WR_DROP_icmp_ignored);
     } else if (wr_w_icmp6_is_error(icmp.type) && pkt->dst_unicast) {
         error6(stack, pkt, &icmp, now);
-    } else {
+    } else if (icmp.type == W_ICMP6_ECHO || !pkt->dst_unicast || !wr_guest_take(stack, pkt)) {
         wr_drop(stack, WR_DROP_icmp_ignored);
     }
 }

@@ -146,7 +146,9 @@ static int from_user(struct weir_stack *stack, const struct weir_route *user, st
             return err;
         out->netif = via.netif;
     }
-    return out->netif ? 0 : WEIR_ENODEV;
+    if (!out->netif)
+        return WEIR_ENODEV;
+    return out->netif == stack->ip->guest ? WEIR_EINVAL : 0;
 }
 
 int wr_ip_route_add(struct weir_stack *stack, const struct weir_route *route)

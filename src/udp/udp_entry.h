@@ -12,12 +12,13 @@ struct wr_udp_sock;
 int wr_udp_init(struct weir_stack *stack);
 void wr_udp_fini(struct weir_stack *stack);
 void wr_udp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now);
-void wr_udp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now);
+/* An ICMP error about a datagram. False: no socket here sent it. */
+bool wr_udp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now);
 
-/* An echo reply: `pkt` is a checked ICMP message of at least 8 bytes. */
-void wr_ping_input(struct weir_stack *stack, const struct wr_pkt *pkt);
-/* An ICMP error about an ICMP message of ours. */
-void wr_ping_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now);
+/* An echo reply: `pkt` is a checked ICMP message of at least 8 bytes. False: no socket asked. */
+bool wr_ping_input(struct weir_stack *stack, const struct wr_pkt *pkt);
+/* An ICMP error about an ICMP message. False: no socket here sent it. */
+bool wr_ping_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now);
 
 /* ---- from sock ------------------------------------------------------------------------------- */
 

@@ -141,7 +141,10 @@ void wr_udp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
         .local = {.addr = pkt->dst, .port = udp.dst_port},
         .remote = {.addr = pkt->src, .port = udp.src_port},
     };
-    if (deliver(stack, pkt, &flow, pkt->data + W_UDP_HLEN, udp.len - W_UDP_HLEN))
+    bool taken = deliver(stack, pkt, &flow, pkt->data + W_UDP_HLEN, udp.len - W_UDP_HLEN);
+    if (!taken || !pkt->dst_unicast)
+        taken |= wr_guest_take(stack, pkt);
+    if (taken)
         return;
     wr_drop(stack, WR_DROP_udp_no_port);
     wr_count(stack, WR_STAT_udp_no_ports);
@@ -170,20 +173,17 @@ void wr_udp_told(struct weir_stack *stack, struct wr_udp_sock *sock,
     wr_ready_touch(stack, sock->ready, WR_HAPPENED_ERROR);
 }
 
-void wr_udp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now)
+bool wr_udp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now)
 {
-    if (error->quoted_len < W_UDP_HLEN) {
-        wr_drop(stack, WR_DROP_icmp_quote_short);
-        return;
-    }
+    if (error->quoted_len < W_UDP_HLEN)
+        return false;
     struct flow flow = {
         .local = {.addr = error->local, .port = get_be16(error->quoted)},
         .remote = {.addr = error->remote, .port = get_be16(error->quoted + 2)},
     };
     struct wr_udp_sock *sock = find(stack->udp, &flow);
-    if (sock == NULL) {
-        wr_drop(stack, WR_DROP_icmp_not_for_us);
-        return;
-    }
+    if (sock == NULL)
+        return false;
     wr_udp_told(stack, sock, error, now);
+    return true;
 }

@@ -45,24 +45,24 @@ int wr_ping_head(const struct wr_udp_sock *sock, const struct weir_addr *to, con
     return 0;
 }
 
-void wr_ping_input(struct weir_stack *stack, const struct wr_pkt *pkt)
+bool wr_ping_input(struct weir_stack *stack, const struct wr_pkt *pkt)
 {
     struct weir_endpoint from = {.addr = pkt->src};
     uint16_t id = get_be16(pkt->data + ID_AT);
     struct wr_udp_sock *sock = find(stack, pkt->proto, id, &pkt->dst, &pkt->src);
     if (sock == NULL)
-        wr_drop(stack, WR_DROP_icmp_ignored);
-    else
-        wr_udp_deliver(stack, sock, &from, pkt->data, pkt->len);
+        return false;
+    wr_udp_deliver(stack, sock, &from, pkt->data, pkt->len);
+    return true;
 }
 
-void wr_ping_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now)
+bool wr_ping_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now)
 {
     /* That 8 bytes are quoted was seen to by ip. */
     struct wr_udp_sock *sock =
         find(stack, error->proto, get_be16(error->quoted + ID_AT), &error->local, &error->remote);
     if (sock == NULL)
-        wr_drop(stack, WR_DROP_icmp_not_for_us);
-    else
-        wr_udp_told(stack, sock, error, now);
+        return false;
+    wr_udp_told(stack, sock, error, now);
+    return true;
 }
