@@ -128,6 +128,15 @@ int wr_cli_supervisor(struct weir_loop *loop, struct weir_run **run)
     return err;
 }
 
+void wr_cli_tell_reach(const struct weir_program *program, const char *name)
+{
+    const char *what = weir_program_isolated(program)
+                           ? "no TUN device can be had here: UDP reaches the program's own host"
+                           : "no network namespace can be had here: UDP sockets are refused";
+    if (!weir_program_reaches(program))
+        wr_cli_error("%s%s%s", name ? name : "", name ? ": " : "", what);
+}
+
 static bool user_of(void *arg, const struct weir_sock_row *row, struct weir_control_user *user)
 {
     return weir_run_user(arg, row, user);

@@ -55,6 +55,10 @@ void wr_cli_let_out(struct weir_loop *loop, const struct weir_run *run, struct w
 /* weir_run_new(), and a sentence on standard error if it fails. */
 int wr_cli_supervisor(struct weir_loop *loop, struct weir_run **run);
 
+/* Says on standard error when the program's sockets other than TCP do not reach what the host reaches.
+ * name: of its host; NULL: there is one host. */
+void wr_cli_tell_reach(const struct weir_program *program, const char *name);
+
 struct weir_control;
 /* Opens the host's control socket under a name made of `name` (a path's last part). Sockets are shown as
  * those of the programs of `run`. NULL if it cannot be had, with *error. */

@@ -218,13 +218,7 @@ static int spawn(struct net_session *session, size_t n, struct weir_run_options 
 {
     struct net_program *p = &session->programs[n];
     const struct net_host *host = &session->file.hosts[n];
-    char text[16][WEIR_ADDR_STRLEN], error[256];
-    const char *addrs[16];
-    for (size_t i = 0; i < host->n_addrs && i < 16; i++) {
-        weir_addr_format(&host->addrs[i], text[i], sizeof text[i]);
-        addrs[options->n_addrs++] = text[i];
-    }
-    options->addrs = addrs;
+    char error[256];
     options->hostname = host->name;
     options->hosts = session->names;
     options->events = (struct weir_run_events){.on_exit = on_exit_of,
@@ -233,14 +227,12 @@ static int spawn(struct net_session *session, size_t n, struct weir_run_options 
                                                .arg = p};
     int err = weir_run_spawn(session->run, session->build.hosts[n], options, host->argv,
                              &p->program, error, sizeof error);
-    options->addrs = NULL;
     if (err) {
         wr_cli_error("%s: %s", host->name, error);
         p->ended = true;
         p->status = wr_cli_start_status(err);
-    } else if (session->verbose && !weir_program_isolated(p->program)) {
-        wr_cli_error("%s: no network namespace can be had here: UDP sockets are refused",
-                     host->name);
+    } else if (session->verbose) {
+        wr_cli_tell_reach(p->program, host->name);
     }
     return err;
 }

@@ -17,13 +17,12 @@
 
 #include "cli/cli.h"
 #include "cli/cli_link.h"
+#include "cli/cli_names.h"
 #include "run/run.h"
-
-enum { DNS_MAX = 3 };
 
 struct run_words {
     struct cli_link_words link;
-    const char *name, *dns[DNS_MAX];
+    const char *name, *dns[CLI_DNS_MAX];
     char *net; /* the file of a virtual network */
     unsigned n_dns;
     bool verbose;
@@ -78,10 +77,9 @@ static const char help[] =
     "\n"
     "Without a link the host has its loopback only, 127.0.0.1 and ::1.\n"
     "\n"
-    "TCP of PROGRAM is Weir's. Its other sockets stay the kernel's, in a network namespace of their\n"
-    "own where one can be had (as root, or by a user namespace): they reach no other machine. Where\n"
-    "none can be had they are refused (EACCES). Names resolve by /etc/hosts, and by the name servers\n"
-    "of --dns over Weir's UDP.\n";
+    "TCP of PROGRAM is Weir's. Its other sockets are the kernel's, in a network namespace of their own\n"
+    "(as root, or by a user namespace), and reach what the host reaches. Where no namespace can be\n"
+    "had they are refused (EACCES). Names resolve by /etc/hosts and by the name servers of --dns.\n";
 
 /* ---- words ------------------------------------------------------------------------------------ */
 
@@ -92,7 +90,7 @@ static bool add_dns(struct run_words *words, const char *text)
         wr_cli_error("--dns: \"%s\" is no address", text);
         return false;
     }
-    if (words->n_dns == DNS_MAX) {
+    if (words->n_dns == CLI_DNS_MAX) {
         wr_cli_error("too many name servers: %s", text);
         return false;
     }
@@ -197,85 +195,42 @@ static void on_signal(void *arg, int sig, int from)
         weir_program_signal_all(session->program, sig);
 }
 
-/* What the program reads as /etc/resolv.conf: the supervisor as its only server, and the rest of the
- * machine's. `servers`: the machine's own, as far as another host can reach them. */
-struct run_resolv {
-    char text[2048];
-    char servers[DNS_MAX][64];
-    unsigned n_servers;
-};
-
-/* The name servers for Weir's UDP; what was learnt is kept here. */
-struct run_servers {
-    const char *list[DNS_MAX];
-    char learnt[DNS_MAX][WEIR_ADDR_STRLEN];
-};
-
-static void read_resolv(struct run_resolv *resolv)
+/* The name servers of --dns, else what DHCP and routers told. How many. */
+static unsigned find_servers(const struct run_words *words, struct weir_host *host,
+                             struct weir_addr servers[CLI_DNS_MAX])
 {
-    char line[512], server[64];
-    FILE *in = fopen("/etc/resolv.conf", "re");
-    int n = snprintf(resolv->text, sizeof resolv->text, "nameserver 127.0.0.53\n");
-    while (in && fgets(line, sizeof line, in)) {
-        struct weir_addr addr;
-        if (sscanf(line, "nameserver %63s", server) == 1) {
-            if (weir_addr_parse(server, &addr) && !weir_addr_is_loopback(&addr) &&
-                resolv->n_servers < DNS_MAX)
-                memcpy(resolv->servers[resolv->n_servers++], server, sizeof server);
-        } else if ((size_t)n + strlen(line) < sizeof resolv->text) {
-            n += sprintf(resolv->text + n, "%s", line);
-        }
+    unsigned n = words->n_dns;
+    for (unsigned i = 0; i < n; i++)
+        weir_addr_parse(words->dns[i], &servers[i]);
+    if (n == 0) {
+        n = weir_learnt_dns(weir_host_lock(host), servers, CLI_DNS_MAX);
+        weir_host_unlock(host);
     }
-    if (in)
-        fclose(in);
-}
-
-/* --dns, else what DHCP and routers told, else the machine's servers if there is a way to them. */
-static void set_dns(const struct run_words *words, struct weir_host *host,
-                    const struct run_resolv *resolv, struct weir_run_options *options,
-                    struct run_servers *servers)
-{
-    struct weir_addr learnt[DNS_MAX];
-    unsigned n_learnt = weir_learnt_dns(weir_host_lock(host), learnt, DNS_MAX), n = words->n_dns;
-    weir_host_unlock(host);
-    memcpy(servers->list, words->dns, sizeof words->dns);
-    for (; n < n_learnt && words->n_dns == 0; n++) {
-        weir_addr_format(&learnt[n], servers->learnt[n], sizeof servers->learnt[n]);
-        servers->list[n] = servers->learnt[n];
-    }
-    if (n == 0 && wr_cli_link_has_gateway(&words->link, host))
-        for (; n < resolv->n_servers; n++)
-            servers->list[n] = resolv->servers[n];
-    if (n == 0)
-        return;
-    options->dns = servers->list;
-    options->n_dns = n;
-    options->resolv = resolv->text;
+    return n;
 }
 
 static int start(const struct run_words *words, struct run_session *session, char **argv)
 {
     struct weir_run_options options;
-    struct run_resolv resolv = {0};
-    char text[CLI_HOST_ADDRS_MAX][WEIR_ADDR_STRLEN], error[256];
-    const char *addrs[CLI_HOST_ADDRS_MAX];
-    struct run_servers servers;
+    struct weir_addr servers[CLI_DNS_MAX];
+    struct cli_names names;
+    char error[256] = "out of memory";
     weir_run_options_default(&options);
-    options.n_addrs = wr_cli_link_addrs(&words->link, session->host, text);
-    for (unsigned i = 0; i < options.n_addrs; i++)
-        addrs[i] = text[i];
-    options.addrs = addrs;
-    read_resolv(&resolv);
-    set_dns(words, session->host, &resolv, &options, &servers);
+    int err = wr_cli_names(&names, servers, find_servers(words, session->host, servers),
+                           wr_cli_link_has_gateway(&words->link, session->host));
+    options.hosts = names.hosts;
+    options.resolv = names.resolv;
     options.events.on_exit = on_exit_of;
     options.events.on_report = words->verbose ? on_report : NULL;
     options.events.arg = session;
-    int err = weir_run_spawn(session->run, session->host, &options, argv, &session->program, error,
+    if (!err)
+        err = weir_run_spawn(session->run, session->host, &options, argv, &session->program, error,
                              sizeof error);
+    wr_cli_names_free(&names);
     if (err)
         wr_cli_error("%s", error);
-    else if (words->verbose && !weir_program_isolated(session->program))
-        wr_cli_error("no network namespace can be had here: the program's UDP sockets are refused");
+    else if (words->verbose)
+        wr_cli_tell_reach(session->program, NULL);
     return err;
 }
 

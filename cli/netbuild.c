@@ -222,6 +222,9 @@ static int make_hosts(struct net_build *build, const struct net_build_options *o
             err = weir_host_new(build->loop, &config, &build->hosts[i]);
         if (err)
             return told(err, "make the host", file->hosts[i].name);
+        /* The file says who has which address: programs need not wait until that is asked. */
+        weir_sysctl_set(weir_host_lock(build->hosts[i]), "net.ipv6.conf.default.dad_transmits", 0);
+        weir_host_unlock(build->hosts[i]);
     }
     for (size_t i = 0; i < file->n_switches; i++) {
         int err = weir_switch_new(&build->switches[i]);

@@ -86,6 +86,9 @@ struct weir_host {
     bool doomed;    /* freed within a callback: goes at the end of the turn */
     weir_host_event_fn *event_fn;
     void *event_arg;
+    weir_host_config_fn *config_fn;
+    void *config_arg;
+    uint32_t config_seen;     /* generation that config_fn was told of; 0: none */
     struct weir_event *stash; /* events for event_fn that other threads came upon */
     size_t n_stash, cap_stash;
     struct wr_hsock **table;        /* by descriptor */

@@ -177,10 +177,21 @@ static bool deliver_stash(struct weir_host *host)
     return any;
 }
 
+/* The number is taken before the call, so that what the call changes is told too. */
+static bool tell_config(struct weir_host *host)
+{
+    uint32_t generation = weir_config_generation(host->stack);
+    if (!host->config_fn || generation == host->config_seen)
+        return false;
+    host->config_seen = generation;
+    host->config_fn(host->config_arg, host);
+    return true;
+}
+
 bool wr_host_events(struct weir_host *host, bool in_loop)
 {
     struct weir_event event;
-    bool told = in_loop && deliver_stash(host);
+    bool told = in_loop && (deliver_stash(host) || tell_config(host));
     while (!host->doomed && (in_loop || stash_room(host)) && weir_next_event(host->stack, &event)) {
         struct wr_hsock *hs = wr_hostsock_of(host, &event);
         if (hs) {
@@ -310,6 +321,15 @@ void weir_host_on_event(struct weir_host *host, weir_host_event_fn *fn, void *ar
     wr_loop_lock(host->loop);
     host->event_fn = fn;
     host->event_arg = arg;
+    wr_loop_unlock(host->loop);
+}
+
+void weir_host_on_config(struct weir_host *host, weir_host_config_fn *fn, void *arg)
+{
+    wr_loop_lock(host->loop);
+    host->config_fn = fn;
+    host->config_arg = arg;
+    host->config_seen = 0;
     wr_loop_unlock(host->loop);
 }
 

@@ -37,12 +37,13 @@
  *   run_spawn   fork, exec, exit, signals       run_mem     the program's memory, socket addresses
  *   run_sock    the record of a socket          run_call_*  the calls themselves
  *   run_pump    bytes between pair and Weir     run_park    calls that wait
- *   run_dns     the program's name service      run_guard   ends programs if the supervisor was killed
+ *   run_net     the network it sees             run_guard   ends programs if the supervisor was killed
  *
  * What stays the kernel's: UDP, ICMP, raw and netlink sockets. The program has a network namespace of
- * its own when that is possible (as root, or in a user namespace): there such a socket reaches the
- * program's own addresses and nothing else (ENETUNREACH), never the machine's network. Where no
- * namespace can be had, the filter refuses them: socket() fails with EACCES.
+ * its own when that is possible (as root, or in a user namespace), whose device is a TUN of Weir's: what
+ * such a socket sends leaves by the host's links, and what comes for no socket of Weir's goes to it
+ * (run_net.c). It never reaches the machine's network. Where no namespace can be had, the filter
+ * refuses these sockets: socket() fails with EACCES.
  *
  * Limits: a write() to a socket that is not connected yet is taken (Linux: EPIPE or EAGAIN), a read() of
  * one waits (Linux: ENOTCONN); a reset is read as ECONNRESET whatever its cause, only SO_ERROR knows
@@ -73,17 +74,10 @@ struct weir_run_events {
 };
 
 struct weir_run_options {
-    const char *hostname;   /* what gethostname() says; NULL: the machine's */
-    const char *hosts;      /* text of /etc/hosts as the program sees it; NULL: the machine's */
-    const char *resolv;     /* the same for /etc/resolv.conf */
-    const char *const *dns; /* name servers that the host reaches, at most 3, n_dns of them: the
-                                 program's questions go there by way of 127.0.0.53, which `resolv`
-                                 must name */
-    size_t n_dns;
-    const char *const *addrs; /* "10.0.0.1", "fd00::1": what the program sees as its interface's
-                                 addresses; n_addrs of them */
-    size_t n_addrs;
-    int stdio[3]; /* descriptors to become 0, 1, 2; -1: the caller's own */
+    const char *hostname; /* what gethostname() says; NULL: the machine's */
+    const char *hosts;    /* text of /etc/hosts as the program sees it; NULL: the machine's */
+    const char *resolv;   /* the same for /etc/resolv.conf */
+    int stdio[3];         /* descriptors to become 0, 1, 2; -1: the caller's own */
     struct weir_run_events events;
 };
 
@@ -124,6 +118,9 @@ bool weir_program_has(const struct weir_program *program, int pid);
 int weir_program_pid(const struct weir_program *program);
 /* True if the program has a network namespace of its own. */
 bool weir_program_isolated(const struct weir_program *program);
+/* True if its sockets that are not TCP reach what the host reaches; else, they reach the host itself, and
+ * without a namespace they are refused. */
+bool weir_program_reaches(const struct weir_program *program);
 /* Forgets the program; its sockets are closed. Only once it has ended. */
 void weir_program_free(struct weir_program *program);
 

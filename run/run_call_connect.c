@@ -107,7 +107,6 @@ static int64_t connect_start(struct run_call *call, const struct weir_endpoint *
     struct run_sock *rs = call->rs;
     int error;
     rs->target = *remote;
-    (void)wr_run_dns_server(rs->program, remote, &rs->target);
     wr_run_park_reap(call->run, remote->port);
     int err = weir_sock_connect(call->stack, rs->sock, &rs->target, weir_now());
     if (err == 0) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where the program cannot have a mount namespace, it cannot have an /etc/hosts laid over the machine's
- * either. Then the filter notifies open() and openat() too, and these two names are answered with a
- * descriptor of the text that the program is to see. All other names are the kernel's, 6 us later.
+ * either; and where the machine has no such file (small containers), there is nothing to lay it over. Then
+ * the filter notifies open() and openat() too, and these two names are answered with a descriptor of
+ * the text that the program is to see. All other names are the kernel's, 6 us later.
  */
 #define _GNU_SOURCE /* memfd_create, process_vm_readv */
 #include <errno.h>

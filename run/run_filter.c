@@ -4,7 +4,7 @@
  *
  *   notified   socket() of AF_INET or AF_INET6 and SOCK_STREAM; bind connect listen accept accept4
  *              getsockname getpeername setsockopt getsockopt shutdown; sendto with an address or
- *              MSG_FASTOPEN; ioctl SIOCOUTQ; without a mount namespace also open and openat
+ *              MSG_FASTOPEN; ioctl SIOCOUTQ; open and openat where a name cannot be covered
  *   refused    io_uring_setup (ENOSYS: programs fall back), since its own socket operations pass seccomp
  *              by; the socket calls of foreign architectures (ENOSYS); without a network namespace also
  *              Internet and packet sockets other than TCP (EACCES)
@@ -149,7 +149,7 @@ static int export_program(scmp_filter_ctx ctx, struct sock_fprog *fprog)
     return err;
 }
 
-/* Names like /etc/hosts, where no mount namespace can cover them. */
+/* Names like /etc/hosts, where no mount can cover them (run_call_open.c). */
 static int notify_opens(scmp_filter_ctx ctx)
 {
     int err = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(openat), 0);
@@ -158,7 +158,7 @@ static int notify_opens(scmp_filter_ctx ctx)
     return err;
 }
 
-int wr_run_filter_build(bool isolated, struct sock_fprog *fprog)
+int wr_run_filter_build(bool isolated, bool opens, struct sock_fprog *fprog)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
     int err;
@@ -169,7 +169,7 @@ int wr_run_filter_build(bool isolated, struct sock_fprog *fprog)
         err = notify_calls(ctx);
     if (!err && !isolated)
         err = refuse_native_sockets(ctx);
-    if (!err && !isolated)
+    if (!err && opens)
         err = notify_opens(ctx);
     if (!err)
         err = refuse_foreign(ctx);

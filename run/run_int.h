@@ -55,6 +55,8 @@ struct weir_run {
     struct run_park *parks; /* run_park.c */
     size_t n_parks, park_turn;
 
+    struct run_net *nets; /* run_net.c */
+
     struct run_pidfd pidfds[RUN_PIDFD_SLOTS];
     uint8_t *scratch;
     bool told_undumpable; /* the warning of run_fd.c was given */
@@ -72,7 +74,7 @@ struct weir_program {
     bool isolated;
     bool first_ended;     /* the first process; wait_status is its */
     bool told;            /* on_exit was called */
-    struct run_dns *dns;  /* run_dns.c; NULL: none */
+    struct run_net *net;  /* run_net.c; NULL: it is not isolated */
     char *hosts, *resolv; /* for run_call_open.c; NULL: the machine's */
     int wait_status;
 };
@@ -80,10 +82,10 @@ struct weir_program {
 /* ---- run_filter.c ----------------------------------------------------------------------------- */
 
 /* Makes the filter's program for seccomp(2). For a program that is not `isolated`, Internet sockets
- * other than TCP fail with EACCES, and open() and openat() are notified (run_call_open.c). The caller
- * frees fprog->filter. 0 or a negative error. */
+ * other than TCP fail with EACCES. `opens`: open() and openat() are notified (run_call_open.c). The
+ * caller frees fprog->filter. 0 or a negative error. */
 struct sock_fprog;
-int wr_run_filter_build(bool isolated, struct sock_fprog *fprog);
+int wr_run_filter_build(bool isolated, bool opens, struct sock_fprog *fprog);
 /* Puts it on the calling process. Returns the listener's descriptor (close-on-exec) or a negative
  * error; WEIR_EBUSY: there is a listener already. Sets no_new_privs if it must. Async-signal-safe. */
 int wr_run_filter_load(const struct sock_fprog *fprog);
@@ -93,16 +95,40 @@ int wr_run_filter_load(const struct sock_fprog *fprog);
 /* What the program's namespaces are to be. */
 struct run_space {
     const struct weir_run_options *options;
+    const int *
+        join; /* descriptors of namespaces to enter, RUN_SPACES of them, -1: none; NULL: make them */
     uid_t uid;
     gid_t gid;
 };
+/* Of namespaces, as files in /proc/PID/ns, in the order in which they are to be entered. */
+enum { RUN_SPACES = 4 };
+extern const char *const wr_run_space_names[RUN_SPACES];
 /* In the child: leaves for namespaces of its own. 1: isolated; 0: not possible here; negative: an error
  * half way, with *what naming the step. */
 int wr_run_space_enter(const struct run_space *space, const char **what);
 /* True if a child can have namespaces here (asked by trying, in a child of its own). */
 bool wr_run_space_possible(void);
-/* In the child, after that: a UDP socket on 127.0.0.53:53, or a negative error. */
-int wr_run_space_dns(void);
+/* ---- run_net.c -------------------------------------------------------------------------------- */
+
+struct run_net;
+
+/* In the child, in its network namespace: makes the device, if there can be one (*tun is -1 else), and
+ * returns a netlink socket, or a negative error. */
+int wr_run_net_open(int *tun);
+/* The namespaces of an earlier program on this host; NULL: there was none. */
+struct run_net *wr_run_net_of(const struct weir_run *run, const struct weir_host *host);
+/* Its namespaces, for struct run_space; lent. */
+const int *wr_run_net_spaces(const struct run_net *net);
+/* Makes it of what the program's child has opened (owned from here on, errors included), and gives it the
+ * host's addresses and routes. The program is in it then. 0 or a negative error. */
+int wr_run_net_make(struct weir_program *program, int netlink, int tun);
+/* The program comes into it, goes. While one is in it the host's addresses are followed. */
+void wr_run_net_join(struct weir_program *program, struct run_net *net);
+void wr_run_net_leave(struct weir_program *program);
+/* False: there is no TUN, the program's own sockets end in the namespace. */
+bool wr_run_net_reaches(const struct run_net *net);
+/* Forgets all, when no program is left. */
+void wr_run_net_forget(struct weir_run *run);
 
 /* ---- run_guard.c ------------------------------------------------------------------------------ */
 
@@ -281,20 +307,6 @@ int64_t wr_run_call_open(struct run_call *call);
 
 /* The connect under way is decided: error 0 or a positive errno. The record may die. */
 void wr_run_connect_done(struct run_sock *rs, int error);
-
-/* ---- run_dns.c --------------------------------------------------------------------------------- */
-
-enum { RUN_DNS_SERVERS = 3, RUN_DNS_ADDR = 0x7f000035 /* 127.0.0.53 */ };
-/* Marks the events of its Weir sockets: in their user number, beside process and question. */
-#define RUN_DNS_USER (1ull << 63)
-
-/* Serves names on `fd`, a UDP socket bound in the program's namespace, which it then owns. */
-int wr_run_dns_open(struct weir_program *program, int fd, const char *const *servers, size_t n);
-void wr_run_dns_close(struct weir_program *program);
-void wr_run_dns_event(struct weir_program *program, const struct weir_event *event);
-/* True, and the real name server, if `remote` is the one that the program believes in. */
-bool wr_run_dns_server(const struct weir_program *program, const struct weir_endpoint *remote,
-                       struct weir_endpoint *server);
 
 /* ---- run_park.c ------------------------------------------------------------------------------- */
 

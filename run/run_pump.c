@@ -363,11 +363,6 @@ void wr_run_pump_tokens(struct run_sock *rs)
 void wr_run_pump_event(void *arg, const struct weir_event *event)
 {
     struct weir_run *run = arg;
-    if (event->user & RUN_DNS_USER) {
-        for (struct weir_program *program = run->programs; program; program = program->next)
-            wr_run_dns_event(program, event);
-        return;
-    }
     struct run_sock *rs = wr_run_sock_find(run, (ino_t)event->user);
     if (!rs || rs->sock != event->sock)
         return;

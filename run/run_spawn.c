@@ -201,6 +201,7 @@ void weir_run_free(struct weir_run *run)
     wr_run_guard_end(run, any_runs);
     wr_run_sock_sweep(run);
     wr_run_fd_forget(run);
+    wr_run_net_forget(run);
     if (run->signal_fd >= 0) {
         epoll_ctl(run->epoll_fd, EPOLL_CTL_DEL, run->signal_fd, NULL);
         close(run->signal_fd);
@@ -226,7 +227,9 @@ bool weir_run_idle(const struct weir_run *run)
 /* ---- the child -------------------------------------------------------------------------------- */
 
 /* What the child says of itself: the listener travels with `step` 0, trouble with its step's name. */
-enum { CHILD_FDS = 2 }; /* the listener, and the name service's socket */
+enum {
+    CHILD_FDS = 3
+}; /* the listener; in new namespaces a netlink socket and the TUN (run_net.c) */
 
 struct child_word {
     int error;
@@ -283,21 +286,24 @@ static void child_main(struct weir_run *run, const struct weir_run_options *opti
         word.error = wr_run_space_enter(space, &word.step);
         word.isolated = word.error == 1;
     }
-    int fds[CHILD_FDS] = {-1, -1};
-    if (word.isolated && options->n_dns > 0)
-        fds[1] = wr_run_space_dns();
+    int fds[CHILD_FDS] = {-1, -1, -1};
+    if (word.isolated && !space->join) {
+        fds[1] = wr_run_net_open(&fds[2]);
+        word.step = "network";
+        word.error = fds[1] < 0 ? fds[1] : 1;
+    }
     if (word.error >= 0)
         fds[0] = wr_run_filter_load(&filter[word.isolated ? 1 : 0]);
     if (word.error >= 0 && fds[0] < 0) {
         word.error = fds[0];
         word.step = "seccomp filter";
     }
-    say(sock, word, fds, fds[0] < 0 ? 0 : fds[1] < 0 ? 1 : 2);
+    say(sock, word, fds, fds[0] < 0 ? 0 : fds[1] < 0 ? 1 : fds[2] < 0 ? 2 : 3);
     if (fds[0] < 0)
         _exit(125);
-    close(fds[0]);
-    if (fds[1] >= 0)
-        close(fds[1]);
+    for (int i = 0; i < CHILD_FDS; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
     if (read(sock, &go, 1) != 1)
         _exit(125);
     take_stdio(options);
@@ -321,7 +327,7 @@ static int hear(int sock, struct child_word *word, int fds[CHILD_FDS])
                          .msg_control = control.bytes,
                          .msg_controllen = sizeof control.bytes};
     ssize_t n;
-    fds[0] = fds[1] = -1;
+    fds[0] = fds[1] = fds[2] = -1;
     do
         n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
@@ -359,8 +365,8 @@ static int watch_program(struct weir_run *run, struct weir_program *program)
 }
 
 /* Talks with the child until exec has happened or failed. Negative: it failed, *error says why. */
-static int meet_child(struct weir_program *program, const struct weir_run_options *options,
-                      int sock, const char *name, char *error, size_t cap)
+static int meet_child(struct weir_program *program, int sock, const char *name, char *error,
+                      size_t cap)
 {
     static const struct child_word lost = {.error = -EIO, .step = "child"};
     struct child_word word = {0};
@@ -373,8 +379,9 @@ static int meet_child(struct weir_program *program, const struct weir_run_option
     program->isolated = word.isolated;
     if (program->isolated)
         wr_run_guard_add(program->run, program->pid);
-    if (fds[1] >= 0 && wr_run_dns_open(program, fds[1], options->dns, options->n_dns) < 0)
-        close(fds[1]);
+    word.step = "network";
+    if (fds[1] >= 0 && (word.error = wr_run_net_make(program, fds[1], fds[2])) < 0)
+        return explain(&word, name, error, cap);
     if (write(sock, "g", 1) != 1)
         return explain(&lost, name, error, cap);
     if (hear(sock, &word, fds) > 0)
@@ -386,7 +393,11 @@ static int start_child(struct weir_run *run, const struct weir_run_options *opti
                        char *const argv[], struct weir_program *program,
                        const struct sock_fprog filter[2], char *error, size_t cap)
 {
-    struct run_space space = {.options = options, .uid = geteuid(), .gid = getegid()};
+    struct run_net *net = wr_run_net_of(run, program->host);
+    struct run_space space = {.options = options,
+                              .join = net ? wr_run_net_spaces(net) : NULL,
+                              .uid = geteuid(),
+                              .gid = getegid()};
     pid_t parent = getpid();
     int pair[2];
     int err;
@@ -399,8 +410,10 @@ static int start_child(struct weir_run *run, const struct weir_run_options *opti
     }
     err = program->pid < 0 ? -errno : 0;
     close(pair[1]);
+    if (net)
+        wr_run_net_join(program, net);
     if (!err)
-        err = meet_child(program, options, pair[0], argv[0], error, cap);
+        err = meet_child(program, pair[0], argv[0], error, cap);
     close(pair[0]);
     if (err && program->pid > 0) {
         kill(program->pid, SIGKILL);
@@ -411,12 +424,19 @@ static int start_child(struct weir_run *run, const struct weir_run_options *opti
 
 static void release(struct weir_program *program)
 {
-    wr_run_dns_close(program);
+    wr_run_net_leave(program);
     if (program->listener_fd >= 0)
         close(program->listener_fd);
     free(program->hosts);
     free(program->resolv);
     free(program);
+}
+
+/* True if a file that the program is to see has no place to be laid over. */
+static bool is_missing(const struct weir_run_options *options)
+{
+    return (options->hosts && access("/etc/hosts", F_OK) < 0) ||
+           (options->resolv && access("/etc/resolv.conf", F_OK) < 0);
 }
 
 int weir_run_spawn(struct weir_run *run, struct weir_host *host,
@@ -436,9 +456,9 @@ int weir_run_spawn(struct weir_run *run, struct weir_host *host,
     program->hosts = options->hosts ? strdup(options->hosts) : NULL;
     program->resolv = options->resolv ? strdup(options->resolv) : NULL;
     snprintf(error, cap, "cannot make the seccomp filter");
-    err = wr_run_filter_build(false, &filter[0]);
+    err = wr_run_filter_build(false, true, &filter[0]);
     if (!err)
-        err = wr_run_filter_build(true, &filter[1]);
+        err = wr_run_filter_build(true, is_missing(options), &filter[1]);
     if (!err) {
         snprintf(error, cap, "cannot start a process");
         err = start_child(run, options, argv, program, filter, error, cap);
@@ -541,4 +561,9 @@ int weir_program_pid(const struct weir_program *program)
 bool weir_program_isolated(const struct weir_program *program)
 {
     return program->isolated;
+}
+
+bool weir_program_reaches(const struct weir_program *program)
+{
+    return program->net && wr_run_net_reaches(program->net);
 }

@@ -103,6 +103,11 @@ void weir_host_unlock(struct weir_host *host);
 typedef void weir_host_event_fn(void *arg, const struct weir_event *event);
 void weir_host_on_event(struct weir_host *host, weir_host_event_fn *fn, void *arg);
 
+/* fn is called in the loop's thread, with the lock held, after interfaces, addresses or routes changed
+ * (weir_config_generation()), and once soon after this call. NULL: no more. */
+typedef void weir_host_config_fn(void *arg, struct weir_host *host);
+void weir_host_on_config(struct weir_host *host, weir_host_config_fn *fn, void *arg);
+
 /* ---- sockets for threads ---------------------------------------------------------------------- */
 
 /* As the calls of the same name on Linux: -1 and errno on error. Descriptors are small integers of this
