@@ -388,22 +388,6 @@ int wr_cli_link_host(struct cli_link_words *words, struct weir_loop *loop, struc
     return err;
 }
 
-unsigned wr_cli_link_addrs(const struct cli_link_words *words, struct weir_host *host,
-                           char addrs[CLI_HOST_ADDRS_MAX][WEIR_ADDR_STRLEN])
-{
-    struct weir_stack *stack = weir_host_lock(host);
-    unsigned n = 0;
-    for (unsigned i = 0; i < (words->n_links ? words->n_links : 1); i++) {
-        struct weir_if_addr list[16];
-        int count = weir_addr_list(stack, words->n_links ? words->links[i].ifindex : 1, list, 16);
-        for (int k = 0; k < count && k < 16 && n < CLI_HOST_ADDRS_MAX; k++)
-            if (!weir_addr_is_link_local(&list[k].addr) && !weir_addr_is_loopback(&list[k].addr))
-                weir_addr_format(&list[k].addr, addrs[n++], WEIR_ADDR_STRLEN);
-    }
-    weir_host_unlock(host);
-    return n;
-}
-
 bool wr_cli_link_has_gateway(const struct cli_link_words *words, struct weir_host *host)
 {
     struct weir_stack *stack = weir_host_lock(host);

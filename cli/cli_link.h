@@ -77,11 +77,6 @@ bool wr_cli_link_check(const struct cli_link_words *words);
  * to be freed. */
 int wr_cli_link_host(struct cli_link_words *words, struct weir_loop *loop, struct weir_host **host);
 
-enum { CLI_HOST_ADDRS_MAX = 32 };
-/* The addresses by which a host made of the words is known, as text: those that were given or learnt, without
- * link-local ones. How many. */
-unsigned wr_cli_link_addrs(const struct cli_link_words *words, struct weir_host *host,
-                           char addrs[CLI_HOST_ADDRS_MAX][WEIR_ADDR_STRLEN]);
 /* Whether the host has a way to other networks. */
 bool wr_cli_link_has_gateway(const struct cli_link_words *words, struct weir_host *host);
 

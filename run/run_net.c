@@ -38,6 +38,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <weir/autoconf.h>
+
 #include "run/run_int.h"
 
 #define DEVICE "weir0"
@@ -45,6 +47,7 @@
 enum {
     LO = 1, /* the first interface of every network namespace */
     ADDRS_MAX = 64,
+    IF_ADDRS_MAX = 16,
     ROUTES_MAX = 256,
     MTU_DEFAULT = 1500 /* of a host without links */
 };
@@ -254,10 +257,14 @@ static bool is_carried(const struct weir_addr *addr)
 
 static void collect_addrs(struct weir_stack *stack, int ifindex, struct net_state *state)
 {
-    struct net_addr addr;
-    for (unsigned n = 0; weir_addr_get(stack, ifindex, n, &addr.addr, &addr.prefix_len) == 0; n++)
-        if (is_carried(&addr.addr) && !has_addr(state, &addr.addr) && state->n_addrs < ADDRS_MAX)
+    struct weir_if_addr list[IF_ADDRS_MAX];
+    int n = weir_addr_list(stack, ifindex, list, IF_ADDRS_MAX);
+    for (int i = 0; i < n && i < IF_ADDRS_MAX; i++) {
+        struct net_addr addr = {list[i].addr, list[i].prefix_len};
+        if (!list[i].tentative && is_carried(&addr.addr) && !has_addr(state, &addr.addr) &&
+            state->n_addrs < ADDRS_MAX)
             state->addrs[state->n_addrs++] = addr;
+    }
 }
 
 /* The kernel makes the routes to the prefixes of addresses by itself. */
@@ -278,12 +285,11 @@ static bool is_connected(const struct net_state *state, const struct net_route *
 static struct weir_addr source_of(struct weir_stack *stack, int ifindex,
                                   const struct weir_addr *prefix)
 {
-    struct weir_addr addr;
-    unsigned prefix_len;
-    for (unsigned n = 0;
-         weir_addr_is_v4(prefix) && weir_addr_get(stack, ifindex, n, &addr, &prefix_len) == 0; n++)
-        if (weir_addr_is_v4(&addr))
-            return addr;
+    struct weir_if_addr list[IF_ADDRS_MAX];
+    int n = weir_addr_is_v4(prefix) ? weir_addr_list(stack, ifindex, list, IF_ADDRS_MAX) : 0;
+    for (int i = 0; i < n && i < IF_ADDRS_MAX; i++)
+        if (weir_addr_is_v4(&list[i].addr) && !list[i].tentative)
+            return list[i].addr;
     return weir_addr_any6();
 }
 

@@ -147,12 +147,9 @@ int weir_route_remove(struct weir_stack *stack, const struct weir_route *route);
 /* ---- what there is ---------------------------------------------------------------------------- */
 
 /* The n-th of each, from 0; WEIR_ENOENT past the last.
- * netif_get returns the interface's index, and *config as it is now. addr_get leaves out addresses
- * that may not be used yet (RFC 4862 5.4). route_get gives all routes, those to the prefixes of
- * addresses and those that routers told among them. */
+ * netif_get returns the interface's index, and *config as it is now. route_get gives all routes, those
+ * to the prefixes of addresses and those that routers told among them. Addresses: weir_addr_list(). */
 int weir_netif_get(struct weir_stack *stack, unsigned n, struct weir_netif_config *config);
-int weir_addr_get(struct weir_stack *stack, int ifindex, unsigned n, struct weir_addr *addr,
-                  unsigned *prefix_len);
 int weir_route_get(struct weir_stack *stack, unsigned n, struct weir_route *route);
 /* A number that is another one after any of these changed (and sometimes when none did). */
 uint32_t weir_config_generation(const struct weir_stack *stack);

@@ -341,23 +341,6 @@ static unsigned prefix_out(const struct weir_addr *addr, unsigned prefix_len)
     return weir_addr_is_v4(addr) ? prefix_len - WEIR_PREFIX_V4(0) : prefix_len;
 }
 
-int weir_addr_get(struct weir_stack *stack, int ifindex, unsigned n, struct weir_addr *addr,
-                  unsigned *prefix_len)
-{
-    const struct wr_netif *netif = wr_netif_by_index(stack, ifindex);
-    if (!netif)
-        return WEIR_ENODEV;
-    for (unsigned i = 0; i < netif->n_addrs; i++) {
-        const struct wr_ifaddr *have = &netif->addrs[i];
-        if (have->state != WR_ADDR_PREFERRED || n-- > 0)
-            continue;
-        *addr = have->addr;
-        *prefix_len = prefix_out(addr, have->prefix_len);
-        return 0;
-    }
-    return WEIR_ENOENT;
-}
-
 int weir_route_get(struct weir_stack *stack, unsigned n, struct weir_route *route)
 {
     WR_LIST_FOREACH(node, &stack->ip->routes)
