@@ -154,6 +154,8 @@ struct weir_control *wr_cli_control(struct weir_host *host, const char *name, st
         if (!isalnum((unsigned char)*c) && *c != '-' && (*c != '.' || c == good))
             *c = '_';
     *error = weir_control_open(host, &config, &control);
+    if (control && run)
+        weir_run_remove_if_killed(run, weir_control_path(control));
     return control;
 }
 

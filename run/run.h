@@ -98,6 +98,9 @@ void weir_run_free(struct weir_run *run);
 bool weir_run_user(const struct weir_run *run, const struct weir_sock_row *row,
                    struct weir_control_user *user);
 
+/* The file, of an absolute path under 512 bytes, is removed if this process is killed. */
+void weir_run_remove_if_killed(struct weir_run *run, const char *path);
+
 /* True when no socket is open: what ended programs wrote last is with Weir, all of it. */
 bool weir_run_idle(const struct weir_run *run);
 

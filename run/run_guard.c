@@ -8,6 +8,8 @@
  * processes have had SIGTERM (PR_SET_PDEATHSIG); after GRACE every process in one of those
  * namespaces is killed. Holding the namespaces open keeps their inode numbers from being given to others.
  * A program that has no namespace of its own cannot be known this way; it has the SIGTERM only.
+ *
+ * It is also told the files that the supervisor would remove at its end, and removes them in its place.
  */
 #define _GNU_SOURCE /* close_range */
 #include <dirent.h>
@@ -24,14 +26,16 @@
 
 #include "run/run_int.h"
 
-enum { SPACES_MAX = 1024, GRACE_SECONDS = 2, ROUNDS = 200 };
+enum { SPACES_MAX = 1024, FILES_MAX = 64, PATH_BYTES = 512, GRACE_SECONDS = 2, ROUNDS = 200 };
 
 /* ---- in the guard ----------------------------------------------------------------------------- */
 
 static ino_t spaces[SPACES_MAX]; /* of the guard's process alone: it is forked for this */
 static size_t n_spaces;
+static char files[FILES_MAX][PATH_BYTES];
+static size_t n_files;
 
-/* Receives namespaces until the supervisor is gone. */
+/* Receives namespaces, and paths of files, until the supervisor is gone. */
 static void listen_to_supervisor(int sock)
 {
     for (;;) {
@@ -39,8 +43,8 @@ static void listen_to_supervisor(int sock)
             struct cmsghdr align;
             char bytes[CMSG_SPACE(sizeof(int))];
         } control;
-        char byte;
-        struct iovec iov = {&byte, 1};
+        char path[PATH_BYTES] = "";
+        struct iovec iov = {path, sizeof path - 1};
         struct msghdr msg = {.msg_iov = &iov,
                              .msg_iovlen = 1,
                              .msg_control = control.bytes,
@@ -49,6 +53,8 @@ static void listen_to_supervisor(int sock)
         int fd;
         if (recvmsg(sock, &msg, 0) <= 0)
             return;
+        if (path[0] && n_files < FILES_MAX)
+            memcpy(files[n_files++], path, sizeof path);
         struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
         if (!cmsg || cmsg->cmsg_type != SCM_RIGHTS || n_spaces == SPACES_MAX)
             continue;
@@ -97,6 +103,8 @@ static void guard_main(int sock)
         _exit(1);
     close_range(1, ~0u, 0);
     listen_to_supervisor(0);
+    for (size_t i = 0; i < n_files; i++)
+        unlink(files[i]);
     nanosleep(&(struct timespec){.tv_sec = GRACE_SECONDS}, NULL);
     for (int i = 0; i < ROUNDS && kill_round(); i++)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
@@ -145,6 +153,13 @@ void wr_run_guard_add(struct weir_run *run, pid_t pid)
     memcpy(CMSG_DATA(cmsg), &fd, sizeof fd);
     (void)sendmsg(run->guard_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     close(fd);
+}
+
+void weir_run_remove_if_killed(struct weir_run *run, const char *path)
+{
+    size_t len = strlen(path);
+    if (run->guard > 0 && len < PATH_BYTES)
+        (void)send(run->guard_fd, path, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 void wr_run_guard_end(struct weir_run *run, bool needed)
