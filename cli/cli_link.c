@@ -247,7 +247,7 @@ static int open_tun(const struct cli_link_one *one, struct weir_link **link)
                                      .mtu = one->mtu,
                                      .netns = one->netns};
     int err = weir_link_tun(&config, link);
-    if (!err && one->has_mac)
+    if (!err && one->has_mac && one->kind == CLI_TAP)
         memcpy((*link)->netif.mac, one->mac, sizeof one->mac);
     return err;
 }
@@ -291,8 +291,25 @@ static int open_device(const struct cli_link_one *one, struct weir_link **link)
     return err;
 }
 
-static int make_link(const struct cli_link_one *one, uint64_t seed, struct weir_link **link)
+/* A host that is started again should have the Ethernet address that its neighbours remember: it is made of the
+ * first IPv4 address, if there is one, behind 02:57 (locally administered). */
+static void choose_mac(struct cli_link_one *one)
 {
+    for (unsigned i = 0; i < one->n_addrs && !one->has_mac; i++) {
+        struct weir_addr addr;
+        unsigned prefix_len;
+        if (!split_prefix(one->addrs[i], &addr, &prefix_len) || !weir_addr_is_v4(&addr))
+            continue;
+        one->mac[0] = 0x02;
+        one->mac[1] = 0x57;
+        memcpy(one->mac + 2, addr.b + 12, 4);
+        one->has_mac = true;
+    }
+}
+
+static int make_link(struct cli_link_one *one, uint64_t seed, struct weir_link **link)
+{
+    choose_mac(one);
     int err = open_device(one, link);
     if (err)
         return err;

@@ -5,7 +5,9 @@
  *
  * With PACKET_VNET_HDR a frame is led by the header of vnet.h, and the interface's offload serves us as it
  * serves the kernel: what goes out is cut by the card, or in software by the kernel if it cannot; what the
- * kernel has joined (GRO), or never cut (veth), comes in as one frame of up to 64 KiB.
+ * kernel has joined (GRO), or never cut (veth), comes in as one frame of up to 64 KiB. A link without offload
+ * has the header too, since the kernel at the other end of a veth may have its own: nothing else would tell
+ * that a checksum is not finished.
  *
  * Reading is by recvmmsg(2), up to SLOTS frames a call. A memory ring (TPACKET_V3) would save the call, but
  * hands a block over only when it is full or a timer of some milliseconds has passed: that much would be added
@@ -35,7 +37,6 @@ enum {
 struct packet {
     struct weir_link link;
     int fd;
-    bool vnet;
     unsigned next, n_read, ask; /* slots: the next to be lent, those read, those to ask for */
     struct wr_vnet_rest rest;
     struct mmsghdr msg[SLOTS];
@@ -55,12 +56,6 @@ static int send_error(const struct packet *packet, int error)
     return error == ENETDOWN ? WEIR_ENOBUFS : -error; /* down for now: this frame is lost */
 }
 
-static int send_plain(void *arg, const uint8_t *frame, size_t len)
-{
-    struct packet *packet = arg;
-    return send(packet->fd, frame, len, 0) < 0 ? send_error(packet, errno) : 0;
-}
-
 static int packet_send(struct weir_link *link, const struct weir_out *out, weir_time now)
 {
     struct packet *packet = (struct packet *)link;
@@ -68,8 +63,6 @@ static int packet_send(struct weir_link *link, const struct weir_out *out, weir_
     struct iovec iov[4] = {{&head, WR_VNET_HEAD}, {out->head, out->head_len}};
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
     (void)now;
-    if (!packet->vnet)
-        return weir_out_segment(out, link->netif.kind, send_plain, packet);
     if (!wr_vnet_out(out, &head))
         return WEIR_EINVAL;
     for (unsigned i = 0; i < out->n_spans; i++)
@@ -104,15 +97,12 @@ static int refill(struct packet *packet)
 static bool lend(struct packet *packet, unsigned slot, struct weir_frame *frame)
 {
     uint8_t *data = packet->slots + (size_t)slot * SLOT_BYTES + ALIGN_PAD;
-    size_t lead = packet->vnet ? WR_VNET_HEAD : 0, len = packet->msg[slot].msg_len;
-    if (len <= lead || packet->msg[slot].msg_hdr.msg_flags & MSG_TRUNC)
+    size_t len = packet->msg[slot].msg_len;
+    if (len <= WR_VNET_HEAD || packet->msg[slot].msg_hdr.msg_flags & MSG_TRUNC)
         return false;
-    len -= lead;
+    len -= WR_VNET_HEAD;
     packet->ask = len > LARGE ? SLOTS_LARGE : SLOTS;
-    if (packet->vnet)
-        wr_vnet_in(&packet->head[slot], data, len, WEIR_NETIF_ETHERNET, &packet->rest, frame);
-    else
-        *frame = (struct weir_frame){.data = data, .len = len};
+    wr_vnet_in(&packet->head[slot], data, len, WEIR_NETIF_ETHERNET, &packet->rest, frame);
     return true;
 }
 
@@ -170,8 +160,7 @@ static void lay_out_slots(struct packet *packet)
         iov[0] = (struct iovec){&packet->head[i], WR_VNET_HEAD};
         iov[1] = (struct iovec){packet->slots + (size_t)i * SLOT_BYTES + ALIGN_PAD,
                                 SLOT_BYTES - ALIGN_PAD};
-        packet->msg[i].msg_hdr = (struct msghdr){.msg_iov = packet->vnet ? iov : iov + 1,
-                                                 .msg_iovlen = packet->vnet ? 2 : 1};
+        packet->msg[i].msg_hdr = (struct msghdr){.msg_iov = iov, .msg_iovlen = 2};
     }
 }
 
@@ -184,8 +173,7 @@ static int set_up(struct packet *packet, const struct weir_packet_config *config
 {
     static const uint8_t none[6];
     struct weir_netif_config *netif = &packet->link.netif;
-    struct wr_packet_open how = {
-        .ifname = config->ifname, .mac = netif->mac, .vnet = config->offload};
+    struct wr_packet_open how = {.ifname = config->ifname, .mac = netif->mac};
     int rc = 0;
     memcpy(netif->mac, config->mac, sizeof netif->mac);
     if (memcmp(config->mac, none, sizeof none) == 0)
@@ -201,7 +189,6 @@ static int set_up(struct packet *packet, const struct weir_packet_config *config
     netif->mtu = config->mtu && config->mtu < how.mtu ? config->mtu : how.mtu;
     netif->gso_max_bytes = config->offload ? 65535 : 0;
     netif->tx_csum = config->offload;
-    packet->vnet = config->offload;
     return 0;
 }
 

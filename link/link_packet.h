@@ -13,12 +13,11 @@ struct wr_packet_open {
     const char *ifname;
     const uint8_t *mac; /* the address of the host here */
     bool group_only;    /* frames to group addresses only, and none that leave by the interface */
-    bool vnet;          /* PACKET_VNET_HDR */
     int ifindex;        /* out */
     uint32_t mtu;       /* out */
 };
 
-/* Opens a packet socket that hears the interface's frames for `mac` and for groups; the interface takes both
+/* Opens a packet socket with PACKET_VNET_HDR (vnet.h) that hears the interface's frames for `mac` and for groups; the interface takes both
  * in as long as it is open. To be called in the interface's namespace. The descriptor or a negative
  * error. */
 int wr_packet_open(struct wr_packet_open *how);

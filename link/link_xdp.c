@@ -423,8 +423,8 @@ static int set_up(struct xdp *xdp, const struct weir_xdp_config *config, const c
         rc = WEIR_EINVAL;
     if (rc != 0)
         return rc;
-    o.packet = (struct wr_packet_open){
-        .ifname = config->ifname, .mac = netif->mac, .group_only = true, .vnet = true};
+    o.packet =
+        (struct wr_packet_open){.ifname = config->ifname, .mac = netif->mac, .group_only = true};
     /* Errors are told by us. */
     libbpf_print_fn_t before = libbpf_set_print(silent);
     libxdp_print_fn_t before_xdp = libxdp_set_print(silent_xdp);

@@ -107,7 +107,7 @@ static int set_up(int fd, struct wr_packet_open *how)
     int rc = look_up(fd, how);
     if (rc == 0)
         rc = set_filter(fd, how);
-    if (rc == 0 && how->vnet && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on) != 0)
+    if (rc == 0 && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on) != 0)
         rc = -errno;
     if (rc == 0 && how->group_only)
         setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on);

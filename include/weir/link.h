@@ -71,7 +71,7 @@ struct weir_packet_config {
     const char *ifname;
     const char *netns; /* as of weir_tun_config */
     uint8_t mac[6];    /* zeros: a random one, locally administered */
-    bool offload;      /* PACKET_VNET_HDR: checksums and super-segments both ways */
+    bool offload;      /* checksums and super-segments are the kernel's to finish and to cut */
     uint32_t mtu;      /* 0: the interface's */
 };
 /* AF_PACKET, packet(7). Frames with a VLAN tag are left alone. WEIR_EPERM, WEIR_ENODEV, WEIR_EINVAL (it is no

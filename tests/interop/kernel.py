@@ -67,18 +67,26 @@ def run(*words, check=True, timeout=60):
 
 
 class Peer:
-    """A Weir host on a TUN or TAP device: 10.78.0.2, fd78::2; the kernel is 10.78.0.1, fd78::1."""
+    """A Weir host on a TUN or TAP device: 10.78.0.2, fd78::2; the kernel is 10.78.0.1, fd78::1. With `link`, the
+    words of another link, it is there beside the kernel; with `bare` it has no addresses yet."""
 
     v4, v6 = "10.78.0.2", "fd78::2"
     kernel4, kernel6 = "10.78.0.1", "fd78::1"
 
-    def __init__(self, *options, mtu=1500, pcap=None, name="weirlk0", tap=False, offload=False):
-        words = [PEER, "--tun", name, "--mtu", str(mtu), "--kernel", f"{self.kernel4}/24",
-                 "--addr", f"{self.v4}/24", *options]
-        self.has_v6 = mtu >= 1280
+    def __init__(self, *options, mtu=1500, pcap=None, name="weirlk0", tap=False, offload=False,
+                 link=None, bare=False, v4=None, v6=None):
+        self.v4, self.v6 = v4 or self.v4, v6 or self.v6
+        words = [PEER, *(link or ["--tun", name]), "--mtu", str(mtu), *options]
+        self.has_v6 = mtu >= 1280 and not bare
+        if not bare:
+            words += ["--addr", f"{self.v4}/24"]
         if self.has_v6:
-            words += ["--kernel", f"{self.kernel6}/64", "--addr", f"{self.v6}/64"]
-        words += ["--tap"] * tap + ["--offload"] * offload
+            words += ["--addr", f"{self.v6}/64"]
+        if not link:
+            words += ["--kernel", f"{self.kernel4}/24"]
+            words += ["--kernel", f"{self.kernel6}/64"] * self.has_v6
+        tap = tap or (link is not None and not bare)
+        words += ["--tap"] * (tap and not link) + ["--offload"] * offload
         if pcap:
             words += ["--pcap", str(pcap)]
         self.pcap, self.name = pcap, name

@@ -5,6 +5,8 @@
  *
  *   peer [--tun NAME] [--tap] [--offload] [--netns NS] [--mtu N] [--kernel ADDR/LEN]... [--addr ADDR/LEN]...
  *        [--route PREFIX=GATEWAY]... [--impair TEXT] [--pcap FILE] [--sysctl NAME=VALUE]...
+ *        [--dhcp] [--slaac]
+ * or, instead of --tun NAME, --packet IFNAME or --xdp IFNAME [--generic].
  *
  * Services, on every address (TCP; echo also UDP):
  *   7 echo    8 close at once    9 sink: reads to the end, answers "BYTES SHA256\n"
@@ -15,6 +17,8 @@
  *   send HOST PORT BYTES    to a sink: checks its answer     recv HOST PORT BYTES    from a source
  *   churn HOST PORT TIMES   connect, echo a byte, close      udp HOST PORT BYTES     echo of a datagram
  *   connect HOST PORT       only that                        await-reset HOST PORT   reads until an error
+ *   addrs                   the interface's addresses, with * for one that is learnt
+ *   lease                   STATE REQUESTS ADDRESS GATEWAY DNS
  *   drops                   counted drops, name=count        stat NAME               one counter
  */
 #include <errno.h>
@@ -33,6 +37,7 @@ enum { CHUNK = 1 << 18, MAX_WORDS = 8, HASH_HEX = 65 };
 
 static struct weir_loop *loop;
 static struct weir_host *host;
+static int ifindex;
 static struct weir_link *tun;
 
 static void die(const char *what, int rc)
@@ -356,6 +361,41 @@ static void do_churn(char **words)
     printf("ok %lu\n", i);
 }
 
+static void put_addr(const struct weir_addr *addr)
+{
+    char text[WEIR_ADDR_STRLEN];
+    weir_addr_format(addr, text, sizeof text);
+    printf(" %s", text);
+}
+
+static void do_addrs(void)
+{
+    struct weir_if_addr list[32];
+    int n = weir_addr_list(weir_host_lock(host), ifindex, list, 32);
+    weir_host_unlock(host);
+    printf("ok");
+    for (int i = 0; i < n; i++) {
+        put_addr(&list[i].addr);
+        printf("/%u%s", list[i].prefix_len, list[i].learnt ? "*" : "");
+    }
+    printf("\n");
+}
+
+static void do_lease(void)
+{
+    struct weir_dhcp_info info;
+    struct weir_addr dns = weir_addr_any4();
+    struct weir_stack *stack = weir_host_lock(host);
+    weir_dhcp_info(stack, ifindex, &info);
+    weir_learnt_dns(stack, &dns, 1);
+    weir_host_unlock(host);
+    printf("ok %d %u", (int)info.state, info.requests);
+    put_addr(&info.addr);
+    put_addr(&info.gateway);
+    put_addr(&dns);
+    printf("\n");
+}
+
 static void do_drops(void)
 {
     struct weir_stack *stack = weir_host_lock(host);
@@ -406,6 +446,10 @@ static void run_command(char **words, int n)
         do_churn(words);
     else if (strcmp(words[0], "drops") == 0)
         do_drops();
+    else if (strcmp(words[0], "addrs") == 0)
+        do_addrs();
+    else if (strcmp(words[0], "lease") == 0)
+        do_lease();
     else if (strcmp(words[0], "stat") == 0 && n == 2)
         do_stat(words);
     else
@@ -459,6 +503,40 @@ static void configure_kernel(const char *text, uint32_t mtu)
         die("configuring the kernel's side", rc);
 }
 
+/* One that stays from peer to peer, as the kernel remembers it: made of the IPv4 address. */
+static void stable_mac(int argc, char **argv, uint8_t mac[6])
+{
+    const char *text = value_of(argc, argv, "--addr");
+    struct weir_addr addr;
+    char copy[64];
+    if (!text)
+        return;
+    snprintf(copy, sizeof copy, "%.*s", (int)strcspn(text, "/"), text);
+    if (!weir_addr_parse(copy, &addr))
+        return;
+    mac[0] = 2;
+    memcpy(mac + 2, addr.b + 12, 4);
+}
+
+/* A link on an interface of the kernel's. */
+static void open_beside(int argc, char **argv, uint32_t mtu, const char *netns)
+{
+    struct weir_packet_config packet = {.ifname = value_of(argc, argv, "--packet"),
+                                        .netns = netns,
+                                        .mtu = mtu,
+                                        .offload = is_given(argc, argv, "--offload")};
+    struct weir_xdp_config xdp = {.ifname = value_of(argc, argv, "--xdp"),
+                                  .netns = netns,
+                                  .mtu = mtu,
+                                  .generic = is_given(argc, argv, "--generic")};
+    const char *why = NULL;
+    stable_mac(argc, argv, packet.mac);
+    stable_mac(argc, argv, xdp.mac);
+    int rc = packet.ifname ? weir_link_packet(&packet, &tun) : weir_link_xdp(&xdp, &tun, &why);
+    if (rc != 0)
+        die(why ? why : "opening the interface", rc);
+}
+
 static struct weir_link *open_link(int argc, char **argv)
 {
     const char *mtu = value_of(argc, argv, "--mtu"), *impair = value_of(argc, argv, "--impair");
@@ -471,7 +549,11 @@ static struct weir_link *open_link(int argc, char **argv)
         .netns = value_of(argc, argv, "--netns"),
     };
     struct weir_link *link;
-    int rc = weir_link_tun(&config, &tun);
+    int rc = 0;
+    if (value_of(argc, argv, "--packet") || value_of(argc, argv, "--xdp"))
+        open_beside(argc, argv, config.mtu, config.netns);
+    else
+        rc = weir_link_tun(&config, &tun);
     if (rc != 0)
         die("opening the device", rc);
     for (int i = 1; i + 1 < argc; i++)
@@ -491,7 +573,7 @@ static struct weir_link *open_link(int argc, char **argv)
     return link;
 }
 
-static void set_up(int argc, char **argv, int ifindex)
+static void set_up(int argc, char **argv)
 {
     for (int i = 1; i + 1 < argc; i++) {
         int rc = 0;
@@ -519,13 +601,20 @@ int main(int argc, char **argv)
         rc = weir_host_new(loop, NULL, &host);
     if (rc != 0)
         die("starting", rc);
-    int ifindex = weir_host_add_link(host, open_link(argc, argv));
+    ifindex = weir_host_add_link(host, open_link(argc, argv));
     if (ifindex < 0)
         die("adding the interface", ifindex);
-    set_up(argc, argv, ifindex);
+    set_up(argc, argv);
     rc = weir_loop_start(loop);
     if (rc != 0)
         die("starting the loop", rc);
+    unsigned learn = (is_given(argc, argv, "--dhcp") ? WEIR_AUTO_DHCP : 0u) |
+                     (is_given(argc, argv, "--slaac") ? WEIR_AUTO_SLAAC : 0u);
+    rc = weir_host_autoconf(host, ifindex, learn);
+    if (rc == 0)
+        rc = weir_host_await_autoconf(host, ifindex, learn, weir_now() + 25 * WEIR_SEC);
+    if (rc != 0)
+        die("addresses from the network", rc > 0 ? WEIR_ETIMEDOUT : rc);
     start_services();
     printf("ready %s\n", tun->netif.name);
     fflush(stdout);
