@@ -164,6 +164,7 @@ struct run_sock {
     uint32_t unread; /* bytes at the head of our end's queue that are not to be sent (any more): the
                            filling, or the few, but at least one, that are kept back */
     bool many;       /* the last batch of the program's bytes was a large one */
+    bool large;      /* the byte kept back may be of a large one */
     bool stalled;    /* Weir had no room for all of them */
     bool wants_out;  /* our end is watched for room, too */
     uint32_t tokens; /* listener: bytes put into the pair and not taken by accept */

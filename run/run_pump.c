@@ -43,9 +43,11 @@
 enum {
     PEEK_BYTES = 8192, /* a batch that is rather copied twice than asked for its length first */
     /* Bytes that may stay in the queue after they were sent on, so that a small batch costs one call and not
-     * two. Each may be a write of its own, which weighs 768 bytes, and the first may pin 64 KiB: all
-     * together must weigh less than a quarter of the pair's SO_SNDBUF (run_sock.c). */
-    UNREAD_MAX = 48
+     * two. Each may be a write of its own, which weighs 768 bytes, and the first may pin 16 KiB, or 64
+     * if there were large writes: all together must weigh less than a quarter of the pair's SO_SNDBUF
+     * (run_sock.c). */
+    UNREAD_MAX = 112,
+    UNREAD_MAX_LARGE = 48
 };
 
 /* Copies new bytes out from behind those that were sent on before, and leaves all in the queue. *empty:
@@ -59,6 +61,7 @@ static size_t peek_few(struct run_sock *rs, uint8_t *to, bool *empty)
     size_t got = n > (ssize_t)rs->unread ? (size_t)n - rs->unread : 0;
     *empty = got < PEEK_BYTES;
     rs->many = !*empty;
+    rs->large |= rs->many;
     rs->unread += (uint32_t)got;
     return got;
 }
@@ -137,8 +140,10 @@ static ptrdiff_t send_batch(struct run_sock *rs, bool *empty)
     ptrdiff_t n = send_bytes(rs, scratch, got);
     if (n >= 0 && (size_t)n < got && !hold_bytes(rs, scratch + n, got - (size_t)n))
         n = WEIR_ENOMEM;
-    if (rs->unread > UNREAD_MAX)
+    if (rs->unread > (rs->large ? UNREAD_MAX_LARGE : UNREAD_MAX)) {
         wr_run_sock_unfill(rs);
+        rs->large = got >= PEEK_BYTES;
+    }
     return n < 0 ? n : (size_t)n == got;
 }
 
@@ -192,9 +197,11 @@ bool wr_run_pump_up(struct run_sock *rs)
 
 static ssize_t put_bytes(const struct run_sock *rs, const struct weir_span span[2])
 {
+    if (span[1].len == 0)
+        return send(rs->fd, span[0].ptr, span[0].len, MSG_DONTWAIT | MSG_NOSIGNAL);
     struct iovec iov[2] = {{(void *)(uintptr_t)span[0].ptr, span[0].len},
                            {(void *)(uintptr_t)span[1].ptr, span[1].len}};
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = span[1].len ? 2 : 1};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
     return sendmsg(rs->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
