@@ -92,8 +92,8 @@ void wr_dr_control_data(struct msghdr *msg, struct dr_table *table, const struct
     if (!on || queued < 0)
         return;
     left = (int)queued;
-    /* Linux: when only the end of the stream is left it counts as a byte, lest nobody reads it. */
-    if (left == 0 && (weir_sock_ready(table->stack, fd->sock) & WEIR_POLLRDHUP))
-        left = 1;
+    /* Linux counts the end of the stream as a byte, lest nobody reads it. */
+    if (weir_sock_ready(table->stack, fd->sock) & WEIR_POLLRDHUP)
+        left++;
     add(&control, SOL_TCP, WEIR_TCP_INQ, &left, sizeof left);
 }

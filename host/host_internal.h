@@ -6,7 +6,7 @@
  *   hostio.c     hosts and the traffic between their links and stacks
  *   hostauto.c   waiting for addresses from the network
  *   hostsock.c   BSD-style calls; hosttable.c their descriptors, hostwait.c their blocking and poll,
- *                hostepoll.c epoll, hostaddr.c their addresses
+ *                hostmsg.c recvmsg, sendmsg and select, hostepoll.c epoll, hostaddr.c their addresses
  *
  * One recursive lock a loop guards everything: the loop, its hosts, their stacks and links, and the
  * descriptor tables. It is never held while a thread sleeps. A thread that gives it up at the
@@ -148,7 +148,7 @@ struct wr_hsock {
     struct wr_chain watchers; /* the epolls that watch it: struct wr_interest of hostepoll.c */
     int fd, domain, type;
     unsigned refs;
-    bool closed, nonblock;
+    bool closed, nonblock, cloexec;       /* cloexec: kept, and means nothing */
     weir_time recv_timeout, send_timeout; /* NEVER: none */
     size_t recv_lowat;
     struct wr_wait_link *waiters;

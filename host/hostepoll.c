@@ -205,7 +205,7 @@ static int answer(int rc)
     return -1;
 }
 
-static int create(struct weir_host *host)
+static int create(struct weir_host *host, int flags)
 {
     struct wr_epoll *epoll = calloc(1, sizeof *epoll);
     if (!epoll)
@@ -215,22 +215,24 @@ static int create(struct weir_host *host)
     epoll->event_fd = -1;
     wr_loop_lock(host->loop);
     int fd = wr_hostsock_add_epoll(host, epoll);
-    if (fd >= 0)
-        epoll->self = host->table[fd];
-    else
+    if (fd < 0) {
         free(epoll);
+    } else {
+        epoll->self = host->table[fd];
+        epoll->self->cloexec = (flags & EPOLL_CLOEXEC) != 0;
+    }
     wr_loop_unlock(host->loop);
     return fd;
 }
 
 int weir_epoll_create1(struct weir_host *host, int flags)
 {
-    return answer(flags & ~EPOLL_CLOEXEC ? WEIR_EINVAL : create(host));
+    return answer(flags & ~EPOLL_CLOEXEC ? WEIR_EINVAL : create(host, flags));
 }
 
 int weir_epoll_create(struct weir_host *host, int size)
 {
-    return answer(size <= 0 ? WEIR_EINVAL : create(host));
+    return answer(size <= 0 ? WEIR_EINVAL : create(host, 0));
 }
 
 static void interest_free(struct wr_interest *interest)

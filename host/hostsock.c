@@ -17,7 +17,7 @@
 
 /* The core is asked for what it does itself; the rest of the flags is about blocking. */
 static const int recv_flags = MSG_OOB | MSG_PEEK | MSG_TRUNC;
-static const int send_flags = MSG_OOB | MSG_MORE | MSG_EOR;
+static const int send_flags = MSG_OOB | MSG_MORE | MSG_EOR | MSG_ZEROCOPY;
 
 static int answer(int rc)
 {
@@ -61,6 +61,8 @@ int weir_socket(struct weir_host *host, int domain, int type, int protocol)
         rc = wr_hostsock_add(host, sock, domain, kind, (type & SOCK_NONBLOCK) != 0);
         if (rc < 0)
             weir_sock_close(host->stack, sock, weir_now());
+        else
+            host->table[rc]->cloexec = (type & SOCK_CLOEXEC) != 0;
     }
     wr_loop_unlock(host->loop);
     return answer(rc);
@@ -187,6 +189,7 @@ int weir_accept4(struct weir_host *host, int fd, struct sockaddr *addr, socklen_
             weir_sock_close(host->stack, conn, weir_now());
         } else {
             wr_endpoint_to(hs->domain, &peer, addr, len);
+            host->table[rc]->cloexec = (flags & SOCK_CLOEXEC) != 0;
         }
     }
     wr_hostsock_leave(host, hs);
@@ -248,23 +251,28 @@ static ptrdiff_t send_datagram(struct weir_host *host, struct wr_hsock *hs, cons
     return rc;
 }
 
+ptrdiff_t wr_hostsock_send(struct weir_host *host, struct wr_hsock *hs, const void *data,
+                           size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+{
+    struct weir_endpoint remote;
+    bool stream = hs->type == SOCK_STREAM;
+    bool addressed = to && (!stream || (flags & MSG_FASTOPEN));
+    int rc = addressed ? wr_endpoint_from(hs->domain, to, to_len, &remote) : 0;
+    weir_time until = patience(hs, flags, hs->send_timeout);
+    if (rc != 0)
+        return rc;
+    if (stream)
+        return send_stream(host, hs, data, len, flags, addressed ? &remote : NULL, until);
+    return send_datagram(host, hs, data, len, flags, addressed ? &remote : NULL, until);
+}
+
 ssize_t weir_sendto(struct weir_host *host, int fd, const void *data, size_t len, int flags,
                     const struct sockaddr *to, socklen_t to_len)
 {
-    struct weir_endpoint remote;
     struct wr_hsock *hs = wr_hostsock_enter(host, fd);
-    ptrdiff_t rc = 0;
     if (!hs)
         return -1;
-    bool stream = hs->type == SOCK_STREAM;
-    bool fast = stream && (flags & MSG_FASTOPEN);
-    if (to && (fast || !stream))
-        rc = wr_endpoint_from(hs->domain, to, to_len, &remote);
-    weir_time until = patience(hs, flags, hs->send_timeout);
-    if (rc == 0 && stream)
-        rc = send_stream(host, hs, data, len, flags, to && fast ? &remote : NULL, until);
-    else if (rc == 0)
-        rc = send_datagram(host, hs, data, len, flags, to ? &remote : NULL, until);
+    ptrdiff_t rc = wr_hostsock_send(host, hs, data, len, flags, to, to_len);
     wr_hostsock_leave(host, hs);
     return answer_size(rc);
 }
@@ -291,9 +299,10 @@ static bool peek_is_all(struct weir_host *host, const struct wr_hsock *hs)
     return ready < 0 || (ready & (WEIR_POLLRDHUP | WEIR_POLLHUP | WEIR_POLLERR)) != 0;
 }
 
-static ptrdiff_t recv_loop(struct weir_host *host, struct wr_hsock *hs, uint8_t *data, size_t len,
+ptrdiff_t wr_hostsock_recv(struct weir_host *host, struct wr_hsock *hs, void *into, size_t len,
                            int flags, struct weir_endpoint *from)
 {
+    uint8_t *data = into;
     size_t done = 0, target = recv_target(hs, len, flags);
     weir_time until = flags & MSG_OOB ? 0 : patience(hs, flags, hs->recv_timeout);
     for (;;) {
@@ -321,7 +330,7 @@ ssize_t weir_recvfrom(struct weir_host *host, int fd, void *data, size_t len, in
     if (!hs)
         return -1;
     bool stream = hs->type == SOCK_STREAM;
-    ptrdiff_t rc = recv_loop(host, hs, data, len, flags, stream ? NULL : &peer);
+    ptrdiff_t rc = wr_hostsock_recv(host, hs, data, len, flags, stream ? NULL : &peer);
     if (rc >= 0 && !stream)
         wr_endpoint_to(hs->domain, &peer, from, from_len);
     else if (rc >= 0 && from_len)
@@ -439,19 +448,9 @@ static int timeout_to(weir_time timeout, void *value, socklen_t *len)
     return 0;
 }
 
-/* Options that say something through recvmsg(), which there is none of here. */
-static bool needs_messages(int level, int option)
-{
-    if (level == SOL_SOCKET)
-        return option == WEIR_SO_ZEROCOPY || option == WEIR_SO_TIMESTAMPING;
-    return level == WEIR_SOL_TCP && option == WEIR_TCP_INQ;
-}
-
 static int set_option(struct weir_host *host, struct wr_hsock *hs, int level, int option,
                       const void *value, socklen_t len)
 {
-    if (needs_messages(level, option))
-        return WEIR_ENOPROTOOPT;
     if (level == SOL_SOCKET && option == SO_RCVTIMEO)
         return timeout_from(value, len, &hs->recv_timeout);
     if (level == SOL_SOCKET && option == SO_SNDTIMEO)
@@ -502,7 +501,11 @@ int weir_fcntl(struct weir_host *host, int fd, int cmd, int arg)
     int rc = 0;
     if (!hs)
         return -1;
-    if (cmd == F_GETFL)
+    if (cmd == F_GETFD)
+        rc = hs->cloexec ? FD_CLOEXEC : 0;
+    else if (cmd == F_SETFD)
+        hs->cloexec = (arg & FD_CLOEXEC) != 0;
+    else if (cmd == F_GETFL)
         rc = O_RDWR | (hs->nonblock ? O_NONBLOCK : 0);
     else if (cmd == F_SETFL)
         hs->nonblock = (arg & O_NONBLOCK) != 0;

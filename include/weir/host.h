@@ -14,8 +14,10 @@
 
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include <weir/autoconf.h>
 #include <weir/event.h>
@@ -110,10 +112,20 @@ void weir_host_on_config(struct weir_host *host, weir_host_config_fn *fn, void *
 
 /* ---- sockets for threads ---------------------------------------------------------------------- */
 
-/* As the calls of the same name on Linux: -1 and errno on error. Descriptors are small integers of this
- * host (not of the kernel), the lowest free first. Blocking unless SOCK_NONBLOCK, O_NONBLOCK
- * (weir_fcntl) or MSG_DONTWAIT; SO_RCVTIMEO and SO_SNDTIMEO hold. No SIGPIPE is ever raised.
- * EINTR: blocked calls are not interrupted by signals. */
+/* As the calls of the same name on Linux, with their arguments, results and errors: -1 and errno on error.
+ * Beyond what their manual pages say:
+ *
+ *   - Descriptors are small integers of this host (not of the kernel), the lowest free first, and mean
+ *     nothing to another host or to the kernel's calls. There is no dup().
+ *   - Any thread may call, also two on one descriptor. A call blocks unless SOCK_NONBLOCK, O_NONBLOCK
+ *     (weir_fcntl) or MSG_DONTWAIT say otherwise; SO_RCVTIMEO and SO_SNDTIMEO hold. Blocked calls are not
+ *     interrupted by signals: there is no EINTR. In a callback of the loop a call that would block is
+ *     EDEADLK.
+ *   - A descriptor that one thread closes ends the calls of others that are blocked on it, with EBADF.
+ *   - No SIGPIPE is ever raised: EPIPE is all.
+ *   - Pointers are followed in the caller's address space: a bad one is not EFAULT but a crash.
+ *   - Socket calls on an epoll's descriptor are ENOTSOCK.
+ */
 int weir_socket(struct weir_host *host, int domain, int type, int protocol);
 int weir_bind(struct weir_host *host, int fd, const struct sockaddr *addr, socklen_t len);
 int weir_listen(struct weir_host *host, int fd, int backlog);
@@ -126,7 +138,18 @@ ssize_t weir_sendto(struct weir_host *host, int fd, const void *data, size_t len
 ssize_t weir_recv(struct weir_host *host, int fd, void *data, size_t len, int flags);
 ssize_t weir_recvfrom(struct weir_host *host, int fd, void *data, size_t len, int flags,
                       struct sockaddr *from, socklen_t *from_len);
+ssize_t weir_read(struct weir_host *host, int fd, void *data, size_t len);
+ssize_t weir_write(struct weir_host *host, int fd, const void *data, size_t len);
+ssize_t weir_readv(struct weir_host *host, int fd, const struct iovec *iov, int n);
+ssize_t weir_writev(struct weir_host *host, int fd, const struct iovec *iov, int n);
+/* Control messages that come: TCP_CM_INQ (after TCP_INQ), and with MSG_ERRQUEUE the notes of SO_ZEROCOPY and
+ * SO_TIMESTAMPING, as IP_RECVERR or IPV6_RECVERR. None is understood by sendmsg: EINVAL. */
+ssize_t weir_recvmsg(struct weir_host *host, int fd, struct msghdr *msg, int flags);
+ssize_t weir_sendmsg(struct weir_host *host, int fd, const struct msghdr *msg, int flags);
+/* how: SHUT_RD, SHUT_WR, SHUT_RDWR. */
 int weir_shutdown(struct weir_host *host, int fd, int how);
+/* Of a socket or an epoll. TCP goes on in the background: FIN after what is still to be sent, or a reset when
+ * something is left unread. Waits only for SO_LINGER with a time. */
 int weir_close(struct weir_host *host, int fd);
 int weir_getsockname(struct weir_host *host, int fd, struct sockaddr *addr, socklen_t *len);
 int weir_getpeername(struct weir_host *host, int fd, struct sockaddr *addr, socklen_t *len);
@@ -134,12 +157,17 @@ int weir_setsockopt(struct weir_host *host, int fd, int level, int option, const
                     socklen_t len);
 int weir_getsockopt(struct weir_host *host, int fd, int level, int option, void *value,
                     socklen_t *len);
-/* F_GETFL, F_SETFL. */
+/* F_GETFL, F_SETFL (O_NONBLOCK), F_GETFD, F_SETFD (FD_CLOEXEC is kept, and means nothing). EINVAL. */
 int weir_fcntl(struct weir_host *host, int fd, int cmd, int arg);
-/* FIONREAD, SIOCOUTQ, SIOCATMARK, FIONBIO. */
+/* FIONREAD (bytes to read), SIOCOUTQ (bytes not acknowledged yet), SIOCATMARK (at the urgent mark?), FIONBIO
+ * (*value: non-blocking or not). ENOTTY. */
 int weir_ioctl(struct weir_host *host, int fd, unsigned long request, int *value);
-/* fds of this host only; timeout in ms as poll(2). */
+/* fds of this host only; a negative timeout in milliseconds is none. It looks at each of the descriptors:
+ * for many, use epoll. */
 int weir_poll(struct weir_host *host, struct pollfd *fds, nfds_t n, int timeout_ms);
+/* The same for descriptors below FD_SETSIZE. *timeout becomes what is left of it; NULL: none. */
+int weir_select(struct weir_host *host, int n, fd_set *reads, fd_set *writes, fd_set *excepts,
+                struct timeval *timeout);
 
 /* ---- epoll ------------------------------------------------------------------------------------ */
 

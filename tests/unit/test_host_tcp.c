@@ -225,25 +225,6 @@ static void connecting_without_blocking(void **state)
 }
 
 /* What these options tell comes with recvmsg(), which the host does not have. */
-static void options_without_a_voice_are_refused(void **state)
-{
-    static const struct {
-        int level, option;
-    } rows[] = {{SOL_SOCKET, WEIR_SO_ZEROCOPY},
-                {SOL_SOCKET, WEIR_SO_TIMESTAMPING},
-                {WEIR_SOL_TCP, WEIR_TCP_INQ}};
-    struct pair p;
-    int one = 1;
-    (void)state;
-    make(&p, false, false);
-    int fd = weir_socket(p.host[0], AF_INET, SOCK_STREAM, 0);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        assert_fails_with(
-            weir_setsockopt(p.host[0], fd, rows[i].level, rows[i].option, &one, sizeof one),
-            ENOPROTOOPT);
-    pair_free(&p);
-}
-
 /* ---- send, recv --------------------------------------------------------------------------------- */
 
 static void a_full_buffer_blocks_or_says_so(void **state)
@@ -512,7 +493,6 @@ int main(void)
         cmocka_unit_test(echo_on_one_loop),
         cmocka_unit_test(echo_between_two_loops),
         cmocka_unit_test(connect_is_refused),
-        cmocka_unit_test(options_without_a_voice_are_refused),
         cmocka_unit_test(names_of_a_connection),
         cmocka_unit_test(LNX_SO_17_blocked_calls_give_up_after_their_time),
         cmocka_unit_test(connecting_without_blocking),
