@@ -16,7 +16,7 @@
 #include "cli/cli.h"
 
 /* How long DHCP and routers may take: three questions of each, and duplicate address detection. */
-#define CONFIG_WAIT (30 * WEIR_SEC)
+#define CONFIG_WAIT (20 * WEIR_SEC)
 
 static const char *const kind_option[] = {"--tun", "--tap", "--packet", "--xdp"};
 
