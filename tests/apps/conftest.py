@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Fixtures of the tests with real programs; what they give is told in places.py."""
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 
 import places
@@ -17,13 +21,16 @@ def pytest_runtest_makereport(item):
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A folder that every user can read and write."""
-    for up in [tmp_path, *tmp_path.parents]:
-        if str(up).startswith("/tmp/"):
-            up.chmod(up.stat().st_mode | 0o055)
-    tmp_path.chmod(0o777)
-    return tmp_path
+def folder(request):
+    """A new folder that every user can read and write; kept if the test fails. It does not lie in pytest's own, which
+    another pytest that starts at the same time closes to others."""
+    path = Path(tempfile.mkdtemp(prefix=f"weir-{request.node.originalname[:40]}-"))
+    path.chmod(0o777)
+    yield path
+    if getattr(request.node, "failed", True):
+        print(f"kept: {path}")
+    else:
+        shutil.rmtree(path)
 
 
 @pytest.fixture(params=places.ARRANGEMENTS)

@@ -34,7 +34,6 @@ A place reaches what the machine's users reach, but for the network; `user="nobo
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -401,18 +400,13 @@ def make_hosts(request, folder):
         pytest.skip("needs root and /dev/net/tun")
     marker = request.node.get_closest_marker("hosts")
     hosts = Hosts(arrangement, folder, **(marker.kwargs if marker else {}))
-    failed = True
     try:
         yield hosts
-        failed = getattr(request.node, "failed", False)
-        try:
-            hosts.end()
-        except AssertionError:
-            failed = True
-            raise
+        hosts.end()
+    except AssertionError:
+        request.node.failed = True
+        raise
     finally:
         hosts.end(kill=True)
-        if failed:
+        if getattr(request.node, "failed", True):
             hosts.show()
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
