@@ -99,6 +99,10 @@ def test_children_come_and_go_and_a_graceful_restart_loses_no_request(hosts, mpm
     (hosts.folder / "stop").touch()
     assert load.wait() == 0, load
     seen = dict(line.split("\t") for line in load.out.splitlines())
+    # A child whose getsockname() after accept() met the signal closes the connection (docs/run.md, "How it differs");
+    # each of the old ones gets the signal once.
+    if mpm == "prefork" and hosts.server.on_weir:
+        assert int(seen.pop("ConnectionResetError(104, 'Connection reset by peer')", 0)) <= 2, seen
     assert set(seen) == {"0", "1"}, seen
 
 
