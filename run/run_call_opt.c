@@ -138,6 +138,14 @@ int64_t wr_run_call_getsockopt(struct run_call *call)
 }
 
 /* SIOCOUTQ: what the peer has not acknowledged, and what waits before Weir. */
+/* A read of the error queue (MSG_ERRQUEUE). Nothing that would fill it can be asked for, so it is empty; and it
+ * never waits (Linux). */
+int64_t wr_run_call_errqueue(struct run_call *call)
+{
+    (void)call;
+    return -EAGAIN;
+}
+
 int64_t wr_run_call_ioctl(struct run_call *call)
 {
     struct run_sock *rs = call->rs;

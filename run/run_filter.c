@@ -4,7 +4,8 @@
  *
  *   notified   socket() of AF_INET or AF_INET6 and SOCK_STREAM; bind connect listen accept accept4
  *              getsockname getpeername setsockopt getsockopt shutdown; sendto with an address or
- *              MSG_FASTOPEN; ioctl SIOCOUTQ; open and openat where a name cannot be covered
+ *              MSG_FASTOPEN; recvfrom, recvmsg and recvmmsg with MSG_ERRQUEUE; ioctl SIOCOUTQ; open and openat
+ *              where a name cannot be covered
  *   refused    io_uring_setup (ENOSYS: programs fall back), since its own socket operations pass seccomp
  *              by; the socket calls of foreign architectures (ENOSYS); without a network namespace also
  *              Internet and packet sockets other than TCP (EACCES)
@@ -44,6 +45,21 @@ static int notify_socket(scmp_filter_ctx ctx, int family)
                             SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM));
 }
 
+/* A pair has no error queue: such a call would read, or wait for, the stream's bytes. */
+static int notify_error_queue(scmp_filter_ctx ctx)
+{
+    static const struct {
+        int call;
+        unsigned flags_at;
+    } reads[] = {{SCMP_SYS(recvmsg), 2}, {SCMP_SYS(recvfrom), 3}, {SCMP_SYS(recvmmsg), 3}};
+    int err = 0;
+    for (size_t i = 0; !err && i < sizeof reads / sizeof *reads; i++)
+        err = seccomp_rule_add(
+            ctx, SCMP_ACT_NOTIFY, reads[i].call, 1,
+            SCMP_CMP64(reads[i].flags_at, SCMP_CMP_MASKED_EQ, MSG_ERRQUEUE, MSG_ERRQUEUE));
+    return err;
+}
+
 static int notify_calls(scmp_filter_ctx ctx)
 {
     static const int whole[] = {
@@ -61,6 +77,8 @@ static int notify_calls(scmp_filter_ctx ctx)
     if (!err)
         err = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(sendto), 2, SCMP_A4(SCMP_CMP_EQ, 0),
                                SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
+    if (!err)
+        err = notify_error_queue(ctx);
     if (!err)
         err = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
                                SCMP_A1(SCMP_CMP_MASKED_EQ, LOW32, SIOCOUTQ));

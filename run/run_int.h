@@ -303,6 +303,7 @@ int64_t wr_run_call_setsockopt(struct run_call *call);
 int64_t wr_run_call_getsockopt(struct run_call *call);
 int64_t wr_run_call_shutdown(struct run_call *call);
 int64_t wr_run_call_sendto(struct run_call *call);
+int64_t wr_run_call_errqueue(struct run_call *call);
 int64_t wr_run_call_ioctl(struct run_call *call);
 int64_t wr_run_call_open(struct run_call *call);
 

@@ -71,6 +71,10 @@ static call_fn *function_of(int nr)
         return wr_run_call_shutdown;
     case SYS_sendto:
         return wr_run_call_sendto;
+    case SYS_recvfrom:
+    case SYS_recvmsg:
+    case SYS_recvmmsg:
+        return wr_run_call_errqueue;
     case SYS_ioctl:
         return wr_run_call_ioctl;
     default:

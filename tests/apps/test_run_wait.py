@@ -58,3 +58,38 @@ def test_LNX_ERR_07_an_interrupted_connect_goes_on(tmp_path):
                    "link web cli delay=300ms\n", tmp_path=tmp_path)
     assert ran.status == 0, ran
     assert ran.out == "-1 EINTR\n1 0\n0\n", ran
+
+
+ERROR_QUEUE = """
+import errno, socket, time
+MSG_ERRQUEUE = 0x2000
+def read(name, s):
+    for call in (lambda: s.recv(10, MSG_ERRQUEUE), lambda: s.recvmsg(10, 100, MSG_ERRQUEUE | socket.MSG_TRUNC)):
+        try:
+            print(name, call())
+        except OSError as e:
+            print(name, errno.errorcode[e.errno])
+l = socket.create_server(("127.0.0.1", 8000))
+c = socket.create_connection(("127.0.0.1", 8000))
+a = l.accept()[0]
+a.sendall(b"data")
+print(c.recv(1, socket.MSG_PEEK))
+read("data waits", c)
+print(c.recv(10))
+read("nothing waits", c)
+read("fresh", socket.socket())
+read("listening", l)
+refused = socket.socket()
+print(refused.connect_ex(("127.0.0.1", 8001)) == errno.ECONNREFUSED)
+read("refused", refused)
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.setblocking(False)
+read("of UDP", u)
+"""
+
+
+def test_the_error_queue_is_no_stream_and_never_waits():
+    """socat reads it when a connect failed. What is expected is what the kernel says."""
+    native = apps.run(["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", "python3", "-c", ERROR_QUEUE]
+                      if apps.is_root() else ["python3", "-c", ERROR_QUEUE])
+    ran = apps.weir("run", "--", "python3", "-c", ERROR_QUEUE, timeout=20)
+    assert ran.status == 0 and ran.out == native.out and "b'data'" in ran.out, (native, ran)
