@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weir's server over TUN, with the four services of bench.h: one thread, the host's loop, the core's
+ * Weir's server over TUN, or beside the kernel on an interface, with the four services of bench.h: one thread, the host's loop, the core's
  * socket calls in the event function. The kernel is the client (bench_kernel).
  *
  *     bench_tun NAME [plain] [TUNABLE=VALUE...]
+ *     bench_tun NAME packet|xdp ADDR/PREFIX [TUNABLE=VALUE...]
  *
  * makes TUN interface NAME: kernel 10.78.0.1/24, Weir 10.78.0.2. `plain`: without checksum offload and
- * super-segments.
+ * super-segments. Or it is at ADDR on the kernel's interface NAME, by AF_PACKET or AF_XDP.
  *
  * Prints "ready" when it can be connected to, works until SIGTERM or SIGINT, and answers SIGUSR1
  * with a line of the memory that its stack holds, what is in its table, and its counters of SYN cookies.
@@ -183,26 +184,46 @@ static int signal_descriptor(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static struct weir_link *open_tun(const char *name, bool plain)
+{
+    struct weir_tun_config config = {.name = name, .offload = !plain};
+    struct weir_addr kernel = weir_addr_v4(0x0a4e0001);
+    struct weir_link *link;
+
+    check(weir_link_tun(&config, &link), "weir_link_tun");
+    check(weir_tun_configure(link, &kernel, 24, 1500), "weir_tun_configure");
+    return link;
+}
+
+static struct weir_link *open_beside(const char *name, bool xdp)
+{
+    struct weir_packet_config packet = {.ifname = name, .offload = true};
+    struct weir_xdp_config by_xdp = {.ifname = name};
+    struct weir_link *link;
+
+    check(xdp ? weir_link_xdp(&by_xdp, &link, NULL) : weir_link_packet(&packet, &link), name);
+    return link;
+}
+
 int main(int argc, char **argv)
 {
     bool plain = argc > 2 && strcmp(argv[2], "plain") == 0;
-    struct weir_tun_config config = {.offload = !plain};
-    struct weir_addr kernel = weir_addr_v4(0x0a4e0001);
+    bool xdp = argc > 3 && strcmp(argv[2], "xdp") == 0;
+    bool beside = xdp || (argc > 3 && strcmp(argv[2], "packet") == 0);
     struct weir_link *link;
     int ifindex;
 
     if (argc < 2)
-        die("usage: bench_tun NAME [plain] [TUNABLE=VALUE...]");
-    config.name = argv[1];
-    check(weir_link_tun(&config, &link), "weir_link_tun");
-    check(weir_tun_configure(link, &kernel, 24, 1500), "weir_tun_configure");
+        die("usage: bench_tun NAME [plain | packet|xdp ADDR/PREFIX] [TUNABLE=VALUE...]");
+    link = beside ? open_beside(argv[1], xdp) : open_tun(argv[1], plain);
     check(weir_loop_new(&loop), "weir_loop_new");
     check(weir_host_new(loop, NULL, &host), "weir_host_new");
     ifindex = weir_host_add_link(host, link);
     check(ifindex, "weir_host_add_link");
-    check(weir_host_add_addr(host, ifindex, "10.78.0.2/24"), "weir_host_add_addr");
+    check(weir_host_add_addr(host, ifindex, beside ? argv[3] : "10.78.0.2/24"),
+          "weir_host_add_addr");
     weir_host_on_event(host, on_event, NULL);
-    for (int i = plain ? 3 : 2; i < argc; i++)
+    for (int i = beside ? 4 : plain ? 3 : 2; i < argc; i++)
         tune(argv[i]);
     open_services();
     check(weir_loop_watch(loop, signal_descriptor(), EPOLLIN, on_signal, NULL), "watch");
