@@ -245,7 +245,7 @@ static void selecting(struct api *api, struct record *r, uint32_t seed)
     api_settle(api);
     look_at(api, r, fd[0], fd[0] + 1);
     look_at(api, r, fd[0], fd[0]); /* below n only: the sets are left */
-    look_at(api, r, 50, 51); /* not open */
+    look_at(api, r, 50, 51);       /* not open */
     rc = API_CALL(api, select, -1, NULL, NULL, NULL, &soon);
     say(r, "select %d %s", rc, error_of(rc));
     rc = API_CALL(api, select, 1, NULL, NULL, NULL, &wrong);
