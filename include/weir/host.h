@@ -37,10 +37,13 @@ struct weir_host;
 /* CLOCK_MONOTONIC as weir_time. */
 weir_time weir_now(void);
 
+/* Makes a loop: it takes three descriptors of the kernel. WEIR_ENOMEM, WEIR_EMFILE. */
 int weir_loop_new(struct weir_loop **loop);
-/* WEIR_EBUSY while it still has hosts. */
+/* Stops it if it was started, and frees it. WEIR_EBUSY while it still has hosts, or another thread runs
+ * it. */
 int weir_loop_free(struct weir_loop *loop);
-/* Works until weir_loop_stop(). Either run (this thread) or start (a thread of its own). */
+/* Works until weir_loop_stop(): run in this thread, start in one of its own. One of the two at a time:
+ * WEIR_EBUSY. run returns 0 or the error that ended it, start 0 or WEIR_EAGAIN (no thread to be had). */
 int weir_loop_run(struct weir_loop *loop);
 int weir_loop_start(struct weir_loop *loop);
 /* Ends run, or joins the thread of start. Safe from any thread and from a watch's callback. */
@@ -48,13 +51,16 @@ void weir_loop_stop(struct weir_loop *loop);
 /* One turn: waits at most until timeout_ns (0: do not wait, -1: no limit), serves what is due.
  * Returns 0 or a negative error. */
 int weir_loop_step(struct weir_loop *loop, int64_t timeout_ns);
-/* Readable when weir_loop_step() has work. */
+/* A descriptor of the kernel, the loop's, that is readable when weir_loop_step() has work: for a loop of
+ * the program's own. */
 int weir_loop_fd(const struct weir_loop *loop);
 
 /* Calls fn in the loop's thread, with the loop's lock held, when `events` (EPOLLIN, EPOLLOUT, ...) occur
  * on fd. Calling again changes it; events 0 ends it. Inside fn every call of this header but
  * weir_loop_free() is allowed, blocking socket calls apart. */
 typedef void weir_watch_fn(void *arg, int fd, uint32_t events);
+/* 0; WEIR_ENOENT: there is none to end; WEIR_EBUSY: a link has it; WEIR_EPERM, WEIR_EBADF, WEIR_ENOMEM as
+ * epoll_ctl(2). End a watch before its descriptor is closed. */
 int weir_loop_watch(struct weir_loop *loop, int fd, uint32_t events, weir_watch_fn *fn, void *arg);
 /* For one user with many descriptors that come and go: it adds them to weir_loop_fd() itself, by epoll_ctl(2),
  * each with a pointer as data.ptr that is neither NULL nor equal for two of them. All of a turn's events
@@ -63,24 +69,28 @@ int weir_loop_watch(struct weir_loop *loop, int fd, uint32_t events, weir_watch_
 struct epoll_event;
 typedef void weir_batch_fn(void *arg, struct epoll_event *events, int n);
 int weir_loop_batch(struct weir_loop *loop, weir_batch_fn *fn, void *arg);
-/* Calls fn once at `at` or soon after; at WEIR_TIME_NEVER cancels. One timer per (fn, arg). */
+/* Calls fn once at `at` or soon after, in the loop's thread with the lock held; at WEIR_TIME_NEVER cancels.
+ * One timer per (fn, arg): asking again moves it. WEIR_ENOMEM. */
 typedef void weir_alarm_fn(void *arg, weir_time now);
 int weir_loop_alarm(struct weir_loop *loop, weir_time at, weir_alarm_fn *fn, void *arg);
 
 /* ---- host ------------------------------------------------------------------------------------- */
 
-/* Makes a host on a loop. config NULL: defaults, seed from the kernel's random source. */
+/* Makes a host on a loop; any number may share one. config NULL: defaults, and a seed from the kernel's random
+ * source; with a config of your own its seed is yours to fill. WEIR_ENOMEM. */
 int weir_host_new(struct weir_loop *loop, const struct weir_config *config,
                   struct weir_host **host);
-/* Closes all its sockets (abortively), frees links and stack. */
+/* Closes all its sockets (abortively), frees links and stack. No thread may be in a call on it, or blocked
+ * in one. NULL is allowed; in a callback the host goes when the turn ends. */
 void weir_host_free(struct weir_host *host);
 
 /* Adds an interface over a link, which the host then owns. Returns the interface's index or an error
  * (the link stays the caller's). */
 int weir_host_add_link(struct weir_host *host, struct weir_link *link);
-/* "10.0.0.2/24", "fd00::2/64". */
+/* "10.0.0.2/24", "fd00::2/64". WEIR_EINVAL for text that is neither, and the errors of weir_addr_add(). */
 int weir_host_add_addr(struct weir_host *host, int ifindex, const char *addr_prefix);
-/* prefix "default" or "10.1.0.0/16"; gateway NULL: on link. */
+/* prefix "default" or "10.1.0.0/16"; gateway NULL: on link. WEIR_EINVAL for text that is no prefix or address,
+ * and the errors of weir_route_add(). */
 int weir_host_add_route(struct weir_host *host, const char *prefix, const char *gateway,
                         int ifindex);
 
@@ -103,7 +113,7 @@ void weir_host_unlock(struct weir_host *host);
 /* Events of sockets which were not opened by the calls below go to fn, in the loop's thread with the
  * lock held. */
 typedef void weir_host_event_fn(void *arg, const struct weir_event *event);
-void weir_host_on_event(struct weir_host *host, weir_host_event_fn *fn, void *arg);
+void weir_host_on_event(struct weir_host *host, weir_host_event_fn *fn, void *arg); /* NULL: none */
 
 /* fn is called in the loop's thread, with the lock held, after interfaces, addresses or routes changed
  * (weir_config_generation()), and once soon after this call. NULL: no more. */

@@ -147,15 +147,21 @@ int weir_sock_open(struct weir_stack *stack, int domain, int type, int protocol,
  * SO_LINGER says so). The handle is stale afterwards. WEIR_EBADF. */
 int weir_sock_close(struct weir_stack *stack, weir_sock sock, weir_time now);
 
-/* An IPv4 endpoint on an IPv6 socket is the v4-mapped address, and so it is everywhere. */
+/* Gives it a local address (unspecified: any of the stack's) and port (0: one is chosen, RFC 6056). An IPv4
+ * endpoint on an IPv6 socket is the v4-mapped address, and so it is everywhere. WEIR_EADDRINUSE,
+ * WEIR_EADDRNOTAVAIL, WEIR_EINVAL (it has one), WEIR_EAFNOSUPPORT, WEIR_EACCES, WEIR_EBADF, WEIR_ENOMEM. */
 int weir_sock_bind(struct weir_stack *stack, weir_sock sock, const struct weir_endpoint *local);
+/* TCP: connections are taken from now on, up to `backlog` that wait for accept (at most
+ * net.core.somaxconn). Again: changes that. WEIR_EADDRINUSE, WEIR_EINVAL, WEIR_ENOTSUP, WEIR_EBADF,
+ * WEIR_ENOMEM. */
 int weir_sock_listen(struct weir_stack *stack, weir_sock sock, int backlog, weir_time now);
 /* TCP: WEIR_EINPROGRESS when the SYN is on its way; later POLLOUT and SO_ERROR tell. 0 with
  * TCP_FASTOPEN_CONNECT and a known cookie: the first send sends the SYN. remote NULL: AF_UNSPEC, dissolves
  * the association. */
 int weir_sock_connect(struct weir_stack *stack, weir_sock sock, const struct weir_endpoint *remote,
                       weir_time now);
-/* Takes a connection off the accept queue. peer may be NULL. WEIR_EAGAIN, WEIR_EINVAL. */
+/* Takes a connection off the accept queue: *conn is a socket of the caller's. peer may be NULL.
+ * WEIR_EAGAIN, WEIR_EINVAL (it does not listen), WEIR_ENOTSUP, WEIR_EBADF, WEIR_EMFILE, WEIR_ENOMEM. */
 int weir_sock_accept(struct weir_stack *stack, weir_sock sock, weir_sock *conn,
                      struct weir_endpoint *peer, weir_time now);
 
@@ -196,9 +202,13 @@ struct weir_note {
 /* Takes the oldest note. 0, WEIR_EAGAIN when there is none, WEIR_EBADF. */
 int weir_sock_next_note(struct weir_stack *stack, weir_sock sock, struct weir_note *note);
 
+/* Ends one direction or both, WEIR_SHUT_*: of sending by FIN, after what is still to be sent. A listener
+ * stops listening. WEIR_ENOTCONN, WEIR_EINVAL, WEIR_EBADF. */
 int weir_sock_shutdown(struct weir_stack *stack, weir_sock sock, int how, weir_time now);
 
+/* Its own address and port, unspecified and 0 as long as it has none; WEIR_EBADF. */
 int weir_sock_getsockname(struct weir_stack *stack, weir_sock sock, struct weir_endpoint *local);
+/* The other side's. WEIR_ENOTCONN, WEIR_EBADF. */
 int weir_sock_getpeername(struct weir_stack *stack, weir_sock sock, struct weir_endpoint *peer);
 
 /* As setsockopt(2) and getsockopt(2) on Linux. Options of time-outs of blocking calls belong to the
@@ -216,10 +226,11 @@ ptrdiff_t weir_sock_inq(struct weir_stack *stack, weir_sock sock);
 ptrdiff_t weir_sock_outq(struct weir_stack *stack, weir_sock sock);
 int weir_sock_atmark(struct weir_stack *stack, weir_sock sock);
 
-/* A number of the application's that comes back in each event of this socket. */
+/* A number of the application's that comes back in each event of this socket; 0 at first. WEIR_EBADF. */
 int weir_sock_set_user(struct weir_stack *stack, weir_sock sock, uint64_t user);
 
-/* Resets a connection at once: RST to the peer, WEIR_ECONNABORTED to the reader. */
+/* Resets a connection at once: RST to the peer, WEIR_ECONNABORTED to the reader (RFC 9293 3.10.5). The
+ * handle stays, until it is closed. WEIR_ENOTCONN, WEIR_ENOTSUP, WEIR_EBADF. */
 int weir_sock_abort(struct weir_stack *stack, weir_sock sock, weir_time now);
 
 /* What a connection waits for, weir_sock_row.timer: Linux's numbers, as `ss -o` shows them. */

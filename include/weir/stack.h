@@ -10,6 +10,13 @@
  *     weir_deadline()  when the stack next wants to be called
  *     weir_advance()   time has passed
  *
+ * in a loop such as this (whole in examples/own_loop.c):
+ *
+ *     sleep until a frame is there or weir_deadline() has come
+ *     weir_input() for each frame, then weir_advance()
+ *     socket calls, for weir_next_event() and for what the program wants
+ *     weir_output() for each link until it gives 0
+ *
  * Nothing is ever called back. What an application must learn is read with weir_next_event()
  * (event.h). A stack is not thread-safe; two stacks share nothing. `now` must never go back; a call
  * with an earlier `now` than one before is taken as if it said the latest one.
@@ -120,9 +127,13 @@ struct weir_netif_config {
 /* Adds an interface, up, without addresses. Returns its index (from 1), or WEIR_EEXIST,
  * WEIR_EINVAL, WEIR_ENOMEM. */
 int weir_netif_add(struct weir_stack *stack, const struct weir_netif_config *config, weir_time now);
-/* Removes it with its addresses, routes, neighbours and queue. Connections stay and time out. */
+/* Removes it with its addresses, routes, neighbours and queue. Connections stay and time out.
+ * WEIR_ENODEV. */
 int weir_netif_remove(struct weir_stack *stack, int ifindex, weir_time now);
+/* Connections send smaller segments from now on, or larger ones. WEIR_ENODEV, WEIR_EINVAL. */
 int weir_netif_set_mtu(struct weir_stack *stack, int ifindex, uint32_t mtu, weir_time now);
+/* Of one that is down nothing leaves, and what was queued is lost; addresses and routes stay but lead
+ * nowhere, connections try again by their timers. WEIR_ENODEV. */
 int weir_netif_set_up(struct weir_stack *stack, int ifindex, bool up, weir_time now);
 
 /* Gives an interface an address, and the route to its prefix. prefix_len counts bits of the
@@ -130,6 +141,8 @@ int weir_netif_set_up(struct weir_stack *stack, int ifindex, bool up, weir_time 
  * WEIR_EINVAL, WEIR_EEXIST, WEIR_ENODEV, WEIR_ENOMEM. */
 int weir_addr_add(struct weir_stack *stack, int ifindex, const struct weir_addr *addr,
                   unsigned prefix_len, weir_time now);
+/* Takes it away again, with the route to its prefix. Connections from it stay and time out.
+ * WEIR_ENODEV, WEIR_EADDRNOTAVAIL. */
 int weir_addr_remove(struct weir_stack *stack, int ifindex, const struct weir_addr *addr,
                      weir_time now);
 
@@ -137,11 +150,15 @@ struct weir_route {
     struct weir_addr prefix;
     unsigned prefix_len;      /* bits of the prefix's own family; 0: the default route */
     struct weir_addr gateway; /* the unspecified address: on link */
-    int ifindex;
-    uint32_t metric; /* the lower wins among equal prefixes */
+    int ifindex;              /* 0 with a gateway: the interface that leads to it */
+    uint32_t metric;          /* the lower wins among equal prefixes */
 };
 
+/* Adds a route; it is copied. The longest prefix that matches is taken. WEIR_EINVAL (prefix, or a gateway of
+ * another family or a group's), WEIR_ENODEV, WEIR_ENETUNREACH (no way to the gateway), WEIR_EEXIST,
+ * WEIR_ENOMEM. */
 int weir_route_add(struct weir_stack *stack, const struct weir_route *route);
+/* Removes the route that is equal in all members. The same errors, and WEIR_ENOENT. */
 int weir_route_remove(struct weir_stack *stack, const struct weir_route *route);
 
 /* ---- what there is ---------------------------------------------------------------------------- */
