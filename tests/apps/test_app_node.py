@@ -30,6 +30,7 @@ def test_node_serves_node(hosts, what, policy, family):
     server = hosts.server.start("node", web, what, 80, listens=80,
                                 env={"NODE_CLUSTER_SCHED_POLICY": policy})
     address = hosts.server.addr if family == 4 else hosts.server.addr6
-    ran = hosts.client.run("node", web, "client", address, 80)
-    assert (ran.status, ran.out) == (0, done(2 if what == "cluster" else 1)), ran
+    processes = 2 if what == "cluster" else 1
+    ran = hosts.client.run("node", web, "client", address, 80, processes)
+    assert (ran.status, ran.out) == (0, done(processes)), ran
     assert server.stop() == 0, server

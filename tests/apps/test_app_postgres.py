@@ -6,6 +6,8 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -19,12 +21,9 @@ pytestmark = pytest.mark.skipif(POSTGRES is None, reason="needs postgresql")
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster():
     """An empty cluster, made on the kernel, of a user without privilege: PostgreSQL runs for no other."""
-    folder = tmp_path_factory.mktemp("pg")
-    for up in [folder, *folder.parents]:
-        if str(up).startswith("/tmp/"):
-            up.chmod(up.stat().st_mode | 0o055)
+    folder = Path(tempfile.mkdtemp(prefix="weir-postgres-"))
     folder.chmod(0o777)
     words = [f"{BIN}/initdb", "-D", folder / "data", "--no-sync", "-A", "trust", "-U", "weir",
              "--no-locale", "-E", "UTF8"]
@@ -61,7 +60,8 @@ class Database:
         return ran.out.splitlines()
 
     def stop(self):
-        assert self.server.stop(signal.SIGINT) == 0, self.server
+        status = self.server.stop(signal.SIGINT)
+        assert status == 0, f"status {status}\n{self.server.err}"
 
 
 @pytest.fixture
@@ -109,21 +109,29 @@ def test_a_query_is_cancelled_by_a_second_connection(database):
     assert started.wait(10) == 1 and "canceling statement due to user request" in started.err, started
 
 
+def open_session(database):
+    """A psql that waits for its next command, and the process that serves it."""
+    psql = database.hosts.client.start(f"{BIN}/psql", "-XAt", env=database.env, stdin="pipe", stdout="pipe")
+    psql.stdin.write(b"select pg_backend_pid();\n\\echo and waits\n")
+    pid = int(psql.stdout.readline())
+    assert psql.stdout.readline() == b"and waits\n"
+    return psql, pid
+
+
+def ask_again(psql):
+    psql.stdin.write(b"select 1;\n\\q\n")
+    assert psql.wait(10) == 2 and "connection to server was lost" in psql.err, psql
+    return psql.err
+
+
 def test_a_server_process_that_ends_is_told(database):
-    started = database.hosts.client.start(f"{BIN}/psql", "-XAt", env=database.env, stdin="pipe", stdout="pipe")
-    started.stdin.write(b"select pg_backend_pid();\n")
-    pid = int(started.stdout.readline())
+    psql, pid = open_session(database)
     assert database.psql(f"select pg_terminate_backend({pid}, 5000)") == ["t"]
-    started.stdin.write(b"select 1;\n\\q\n")
-    assert started.wait(10) == 2, started
-    assert "terminating connection due to administrator command" in started.err, started
+    assert "terminating connection due to administrator command" in ask_again(psql)
     # A process that is killed brings down all; the connections end, and the server comes back.
-    started = database.hosts.client.start(f"{BIN}/psql", "-XAt", env=database.env, stdin="pipe", stdout="pipe")
-    started.stdin.write(b"select pg_backend_pid();\n")
-    pid = int(started.stdout.readline())
+    psql, pid = open_session(database)
     database.hosts.server.run("kill", "-9", pid)
-    started.stdin.write(b"select 1;\n\\q\n")
-    assert started.wait(10) == 2 and "terminated abnormally" in started.err, started
+    assert "terminated abnormally" in ask_again(psql)
     places.until(lambda: database.client(f"{BIN}/pg_isready", "-q").status == 0, "back")
     assert database.psql("select 1") == ["1"]
 
