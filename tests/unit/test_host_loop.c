@@ -81,6 +81,52 @@ static void on_second(void *arg, weir_time now)
     rung.order[rung.n++] = 2;
 }
 
+struct batch {
+    int calls, n;
+    void *first, *second;
+};
+
+static void on_batch(void *arg, struct epoll_event *events, int n)
+{
+    struct batch *batch = arg;
+    batch->calls++;
+    batch->n = n;
+    batch->first = n > 0 ? events[0].data.ptr : NULL;
+    batch->second = n > 1 ? events[1].data.ptr : NULL;
+}
+
+static void ones_own_descriptors_come_in_a_batch(void **state)
+{
+    struct batch batch = {0}, other = {0};
+    struct seen seen = {0};
+    int p[3][2], marks[2];
+    (void)state;
+    assert_int_equal(weir_loop_batch(loop, on_batch, &batch), 0);
+    assert_int_equal(weir_loop_batch(loop, on_batch, &other), WEIR_EBUSY);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pipe(p[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = &marks[i]};
+        assert_int_equal(epoll_ctl(weir_loop_fd(loop), EPOLL_CTL_ADD, p[i][0], &event), 0);
+    }
+    assert_int_equal(weir_loop_watch(loop, p[2][0], EPOLLIN, on_fd, &seen), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(write(p[i][1], "a", 1), 1);
+    assert_int_equal(weir_loop_step(loop, -1), 0);
+    assert_int_equal(seen.n, 1); /* a watch's own events go to it alone */
+    assert_int_equal(batch.calls, 1);
+    assert_int_equal(batch.n, 2);
+    assert_ptr_equal(batch.first, &marks[0]);
+    assert_ptr_equal(batch.second, &marks[1]);
+    assert_int_equal(weir_loop_batch(loop, NULL, NULL), 0);
+    assert_int_equal(write(p[0][1], "a", 1), 1);
+    assert_int_equal(weir_loop_step(loop, 0), 0);
+    assert_int_equal(batch.calls, 1); /* nobody is there to take it */
+    assert_int_equal(weir_loop_watch(loop, p[2][0], 0, NULL, NULL), 0);
+    for (int i = 0; i < 6; i++)
+        close(p[i / 2][i % 2]);
+}
+
 static void alarms_ring_once_and_not_early(void **state)
 {
     weir_time later = weir_now() + 20 * WEIR_MS, soon = weir_now() + 5 * WEIR_MS, never = 0;
@@ -288,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_watch_is_called_until_it_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(ones_own_descriptors_come_in_a_batch, setup, teardown),
         cmocka_unit_test_setup_teardown(alarms_ring_once_and_not_early, setup, teardown),
         cmocka_unit_test_setup_teardown(its_descriptor_tells_of_alarms_too, setup, teardown),
         cmocka_unit_test_setup_teardown(a_turn_ends_by_its_time, setup, teardown),
