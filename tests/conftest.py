@@ -1,15 +1,31 @@
 # SPDX-License-Identifier: MIT
 """Skips are seen: a file of which nothing could run ends with 77, which CTest reports as skipped,
-and with CI=true any skip is a failure, since there everything must be able to run."""
+and with CI=true any skip is a failure, since there everything must be able to run.
+
+Temporary folders lie in one of this run's own. Pytest's usual one is shared by all runs of a user, and each closes it to other
+users when it begins: tests whose programs run as nobody could not be run beside others. It is removed if all went well."""
 import os
+import shutil
+import tempfile
+
+import pytest
 
 SKIPPED = 77
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    if not config.option.basetemp:
+        config.option.basetemp = config.own_basetemp = tempfile.mkdtemp(prefix="weir-pytest-")
 
 
 def pytest_sessionfinish(session, exitstatus):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or exitstatus != 0:
         return
+    own = getattr(session.config, "own_basetemp", None)
+    if own:
+        shutil.rmtree(own, ignore_errors=True)
     skipped = len(reporter.stats.get("skipped", []))
     if skipped and os.environ.get("CI") == "true":
         session.exitstatus = 1
