@@ -143,10 +143,11 @@ static bool user_of(void *arg, const struct weir_sock_row *row, struct weir_cont
 }
 
 struct weir_control *wr_cli_control(struct weir_host *host, const char *name, struct weir_run *run,
-                                    int *error)
+                                    int (*join)(void *arg, int fd), void *join_arg, int *error)
 {
     char good[WEIR_CONTROL_NAME_MAX + 1];
-    struct weir_control_config config = {.name = good, .user_of = user_of, .arg = run};
+    struct weir_control_config config = {
+        .name = good, .user_of = user_of, .arg = run, .join = join, .join_arg = join_arg};
     struct weir_control *control = NULL;
     const char *slash = strrchr(name, '/');
     snprintf(good, sizeof good, "%s", slash && slash[1] ? slash + 1 : name);

@@ -61,9 +61,10 @@ void wr_cli_tell_reach(const struct weir_program *program, const char *name);
 
 struct weir_control;
 /* Opens the host's control socket under a name made of `name` (a path's last part). Sockets are shown as
- * those of the programs of `run`. NULL if it cannot be had, with *error. */
+ * those of the programs of `run`; `join` (NULL: none) takes programs of others in. NULL if it cannot be
+ * had, with *error. */
 struct weir_control *wr_cli_control(struct weir_host *host, const char *name, struct weir_run *run,
-                                    int *error);
+                                    int (*join)(void *arg, int fd), void *join_arg, int *error);
 
 /* The exit status for a program that could not be started. */
 int wr_cli_start_status(int error);

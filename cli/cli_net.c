@@ -466,7 +466,8 @@ static void open_controls(struct net_session *session)
         int err;
         if (i == session->front && session->called)
             name = session->called;
-        session->controls[i] = wr_cli_control(session->build.hosts[i], name, session->run, &err);
+        session->controls[i] =
+            wr_cli_control(session->build.hosts[i], name, session->run, NULL, NULL, &err);
         if (err && session->verbose)
             wr_cli_error("%s has no control socket: %s", name, weir_error_text(err));
     }

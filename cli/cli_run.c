@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * weir run: one host with one program.
+ * weir run: one host with one program, or with those of others who join it by its name.
  *
  * Without a link the host has its loopback only: enough for programs that talk among themselves. With
  * --tun it stands on a TUN device, as one machine beside another: the kernel's side is the peer.
@@ -16,6 +16,7 @@
 #include <weir/control.h>
 
 #include "cli/cli.h"
+#include "cli/cli_join.h"
 #include "cli/cli_link.h"
 #include "cli/cli_names.h"
 #include "run/run.h"
@@ -35,7 +36,12 @@ struct run_session {
     struct weir_run *run;
     struct weir_program *program;
     struct cli_signals signals;
+    struct cli_names names;
+    const char *name; /* of the host, by which others find it; NULL: none was given */
+    int lock;         /* weir_control_lock(); -1: not held */
     bool verbose, ended, hurry;
+    bool told_joined,
+        quit; /* those who joined have been told to end; they need not be waited for */
     int wait_status;
 };
 
@@ -72,7 +78,9 @@ static const char help[] =
     "  --dns ADDR       ask this name server (up to 3); else those that DHCP or routers told, else,\n"
     "                   with a gateway, the machine's\n"
     "  --seed N         take every random choice from N\n"
-    "  --host NAME      the host's name, for `weir ss` and others; else PROGRAM's\n"
+    "  --host NAME      the host's name, for `weir ss` and others; else PROGRAM's. If a host of\n"
+    "                   that name runs, PROGRAM joins it: no options of links then. The host\n"
+    "                   stays until the last program on it has ended\n"
     "  -v, --verbose    say on standard error what each connection did\n"
     "\n"
     "Without a link the host has its loopback only, 127.0.0.1 and ::1.\n"
@@ -189,6 +197,12 @@ static void on_signal(void *arg, int sig, int from)
 {
     struct run_session *session = arg;
     session->hurry = true;
+    if (session->ended) { /* the host is there for others only */
+        session->quit = session->told_joined;
+        session->told_joined = true;
+        weir_run_signal_joined(session->run, sig);
+        return;
+    }
     if (from == 0 || weir_program_has(session->program, from))
         return;
     if (weir_program_signal(session->program, sig) == WEIR_ENOENT)
@@ -209,29 +223,79 @@ static unsigned find_servers(const struct run_words *words, struct weir_host *ho
     return n;
 }
 
+static void describe(struct run_session *session, struct weir_run_options *options)
+{
+    weir_run_options_default(options);
+    options->hosts = session->names.hosts;
+    options->resolv = session->names.resolv;
+    options->events.on_report = session->verbose ? on_report : NULL;
+    options->events.arg = session;
+}
+
 static int start(const struct run_words *words, struct run_session *session, char **argv)
 {
     struct weir_run_options options;
     struct weir_addr servers[CLI_DNS_MAX];
-    struct cli_names names;
     char error[256] = "out of memory";
-    weir_run_options_default(&options);
-    int err = wr_cli_names(&names, servers, find_servers(words, session->host, servers),
+    int err = wr_cli_names(&session->names, servers, find_servers(words, session->host, servers),
                            wr_cli_link_has_gateway(&words->link, session->host));
-    options.hosts = names.hosts;
-    options.resolv = names.resolv;
+    describe(session, &options);
     options.events.on_exit = on_exit_of;
-    options.events.on_report = words->verbose ? on_report : NULL;
-    options.events.arg = session;
     if (!err)
         err = weir_run_spawn(session->run, session->host, &options, argv, &session->program, error,
                              sizeof error);
-    wr_cli_names_free(&names);
     if (err)
         wr_cli_error("%s", error);
     else if (words->verbose)
         wr_cli_tell_reach(session->program, NULL);
     return err;
+}
+
+/* ---- others on the host ------------------------------------------------------------------------- */
+
+static int on_join(void *arg, int fd)
+{
+    struct run_session *session = arg;
+    struct weir_run_options options;
+    describe(session, &options);
+    return weir_run_let_in(session->run, session->host, &options, fd);
+}
+
+static void unlock(struct run_session *session)
+{
+    if (session->lock >= 0)
+        close(session->lock);
+    session->lock = -1;
+}
+
+/* True if nobody is on the host and nobody is on the way to it. Who looks for it now waits for the lock, and
+ * will not find it. */
+static bool may_end(struct run_session *session)
+{
+    if (session->quit || !session->name)
+        return true;
+    session->lock = weir_control_lock(false);
+    if (session->lock == WEIR_EAGAIN)
+        return false;
+    if (weir_run_joined(session->run) == 0)
+        return true;
+    unlock(session);
+    return false;
+}
+
+/* Until the program has ended, and those of others. False: the loop failed. */
+static bool serve(struct run_session *session)
+{
+    bool said = false;
+    while (!session->ended || (weir_run_joined(session->run) > 0 && !session->quit)) {
+        if (session->ended && !said)
+            wr_cli_error("the program has ended; the host %s stays for %u more", session->name,
+                         weir_run_joined(session->run));
+        said |= session->ended;
+        if (weir_loop_step(session->loop, -1) < 0)
+            return false;
+    }
+    return true;
 }
 
 static void tell_totals(struct weir_host *host)
@@ -261,6 +325,8 @@ static void close_session(struct run_session *session)
         weir_host_free(session->host);
     if (session->loop)
         weir_loop_free(session->loop);
+    wr_cli_names_free(&session->names);
+    unlock(session);
 }
 
 static int open_supervisor(struct run_session *session)
@@ -279,8 +345,8 @@ static int open_control(const struct run_words *words, struct run_session *sessi
                         const char *program)
 {
     int err;
-    session->control =
-        wr_cli_control(session->host, words->name ? words->name : program, session->run, &err);
+    session->control = wr_cli_control(session->host, words->name ? words->name : program,
+                                      session->run, words->name ? on_join : NULL, session, &err);
     if (err && (words->name || words->verbose))
         wr_cli_error("the host has no control socket: %s", weir_error_text(err));
     return words->name ? err : 0;
@@ -303,31 +369,68 @@ static int run_on_net(const struct run_words *words, char **argv)
     return CLI_USAGE;
 }
 
+static int run_on_own(struct run_words *words, int lock, char **argv)
+{
+    struct run_session session = {.name = words->name, .lock = lock, .verbose = words->verbose};
+    int status = CLI_FAILED;
+    if (weir_loop_new(&session.loop) == 0 &&
+        wr_cli_link_host(&words->link, session.loop, &session.host) == 0 &&
+        open_supervisor(&session) == 0 && open_control(words, &session, argv[0]) == 0) {
+        int err = start(words, &session, argv);
+        unlock(&session);
+        if (err)
+            status = wr_cli_start_status(err);
+        while (!err && serve(&session)) {
+            wr_cli_let_out(session.loop, session.run, &session.host, 1, 30 * WEIR_SEC,
+                           &session.hurry);
+            if (may_end(&session) || weir_loop_step(session.loop, 20 * WEIR_MS) < 0)
+                break;
+        }
+    }
+    if (session.ended && words->verbose)
+        tell_totals(session.host);
+    close_session(&session);
+    return session.ended ? wr_cli_pass_status(session.wait_status) : status;
+}
+
+/* Options that describe a host are for the one who makes it. */
+static bool describes_host(const struct run_words *words)
+{
+    const struct cli_link_one *first = &words->link.links[0];
+    return words->link.n_links || first->n_addrs || words->link.seed || words->n_dns;
+}
+
+/* On the host of that name, or on one to be made under it. */
+static int run_by_name(struct run_words *words, char **argv)
+{
+    int lock = weir_control_lock(true);
+    if (lock < 0) {
+        wr_cli_error("no folder for control sockets can be had: %s", weir_error_text(lock));
+        return CLI_FAILED;
+    }
+    int stream = wr_cli_join_ask(words->name);
+    if (stream == WEIR_ENOENT)
+        return run_on_own(words, lock, argv);
+    close(lock);
+    if (stream < 0)
+        return CLI_FAILED;
+    if (!describes_host(words))
+        return wr_cli_join(stream, argv);
+    close(stream);
+    wr_cli_error(
+        "the host %s is running: its links, addresses, name servers and seed were given when "
+        "it was started; leave these options out to join it",
+        words->name);
+    return CLI_FAILED;
+}
+
 int wr_cli_run(int argc, char **argv)
 {
     struct run_words words = {0};
-    struct run_session session = {0};
     int status = read_words(argc, argv, &words);
     if (status)
         return status - 1;
     if (words.net)
         return run_on_net(&words, argv + optind);
-    status = CLI_FAILED;
-    if (weir_loop_new(&session.loop) == 0 &&
-        wr_cli_link_host(&words.link, session.loop, &session.host) == 0 &&
-        open_supervisor(&session) == 0 && open_control(&words, &session, argv[optind]) == 0) {
-        int err = start(&words, &session, argv + optind);
-        if (err)
-            status = wr_cli_start_status(err);
-        while (!err && !session.ended)
-            if (weir_loop_step(session.loop, -1) < 0)
-                break;
-    }
-    if (session.ended) {
-        wr_cli_let_out(session.loop, session.run, &session.host, 1, 30 * WEIR_SEC, &session.hurry);
-        if (words.verbose)
-            tell_totals(session.host);
-    }
-    close_session(&session);
-    return session.ended ? wr_cli_pass_status(session.wait_status) : status;
+    return words.name ? run_by_name(&words, argv + optind) : run_on_own(&words, -1, argv + optind);
 }

@@ -10,9 +10,11 @@
  *   {"op":"sockets","info":true}           one line a socket, then {"done":true}
  *   {"op":"open","type":T,"family":F,...}  a socket of the host: control_relay.c
  *   {"op":"counters"}                      {"stats":{...},"drops":{...}}
+ *   {"op":"join"}                          an error, or other words than these: run/run_join.c
  */
 #define _GNU_SOURCE /* program_invocation_short_name */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -262,13 +264,28 @@ static void ask_counters(struct wr_talk *talk, json_t *request)
                                    (json_int_t)weir_mem_bytes(stack)));
 }
 
+/* The stream goes on as another's; the conversation ends without closing it. */
+static void ask_join(struct wr_talk *talk, json_t *request)
+{
+    const struct weir_control_config *config = &talk->control->config;
+    int fd = config->join ? fcntl(talk->fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int err = !config->join ? WEIR_ENOTSUP : fd < 0 ? -errno : config->join(config->join_arg, fd);
+    (void)request;
+    if (err && fd >= 0)
+        close(fd);
+    if (err)
+        say_error(talk, err);
+    else
+        talk->doomed = true;
+}
+
 static const struct {
     const char *op;
     void (*ask)(struct wr_talk *talk, json_t *request);
 } ops[] = {
     {"hello", ask_hello},     {"sysctl", ask_sysctl},     {"sysctls", ask_sysctls},
     {"sockets", ask_sockets}, {"counters", ask_counters}, {"open", ask_open},
-    {"listen", ask_listen},   {"accept", ask_accept},
+    {"listen", ask_listen},   {"accept", ask_accept},     {"join", ask_join},
 };
 
 void wr_control_ask(struct wr_talk *talk, const char *line, size_t len)

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -70,6 +71,20 @@ int wr_control_dir_open(char *path, size_t cap)
             return fd;
     }
     return WEIR_EACCES;
+}
+
+int weir_control_lock(bool wait)
+{
+    char path[256];
+    int dir = wr_control_dir_open(path, sizeof path);
+    while (dir >= 0 && flock(dir, LOCK_EX | (wait ? 0 : LOCK_NB)) < 0) {
+        if (errno == EINTR)
+            continue;
+        int err = errno == EWOULDBLOCK ? WEIR_EAGAIN : -errno;
+        close(dir);
+        return err;
+    }
+    return dir;
 }
 
 bool wr_control_address(int dir, const char *name, struct sockaddr_un *address)

@@ -37,6 +37,7 @@
  *   run_spawn   fork, exec, exit, signals       run_mem     the program's memory, socket addresses
  *   run_sock    the record of a socket          run_call_*  the calls themselves
  *   run_pump    bytes between pair and Weir     run_park    calls that wait
+ *   run_join    on another process's host
  *   run_net     the network it sees             run_guard   ends programs if the supervisor was killed
  *
  * What stays the kernel's: UDP, ICMP, raw and netlink sockets. The program has a network namespace of
@@ -78,10 +79,12 @@ struct weir_run_options {
     const char *hosts;    /* text of /etc/hosts as the program sees it; NULL: the machine's */
     const char *resolv;   /* the same for /etc/resolv.conf */
     int stdio[3];         /* descriptors to become 0, 1, 2; -1: the caller's own */
+    int join; /* a stream to a process that calls weir_run_let_in() on its end: the program is put on
+                     that one's host, and hosts, resolv and hostname are that one's. -1: no */
     struct weir_run_events events;
 };
 
-/* All defaults: stdio -1, the rest 0. */
+/* All defaults: stdio and join -1, the rest 0. */
 void weir_run_options_default(struct weir_run_options *options);
 
 /* Makes the supervisor on a loop. It takes SIGCHLD for itself (blocked, read by a signalfd), makes the
@@ -104,12 +107,22 @@ void weir_run_remove_if_killed(struct weir_run *run, const char *path);
 /* True when no socket is open: what ended programs wrote last is with Weir, all of it. */
 bool weir_run_idle(const struct weir_run *run);
 
-/* Starts argv[0] (found in PATH) with its TCP sockets on `host`, which must live as long as the program.
- * Options are copied as far as needed. Returns 0 and *program, or a negative error with a sentence in
+/* Starts argv[0] (found in PATH) with its TCP sockets on `host`, which must live as long as the program;
+ * NULL when it joins another process's, whose stream is then the program's from here on. Options are copied as far as needed. Returns 0 and *program, or a negative error with a sentence in
  * error[cap] that says what went wrong; WEIR_ENOENT and WEIR_EACCES: argv[0] cannot be run. */
 int weir_run_spawn(struct weir_run *run, struct weir_host *host,
                    const struct weir_run_options *options, char *const argv[],
                    struct weir_program **program, char *error, size_t cap);
+
+/* Puts a program of another process, the user's own, on `host`: that one calls weir_run_spawn() with the other
+ * end of `fd`, a stream of AF_UNIX, as `join`. Of the options hosts, resolv and events (all but on_exit)
+ * count. Takes fd unless an error is returned. The theory is in run_join.c. */
+int weir_run_let_in(struct weir_run *run, struct weir_host *host,
+                    const struct weir_run_options *options, int fd);
+/* How many programs of other processes are on hosts of this one, or on their way. */
+unsigned weir_run_joined(const struct weir_run *run);
+/* Sends a signal to them, by way of their processes. */
+void weir_run_signal_joined(struct weir_run *run, int sig);
 
 /* Sends a signal to the program's first process. WEIR_ENOENT: it has ended. */
 int weir_program_signal(struct weir_program *program, int sig);

@@ -4,7 +4,8 @@
  * left without a network. (A server that waits on a listener which is gone for good would spin on it.)
  *
  * It holds one end of a socket pair, whose other end closes when the supervisor ends for whatever reason.
- * The supervisor sends it each program's network namespace. When the pair closes, the programs' first
+ * The supervisor sends it each program's network namespace, or the UTS namespace of one that shares its
+ * network with others (run_join.c); numbers of namespaces are unique over all kinds. When the pair closes, the programs' first
  * processes have had SIGTERM (PR_SET_PDEATHSIG); after GRACE every process in one of those
  * namespaces is killed. Holding the namespaces open keeps their inode numbers from being given to others.
  * A program that has no namespace of its own cannot be known this way; it has the SIGTERM only.
@@ -66,14 +67,17 @@ static void listen_to_supervisor(int sock)
 
 static bool is_in_space(pid_t pid)
 {
-    char path[40];
-    struct stat st;
-    snprintf(path, sizeof path, "/proc/%d/ns/net", pid);
-    if (stat(path, &st) < 0)
-        return false;
-    for (size_t i = 0; i < n_spaces; i++)
-        if (spaces[i] == st.st_ino)
-            return true;
+    static const char *const kinds[] = {"net", "uts"};
+    for (int kind = 0; kind < 2; kind++) {
+        char path[40];
+        struct stat st;
+        snprintf(path, sizeof path, "/proc/%d/ns/%s", pid, kinds[kind]);
+        if (stat(path, &st) < 0)
+            continue;
+        for (size_t i = 0; i < n_spaces; i++)
+            if (spaces[i] == st.st_ino)
+                return true;
+    }
     return false;
 }
 
@@ -130,7 +134,7 @@ int wr_run_guard_start(struct weir_run *run)
     return 0;
 }
 
-void wr_run_guard_add(struct weir_run *run, pid_t pid)
+void wr_run_guard_add(struct weir_run *run, pid_t pid, const char *kind)
 {
     union {
         struct cmsghdr align;
@@ -142,7 +146,7 @@ void wr_run_guard_add(struct weir_run *run, pid_t pid)
                          .msg_iovlen = 1,
                          .msg_control = control.bytes,
                          .msg_controllen = sizeof control.bytes};
-    snprintf(path, sizeof path, "/proc/%d/ns/net", pid);
+    snprintf(path, sizeof path, "/proc/%d/ns/%s", pid, kind);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;

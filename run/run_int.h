@@ -14,6 +14,7 @@
 
 #include "run/run.h"
 
+struct run_joiner;
 struct run_sock;
 
 /* Something in the supervisor's epoll: what to do when it is ready. Embedded in its owner. */
@@ -55,7 +56,9 @@ struct weir_run {
     struct run_park *parks; /* run_park.c */
     size_t n_parks, park_turn;
 
-    struct run_net *nets; /* run_net.c */
+    struct run_net *nets;       /* run_net.c */
+    struct run_joiner *joiners; /* run_join.c */
+    unsigned n_joiners;
 
     struct run_pidfd pidfds[RUN_PIDFD_SLOTS];
     uint8_t *scratch;
@@ -75,6 +78,7 @@ struct weir_program {
     bool first_ended;     /* the first process; wait_status is its */
     bool told;            /* on_exit was called */
     struct run_net *net;  /* run_net.c; NULL: it is not isolated */
+    int join_fd;          /* run_join.c: to the process whose host it is on; -1: that is this one */
     char *hosts, *resolv; /* for run_call_open.c; NULL: the machine's */
     int wait_status;
 };
@@ -97,6 +101,7 @@ struct run_space {
     const struct weir_run_options *options;
     const int *
         join; /* descriptors of namespaces to enter, RUN_SPACES of them, -1: none; NULL: make them */
+    bool wanted; /* false: none, the program stays where it is */
     uid_t uid;
     gid_t gid;
 };
@@ -133,8 +138,8 @@ void wr_run_net_forget(struct weir_run *run);
 /* ---- run_guard.c ------------------------------------------------------------------------------ */
 
 int wr_run_guard_start(struct weir_run *run);
-/* The program of process `pid` has a network namespace of its own. */
-void wr_run_guard_add(struct weir_run *run, pid_t pid);
+/* The program of process `pid` is all who are in its namespace of that kind ("net", "uts"). */
+void wr_run_guard_add(struct weir_run *run, pid_t pid, const char *kind);
 /* needed: programs still run, and are to be ended by the guard. */
 void wr_run_guard_end(struct weir_run *run, bool needed);
 
@@ -142,6 +147,31 @@ void wr_run_guard_end(struct weir_run *run, bool needed);
 
 /* The listener hung up: no process of the program is left. */
 void wr_run_spawn_gone(struct weir_program *program);
+/* Tells on_exit, once, if all is over. The program may be freed. */
+void wr_run_spawn_tell(struct weir_program *program);
+/* The record of a program that another process has started, whose listener is served here from now on (and
+ * closed, errors included). on_exit is told when no process of it is left. 0 or a negative error. */
+int wr_run_spawn_adopt(struct weir_run *run, struct weir_host *host,
+                       const struct weir_run_options *options, pid_t pid, int listener,
+                       struct weir_program **program);
+/* True if a file that the program is to see has no place to be laid over, so that opens must be notified. */
+bool wr_run_spawn_opens(const struct weir_run_options *options);
+
+/* ---- run_join.c ------------------------------------------------------------------------------- */
+
+/* What a host tells a joiner. */
+struct run_welcome {
+    bool isolated, opens;
+    int spaces[RUN_SPACES]; /* the joiner's to close */
+};
+/* For the joiner, blocking. WEIR_ECONNRESET: the host is gone. */
+int wr_run_join_welcome(int sock, struct run_welcome *welcome);
+int wr_run_join_hand_over(int sock, pid_t pid, int listener);
+/* Follows the host of a program that has joined it: its word that all is over, its end. */
+int wr_run_join_watch(struct weir_program *program);
+void wr_run_join_close(struct weir_program *program);
+/* The host's side: all conversations end. */
+void wr_run_join_forget(struct weir_run *run);
 
 /* ---- run_sock.c ------------------------------------------------------------------------------- */
 

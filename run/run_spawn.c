@@ -43,6 +43,7 @@ void weir_run_options_default(struct weir_run_options *options)
     memset(options, 0, sizeof *options);
     for (int i = 0; i < 3; i++)
         options->stdio[i] = -1;
+    options->join = -1;
 }
 
 /* ---- the supervisor --------------------------------------------------------------------------- */
@@ -50,9 +51,10 @@ void weir_run_options_default(struct weir_run_options *options)
 static bool
     the_one_exists; /* SIGCHLD and the subreaper's role are the process's, not the object's */
 
-static void tell_exit(struct weir_program *program)
+void wr_run_spawn_tell(struct weir_program *program)
 {
-    if (!program->first_ended || program->listener_fd >= 0 || program->told)
+    if (!program->first_ended || program->listener_fd >= 0 || program->join_fd >= 0 ||
+        program->told)
         return;
     program->told = true;
     if (program->events.on_exit)
@@ -65,7 +67,7 @@ void wr_run_spawn_gone(struct weir_program *program)
     close(program->listener_fd);
     program->listener_fd = -1;
     wr_run_park_drop(program);
-    tell_exit(program);
+    wr_run_spawn_tell(program);
 }
 
 static void reap(struct weir_run *run)
@@ -79,7 +81,7 @@ static void reap(struct weir_run *run)
                 continue;
             p->first_ended = true;
             p->wait_status = status;
-            tell_exit(p);
+            wr_run_spawn_tell(p);
         }
     }
 }
@@ -193,6 +195,7 @@ int weir_run_new(struct weir_loop *loop, struct weir_run **out)
 void weir_run_free(struct weir_run *run)
 {
     bool any_runs = false;
+    wr_run_join_forget(run);
     for (struct weir_program *program = run->programs, *next; program; program = next) {
         next = program->next;
         any_runs |= program->listener_fd >= 0;
@@ -282,7 +285,7 @@ static void child_main(struct weir_run *run, const struct weir_run_options *opti
 {
     struct child_word word = {0};
     char go;
-    if (run->can_isolate) {
+    if (space->wanted) {
         word.error = wr_run_space_enter(space, &word.step);
         word.isolated = word.error == 1;
     }
@@ -364,6 +367,19 @@ static int watch_program(struct weir_run *run, struct weir_program *program)
     return epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, program->listener_fd, &event) < 0 ? -errno : 0;
 }
 
+/* The listener is served here, or by the process whose host the program joins. */
+static int settle(struct weir_program *program, const int fds[CHILD_FDS], struct child_word *word)
+{
+    word->step = "network";
+    if (program->join_fd < 0)
+        return fds[1] >= 0 ? wr_run_net_make(program, fds[1], fds[2]) : 0;
+    word->step = "host";
+    int err = wr_run_join_hand_over(program->join_fd, program->pid, program->listener_fd);
+    close(program->listener_fd);
+    program->listener_fd = -1;
+    return err;
+}
+
 /* Talks with the child until exec has happened or failed. Negative: it failed, *error says why. */
 static int meet_child(struct weir_program *program, int sock, const char *name, char *error,
                       size_t cap)
@@ -378,9 +394,9 @@ static int meet_child(struct weir_program *program, int sock, const char *name, 
         return explain(&word, name, error, cap);
     program->isolated = word.isolated;
     if (program->isolated)
-        wr_run_guard_add(program->run, program->pid);
-    word.step = "network";
-    if (fds[1] >= 0 && (word.error = wr_run_net_make(program, fds[1], fds[2])) < 0)
+        wr_run_guard_add(program->run, program->pid, program->join_fd >= 0 ? "uts" : "net");
+    word.error = settle(program, fds, &word);
+    if (word.error < 0)
         return explain(&word, name, error, cap);
     if (write(sock, "g", 1) != 1)
         return explain(&lost, name, error, cap);
@@ -391,13 +407,9 @@ static int meet_child(struct weir_program *program, int sock, const char *name, 
 
 static int start_child(struct weir_run *run, const struct weir_run_options *options,
                        char *const argv[], struct weir_program *program,
-                       const struct sock_fprog filter[2], char *error, size_t cap)
+                       const struct run_space *space, const struct sock_fprog filter[2],
+                       char *error, size_t cap)
 {
-    struct run_net *net = wr_run_net_of(run, program->host);
-    struct run_space space = {.options = options,
-                              .join = net ? wr_run_net_spaces(net) : NULL,
-                              .uid = geteuid(),
-                              .gid = getegid()};
     pid_t parent = getpid();
     int pair[2];
     int err;
@@ -406,12 +418,10 @@ static int start_child(struct weir_run *run, const struct weir_run_options *opti
     program->pid = fork();
     if (program->pid == 0) {
         close(pair[0]);
-        child_main(run, options, argv, pair[1], filter, &space, parent);
+        child_main(run, options, argv, pair[1], filter, space, parent);
     }
     err = program->pid < 0 ? -errno : 0;
     close(pair[1]);
-    if (net)
-        wr_run_net_join(program, net);
     if (!err)
         err = meet_child(program, pair[0], argv[0], error, cap);
     close(pair[0]);
@@ -425,6 +435,7 @@ static int start_child(struct weir_run *run, const struct weir_run_options *opti
 static void release(struct weir_program *program)
 {
     wr_run_net_leave(program);
+    wr_run_join_close(program);
     if (program->listener_fd >= 0)
         close(program->listener_fd);
     free(program->hosts);
@@ -432,48 +443,128 @@ static void release(struct weir_program *program)
     free(program);
 }
 
-/* True if a file that the program is to see has no place to be laid over. */
-static bool is_missing(const struct weir_run_options *options)
+bool wr_run_spawn_opens(const struct weir_run_options *options)
 {
     return (options->hosts && access("/etc/hosts", F_OK) < 0) ||
            (options->resolv && access("/etc/resolv.conf", F_OK) < 0);
+}
+
+/* A record that is not in the list yet. */
+static struct weir_program *make(struct weir_run *run, struct weir_host *host,
+                                 const struct weir_run_options *options)
+{
+    struct weir_program *program = calloc(1, sizeof *program);
+    if (!program)
+        return NULL;
+    program->run = run;
+    program->host = host;
+    program->events = options->events;
+    program->listener_fd = program->join_fd = -1;
+    program->hosts = options->hosts ? strdup(options->hosts) : NULL;
+    program->resolv = options->resolv ? strdup(options->resolv) : NULL;
+    return program;
+}
+
+static void enlist(struct weir_program *program)
+{
+    program->next = program->run->programs;
+    program->run->programs = program;
+    if (program->host)
+        weir_host_on_event(program->host, wr_run_pump_event, program->run);
+}
+
+/* Its own, those of an earlier program on the host, or those of a host in another process. */
+static int choose_space(struct weir_program *program, const struct weir_run_options *options,
+                        struct run_space *space, struct run_welcome *welcome)
+{
+    struct run_net *net = wr_run_net_of(program->run, program->host);
+    space->options = options;
+    space->uid = geteuid();
+    space->gid = getegid();
+    space->wanted = program->run->can_isolate;
+    welcome->opens = wr_run_spawn_opens(options);
+    if (options->join >= 0) {
+        program->join_fd = options->join;
+        int err = wr_run_join_welcome(options->join, welcome);
+        space->wanted = welcome->isolated;
+        space->join = welcome->spaces;
+        return err;
+    }
+    if (net) {
+        space->join = wr_run_net_spaces(net);
+        wr_run_net_join(program, net);
+    }
+    return 0;
+}
+
+static int prepare(struct weir_program *program, const struct weir_run_options *options,
+                   char *const argv[], char *error, size_t cap)
+{
+    struct sock_fprog filter[2] = {{0}, {0}}; /* [isolated] */
+    struct run_welcome welcome = {.spaces = {-1, -1, -1, -1}};
+    struct run_space space = {0};
+    snprintf(error, cap, "the host has ended");
+    int err = choose_space(program, options, &space, &welcome);
+    if (!err) {
+        snprintf(error, cap, "cannot make the seccomp filter");
+        err = wr_run_filter_build(false, true, &filter[0]);
+    }
+    if (!err)
+        err = wr_run_filter_build(true, welcome.opens, &filter[1]);
+    if (!err) {
+        snprintf(error, cap, "cannot start a process");
+        err = start_child(program->run, options, argv, program, &space, filter, error, cap);
+    }
+    for (int i = 0; i < RUN_SPACES; i++)
+        if (welcome.spaces[i] >= 0)
+            close(welcome.spaces[i]);
+    free(filter[0].filter);
+    free(filter[1].filter);
+    return err;
 }
 
 int weir_run_spawn(struct weir_run *run, struct weir_host *host,
                    const struct weir_run_options *options, char *const argv[],
                    struct weir_program **out, char *error, size_t cap)
 {
-    struct sock_fprog filter[2] = {{0}, {0}}; /* [isolated] */
-    struct weir_program *program = calloc(1, sizeof *program);
-    int err;
+    struct weir_program *program = make(run, options->join < 0 ? host : NULL, options);
     snprintf(error, cap, "out of memory");
     if (!program)
         return WEIR_ENOMEM;
-    program->run = run;
-    program->host = host;
-    program->events = options->events;
-    program->listener_fd = -1;
-    program->hosts = options->hosts ? strdup(options->hosts) : NULL;
-    program->resolv = options->resolv ? strdup(options->resolv) : NULL;
-    snprintf(error, cap, "cannot make the seccomp filter");
-    err = wr_run_filter_build(false, true, &filter[0]);
+    int err = prepare(program, options, argv, error, cap);
     if (!err)
-        err = wr_run_filter_build(true, is_missing(options), &filter[1]);
-    if (!err) {
-        snprintf(error, cap, "cannot start a process");
-        err = start_child(run, options, argv, program, filter, error, cap);
-    }
-    if (!err)
-        err = watch_program(run, program);
-    free(filter[0].filter);
-    free(filter[1].filter);
+        err = program->join_fd < 0 ? watch_program(run, program) : wr_run_join_watch(program);
     if (err) {
         release(program);
         return err;
     }
-    weir_host_on_event(host, wr_run_pump_event, run);
-    program->next = run->programs;
-    run->programs = program;
+    enlist(program);
+    *out = program;
+    return 0;
+}
+
+int wr_run_spawn_adopt(struct weir_run *run, struct weir_host *host,
+                       const struct weir_run_options *options, pid_t pid, int listener,
+                       struct weir_program **out)
+{
+    struct weir_program *program = make(run, host, options);
+    struct run_net *net = wr_run_net_of(run, host);
+    if (!program) {
+        close(listener);
+        return WEIR_ENOMEM;
+    }
+    program->pid = pid;
+    program->listener_fd = listener;
+    program->first_ended = true; /* its status is its parent's to know */
+    program->isolated = net != NULL;
+    if (net)
+        wr_run_net_join(program, net);
+    int err = watch_program(run, program);
+    if (err) {
+        release(program);
+        return err;
+    }
+    enlist(program);
     *out = program;
     return 0;
 }

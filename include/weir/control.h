@@ -40,7 +40,12 @@ struct weir_control_config {
     /* Fills in who has a socket; false: nobody. In the loop's thread, with the lock held. NULL: this
      * process, by the descriptors of weir_socket(). */
     bool (*user_of)(void *arg, const struct weir_sock_row *row, struct weir_control_user *user);
-    void *arg;
+    /* Takes a conversation over whose client wants to put a program on the host (weir_run_let_in()): the
+     * descriptor, which does not block, is its own then. Or a negative error, for the client. NULL:
+     * WEIR_ENOTSUP. */
+    int (*join)(void *arg, int fd);
+    void *arg;      /* of user_of */
+    void *join_arg; /* of join */
 };
 
 /* Serves requests about the host, in its loop, until weir_control_close(), which comes before
@@ -58,6 +63,10 @@ const char *weir_control_path(const struct weir_control *control);
  * number or a negative error. */
 typedef void weir_control_fn(void *arg, const char *name, int pid);
 int weir_control_each(weir_control_fn *fn, void *arg);
+/* Holds off whoever else of this user calls it, until the descriptor that it returns is closed: so looking
+ * for a host and making it can be one step. With `wait` it waits for its turn; else it returns WEIR_EAGAIN when
+ * another has it. Other negative errors. */
+int weir_control_lock(bool wait);
 /* Connects to the host that `which` names: by "NAME", "NAME.PID" or "PID"; NULL: the only one there is.
  * Returns a blocking descriptor, or WEIR_ENOENT (none), WEIR_EEXIST (several), other errors; then a sentence
  * is in error[cap]. */
