@@ -15,7 +15,9 @@
  * block, as on Linux (a second one fails with EALREADY); so does one that a signal interrupts.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "run/run_int.h"
@@ -62,6 +64,8 @@ static int64_t connect_dead(struct run_call *call)
 {
     int pending = 0;
     socklen_t len = sizeof pending;
+    if (call->rs->was_open)
+        return -EISCONN;
     if (getsockopt(call->dup, SOL_SOCKET, SO_ERROR, &pending, &len) == 0 && pending &&
         call->rs->error)
         return -call->rs->error;
@@ -125,55 +129,101 @@ static int64_t connect_start(struct run_call *call, const struct weir_endpoint *
     return wait_for_it(call, -EINPROGRESS);
 }
 
+/* AF_UNSPEC dissolves a connection on Linux. Here its pair could not be used again. */
+static int64_t connect_dissolve(const struct run_sock *rs)
+{
+    return rs->state == RUN_FRESH ? 0 : -EOPNOTSUPP;
+}
+
 int64_t wr_run_call_connect(struct run_call *call)
 {
     struct run_sock *rs = call->rs;
+    const __u64 *args = call->req->data.args;
+    struct sockaddr_storage from;
     struct weir_endpoint remote;
-    bool unspec;
-    int err = wr_run_mem_addr_in(call, rs->domain, call->req->data.args[1], call->req->data.args[2],
-                                 &remote, &unspec);
+    int err = wr_run_mem_addr_in(call, args[1], args[2], &from);
     if (err)
         return err;
+    if ((int)args[2] < (int)sizeof from.ss_family)
+        return -EINVAL;
+    if (from.ss_family == AF_UNSPEC)
+        return connect_dissolve(rs);
     switch (rs->state) {
     case RUN_DEAD:
         return connect_dead(call);
     case RUN_CONNECTING:
         return wait_for_it(call, -EALREADY);
     case RUN_OPEN:
-        if (unspec)
-            return -EOPNOTSUPP; /* a connection cannot be dissolved and its pair used again */
         if (!rs->connect_news)
             return -EISCONN;
         rs->connect_news = false;
         return 0;
     case RUN_LISTEN:
-        return unspec ? -EOPNOTSUPP : -EISCONN;
+        return -EISCONN;
     case RUN_FRESH:
         break;
     }
-    if (unspec)
-        return 0; /* there is nothing to dissolve */
-    return connect_start(call, &remote);
+    err = wr_run_mem_endpoint(rs->domain, &from, args[2], &remote);
+    return err ? err : connect_start(call, &remote);
+}
+
+/* ---- sendto ----------------------------------------------------------------------------------- */
+
+static int64_t broken_pipe(const struct run_call *call, int flags)
+{
+    if (!(flags & MSG_NOSIGNAL))
+        (void)syscall(SYS_tkill, call->req->pid, SIGPIPE);
+    return -EPIPE;
+}
+
+/* Memory that no process has: Linux looks for this first. */
+static bool beyond_memory(uint64_t from, uint64_t len)
+{
+    return from > INT64_MAX || len > INT64_MAX - from;
+}
+
+/* Sends on what fits now. 1: all is sent; 0: the pair is full; or a negative error. */
+static int64_t send_rest(struct run_call *call, uint64_t from, uint64_t len, int flags)
+{
+    while (call->done < len) {
+        uint64_t left = len - call->done;
+        size_t size = left < RUN_SCRATCH_BYTES ? (size_t)left : RUN_SCRATCH_BYTES;
+        int err = wr_run_mem_read(call, from + call->done, call->run->scratch, size);
+        if (err)
+            return err;
+        ssize_t n = send(call->dup, call->run->scratch, size, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0)
+            return errno == EAGAIN ? 0 : -errno;
+        call->done += (uint64_t)n;
+    }
+    return 1;
 }
 
 /* TCP takes no notice of an address, but the pair would say EISCONN: so the supervisor writes for the
- * program, as much as there is room for. A call that must wait is served again when Weir has room. */
+ * program. A call that must wait is served again when the pair has room. */
 int64_t wr_run_call_sendto(struct run_call *call)
 {
-    const struct seccomp_data *data = &call->req->data;
-    int flags = (int)data->args[3];
-    size_t len = data->args[2] < RUN_SCRATCH_BYTES ? (size_t)data->args[2] : RUN_SCRATCH_BYTES;
-    if (flags & MSG_FASTOPEN)
-        return -EOPNOTSUPP; /* as with net.ipv4.tcp_fastopen without the client bit */
-    if (call->rs->state != RUN_OPEN)
-        return -EPIPE;
-    int err = wr_run_mem_read(call, data->args[1], call->run->scratch, len);
+    const __u64 *args = call->req->data.args;
+    struct run_sock *rs = call->rs;
+    struct sockaddr_storage ignored;
+    int flags = (int)args[3];
+    if (beyond_memory(args[1], args[2]))
+        return -EFAULT;
+    int err = args[4] ? wr_run_mem_addr_in(call, args[4], args[5], &ignored) : 0;
     if (err)
         return err;
-    ssize_t n = send(call->dup, call->run->scratch, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n >= 0)
-        return n;
-    if (errno == EAGAIN && !(flags & MSG_DONTWAIT) && !wr_run_fd_nonblock(call->dup))
+    if (flags & MSG_FASTOPEN)
+        return -EOPNOTSUPP; /* as with net.ipv4.tcp_fastopen without the client bit */
+    if (call->done > 0 && (rs->state != RUN_OPEN || rs->shut_wr))
+        return (int64_t)call->done;
+    if (rs->state == RUN_DEAD && (err = wr_run_call_error(call)))
+        return -err;
+    if (rs->state != RUN_OPEN || rs->shut_wr)
+        return broken_pipe(call, flags);
+    int64_t sent = send_rest(call, args[1], args[2], flags);
+    if (sent == 0 && !(flags & MSG_DONTWAIT) && !wr_run_fd_nonblock(call->dup))
         return wr_run_park(call, wr_run_fd_deadline(call->dup, SO_SNDTIMEO), EAGAIN);
-    return -errno;
+    if (call->done > 0 || sent == 1)
+        return (int64_t)call->done;
+    return sent == -EPIPE ? broken_pipe(call, flags) : sent == 0 ? -EAGAIN : sent;
 }

@@ -5,6 +5,8 @@
 
 #include "run/run_int.h"
 
+enum { PROTOCOLS_END = 263 }; /* Linux's IPPROTO_MAX */
+
 /* The filter lets only AF_INET and AF_INET6 with SOCK_STREAM come here. */
 int64_t wr_run_call_socket(struct run_call *call)
 {
@@ -15,7 +17,7 @@ int64_t wr_run_call_socket(struct run_call *call)
     struct run_sock *rs;
     weir_sock sock;
     int end;
-    if (type & ~(0xf | SOCK_CLOEXEC | SOCK_NONBLOCK))
+    if ((type & ~(0xf | SOCK_CLOEXEC | SOCK_NONBLOCK)) || protocol < 0 || protocol >= PROTOCOLS_END)
         return -EINVAL;
     if (protocol != 0 && protocol != IPPROTO_TCP)
         return -EPROTONOSUPPORT;
@@ -34,20 +36,19 @@ int64_t wr_run_call_socket(struct run_call *call)
     return err ? err : RUN_SENT;
 }
 
-/* An AF_INET socket may be bound to AF_UNSPEC if the address is 0.0.0.0: old programs do. */
 int64_t wr_run_call_bind(struct run_call *call)
 {
     struct run_sock *rs = call->rs;
+    const __u64 *args = call->req->data.args;
+    struct sockaddr_storage from;
     struct weir_endpoint local;
-    bool unspec;
-    int err = wr_run_mem_addr_in(call, rs->domain, call->req->data.args[1], call->req->data.args[2],
-                                 &local, &unspec);
+    int err = wr_run_mem_addr_in(call, args[1], args[2], &from);
+    if (!err)
+        err = wr_run_mem_endpoint(rs->domain, &from, args[2], &local);
     if (err)
         return err;
-    if (unspec && (rs->domain != AF_INET || !weir_addr_is_any(&local.addr)))
-        return -EAFNOSUPPORT;
-    if (rs->state == RUN_DEAD)
-        return -EINVAL;
+    if (rs->state == RUN_DEAD && !wr_run_call_stand_in(call))
+        return -ENOBUFS;
     wr_run_park_reap(call->run, local.port);
     return weir_sock_bind(call->stack, rs->sock, &local);
 }

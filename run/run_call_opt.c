@@ -41,6 +41,25 @@ static bool needs_messages(int level, int option)
     return level == WEIR_SOL_TCP && option == WEIR_TCP_INQ;
 }
 
+bool wr_run_call_stand_in(struct run_call *call)
+{
+    struct run_sock *rs = call->rs;
+    return rs->sock || weir_sock_open(call->stack, rs->domain, WEIR_SOCK_STREAM, 0, &rs->sock) == 0;
+}
+
+/* Whether Weir has a socket to ask, after what the program wrote before is with it. */
+static bool ask_weir(struct run_call *call)
+{
+    return wr_run_pump_up(call->rs) || wr_run_call_stand_in(call);
+}
+
+/* Linux tells that it knows nothing of a level before it looks at the value. */
+static bool is_level(const struct run_sock *rs, int level)
+{
+    return level == SOL_SOCKET || level == IPPROTO_TCP || level == IPPROTO_IP ||
+           (level == IPPROTO_IPV6 && rs->domain == AF_INET6);
+}
+
 int64_t wr_run_call_setsockopt(struct run_call *call)
 {
     const struct seccomp_data *data = &call->req->data;
@@ -54,11 +73,14 @@ int64_t wr_run_call_setsockopt(struct run_call *call)
     if (needs_messages(level, option))
         return -ENOPROTOOPT;
     size_t size = (size_t)len < sizeof value ? (size_t)len : sizeof value;
-    int err = wr_run_mem_read(call, data->args[3], value, size);
+    int err = 0;
+    memset(value, 0, sizeof(int));
+    if (is_level(rs, level) && (data->args[3] || level != IPPROTO_IPV6)) /* there NULL is a 0 */
+        err = wr_run_mem_read(call, data->args[3], value, size);
     if (err)
         return err;
-    if (!wr_run_pump_up(rs) || rs->state == RUN_DEAD)
-        return level == SOL_SOCKET ? 0 : -EINVAL;
+    if (!ask_weir(call))
+        return -ENOBUFS;
     err = weir_sock_setsockopt(call->stack, rs->sock, level, option, value, size, weir_now());
     if (!err && level == SOL_SOCKET && option == SO_RCVLOWAT)
         return RUN_CONTINUE;
@@ -74,7 +96,7 @@ static int64_t option_out(struct run_call *call, const void *value, size_t size,
     return err ? err : wr_run_mem_write(call, data->args[4], &len, sizeof len);
 }
 
-static int error_of(struct run_call *call)
+int wr_run_call_error(struct run_call *call)
 {
     struct run_sock *rs = call->rs;
     int pending = 0;
@@ -90,27 +112,6 @@ static int error_of(struct run_call *call)
     return rs->error ? rs->error : pending;
 }
 
-/* Of a socket whose Weir socket is gone: the few that programs ask for at the end. */
-static int dead_option(const struct run_sock *rs, int level, int option, int *value)
-{
-    if (level != SOL_SOCKET)
-        return WEIR_EINVAL;
-    switch (option) {
-    case SO_TYPE:
-        *value = SOCK_STREAM;
-        return 0;
-    case SO_DOMAIN:
-        *value = rs->domain;
-        return 0;
-    case SO_PROTOCOL:
-        *value = IPPROTO_TCP;
-        return 0;
-    default:
-        *value = 0;
-        return 0;
-    }
-}
-
 int64_t wr_run_call_getsockopt(struct run_call *call)
 {
     const struct seccomp_data *data = &call->req->data;
@@ -119,19 +120,19 @@ int64_t wr_run_call_getsockopt(struct run_call *call)
     uint8_t value[OPTION_MAX];
     if (is_kernels(level, option))
         return RUN_CONTINUE;
-    int err = wr_run_mem_read(call, data->args[4], &room, sizeof room);
+    int err = is_level(rs, level) ? wr_run_mem_read(call, data->args[4], &room, sizeof room) : 0;
     if (err)
         return err;
+    if (room < 0 && level == IPPROTO_IPV6)
+        room = sizeof number; /* Linux takes it for a large one */
     if (room < 0)
         return -EINVAL;
     if (level == SOL_SOCKET && option == SO_ERROR) {
-        number = error_of(call);
+        number = wr_run_call_error(call);
         return option_out(call, &number, sizeof number, (size_t)room);
     }
-    if (!wr_run_pump_up(rs) || rs->state == RUN_DEAD) {
-        err = dead_option(rs, level, option, &number);
-        return err ? err : option_out(call, &number, sizeof number, (size_t)room);
-    }
+    if (!ask_weir(call))
+        return -ENOBUFS;
     size_t size = (size_t)room < sizeof value ? (size_t)room : sizeof value;
     err = weir_sock_getsockopt(call->stack, rs->sock, level, option, value, &size, weir_now());
     return err ? err : option_out(call, value, size, (size_t)room);

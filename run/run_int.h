@@ -188,7 +188,7 @@ struct run_sock {
     struct weir_program *program;
     ino_t ino;      /* of the program's end */
     int fd;         /* the supervisor's end; -1 when dead */
-    weir_sock sock; /* 0 when dead */
+    weir_sock sock; /* dead: 0, or a fresh one that stands in for it (wr_run_call_stand_in) */
     enum run_state state;
     int domain;
     uint32_t unread; /* bytes at the head of our end's queue that are not to be sent (any more): the
@@ -204,6 +204,8 @@ struct run_sock {
     struct run_sock *kept_by; /* the listener whose `waiting` this is */
     bool connect_news;        /* an asynchronous connect succeeded and no connect() has said so */
     bool closed;              /* the program's last descriptor is closed */
+    bool parked;              /* a sendto() waits for room in the pair */
+    bool was_open;            /* dead: it was a connection */
     bool shut_wr;             /* the program has shut its sending side */
     bool fin_sent;            /* and Weir knows */
     bool shut_rd; /* the program's receiving side is at its end: our end is shut for writing */
@@ -275,6 +277,7 @@ struct run_call {
     struct run_sock *rs;      /* what args[0] is; NULL for socket() */
     int dup;            /* the program's end, fetched; closed after the call, unless it parks */
     weir_time deadline; /* of a call that was parked before; else 0 */
+    uint64_t done;      /* bytes of sendto() sent before it was parked */
 };
 
 /* What a call's function returns: a value >= 0 or a negated errno to answer with, or one of these. */
@@ -312,10 +315,13 @@ void wr_run_fd_forget(struct weir_run *run);
  * 0, WEIR_EFAULT, or WEIR_ENOENT if it is gone. */
 int wr_run_mem_read(const struct run_call *call, uint64_t from, void *to, size_t len);
 int wr_run_mem_write(const struct run_call *call, uint64_t to, const void *from, size_t len);
-/* Reads a socket address for a socket of `domain` with Linux's checks: EINVAL for a wrong length,
- * EAFNOSUPPORT for a wrong family. *unspec: the address is AF_UNSPEC (not an error here). */
-int wr_run_mem_addr_in(const struct run_call *call, int domain, uint64_t addr, uint64_t len,
-                       struct weir_endpoint *endpoint, bool *unspec);
+/* Reads a socket address of any family. EINVAL for a length that none has. */
+int wr_run_mem_addr_in(const struct run_call *call, uint64_t addr, uint64_t len,
+                       struct sockaddr_storage *from);
+/* What it says to a socket of `domain`, with Linux's checks: EINVAL for a wrong length, EAFNOSUPPORT for
+ * a wrong family. An address of AF_UNSPEC is not for this function. */
+int wr_run_mem_endpoint(int domain, const struct sockaddr_storage *from, uint64_t len,
+                        struct weir_endpoint *endpoint);
 /* Writes one: as much as *len allows, and its whole length to *len. */
 int wr_run_mem_addr_out(const struct run_call *call, int domain,
                         const struct weir_endpoint *endpoint, uint64_t addr, uint64_t len_addr);
@@ -335,6 +341,11 @@ int64_t wr_run_call_shutdown(struct run_call *call);
 int64_t wr_run_call_sendto(struct run_call *call);
 int64_t wr_run_call_errqueue(struct run_call *call);
 int64_t wr_run_call_ioctl(struct run_call *call);
+/* SO_ERROR, read and cleared: a positive errno or 0. */
+int wr_run_call_error(struct run_call *call);
+/* After the death of the socket's Weir socket: a fresh one in its place, which can say what options there are
+ * and what an address is worth. False: there is no memory. */
+bool wr_run_call_stand_in(struct run_call *call);
 int64_t wr_run_call_open(struct run_call *call);
 
 /* The connect under way is decided: error 0 or a positive errno. The record may die. */
@@ -352,6 +363,7 @@ struct run_park {
     uint16_t port;      /* of the listener it waits for; 0: it waits for something else */
     weir_time deadline; /* WEIR_TIME_NEVER */
     int timeout_error;  /* positive errno to answer with then */
+    uint64_t done;      /* but this, if it is not 0, then or when a signal comes */
 };
 /* Parks the call until an event of its socket, and takes call->dup. If it was parked before, its first
  * deadline counts. RUN_PARKED, or WEIR_ENOMEM. */
@@ -367,9 +379,9 @@ void wr_run_park_drop(struct weir_program *program);
  * process end may rely on that. */
 void wr_run_park_reap(struct weir_run *run, uint16_t port);
 
-/* Serves a call: fills in what the functions above need, dispatches, answers. `deadline` and `dup` are 0
- * and -1, or those of a call which was parked before; it takes `dup`. */
+/* Serves a call: fills in what the functions above need, dispatches, answers. `park` is NULL, or the call
+ * as it was parked, of which it takes the descriptor. */
 void wr_run_notify_serve(struct weir_program *program, struct seccomp_notif *req,
-                         weir_time deadline, int dup);
+                         const struct run_park *park);
 
 #endif

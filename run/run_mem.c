@@ -45,35 +45,34 @@ static int endpoint_of_in6(const struct sockaddr_in6 *in6, struct weir_endpoint 
     return 0;
 }
 
-int wr_run_mem_addr_in(const struct run_call *call, int domain, uint64_t addr, uint64_t len,
-                       struct weir_endpoint *endpoint, bool *unspec)
+int wr_run_mem_addr_in(const struct run_call *call, uint64_t addr, uint64_t len,
+                       struct sockaddr_storage *from)
 {
-    struct sockaddr_storage from = {0};
     int length = (int)len;
-    int err;
-    *unspec = false;
-    if (length < 0 || (size_t)length > sizeof from)
+    memset(from, 0, sizeof *from);
+    if (length < 0 || (size_t)length > sizeof *from)
         return WEIR_EINVAL;
-    err = wr_run_mem_read(call, addr, &from, (size_t)length);
-    if (err)
-        return err;
-    if ((size_t)length < sizeof from.ss_family)
-        return WEIR_EINVAL;
-    *unspec = from.ss_family == AF_UNSPEC;
-    if (*unspec)
-        return endpoint_of_in((struct sockaddr_in *)&from, endpoint);
+    return wr_run_mem_read(call, addr, from, (size_t)length);
+}
+
+int wr_run_mem_endpoint(int domain, const struct sockaddr_storage *from, uint64_t len,
+                        struct weir_endpoint *endpoint)
+{
     if (domain == AF_INET6) {
-        if (length < 24) /* Linux's SIN6_LEN_RFC2133: without the scope */
+        if ((int)len < 24) /* Linux's SIN6_LEN_RFC2133: without the scope */
             return WEIR_EINVAL;
-        if (from.ss_family != AF_INET6)
+        if (from->ss_family != AF_INET6)
             return WEIR_EAFNOSUPPORT;
-        return endpoint_of_in6((struct sockaddr_in6 *)&from, endpoint);
+        return endpoint_of_in6((const struct sockaddr_in6 *)from, endpoint);
     }
-    if ((size_t)length < sizeof(struct sockaddr_in))
+    if ((int)len < (int)sizeof(struct sockaddr_in))
         return WEIR_EINVAL;
-    if (from.ss_family != AF_INET)
-        return WEIR_EAFNOSUPPORT;
-    return endpoint_of_in((struct sockaddr_in *)&from, endpoint);
+    /* Old programs bind to AF_UNSPEC and 0.0.0.0. */
+    endpoint_of_in((const struct sockaddr_in *)from, endpoint);
+    if (from->ss_family == AF_INET ||
+        (from->ss_family == AF_UNSPEC && weir_addr_is_any(&endpoint->addr)))
+        return 0;
+    return WEIR_EAFNOSUPPORT;
 }
 
 static socklen_t addr_fill(int domain, const struct weir_endpoint *endpoint,

@@ -130,11 +130,15 @@ static bool is_open(int nr)
 }
 
 void wr_run_notify_serve(struct weir_program *program, struct seccomp_notif *req,
-                         weir_time deadline, int dup)
+                         const struct run_park *park)
 {
-    struct run_call call = {
-        .run = program->run, .program = program, .req = req, .dup = dup, .deadline = deadline};
+    struct run_call call = {.run = program->run, .program = program, .req = req, .dup = -1};
     int64_t value = RUN_CONTINUE;
+    if (park) {
+        call.dup = park->dup;
+        call.deadline = park->deadline;
+        call.done = park->done;
+    }
     if (is_open(req->data.nr)) {
         value = wr_run_call_open(&call);
     } else if (req->data.nr == SYS_socket) {
@@ -158,7 +162,7 @@ void wr_run_notify_ready(struct run_source *source, uint32_t events)
     if (events & EPOLLIN) {
         memset(&req, 0, sizeof req);
         if (ioctl(program->listener_fd, SECCOMP_IOCTL_NOTIF_RECV, &req) == 0)
-            wr_run_notify_serve(program, &req, 0, -1);
+            wr_run_notify_serve(program, &req, NULL);
     } else if (events & (EPOLLHUP | EPOLLERR)) {
         wr_run_spawn_gone(program);
     }

@@ -48,6 +48,8 @@ int64_t wr_run_park(struct run_call *call, weir_time deadline, int timeout_error
     park->port = call->rs->state == RUN_LISTEN ? listener_port(call) : 0;
     park->deadline = call->deadline ? call->deadline : deadline;
     park->timeout_error = timeout_error;
+    park->done = call->done;
+    call->rs->parked = call->rs->state == RUN_OPEN;
     park->next = NULL;
     call->dup = -1;
     struct run_park **last = &run->parks;
@@ -112,7 +114,7 @@ void wr_run_park_retry(struct weir_run *run, ino_t ino)
             return;
         struct run_park *park = take(run, link);
         size_t before = run->n_parks;
-        wr_run_notify_serve(park->program, &park->req, park->deadline, park->dup);
+        wr_run_notify_serve(park->program, &park->req, park);
         bool waits_again = run->n_parks > before;
         free(park);
         if (waits_again)
@@ -230,14 +232,14 @@ static bool look(struct run_park *park, struct pending *leader, weir_time now)
 {
     int fd = park->program->listener_fd;
     if (park->deadline <= now) {
-        wr_run_answer(fd, park->req.id, -park->timeout_error);
+        wr_run_answer(fd, park->req.id, park->done ? (int64_t)park->done : -park->timeout_error);
         return true;
     }
     int error = interruption((pid_t)park->req.pid, leader);
     if (error == -ERESTARTSYS && park->deadline != WEIR_TIME_NEVER)
         error = -EINTR; /* Linux restarts no call that has a time-out */
     if (error)
-        wr_run_answer(fd, park->req.id, error);
+        wr_run_answer(fd, park->req.id, park->done ? (int64_t)park->done : error);
     return error != 0;
 }
 

@@ -323,14 +323,24 @@ static void pump(struct run_sock *rs, bool up)
         wr_run_sock_die(rs, 0);
 }
 
-void wr_run_pump(struct run_sock *rs)
+/* What moved may have made room for a call that waits. */
+static void pump_and_tell(struct run_sock *rs, bool up)
 {
-    pump(rs, true);
+    pump(rs, up);
+    if (rs->parked) {
+        rs->parked = false;
+        wr_run_park_retry(rs->program->run, rs->ino);
+    }
 }
 
 void wr_run_pump_down(struct run_sock *rs)
 {
-    pump(rs, rs->stalled);
+    pump_and_tell(rs, rs->stalled);
+}
+
+void wr_run_pump(struct run_sock *rs)
+{
+    pump_and_tell(rs, true);
 }
 
 void wr_run_pump_ready(struct run_source *source, uint32_t events)

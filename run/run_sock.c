@@ -378,6 +378,7 @@ void wr_run_sock_die(struct run_sock *rs, int error)
         discard(rs, rs->unread); /* with nothing unread the program's end reads end of file */
     close_both(rs, false);
     rs->error = error;
+    rs->was_open = rs->state == RUN_OPEN;
     rs->state = RUN_DEAD;
     dead_link(rs->program->run, rs);
 }
@@ -399,6 +400,7 @@ void wr_run_sock_drop(struct run_sock *rs, bool reset)
         stop_waiting(rs);
     if (rs->state == RUN_DEAD) {
         dead_unlink(run, rs);
+        close_both(rs, false); /* what stood in */
     } else {
         if (rs->state == RUN_OPEN)
             wr_run_sock_report(rs, reset ? "reset" : "closed");

@@ -117,7 +117,8 @@ int weir_sock_setsockopt(struct weir_stack *stack, weir_sock handle, int level, 
     if (is_one(&a, level, option, WEIR_SOL_TCP, WEIR_TCP_FASTOPEN_KEY))
         return wr_opt_set_fastopen_key(&a, value, len);
     int number = 0;
-    if (level == WEIR_SOL_SOCKET && len < sizeof number)
+    if (len < sizeof number &&
+        (level == WEIR_SOL_SOCKET || (level == WEIR_SOL_TCP && a.tcp != NULL)))
         return WEIR_EINVAL; /* before the option is looked at, as on Linux */
     if (is_one(&a, level, option, WEIR_SOL_SOCKET, WEIR_SO_LINGER))
         return wr_opt_set_linger(&a, value, len);

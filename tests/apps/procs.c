@@ -1327,6 +1327,62 @@ static void scenario_shut_under_connect(void)
     say("the connects", "%d %s", done, name_of((int)-low));
 }
 
+/* A blocking sendto with an address, of more than there is room for: whole, or what was sent by the time. */
+static int read_late(int fd)
+{
+    static char text[65536];
+    long sum = 0;
+    ssize_t n;
+    nap(200);
+    while ((n = read(fd, text, sizeof text)) > 0)
+        sum += n;
+    return sum == 20000000 ? 0 : 1;
+}
+
+static void scenario_sendto(void)
+{
+    enum { SIZE = 20000000 };
+    char *bytes = calloc(1, SIZE);
+    struct sockaddr_in in = loopback(1);
+    int c, s, d;
+    pair_of(&c, &s);
+    pid_t pid = child(read_late, s);
+    say_call("all of it", sendto(c, bytes, SIZE, 0, (struct sockaddr *)&in, sizeof in));
+    shutdown(c, SHUT_WR);
+    say("the reader got", "%d", exit_of(pid));
+    signal(SIGPIPE, SIG_IGN);
+    say_call("after the half-close", sendto(c, "x", 1, 0, (struct sockaddr *)&in, sizeof in));
+    pid = fork();
+    if (pid == 0) {
+        signal(SIGPIPE, SIG_DFL);
+        sendto(c, "x", 1, 0, (struct sockaddr *)&in, sizeof in);
+        _exit(0);
+    }
+    say_end("SIGPIPE", pid, 0);
+    pair_of(&d, &s);
+    set_time(d, SO_SNDTIMEO, 100);
+    long sent = sendto(d, bytes, SIZE, 0, (struct sockaddr *)&in, sizeof in);
+    say("a part, in time", "%d", sent > 0 && sent < SIZE);
+    set_time(d, SO_SNDTIMEO, 0);
+    handle(SIGALRM, SA_RESTART);
+    alarm_in(50);
+    while ((sent = sendto(d, bytes, SIZE, MSG_DONTWAIT, (struct sockaddr *)&in, sizeof in)) > 0)
+        ;
+    say_call("not blocking", sent);
+    pid = fork();
+    if (pid == 0) {
+        nap(150);
+        kill(getppid(), SIGALRM);
+        struct linger linger = {1, 0};
+        nap(150);
+        setsockopt(s, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+        _exit(0);
+    }
+    close(s);
+    sent = sendto(d, bytes, SIZE, 0, (struct sockaddr *)&in, sizeof in);
+    say_call("the peer resets", sent > 0 ? 1 : sent);
+}
+
 /* ---- rights and limits ------------------------------------------------------------------------ */
 
 static int whole_turn(void)
@@ -1487,6 +1543,7 @@ static const struct {
     {"closed_under_accept", scenario_closed_under_accept},
     {"closed_under_connect", scenario_closed_under_connect},
     {"shut_under_connect", scenario_shut_under_connect},
+    {"sendto", scenario_sendto},
     {"rights", scenario_rights},
     {"filters", scenario_filters},
     {"limits", scenario_limits},
