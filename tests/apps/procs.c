@@ -507,7 +507,7 @@ static void scenario_exec_threads(void)
         int other = listener(4);
         for (int i = 0; i < 3; i++)
             pthread_create(&threads[i], NULL, accept_thread, &other);
-        nap(50);
+        nap(250);
         int c, s;
         char fd[12];
         pair_of(&c, &s);
@@ -675,7 +675,7 @@ static void scenario_exclusive(void)
         pids[i] = child(exclusive_worker, i);
     while (__atomic_load_n(&counts[2], __ATOMIC_SEQ_CST) < WORKERS)
         nap(5);
-    nap(50);
+    nap(250);
     int served = 0;
     for (int i = 0; i < CLIENTS; i++) {
         int fd = connected(port_of(shared_listener));
@@ -712,7 +712,7 @@ static void scenario_prefork(void)
     shared_listener = listener(64);
     for (int i = 0; i < WORKERS; i++)
         pids[i] = child(blocking_worker, i);
-    nap(50);
+    nap(250);
     for (int i = 0; i < 80; i++) {
         good += ask_echo(port_of(shared_listener)) == 0;
         if (i == 40) {
@@ -835,7 +835,7 @@ static int full_listener(void)
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
         connect_fd(fd, port_of(l));
     }
-    nap(50);
+    nap(250);
     return l;
 }
 
@@ -906,7 +906,7 @@ static void alarm_in(int ms)
 
 static int connect_late(int port)
 {
-    nap(400);
+    nap(700);
     return connected(port) < 0;
 }
 
@@ -914,29 +914,29 @@ static void scenario_interrupted(void)
 {
     int l = listener(4);
     handle(SIGALRM, 0);
-    alarm_in(50);
+    alarm_in(250);
     say_call("accept, no SA_RESTART", accept(l, NULL, NULL));
     say("handled", "%d", handled);
     handle(SIGALRM, SA_RESTART);
     pid_t pid = child(connect_late, port_of(l));
-    alarm_in(50);
+    alarm_in(250);
     say_fd("accept, SA_RESTART", accept(l, NULL, NULL));
     say("handled then", "%d, connected %d", handled, exit_of(pid) == 0);
     set_time(l, SO_RCVTIMEO, 3000);
     handle(SIGALRM, SA_RESTART);
-    alarm_in(50);
+    alarm_in(250);
     say_call("accept, SA_RESTART and SO_RCVTIMEO", accept(l, NULL, NULL));
     int full = full_listener(), fd = socket(AF_INET, SOCK_STREAM, 0);
     handle(SIGALRM, 0);
-    alarm_in(50);
+    alarm_in(250);
     say_call("connect, no SA_RESTART", connect_fd(fd, port_of(full)));
     handle(SIGALRM, SA_RESTART);
     set_time(fd, SO_SNDTIMEO, 3000);
-    alarm_in(50);
+    alarm_in(250);
     say_call("connect, SA_RESTART and SO_SNDTIMEO", connect_fd(fd, port_of(full)));
     set_time(fd, SO_SNDTIMEO, 0);
     signal(SIGALRM, SIG_IGN);
-    alarm_in(50);
+    alarm_in(250);
     pid = child(connect_late, port_of(l));
     set_time(l, SO_RCVTIMEO, 0);
     say_fd("accept, ignored", accept(l, NULL, NULL));
@@ -946,7 +946,7 @@ static void scenario_interrupted(void)
     sigaddset(&set, SIGALRM);
     handle(SIGALRM, 0);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    alarm_in(50);
+    alarm_in(250);
     pid = child(connect_late, port_of(l));
     say_fd("accept, blocked", accept(l, NULL, NULL));
     exit_of(pid);
@@ -1072,22 +1072,22 @@ static void scenario_thread_signals(void)
     sigaddset(&set, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(50);
+    nap(250);
     pthread_cancel(thread);
     say("cancelled", "%d", joined(thread, &value, 1500) && (void *)value == PTHREAD_CANCELED);
     handle(SIGUSR1, 0);
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(50);
+    nap(250);
     pthread_kill(thread, SIGUSR1);
     say_joined("pthread_kill", thread, 1500);
     handle(SIGUSR1, SA_RESTART);
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(50);
+    nap(250);
     pthread_kill(thread, SIGUSR1);
     say_joined("pthread_kill, SA_RESTART", thread, 300);
     say("handled", "%d", handled);
     pthread_create(&waiter, NULL, wait_signal, NULL);
-    nap(50);
+    nap(250);
     kill(getpid(), SIGUSR2);
     say("sigwait", "%d", joined(waiter, &value, 1500) && value == SIGUSR2);
     int c = connected(port_of(l));
@@ -1187,7 +1187,7 @@ static void scenario_died(void)
         pid_t pid = child(die_with, s);
         close(s);
         exit_of(pid);
-        nap(50);
+        nap(250);
         struct pollfd p = {c, POLLIN | POLLOUT | POLLRDHUP, 0};
         poll(&p, 1, 0);
         say(what[i], "poll %#x", p.revents);
@@ -1206,7 +1206,7 @@ static int exit_around_accept(int status)
     pthread_t thread;
     int l = listener(2);
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(50);
+    nap(250);
     exit(status);
 }
 
@@ -1222,7 +1222,7 @@ static void scenario_exit(void)
         int l = listener(2);
         close(c);
         pthread_create(&thread, NULL, accept_thread, &l);
-        nap(50);
+        nap(250);
         write(s, "bye", 3);
         _exit(3);
     }
@@ -1256,7 +1256,7 @@ static void scenario_unmapped(void)
     pthread_t thread;
     *args.len = 16;
     pthread_create(&thread, NULL, accept_into, &args);
-    nap(50);
+    nap(250);
     munmap(page, 4096);
     int c = connected(port_of(args.fd));
     say_joined("accept into unmapped memory", thread, 1500);
@@ -1273,7 +1273,7 @@ static void scenario_closed_under_accept(void)
     int l = listener(4), port = port_of(l), other = listener(4);
     pthread_t thread;
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(50);
+    nap(250);
     close(l);
     say_joined("closed", thread, 200);
     say_fd("connect to it", connected(port));
@@ -1282,7 +1282,7 @@ static void scenario_closed_under_accept(void)
     l = listener(4);
     port = port_of(l);
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(50);
+    nap(250);
     dup2(other, l);
     int c = connected(port_of(other));
     say_joined("replaced", thread, 200);
@@ -1303,7 +1303,7 @@ static void scenario_closed_under_connect(void)
     int fds[2] = {socket(AF_INET, SOCK_STREAM, 0), full_listener()};
     pthread_t thread;
     pthread_create(&thread, NULL, connect_thread, fds);
-    nap(50);
+    nap(250);
     close(fds[0]);
     say_joined("closed", thread, 200);
     pid_t pid = child(accept_all, fds[1]);
@@ -1365,7 +1365,7 @@ static void scenario_sendto(void)
     say("a part, in time", "%d", sent > 0 && sent < SIZE);
     set_time(d, SO_SNDTIMEO, 0);
     handle(SIGALRM, SA_RESTART);
-    alarm_in(50);
+    alarm_in(250);
     while ((sent = sendto(d, bytes, SIZE, MSG_DONTWAIT, (struct sockaddr *)&in, sizeof in)) > 0)
         ;
     say_call("not blocking", sent);
