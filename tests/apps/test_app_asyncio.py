@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Python's asyncio: streams between two processes on one port (SO_REUSEPORT) and their client."""
+"""Python's asyncio: streams and datagrams, between two processes on one port (SO_REUSEPORT) and their client."""
 import apps
 import places
 
@@ -11,6 +11,7 @@ timed out
 reset ECONNRESET
 ECONNREFUSED
 resolved True
+datagrams 40 by 2
 """
 
 
@@ -18,6 +19,6 @@ resolved True
 def test_asyncio_serves_asyncio(hosts, family):
     server = hosts.server.start(*STREAMS, "server", 7000, listens=7000)
     address = hosts.server.addr if family == 4 else hosts.server.addr6
-    ran = hosts.client.run(*STREAMS, "client", address, 7000)
+    ran = hosts.client.run(*STREAMS, "client", address, 7000, "udp")
     assert (ran.status, ran.out) == (0, DONE), ran
     assert server.stop() == 0, server

@@ -51,3 +51,12 @@ def test_a_poor_link(hosts):
     assert here["sum_sent"]["bytes"] >= 4 << 20
     if hosts.client.on_weir:
         assert here["sum_sent"]["retransmits"] > 0  # asked by TCP_INFO
+
+
+@pytest.mark.parametrize("options", [(), ("-R",)])
+@places.over(both=4, serves=6, asks=4, one=6)
+def test_datagrams(hosts, options, family):
+    """UDP; the control connection, which both ends tell their counts over, is TCP. So few that a receive buffer
+    holds them all: a machine with much to do loses none."""
+    here, _ = measure(hosts, "-u", "-b", "4M", "-n", "100K", "-l", "1200", *options, family=family)
+    assert here["sum"]["packets"] >= 100 * 1024 // 1200 and here["sum"]["lost_packets"] == 0, here
