@@ -97,7 +97,7 @@ static int load(int map_fd, const uint8_t mac[6])
 
 static int attach(int prog_fd, int ifindex, uint32_t flags)
 {
-    LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
+    struct bpf_link_create_opts opts = {.sz = sizeof opts, .flags = flags};
     return bpf_link_create(prog_fd, ifindex, BPF_XDP, &opts);
 }
 
