@@ -254,3 +254,55 @@ def test_exact_rules_drop_what_they_name(folder):
     assert (folder / "got").read_bytes() == (folder / "file").read_bytes()
     syns = tshark(folder / "x.pcapng", "-Y", "tcp.flags.syn == 1 && tcp.flags.ack == 0")
     assert len(syns) == 2
+
+
+# ---- weir run --net ---------------------------------------------------------------------------------
+
+def run_on_net(text, *words, folder, **kwargs):
+    (folder / "the.net").write_text(text)
+    return apps.weir("run", "--net", str(folder / "the.net") + kwargs.pop("host", ""), *words, **kwargs)
+
+
+def test_a_program_of_the_command_line_joins_a_network(folder):
+    """It waits for the daemon, though the file names it first; it has standard input, and its status counts."""
+    apps.make_file(folder / "file", 100_000)
+    text = ("host me 10.0.0.2 fd00::2\n" + web(folder) + "host idle 10.0.0.3 -- sleep 100\n"
+            "switch sw\nlink web sw delay=5ms\nlink me sw\nlink idle sw\n")
+    ran = run_on_net(text, "--", "sh", "-c",
+                     "hostname; cat; curl -s http://web/file | wc -c; curl -sg 'http://[fd00::1]/file' | wc -c; exit 7",
+                     folder=folder, stdin=b"from here\n")
+    assert ran.status == 7, ran
+    assert ran.out.split() == ["me", "from", "here", "100000", "100000"]
+
+
+def test_its_links_are_impaired_and_captured(folder):
+    text = web(folder) + "host me 10.0.0.2\nlink web me\n"
+    times = []
+    for more in ([], ["--impair", "delay=60ms"]):
+        ran = run_on_net(text, *more, "--pcap", str(folder / "all.pcapng"), "--", "curl", "-s", "-o", "/dev/null",
+                         "-w", "%{time_connect}", "http://10.0.0.1/", folder=folder, host=",me")
+        assert ran.status == 0, ran
+        times.append(float(ran.out))
+    assert times[0] < 0.06 and times[1] > 0.119
+    assert (folder / "all.pcapng").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("text, host, words, said", [
+    ("host a 10.0.0.1 -- true\n", "", [], "every host has a program"),
+    ("host a 10.0.0.1\nhost b 10.0.0.2\n", "", [], "several hosts have no program"),
+    ("host a 10.0.0.1 -- true\n", ",a", [], "has a program already"),
+    ("host a 10.0.0.1\n", ",b", [], "no host \"b\""),
+    ("hots a\n", "", [], "the.net:1:"),
+    ("host a 10.0.0.1\n", "", ["--addr", "10.0.0.9/24"], "--net says the links and addresses itself"),
+    ("host a 10.0.0.1\n", "", ["--tun", "weirno0"], "--net says the links and addresses itself"),
+])
+def test_what_net_of_run_refuses(text, host, words, said, folder):
+    ran = run_on_net(text, *words, "--", "true", folder=folder, host=host)
+    assert ran.status == 2 and said in ran.err, ran
+
+
+def test_a_program_in_front_that_is_not_there_or_is_killed(folder):
+    text = "host a 10.0.0.1\nhost b 10.0.0.2 daemon -- sleep 100\n"
+    ran = run_on_net(text, "--", "no-such-program", folder=folder)
+    assert ran.status == 127 and "no-such-program: no such program" in ran.err
+    assert run_on_net(text, "--", "sh", "-c", "kill -9 $$", folder=folder).status in (-9, 137)
