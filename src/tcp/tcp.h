@@ -121,13 +121,22 @@ static_assert(sizeof(struct wr_tuple) == 36, "a hash key must have no padding");
 
 enum wr_flow_kind { WR_FLOW_TCB, WR_FLOW_SYN, WR_FLOW_TIMEWAIT, WR_FLOW_REST };
 
+/* The head of each of them. A struct tcb has its tuple beside it; the others, which are many when it comes to
+ * the worst, only the addresses, in WR_ADDRS_V4 or WR_ADDRS_V6 bytes: wr_flow_tuple() tells. */
 struct wr_flow {
     struct wr_hash_node node;
-    struct wr_tuple tuple;
-    uint8_t kind; /* enum wr_flow_kind */
-    uint8_t bits; /* for its owner: what would else be padding */
+    uint8_t kind : 2; /* enum wr_flow_kind */
+    bool v4 : 1;
+    /* Of TIME-WAIT, and else padding: as given to wr_port_hold(), were timestamps negotiated, the DS field. */
+    uint8_t reuse : 2;
+    bool ts_ok : 1;
+    uint8_t ds;
     uint16_t wnd; /* of a SYN entry: the window offered; of TIME-WAIT: the field of its ACKs */
+    uint16_t lport, rport;
 };
+static_assert(sizeof(struct wr_flow) == 24, "records of a flood begin with this");
+
+enum { WR_ADDRS_V4 = 8, WR_ADDRS_V6 = 32 };
 
 /* ---- a segment that arrived --------------------------------------------------------------------- */
 
@@ -260,6 +269,7 @@ enum { /* where struct tcb.out is linked */
 struct tcb {
     /* hot: every segment in or out */
     struct wr_flow flow;
+    struct wr_tuple tuple;
     uint8_t state;         /* WEIR_TCP_* */
     uint8_t want;          /* WR_WANT_* */
     uint8_t shut;          /* WR_SHUT_* */
@@ -393,7 +403,7 @@ static inline uint32_t wr_tcb_unsent(const struct tcb *tcb)
 }
 static inline bool wr_tcb_is_v4(const struct tcb *tcb)
 {
-    return weir_addr_is_v4(&tcb->flow.tuple.remote);
+    return weir_addr_is_v4(&tcb->tuple.remote);
 }
 /* Something of ours is not acknowledged. */
 static inline bool wr_tcb_in_flight(const struct tcb *tcb)

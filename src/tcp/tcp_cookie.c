@@ -165,7 +165,8 @@ static uint32_t pair_offset(const struct weir_stack *stack, const struct wr_tupl
     return wr_isn_ts_offset(stack, tuple) - wr_cookie_ts_shift(stack);
 }
 
-uint32_t wr_cookie_ts(const struct weir_stack *stack, const struct wr_syn *syn, weir_time now)
+uint32_t wr_cookie_ts(const struct weir_stack *stack, const struct wr_syn *syn,
+                      const struct wr_tuple *tuple, weir_time now)
 {
     uint32_t ms = wr_ts_now(wr_cookie_ts_shift(stack), now), ts;
     uint32_t bits = syn->wscale_ok ? syn->snd_wscale : TS_NO_SCALE;
@@ -177,14 +178,14 @@ uint32_t wr_cookie_ts(const struct weir_stack *stack, const struct wr_syn *syn, 
     ts = ms >> TS_BITS << TS_BITS | bits;
     if (ts > ms)
         ts -= 1u << TS_BITS;
-    return ts + pair_offset(stack, &syn->flow.tuple);
+    return ts + pair_offset(stack, tuple);
 }
 
 bool wr_cookie_options(const struct weir_stack *stack, const struct w_tcpopt *opt,
-                       struct wr_syn *syn)
+                       const struct wr_tuple *tuple, struct wr_syn *syn)
 {
     const struct wr_tunables *tunables = &stack->tunables;
-    uint32_t bits = opt->ts_ecr - pair_offset(stack, &syn->flow.tuple);
+    uint32_t bits = opt->ts_ecr - pair_offset(stack, tuple);
 
     syn->ts_ok = opt->has_ts;
     if (!syn->ts_ok)

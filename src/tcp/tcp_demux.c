@@ -24,6 +24,71 @@ uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tu
     return wr_hash_of(&stack->tcp->flows, tuple, sizeof *tuple);
 }
 
+/* Where a flow of this kind keeps its addresses; NULL: it is a struct tcb. */
+static uint8_t *addrs_of(struct wr_flow *flow)
+{
+    switch ((enum wr_flow_kind)flow->kind) {
+    case WR_FLOW_TCB:
+        break;
+    case WR_FLOW_SYN:
+        return WR_CONTAINER(flow, struct wr_syn, flow)->addrs;
+    case WR_FLOW_TIMEWAIT:
+        return WR_CONTAINER(flow, struct wr_tw, flow)->addrs;
+    case WR_FLOW_REST:
+        return WR_CONTAINER(flow, struct wr_rest, flow)->addrs;
+    }
+    return NULL;
+}
+
+struct wr_tuple wr_flow_tuple(const struct wr_flow *flow)
+{
+    const uint8_t *addrs = addrs_of((struct wr_flow *)(uintptr_t)flow);
+    struct wr_tuple tuple = {.lport = flow->lport, .rport = flow->rport};
+
+    if (addrs == NULL)
+        return WR_CONTAINER((uintptr_t)flow, const struct tcb, flow)->tuple;
+    if (flow->v4) {
+        tuple.local = weir_addr_v4(get_be32(addrs));
+        tuple.remote = weir_addr_v4(get_be32(addrs + 4));
+    } else {
+        memcpy(tuple.local.b, addrs, 16);
+        memcpy(tuple.remote.b, addrs + 16, 16);
+    }
+    return tuple;
+}
+
+static void set_tuple(struct wr_flow *flow, enum wr_flow_kind kind, const struct wr_tuple *tuple)
+{
+    uint8_t *addrs;
+
+    flow->kind = (unsigned)kind & 3u;
+    flow->v4 = weir_addr_is_v4(&tuple->local);
+    flow->lport = tuple->lport;
+    flow->rport = tuple->rport;
+    addrs = addrs_of(flow);
+    if (addrs == NULL) {
+        WR_CONTAINER(flow, struct tcb, flow)->tuple = *tuple;
+    } else if (flow->v4) {
+        memcpy(addrs, tuple->local.b + 12, 4);
+        memcpy(addrs + 4, tuple->remote.b + 12, 4);
+    } else {
+        memcpy(addrs, tuple->local.b, 16);
+        memcpy(addrs + 16, tuple->remote.b, 16);
+    }
+}
+
+static bool has_tuple(struct wr_flow *flow, const struct wr_tuple *tuple)
+{
+    struct wr_tuple own;
+
+    if (flow->lport != tuple->lport || flow->rport != tuple->rport)
+        return false;
+    if (flow->kind == WR_FLOW_TCB)
+        return memcmp(&WR_CONTAINER(flow, struct tcb, flow)->tuple, tuple, sizeof *tuple) == 0;
+    own = wr_flow_tuple(flow);
+    return memcmp(&own, tuple, sizeof own) == 0;
+}
+
 struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tuple *tuple,
                               uint64_t hash)
 {
@@ -31,7 +96,7 @@ struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tu
 
     for (; node != NULL; node = wr_hash_next(node)) {
         struct wr_flow *flow = WR_CONTAINER(node, struct wr_flow, node);
-        if (memcmp(&flow->tuple, tuple, sizeof *tuple) == 0)
+        if (has_tuple(flow, tuple))
             return flow;
     }
     return NULL;
@@ -40,16 +105,16 @@ struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tu
 bool wr_demux_insert(struct weir_stack *stack, struct wr_flow *flow, enum wr_flow_kind kind,
                      const struct wr_tuple *tuple)
 {
-    flow->tuple = *tuple;
-    flow->kind = (uint8_t)kind;
+    set_tuple(flow, kind, tuple);
     return wr_hash_insert(&stack->tcp->flows, &flow->node, wr_demux_hash(stack, tuple));
 }
 
 void wr_demux_replace(struct weir_stack *stack, struct wr_flow *was, struct wr_flow *now,
                       enum wr_flow_kind kind)
 {
-    now->tuple = was->tuple;
-    now->kind = (uint8_t)kind;
+    struct wr_tuple tuple = wr_flow_tuple(was);
+
+    set_tuple(now, kind, &tuple);
     wr_hash_replace(&stack->tcp->flows, &was->node, &now->node);
 }
 

@@ -373,7 +373,7 @@ void wr_fastopen_done(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     if (fo->used && tcb->data_segs_in == 0) {
         if (tcb->fin_seen && !tcb->fin_received) /* a FIN, and what was before it never came */
             disable(stack, now);
-    } else if (fo->probation && !weir_addr_is_loopback(&tcb->flow.tuple.remote)) {
+    } else if (fo->probation && !weir_addr_is_loopback(&tcb->tuple.remote)) {
         stack->tcp->fastopen_offs = 0;
     }
     leave_listener(fo);
@@ -403,7 +403,7 @@ static bool is_avoided(const struct wr_metric *metric, weir_time now)
 static bool may_carry_data(struct weir_stack *stack, struct tcb *tcb, struct wr_fastopen *fo,
                            uint32_t *mss, weir_time now)
 {
-    const struct wr_metric *metric = wr_metrics_find(stack, &tcb->flow.tuple);
+    const struct wr_metric *metric = wr_metrics_find(stack, &tcb->tuple);
 
     fo->option = true;
     fo->cookie_len = 0;
@@ -432,7 +432,7 @@ static bool may_carry_data(struct weir_stack *stack, struct tcb *tcb, struct wr_
 static uint32_t syn_room(struct weir_stack *stack, const struct tcb *tcb, uint32_t mss)
 {
     uint32_t head = (wr_tcb_is_v4(tcb) ? 20u : 40u) + W_TCP_HLEN;
-    uint32_t mtu = wr_path_mtu(stack, &tcb->path, &tcb->flow.tuple.remote);
+    uint32_t mtu = wr_path_mtu(stack, &tcb->path, &tcb->tuple.remote);
 
     if (tcb->opts.maxseg != 0 && mss > tcb->opts.maxseg)
         mss = tcb->opts.maxseg;
@@ -506,7 +506,7 @@ static void remember(struct weir_stack *stack, const struct tcb *tcb, const stru
 {
     const struct wr_fastopen *fo = tcb->fo;
     bool cookie = fo->used && seg->opt.has_fastopen && seg->opt.cookie_len > 0;
-    struct wr_metric *metric = wr_metrics_get(stack, &tcb->flow.tuple);
+    struct wr_metric *metric = wr_metrics_get(stack, &tcb->tuple);
 
     if (metric == NULL)
         return;
@@ -534,7 +534,7 @@ void wr_fastopen_unanswered(struct weir_stack *stack, const struct tcb *tcb)
 
     if (tcb->fo == NULL || tcb->fo->syn_data == 0 || tcb->state != WEIR_TCP_SYN_SENT)
         return;
-    metric = wr_metrics_get(stack, &tcb->flow.tuple);
+    metric = wr_metrics_get(stack, &tcb->tuple);
     if (metric == NULL)
         return;
     if (metric->syn_losses < UINT8_MAX)
@@ -592,7 +592,7 @@ bool wr_fastopen_too_big(struct weir_stack *stack, struct tcb *tcb, weir_time no
     if (tcb->syn_retries > 0) /* a plain one is on its way already */
         return true;
     head = (wr_tcb_is_v4(tcb) ? 20u : 40u) + W_TCP_HLEN;
-    mtu = wr_path_mtu(stack, &tcb->path, &tcb->flow.tuple.remote);
+    mtu = wr_path_mtu(stack, &tcb->path, &tcb->tuple.remote);
     if (mtu > head &&
         tcb->adv_mss > mtu - head) /* what comes back may be too big as well (Linux) */
         tcb->adv_mss = (uint16_t)(mtu - head);

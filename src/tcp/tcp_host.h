@@ -10,6 +10,8 @@
 
 /* ---- who a segment is for: tcp_demux ------------------------------------------------------------ */
 
+/* Whose flow it is. */
+struct wr_tuple wr_flow_tuple(const struct wr_flow *flow);
 uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple);
 /* The flow of a tuple, or NULL. */
 struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tuple *tuple,
@@ -29,16 +31,25 @@ void wr_demux_remove_listener(struct weir_stack *stack, struct wr_listener *list
 /* ---- TIME-WAIT: tcp_timewait -------------------------------------------------------------------- */
 
 struct wr_tw {
-    struct wr_flow flow; /* bits: as given to wr_port_hold() */
+    struct wr_flow flow;
     uint32_t snd_nxt, rcv_nxt;
     uint32_t ts_recent;
-    uint16_t oow_tick; /* last ACK to an unacceptable segment, 16 ms; 0: none */
-    uint8_t ds;
-    bool ts_ok;
-    weir_time expires_at;
-    struct wr_list queue; /* struct wr_tcp.tw_queue, first to expire first */
+    uint32_t expires_ms; /* modulo 2^32 */
+    uint32_t prev, next; /* slots of struct wr_tw_line.pool */
+    uint16_t oow_tick;   /* last ACK to an unacceptable segment, 16 ms; 0: none */
+    uint8_t addrs[];     /* WR_ADDRS_V4 or WR_ADDRS_V6 bytes */
 };
-static_assert(sizeof(struct wr_tw) <= 96, "TIME-WAIT records are many");
+static_assert(offsetof(struct wr_tw, addrs) + WR_ADDRS_V4 <= 64, "TIME-WAIT records are many");
+
+/* Those of one family, first to expire first. */
+struct wr_tw_line {
+    struct wr_pool pool;
+    uint32_t first, last; /* slots; UINT32_MAX: none */
+};
+
+void wr_tw_init(struct weir_stack *stack);
+/* When it ends. */
+weir_time wr_tw_expires_at(const struct wr_tw *tw, weir_time now);
 
 /* The connection goes to TIME-WAIT: a record takes its place, the tcb is done. */
 void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now);
@@ -57,7 +68,7 @@ struct wr_rest {
     struct wr_ready *ready; /* its socket's */
     uint16_t size;          /* of image */
     bool has_tx : 1, has_rx : 1, has_timer : 1;
-    uint8_t image[]; /* see tcp_rest */
+    uint8_t addrs[]; /* WR_ADDRS_V4 or WR_ADDRS_V6 bytes, then the image: see tcp_rest */
 };
 
 /* There is a connection that may come to rest. */
@@ -90,7 +101,9 @@ struct wr_tcp {
     struct wr_hash flows;
     struct wr_hash listeners;
     struct wr_list listener_list;
-    struct wr_pool tcbs, syns, tws;
+    struct wr_pool tcbs;
+    struct wr_pool syns[2];  /* IPv6, IPv4 */
+    struct wr_tw_line tw[2]; /* likewise */
     struct wr_mem mem;
     int64_t challenge_second; /* in which challenges_left counts */
     uint32_t challenges_left; /* RFC 5961 7, of the whole host */
@@ -98,7 +111,6 @@ struct wr_tcp {
     struct wr_list neigh_wait;              /* struct tcb.out: their next hop is being asked for */
     struct wr_list syn_wait[WR_SYN_LEVELS]; /* each in the order of resend_at */
     struct wr_timer syn_timer;
-    struct wr_list tw_queue;
     struct wr_timer tw_timer;
     struct wr_timer rest_timer;
     uint32_t rest_hand; /* slot of `tcbs` that was looked at last */

@@ -148,16 +148,18 @@ void wr_tcp_listener_info(const struct wr_listener *listener, struct weir_tcp_in
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
 /* The cursor is the kind of row in its upper half and the next slot of that kind's pool in its lower. */
-enum { ROW_TCB, ROW_SYN, ROW_TW, ROW_KINDS };
+enum { ROW_TCB, ROW_SYN6, ROW_SYN4, ROW_TW6, ROW_TW4, ROW_KINDS };
 
 static void flow_row(const struct wr_flow *flow, int state, struct weir_sock_row *row)
 {
+    struct wr_tuple tuple = wr_flow_tuple(flow);
+
     *row = (struct weir_sock_row){.type = WEIR_SOCK_STREAM,
                                   .protocol = WEIR_SOL_TCP,
                                   .state = state,
                                   .timer_at = WEIR_TIME_NEVER};
-    row->local = (struct weir_endpoint){flow->tuple.local, flow->tuple.lport};
-    row->peer = (struct weir_endpoint){flow->tuple.remote, flow->tuple.rport};
+    row->local = (struct weir_endpoint){tuple.local, tuple.lport};
+    row->peer = (struct weir_endpoint){tuple.remote, tuple.rport};
     row->domain = weir_addr_is_v4(&row->local.addr) ? WEIR_AF_INET : WEIR_AF_INET6;
 }
 
@@ -193,22 +195,22 @@ static bool row_at(struct weir_stack *stack, unsigned kind, uint32_t slot,
         timer_of(tcb, row);
         return true;
     }
-    if (kind == ROW_SYN) {
-        const struct wr_syn *syn = wr_pool_at(&tcp->syns, slot);
+    if (kind <= ROW_SYN4) {
+        const struct wr_syn *syn = wr_pool_at(&tcp->syns[kind - ROW_SYN6], slot);
         if (syn == NULL)
             return false;
         flow_row(&syn->flow, WEIR_TCP_SYN_RECV, row);
         row->timer = WEIR_TIMER_RETRANSMIT;
-        row->timer_at = syn->resend_at;
+        row->timer_at = wr_syn_resend_at(syn, stack->now);
         row->retransmits = syn->retries;
         return true;
     }
-    const struct wr_tw *tw = wr_pool_at(&tcp->tws, slot);
+    const struct wr_tw *tw = wr_pool_at(&tcp->tw[kind - ROW_TW6].pool, slot);
     if (tw == NULL)
         return false;
     flow_row(&tw->flow, WEIR_TCP_TIME_WAIT, row);
     row->timer = WEIR_TIMER_TIME_WAIT;
-    row->timer_at = tw->expires_at;
+    row->timer_at = wr_tw_expires_at(tw, stack->now);
     return true;
 }
 
@@ -227,7 +229,8 @@ bool wr_tcp_rest_row(const struct wr_ready *ready, struct weir_sock_row *row)
 bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row)
 {
     struct wr_tcp *tcp = stack->tcp;
-    const struct wr_pool *pools[ROW_KINDS] = {&tcp->tcbs, &tcp->syns, &tcp->tws};
+    const struct wr_pool *pools[ROW_KINDS] = {&tcp->tcbs, &tcp->syns[0], &tcp->syns[1],
+                                              &tcp->tw[0].pool, &tcp->tw[1].pool};
     unsigned kind = (unsigned)(*cursor >> 32);
     uint32_t slot = (uint32_t)*cursor;
 

@@ -594,7 +594,7 @@ static void packet_too_big(struct weir_stack *stack, struct tcb *tcb, uint32_t m
 
     if (tcb->opts.mtu_discover == WR_TCP_MTU_DONT || tcb->opts.mtu_discover >= WR_TCP_MTU_INTERFACE)
         return; /* as on Linux the user knows better */
-    wr_path_mtu_learn(stack, &tcb->flow.tuple.remote, mtu, now);
+    wr_path_mtu_learn(stack, &tcb->tuple.remote, mtu, now);
     if (wr_fastopen_too_big(stack, tcb, now) || wr_tcb_opening(tcb))
         return;
     wr_output_sync_path(stack, tcb);

@@ -19,6 +19,12 @@
 
 #include <string.h>
 
+weir_time wr_syn_resend_at(const struct wr_syn *syn, weir_time now)
+{
+    int64_t us = now / WEIR_US;
+    return (us + (int32_t)(syn->resend_us - (uint32_t)us)) * WEIR_US;
+}
+
 static weir_time level_wait(unsigned level)
 {
     weir_time wait = WR_TCP_RTO_INITIAL << level;
@@ -81,7 +87,8 @@ static void arm(struct weir_stack *stack)
     for (unsigned i = 0; i < WR_SYN_LEVELS; i++) {
         struct wr_list *first = wr_list_first(&tcp->syn_wait[i]);
         if (first != NULL)
-            at = weir_time_min(at, WR_CONTAINER(first, struct wr_syn, wait)->resend_at);
+            at = weir_time_min(
+                at, wr_syn_resend_at(WR_CONTAINER(first, struct wr_syn, wait), stack->now));
     }
     if (at != tcp->syn_timer.at)
         wr_timer_arm(stack, &tcp->syn_timer, at);
@@ -92,7 +99,7 @@ static void enqueue(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
     unsigned level = level_of(syn);
 
     wr_list_remove(&syn->wait);
-    syn->resend_at = now + level_wait(level);
+    syn->resend_us = (uint32_t)((now + level_wait(level)) / WEIR_US);
     wr_list_push_back(&stack->tcp->syn_wait[level], &syn->wait);
     arm(stack);
 }
@@ -105,7 +112,7 @@ static void syn_forget(struct weir_stack *stack, struct wr_syn *syn)
     syn->listener->n_syns--;
     if (syn->retries == 0)
         syn->listener->n_young--;
-    wr_pool_free(&stack->tcp->syns, syn);
+    wr_pool_free(&stack->tcp->syns[syn->flow.v4], syn);
 }
 
 static void syn_free(struct weir_stack *stack, struct wr_syn *syn)
@@ -116,9 +123,8 @@ static void syn_free(struct weir_stack *stack, struct wr_syn *syn)
 
 /* Not kept in the entry: it follows from the way back. path: that way if it is known, or NULL. */
 static uint16_t syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn,
-                            const struct wr_path *path)
+                            const struct wr_tuple *tuple, const struct wr_path *path)
 {
-    const struct wr_tuple *tuple = &syn->flow.tuple;
     struct wr_path found;
 
     if (path == NULL && wr_path_find(stack, &tuple->remote, &tuple->local, &found) < 0)
@@ -129,16 +135,17 @@ static uint16_t syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn,
 
 /* extra: a fast open cookie to give, or NULL. */
 static void send_synack(struct weir_stack *stack, const struct wr_syn *syn,
-                        const struct wr_path *path, const struct w_tcpopt *extra, weir_time now)
+                        const struct wr_tuple *tuple, const struct wr_path *path,
+                        const struct w_tcpopt *extra, weir_time now)
 {
     struct w_tcpopt opt = {.has_mss = true,
-                           .mss = syn_adv_mss(stack, syn, path),
+                           .mss = syn_adv_mss(stack, syn, tuple, path),
                            .sack_permitted = syn->sack_ok,
                            .has_wscale = syn->wscale_ok,
                            .wscale = syn->rcv_wscale,
                            .has_ts = syn->ts_ok,
                            .ts_ecr = syn->ts_recent};
-    struct wr_bare synack = {.tuple = &syn->flow.tuple,
+    struct wr_bare synack = {.tuple = tuple,
                              .path = path,
                              .hash = syn->flow.node.hash,
                              .seq = syn->iss,
@@ -152,9 +159,9 @@ static void send_synack(struct weir_stack *stack, const struct wr_syn *syn,
     if (syn->ecn_ok)
         synack.flags |= W_TCP_ECE;
     if (syn->is_cookie)
-        opt.ts_val = wr_cookie_ts(stack, syn, now);
+        opt.ts_val = wr_cookie_ts(stack, syn, tuple, now);
     else
-        opt.ts_val = wr_ts_now(wr_isn_ts_offset(stack, &syn->flow.tuple), now);
+        opt.ts_val = wr_ts_now(wr_isn_ts_offset(stack, tuple), now);
     if (extra != NULL && extra->has_fastopen) {
         opt.has_fastopen = true;
         opt.fastopen_exp = extra->fastopen_exp;
@@ -166,10 +173,12 @@ static void send_synack(struct weir_stack *stack, const struct wr_syn *syn,
 
 static void resend_synack(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
 {
+    struct wr_tuple tuple = wr_flow_tuple(&syn->flow);
+
     syn->resent = true;
     wr_count(stack, WR_STAT_tcp_retrans_segs);
     wr_count(stack, WR_STAT_tcp_syn_retrans);
-    send_synack(stack, syn, NULL, NULL, now);
+    send_synack(stack, syn, &tuple, NULL, NULL, now);
 }
 
 /* TCP_DEFER_ACCEPT in seconds as a number of SYN-ACK retransmissions. */
@@ -227,7 +236,7 @@ void wr_tcp_listen_timer(struct weir_stack *stack, struct wr_timer *timer, weir_
     for (unsigned i = WR_SYN_LEVELS; i-- > 0;) {
         struct wr_list *first;
         while ((first = wr_list_first(&stack->tcp->syn_wait[i])) != NULL &&
-               WR_CONTAINER(first, struct wr_syn, wait)->resend_at <= now)
+               wr_syn_resend_at(WR_CONTAINER(first, struct wr_syn, wait), now) <= now)
             syn_expired(stack, WR_CONTAINER(first, struct wr_syn, wait), now);
     }
     arm(stack);
@@ -285,9 +294,10 @@ static bool is_reserved(const struct weir_stack *stack, const struct wr_listener
 }
 
 /* The window to offer: whole segments as they will come, less their timestamps. */
-static void syn_window(struct weir_stack *stack, struct wr_syn *syn, const struct wr_path *path)
+static void syn_window(struct weir_stack *stack, struct wr_syn *syn, const struct wr_tuple *tuple,
+                       const struct wr_path *path)
 {
-    uint32_t mss = syn_adv_mss(stack, syn, path), wnd, clamp;
+    uint32_t mss = syn_adv_mss(stack, syn, tuple, path), wnd, clamp;
 
     if (syn->ts_ok)
         mss -= mss > W_TCPOPT_TS_LEN ? W_TCPOPT_TS_LEN : 0;
@@ -318,7 +328,7 @@ static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct 
     syn->snd_wscale = seg->opt.wscale < WR_TCP_MAX_WSCALE ? seg->opt.wscale : WR_TCP_MAX_WSCALE;
     if (!syn->wscale_ok)
         syn->snd_wscale = 0;
-    syn_window(stack, syn, path);
+    syn_window(stack, syn, &seg->tuple, path);
 }
 
 /* Into the SYN queue. NULL: no memory. */
@@ -326,19 +336,20 @@ static struct wr_syn *queue_syn(struct weir_stack *stack, const struct wr_syn *f
                                 const struct wr_tuple *tuple)
 {
     struct wr_listener *listener = filled->listener;
+    struct wr_pool *pool = &stack->tcp->syns[weir_addr_is_v4(&tuple->local)];
     struct wr_syn *syn;
     void *obj = NULL;
 
-    if (wr_pool_alloc(&stack->tcp->syns, &obj) == 0) {
+    if (wr_pool_alloc(pool, &obj) == 0) {
         wr_drop(stack, WR_DROP_no_memory);
         return NULL;
     }
     syn = obj;
-    *syn = *filled;
+    memcpy(syn, filled, offsetof(struct wr_syn, addrs));
     wr_list_init(&syn->wait);
     wr_list_init(&syn->of_listener);
     if (!wr_demux_insert(stack, &syn->flow, WR_FLOW_SYN, tuple)) {
-        wr_pool_free(&stack->tcp->syns, syn);
+        wr_pool_free(pool, syn);
         wr_drop(stack, WR_DROP_no_memory);
         return NULL;
     }
@@ -356,17 +367,18 @@ static void answer_by_cookie(struct weir_stack *stack, struct wr_syn *syn, struc
     syn->is_cookie = true;
     syn->listener->cookie_at = now;
     wr_count(stack, WR_STAT_tcp_syncookies_sent);
-    send_synack(stack, syn, path, NULL, now);
+    send_synack(stack, syn, &seg->tuple, path, NULL, now);
 }
 
-static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn, weir_time now);
+static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn,
+                              const struct wr_tuple *tuple, weir_time now);
 
 /* The SYN brings a valid fast open cookie: the connection is made at once. False: no memory. */
 static bool open_fast(struct weir_stack *stack, const struct wr_syn *filled, struct seg *seg,
                       const struct w_tcpopt *reply, weir_time now)
 {
     struct wr_fastopen *fo = wr_fastopen_new(stack);
-    struct tcb *tcb = fo != NULL ? make_child(stack, filled, now) : NULL;
+    struct tcb *tcb = fo != NULL ? make_child(stack, filled, &seg->tuple, now) : NULL;
 
     if (tcb == NULL) {
         wr_free(stack, fo, sizeof *fo);
@@ -398,7 +410,6 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
         listen_drop(stack, WR_DROP_tcp_syn_queue_full);
         return;
     }
-    filled.flow.tuple = seg->tuple;
     filled.flow.node.hash = seg->hash;
     syn_fill(stack, &filled, seg, &path, fate == COOKIE);
     if (fate == COOKIE) {
@@ -413,15 +424,16 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
     if (syn == NULL)
         return;
     enqueue(stack, syn, now);
-    send_synack(stack, syn, &path, &reply, now);
+    send_synack(stack, syn, &seg->tuple, &path, &reply, now);
 }
 
 /* A connection in the listener's accept queue out of what is known of its SYN; nothing of *syn is kept.
  * NULL: no memory. */
-static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn, weir_time now)
+static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn,
+                              const struct wr_tuple *tuple, weir_time now)
 {
     struct wr_listener *listener = syn->listener;
-    struct tcb *tcb = wr_tcb_new(stack, &syn->flow.tuple, listener->opts, now);
+    struct tcb *tcb = wr_tcb_new(stack, tuple, listener->opts, now);
     uint8_t unused;
     uint32_t wnd;
 
@@ -436,11 +448,11 @@ static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn
     tcb->snd_una = tcb->snd_nxt = tcb->write_seq = syn->iss + 1;
     tcb->rcv_nxt = tcb->rcv_wup = syn->irs + 1;
     tcb->peer_mss = syn->peer_mss;
-    tcb->adv_mss = syn_adv_mss(stack, syn, NULL);
+    tcb->adv_mss = syn_adv_mss(stack, syn, tuple, NULL);
     tcb->ts_ok = syn->ts_ok;
     tcb->ts_recent = syn->ts_recent;
     tcb->ts_recent_at = now;
-    tcb->ts_offset = wr_isn_ts_offset(stack, &syn->flow.tuple);
+    tcb->ts_offset = wr_isn_ts_offset(stack, tuple);
     tcb->sack_ok = syn->sack_ok;
     tcb->ecn = syn->ecn_ok ? WR_ECN_OK : 0;
     tcb->wscale_ok = syn->wscale_ok;
@@ -466,13 +478,13 @@ static struct tcb *promote(struct weir_stack *stack, struct wr_syn *syn, const s
     struct tcb *tcb;
 
     wr_hash_remove(&stack->tcp->flows, &syn->flow.node);
-    tcb = make_child(stack, syn, now);
+    tcb = make_child(stack, syn, &seg->tuple, now);
     if (tcb == NULL) {
         wr_hash_insert(&stack->tcp->flows, &syn->flow.node, seg->hash);
         return NULL;
     }
     if (!syn->resent)
-        tcb->syn_at = syn->resend_at - level_wait(0);
+        tcb->syn_at = wr_syn_resend_at(syn, now) - level_wait(0);
     syn_forget(stack, syn);
     return tcb;
 }
@@ -513,20 +525,19 @@ static bool take_cookie(struct weir_stack *stack, struct wr_listener *listener, 
 
     if (stack->tunables.tcp_syncookies == 0 || !(expected || shared))
         return false;
-    syn.flow.tuple = seg->tuple;
     if (!wr_cookie_check(stack, &seg->tuple, syn.irs, syn.iss, &syn.peer_mss, now)) {
         wr_count(stack, WR_STAT_tcp_syncookies_failed);
         return false;
     }
     wr_count(stack, WR_STAT_tcp_syncookies_recv);
-    if (!wr_cookie_options(stack, &seg->opt, &syn))
+    if (!wr_cookie_options(stack, &seg->opt, &seg->tuple, &syn))
         return false;
     if (accept_queue_full(listener)) {
         accept_overflow(stack);
         return true;
     }
-    syn_window(stack, &syn, NULL);
-    tcb = make_child(stack, &syn, now);
+    syn_window(stack, &syn, &seg->tuple, NULL);
+    tcb = make_child(stack, &syn, &seg->tuple, now);
     if (tcb == NULL)
         return true;
     if (tcb->ts_ok)
@@ -564,26 +575,28 @@ void wr_listen_input(struct weir_stack *stack, struct wr_listener *listener, str
 
 static bool syn_limited(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
 {
-    uint32_t ms = (uint32_t)(now / WEIR_MS) | 1;
+    uint16_t tick = (uint16_t)(now / (16 * WEIR_MS)) | 1;
 
-    if (syn->oow_ms != 0 && (int64_t)(ms - syn->oow_ms) < stack->tunables.tcp_invalid_ratelimit_ms)
+    if (syn->oow_tick != 0 &&
+        (uint16_t)(tick - syn->oow_tick) * 16 < stack->tunables.tcp_invalid_ratelimit_ms)
         return true;
-    syn->oow_ms = ms;
+    syn->oow_tick = tick;
     return false;
 }
 
-static void syn_challenge(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
+static void syn_challenge(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
+                          weir_time now)
 {
     struct w_tcpopt opt = {.has_ts = syn->ts_ok, .ts_ecr = syn->ts_recent};
-    struct wr_bare ack = {.tuple = &syn->flow.tuple,
-                          .hash = syn->flow.node.hash,
+    struct wr_bare ack = {.tuple = &seg->tuple,
+                          .hash = seg->hash,
                           .seq = syn->iss + 1,
                           .ack = syn->irs + 1,
                           .flags = W_TCP_ACK,
                           .wnd = (uint16_t)(syn->flow.wnd >> syn->rcv_wscale),
                           .opt = &opt};
 
-    opt.ts_val = wr_ts_now(wr_isn_ts_offset(stack, &syn->flow.tuple), now);
+    opt.ts_val = wr_ts_now(wr_isn_ts_offset(stack, &seg->tuple), now);
     if (syn_limited(stack, syn, now)) {
         wr_drop(stack, WR_DROP_tcp_challenge_limited);
         return;
@@ -645,7 +658,7 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
     if (old || !syn_in_window(syn, seg)) {
         wr_drop(stack, old ? WR_DROP_tcp_paws : WR_DROP_tcp_out_of_window);
         if (!(flags & W_TCP_RST))
-            syn_challenge(stack, syn, now);
+            syn_challenge(stack, syn, seg, now);
         return;
     }
     /* RFC 9293 3.10.7.4 second: RST; RFC 5961 3.2 */
@@ -656,7 +669,7 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
             arm(stack);
         } else {
             wr_drop(stack, WR_DROP_tcp_rst_challenged);
-            syn_challenge(stack, syn, now);
+            syn_challenge(stack, syn, seg, now);
         }
         return;
     }

@@ -78,7 +78,7 @@ void wr_metrics_alive(struct weir_stack *stack, const struct tcb *tcb)
 
     if (stack->tunables.tcp_syncookies != 0 || tcb->rtt.srtt == 0)
         return;
-    metric = wr_metrics_get(stack, &tcb->flow.tuple);
+    metric = wr_metrics_get(stack, &tcb->tuple);
     if (metric != NULL)
         metric->proven = true;
 }

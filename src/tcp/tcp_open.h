@@ -17,16 +17,20 @@ struct wr_syn {
     struct wr_list wait; /* struct wr_tcp.syn_wait[min(retries, WR_SYN_LEVELS - 1)] */
     struct wr_list of_listener;
     struct wr_listener *listener;
-    weir_time resend_at;
+    uint32_t resend_us; /* modulo 2^32 */
     uint32_t iss, irs, ts_recent;
     uint16_t peer_mss;
-    uint32_t oow_ms; /* last answer to a segment that is not the final ACK, milliseconds; 0: none */
+    uint16_t oow_tick; /* last answer to a segment that is not the final ACK, 16 ms; 0: none */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t retries;
     bool ts_ok : 1, sack_ok : 1, wscale_ok : 1, acked : 1, ecn_ok : 1, resent : 1;
     bool is_cookie : 1; /* nothing of it is kept: it is on the C stack */
+    uint8_t addrs[];    /* WR_ADDRS_V4 or WR_ADDRS_V6 bytes; none on the C stack */
 };
-static_assert(sizeof(struct wr_syn) <= 128, "a SYN flood pays for these");
+static_assert(offsetof(struct wr_syn, addrs) + WR_ADDRS_V4 <= 96, "a SYN flood pays for these");
+
+/* When its SYN-ACK goes again. */
+weir_time wr_syn_resend_at(const struct wr_syn *syn, weir_time now);
 
 struct wr_listener {
     struct wr_hash_node node; /* struct wr_tcp.listeners, by endpoint */
@@ -84,10 +88,11 @@ uint32_t wr_cookie_make(struct weir_stack *stack, const struct wr_tuple *tuple, 
 bool wr_cookie_check(struct weir_stack *stack, const struct wr_tuple *tuple, uint32_t irs,
                      uint32_t iss, uint16_t *peer_mss, weir_time now);
 /* The timestamp of the SYN-ACK, which holds the options of *syn. */
-uint32_t wr_cookie_ts(const struct weir_stack *stack, const struct wr_syn *syn, weir_time now);
+uint32_t wr_cookie_ts(const struct weir_stack *stack, const struct wr_syn *syn,
+                      const struct wr_tuple *tuple, weir_time now);
 /* Options of *syn from the timestamp that its ACK echoes. False: they hold what is switched off here. */
 bool wr_cookie_options(const struct weir_stack *stack, const struct w_tcpopt *opt,
-                       struct wr_syn *syn);
+                       const struct wr_tuple *tuple, struct wr_syn *syn);
 
 /* ---- fast open, RFC 7413: tcp_fastopen ---------------------------------------------------------- */
 

@@ -57,7 +57,7 @@ void wr_output_want_ack(struct weir_stack *stack, struct tcb *tcb, bool dup, wei
 
 bool wr_output_sync_path(struct weir_stack *stack, struct tcb *tcb)
 {
-    const struct wr_tuple *tuple = &tcb->flow.tuple;
+    const struct wr_tuple *tuple = &tcb->tuple;
     int error;
 
     if (tcb->path.netif != NULL && !wr_path_stale(stack, &tcb->path))
@@ -81,7 +81,7 @@ void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb)
     /* A stale path's interface may be gone; the next wr_output_sync_path() comes back here. */
     if (tcb->path.netif == NULL || wr_path_stale(stack, &tcb->path))
         return;
-    mtu = wr_path_mtu(stack, &tcb->path, &tcb->flow.tuple.remote);
+    mtu = wr_path_mtu(stack, &tcb->path, &tcb->tuple.remote);
     tcb->pmtu = (uint16_t)(mtu < UINT16_MAX ? mtu : UINT16_MAX);
     if (tcb->opts.maxseg != 0 && mss > tcb->opts.maxseg)
         mss = tcb->opts.maxseg;

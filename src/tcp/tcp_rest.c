@@ -174,6 +174,11 @@ static void unpack(struct packer *p, void *object, size_t size)
     }
 }
 
+static uint8_t *image_of(const struct wr_rest *rest)
+{
+    return (uint8_t *)(uintptr_t)rest->addrs + (rest->flow.v4 ? WR_ADDRS_V4 : WR_ADDRS_V6);
+}
+
 /* Packs to `out`, or only counts when that is NULL. Returns the bytes that it takes. */
 static size_t pack_image(const struct wr_rest *rest, const struct image *image, uint8_t *out)
 {
@@ -192,7 +197,7 @@ static void unpack_image(struct wr_rest *rest, struct image *image)
 {
     struct packer p;
 
-    begin(&p, rest->image);
+    begin(&p, image_of(rest));
     unpack(&p, &image->tcb, sizeof image->tcb);
     if (rest->has_tx)
         unpack(&p, &image->tx, sizeof image->tx);
@@ -228,7 +233,8 @@ static void take_image(struct image *image, const struct tcb *tcb)
     struct tcb *copy = &image->tcb;
 
     *copy = *tcb;
-    copy->flow = (struct wr_flow){.bits = tcb->flow.bits, .wnd = tcb->flow.wnd};
+    memset(&copy->flow, 0, sizeof copy->flow);
+    memset(&copy->tuple, 0, sizeof copy->tuple);
     memset(&copy->timer, 0, sizeof copy->timer);
     memset(&copy->path, 0, sizeof copy->path);
     copy->out = copy->accept = nowhere;
@@ -261,13 +267,14 @@ static size_t timer_size(const struct wr_rest *rest)
 
 static size_t size_of(const struct wr_rest *rest)
 {
-    return timer_size(rest) + offsetof(struct wr_rest, image) + rest->size;
+    return timer_size(rest) + (size_t)(image_of(rest) - (const uint8_t *)rest) + rest->size;
 }
 
 /* The record that the connection becomes, in no table. NULL: out of memory. */
 static struct wr_rest *make_rest(struct weir_stack *stack, const struct tcb *tcb)
 {
     struct wr_rest head = {.ready = tcb->ready,
+                           .flow.v4 = tcb->flow.v4,
                            .has_tx = tcb->tx != NULL,
                            .has_rx = tcb->rx != NULL,
                            .has_timer = tcb->keep_at != WEIR_TIME_NEVER};
@@ -281,8 +288,8 @@ static struct wr_rest *make_rest(struct weir_stack *stack, const struct tcb *tcb
     if (block == NULL)
         return NULL;
     rest = (struct wr_rest *)(void *)(block + timer_size(&head));
-    memcpy(rest, &head, offsetof(struct wr_rest, image));
-    pack_image(rest, &image, rest->image);
+    memcpy(rest, &head, offsetof(struct wr_rest, addrs));
+    pack_image(rest, &image, image_of(rest));
     if (rest->has_timer) {
         wr_timer_init(timer_of(rest), WR_TIMER_TCP_REST);
         wr_timer_arm(stack, timer_of(rest), tcb->keep_at);
@@ -429,7 +436,7 @@ void wr_tcp_drop_at_rest(struct weir_stack *stack, struct wr_ready *ready)
 
     unpack_image(rest, &image);
     wr_fastopen_free(stack, &image.tcb);
-    wr_port_release(stack, rest->flow.tuple.lport, image.tcb.port_reuse);
+    wr_port_release(stack, rest->flow.lport, image.tcb.port_reuse);
     wr_demux_remove(stack, &rest->flow);
     ready->flow = NULL;
     free_rest(stack, rest);

@@ -69,7 +69,7 @@ static uint16_t window_field(struct tcb *tcb, const struct wr_segment *s)
 static void finish_checksum(struct weir_stack *stack, const struct tcb *tcb, struct weir_out *out,
                             size_t l3_len, size_t tcp_hlen, uint32_t len)
 {
-    const struct wr_tuple *tuple = &tcb->flow.tuple;
+    const struct wr_tuple *tuple = &tcb->tuple;
     uint8_t *th = out->head + l3_len;
     uint64_t sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)tcp_hlen + len);
 
@@ -90,7 +90,7 @@ static void finish_checksum(struct weir_stack *stack, const struct tcb *tcb, str
 size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                         struct weir_out *out, weir_time now)
 {
-    const struct wr_tuple *tuple = &tcb->flow.tuple;
+    const struct wr_tuple *tuple = &tcb->tuple;
     unsigned n_segs = s->len > s->mss ? (s->len + s->mss - 1) / s->mss : 1;
     size_t l3_len = wr_ip_head_len(&tcb->path, &tuple->remote), hlen;
     struct w_tcp th = {.src_port = tuple->lport, .dst_port = tuple->rport, .seq = s->seq};
@@ -176,7 +176,7 @@ int wr_segment_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_t
 void wr_segment_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     struct w_tcpopt opt = {0};
-    struct wr_bare rst = {.tuple = &tcb->flow.tuple,
+    struct wr_bare rst = {.tuple = &tcb->tuple,
                           .hash = tcb->flow.node.hash,
                           .seq = tcb->snd_nxt,
                           .ack = tcb->rcv_nxt,

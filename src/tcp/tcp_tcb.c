@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* What a connection costs while nothing is buffered, the sending side's struct wr_tx aside. */
-static_assert(sizeof(struct tcb) <= 736, "keep the connection small");
+static_assert(sizeof(struct tcb) <= 744, "keep the connection small");
 
 /* ---- TCP as a whole --------------------------------------------------------------------------- */
 
@@ -36,12 +36,13 @@ int wr_tcp_init(struct weir_stack *stack)
     wr_list_init(&tcp->listener_list);
     wr_list_init(&tcp->neigh_wait);
     wr_list_init(&tcp->mem.waiting);
-    wr_list_init(&tcp->tw_queue);
     for (unsigned i = 0; i < WR_SYN_LEVELS; i++)
         wr_list_init(&tcp->syn_wait[i]);
     wr_pool_init(&tcp->tcbs, &stack->alloc, sizeof(struct tcb), stack->max_sockets);
-    wr_pool_init(&tcp->syns, &stack->alloc, sizeof(struct wr_syn), 1u << 24);
-    wr_pool_init(&tcp->tws, &stack->alloc, sizeof(struct wr_tw), 1u << 24);
+    for (unsigned v4 = 0; v4 < 2; v4++)
+        wr_pool_init(&tcp->syns[v4], &stack->alloc,
+                     offsetof(struct wr_syn, addrs) + (v4 ? WR_ADDRS_V4 : WR_ADDRS_V6), 1u << 24);
+    wr_tw_init(stack);
     wr_timer_init(&tcp->syn_timer, WR_TIMER_TCP_LISTEN);
     wr_timer_init(&tcp->tw_timer, WR_TIMER_TCP_TW);
     wr_timer_init(&tcp->rest_timer, WR_TIMER_TCP_SCAN);
@@ -90,8 +91,10 @@ void wr_tcp_fini(struct weir_stack *stack)
     }
     wr_metrics_fini(stack);
     wr_pool_fini(&tcp->tcbs);
-    wr_pool_fini(&tcp->syns);
-    wr_pool_fini(&tcp->tws);
+    for (unsigned v4 = 0; v4 < 2; v4++) {
+        wr_pool_fini(&tcp->syns[v4]);
+        wr_pool_fini(&tcp->tw[v4].pool);
+    }
     wr_hash_fini(&tcp->flows);
     wr_hash_fini(&tcp->listeners);
     wr_free(stack, tcp, sizeof *tcp);
@@ -189,7 +192,7 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
     wr_timers_stop(stack, tcb);
     wr_output_unlink(tcb);
     wr_demux_remove(stack, &tcb->flow);
-    wr_port_release(stack, tcb->flow.tuple.lport, tcb->port_reuse);
+    wr_port_release(stack, tcb->tuple.lport, tcb->port_reuse);
     wr_ring_fini(&tcb->snd_ring, &stack->alloc);
     tcb->snd_una = tcb->write_seq = tcb->snd_nxt;
     wr_ring_forget_beyond(&tcb->rcv_ring, &stack->alloc);

@@ -43,10 +43,10 @@ static void prepare_syn(struct weir_stack *stack, struct tcb *tcb)
     const struct wr_tunables *tunables = &stack->tunables;
     uint32_t wnd;
 
-    tcb->pmtu = (uint16_t)wr_path_mtu(stack, &tcb->path, &tcb->flow.tuple.remote);
-    tcb->adv_mss = wr_listen_adv_mss(stack, &tcb->path, &tcb->flow.tuple.remote, &tcb->opts);
+    tcb->pmtu = (uint16_t)wr_path_mtu(stack, &tcb->path, &tcb->tuple.remote);
+    tcb->adv_mss = wr_listen_adv_mss(stack, &tcb->path, &tcb->tuple.remote, &tcb->opts);
     tcb->ts_ok = tunables->tcp_timestamps != 0;
-    tcb->ts_offset = wr_isn_ts_offset(stack, &tcb->flow.tuple);
+    tcb->ts_offset = wr_isn_ts_offset(stack, &tcb->tuple);
     tcb->sack_ok = tunables->tcp_sack != 0;
     tcb->wscale_ok = tunables->tcp_window_scaling != 0;
     wr_ecn_ask(stack, tcb);
@@ -480,10 +480,10 @@ int wr_tcp_state(const struct tcb *tcb)
 void wr_tcp_endpoints(const struct wr_ready *ready, struct weir_endpoint *local,
                       struct weir_endpoint *remote)
 {
-    const struct wr_tuple *tuple = &ready->flow->tuple;
+    struct wr_tuple tuple = wr_flow_tuple(ready->flow);
 
-    *local = (struct weir_endpoint){tuple->local, tuple->lport};
-    *remote = (struct weir_endpoint){tuple->remote, tuple->rport};
+    *local = (struct weir_endpoint){tuple.local, tuple.lport};
+    *remote = (struct weir_endpoint){tuple.remote, tuple.rport};
 }
 
 size_t wr_tcp_inq(const struct tcb *tcb)
