@@ -170,7 +170,7 @@ int wr_run_join_hand_over(int sock, pid_t pid, int listener);
 /* Follows the host of a program that has joined it: its word that all is over, its end. */
 int wr_run_join_watch(struct weir_program *program);
 void wr_run_join_close(struct weir_program *program);
-/* The host's side: all conversations end. */
+/* The host's side: all conversations end. After the programs have been freed, which tell by them. */
 void wr_run_join_forget(struct weir_run *run);
 
 /* ---- run_sock.c ------------------------------------------------------------------------------- */

@@ -114,13 +114,8 @@ struct run_joiner {
     int fd;
 };
 
-static void dismiss(struct run_joiner *joiner)
+static void release(struct run_joiner *joiner)
 {
-    struct run_joiner **at = &joiner->run->joiners;
-    while (*at != joiner)
-        at = &(*at)->next;
-    *at = joiner->next;
-    joiner->run->n_joiners--;
     if (joiner->fd >= 0) {
         weir_loop_watch(joiner->run->loop, joiner->fd, 0, NULL, NULL);
         close(joiner->fd);
@@ -128,6 +123,16 @@ static void dismiss(struct run_joiner *joiner)
     free(joiner->hosts);
     free(joiner->resolv);
     free(joiner);
+}
+
+static void dismiss(struct run_joiner *joiner)
+{
+    struct run_joiner **at = &joiner->run->joiners;
+    while (*at != joiner)
+        at = &(*at)->next;
+    *at = joiner->next;
+    joiner->run->n_joiners--;
+    release(joiner);
 }
 
 /* No process of the program is left. */
@@ -171,7 +176,7 @@ static int adopt(struct run_joiner *joiner, pid_t pid, int listener)
 static void joiner_ready(void *arg, int fd, uint32_t events)
 {
     struct run_joiner *joiner = arg;
-    struct word word;
+    struct word word = {0};
     int fds[RUN_SPACES];
     int heard = hear_word(fd, &word, fds);
     (void)events;
@@ -257,15 +262,19 @@ void weir_run_signal_joined(struct weir_run *run, int sig)
 
 void wr_run_join_forget(struct weir_run *run)
 {
-    while (run->joiners)
-        dismiss(run->joiners);
+    for (struct run_joiner *joiner = run->joiners, *next; joiner; joiner = next) {
+        next = joiner->next;
+        release(joiner);
+    }
+    run->joiners = NULL;
+    run->n_joiners = 0;
 }
 
 /* ---- the joiner's side -------------------------------------------------------------------------- */
 
 int wr_run_join_welcome(int sock, struct run_welcome *welcome)
 {
-    struct word word;
+    struct word word = {0};
     int fds[RUN_SPACES];
     size_t n = 0;
     if (hear_word(sock, &word, fds) <= 0 || word.kind != WORD_WELCOME)
@@ -279,7 +288,7 @@ int wr_run_join_welcome(int sock, struct run_welcome *welcome)
 
 int wr_run_join_hand_over(int sock, pid_t pid, int listener)
 {
-    struct word word;
+    struct word word = {0};
     int fds[RUN_SPACES];
     if (!send_word(sock, WORD_PROGRAM, pid, &listener, 1) || hear_word(sock, &word, fds) <= 0 ||
         word.kind != WORD_TAKEN)
@@ -317,7 +326,7 @@ static void host_lost(struct weir_program *program)
 static void host_ready(void *arg, int fd, uint32_t events)
 {
     struct weir_program *program = arg;
-    struct word word;
+    struct word word = {0};
     int fds[RUN_SPACES];
     int heard = hear_word(fd, &word, fds);
     (void)events;

@@ -195,12 +195,12 @@ int weir_run_new(struct weir_loop *loop, struct weir_run **out)
 void weir_run_free(struct weir_run *run)
 {
     bool any_runs = false;
-    wr_run_join_forget(run);
     for (struct weir_program *program = run->programs, *next; program; program = next) {
         next = program->next;
         any_runs |= program->listener_fd >= 0;
         weir_program_free(program);
     }
+    wr_run_join_forget(run);
     wr_run_guard_end(run, any_runs);
     wr_run_sock_sweep(run);
     wr_run_fd_forget(run);

@@ -171,7 +171,7 @@ static int emit(struct weir_stack *stack, const struct wr_path *path, const uint
         return WEIR_ENOBUFS;
     }
     memcpy(pkt->data + pkt->offset, head, head_len);
-    memcpy(pkt->data + pkt->offset + head_len, body, body_len);
+    wr_bytes_copy(pkt->data + pkt->offset + head_len, body, body_len);
     return wr_neigh_send(stack, path->netif, &path->next_hop, &path->src, pkt, now);
 }
 
