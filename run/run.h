@@ -39,6 +39,7 @@
  *   run_pump    bytes between pair and Weir     run_park    calls that wait
  *   run_join    on another process's host
  *   run_net     the network it sees             run_guard   ends programs if the supervisor was killed
+ *   run_dead    sockets without a pair
  *
  * What stays the kernel's: UDP, ICMP, raw and netlink sockets. The program has a network namespace of
  * its own when that is possible (as root, or in a user namespace), whose device is a TUN of Weir's: what

@@ -50,7 +50,7 @@ struct weir_run {
     struct run_sock **socks; /* run_sock.c: hash by inode, chained by bucket_next */
     size_t n_buckets, n_socks;
     struct run_sock *dead_first, *dead_last; /* without a pair, oldest first */
-    size_t n_dead;
+    size_t n_dead, dead_look_at;
     struct run_sock *garbage; /* freed when the batch of events is through */
 
     struct run_park *parks; /* run_park.c */
@@ -216,6 +216,8 @@ struct run_sock {
     size_t hold_off, hold_len;
     struct run_sock *bucket_next;
     struct run_sock *dead_prev, *dead_next;
+    bool lives;     /* dead: seen in the look under way */
+    uint8_t missed; /* and not seen in so many before */
 };
 
 /* Makes the pair and the record, not yet known to the program; `state` is RUN_FRESH or RUN_OPEN. *end is
@@ -247,6 +249,12 @@ void wr_run_sock_sweep(struct weir_run *run);
 int wr_run_sock_error(struct run_sock *rs);
 /* Tells on_report a line about the connection: how it went. */
 void wr_run_sock_report(struct run_sock *rs, const char *how);
+
+/* ---- run_dead.c ------------------------------------------------------------------------------- */
+
+/* The record's state has become RUN_DEAD. Others that the program has closed may be dropped. */
+void wr_run_dead_link(struct run_sock *rs);
+void wr_run_dead_unlink(struct run_sock *rs);
 
 /* ---- run_pump.c ------------------------------------------------------------------------------- */
 

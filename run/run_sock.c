@@ -5,8 +5,7 @@
  *
  * A record lives until the program's last close, which our end of the pair shows as a hang-up. When our
  * end had to be closed before that (reset; both directions ended) the record is "dead": it still answers
- * getsockname, getpeername and SO_ERROR. Its last close cannot be seen, so the oldest of the dead are
- * forgotten when there are more than DEAD_MAX.
+ * getsockname, getpeername and SO_ERROR. Its last close cannot be seen: run_dead.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +22,6 @@
 #include "run/run_int.h"
 
 enum {
-    DEAD_MAX = 4096,
     /* Twice this becomes SO_SNDBUF, as the kernel doubles it; the usual net.core.wmem_max allows it. */
     PAIR_SNDBUF = 212992,
     /* A stream socket is writable for poll() while four times what it has in flight fits SO_SNDBUF. */
@@ -351,23 +349,6 @@ static void close_both(struct run_sock *rs, bool reset)
     rs->hold_len = 0;
 }
 
-static void dead_unlink(struct weir_run *run, struct run_sock *rs)
-{
-    *(rs->dead_prev ? &rs->dead_prev->dead_next : &run->dead_first) = rs->dead_next;
-    *(rs->dead_next ? &rs->dead_next->dead_prev : &run->dead_last) = rs->dead_prev;
-    run->n_dead--;
-}
-
-static void dead_link(struct weir_run *run, struct run_sock *rs)
-{
-    rs->dead_next = NULL;
-    rs->dead_prev = run->dead_last;
-    *(run->dead_last ? &run->dead_last->dead_next : &run->dead_first) = rs;
-    run->dead_last = rs;
-    if (++run->n_dead > DEAD_MAX)
-        wr_run_sock_drop(run->dead_first, false);
-}
-
 void wr_run_sock_die(struct run_sock *rs, int error)
 {
     struct weir_stack *stack = weir_host_lock(rs->program->host);
@@ -380,7 +361,7 @@ void wr_run_sock_die(struct run_sock *rs, int error)
     rs->error = error;
     rs->was_open = rs->state == RUN_OPEN;
     rs->state = RUN_DEAD;
-    dead_link(rs->program->run, rs);
+    wr_run_dead_link(rs);
 }
 
 static void stop_waiting(struct run_sock *listener)
@@ -399,7 +380,7 @@ void wr_run_sock_drop(struct run_sock *rs, bool reset)
     if (waiting)
         stop_waiting(rs);
     if (rs->state == RUN_DEAD) {
-        dead_unlink(run, rs);
+        wr_run_dead_unlink(rs);
         close_both(rs, false); /* what stood in */
     } else {
         if (rs->state == RUN_OPEN)

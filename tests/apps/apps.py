@@ -111,8 +111,8 @@ def open_folder(folder):
     return folder
 
 
-def compile_c(source, to):
-    subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-O1", "-w", "-o", to, HERE / source,
+def compile_c(source, to, *options):
+    subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-O1", "-w", *options, "-o", to, HERE / source,
                     "-lpthread"], check=True)
     os.chmod(to, 0o755)
     return to

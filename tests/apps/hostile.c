@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Calls every call that the supervisor is told of with arguments no sane program passes, from four threads
- * that also close each other's descriptors, and then checks that an ordinary connection still works.
- * The arguments follow from the seed given.
+ * that also close and replace each other's descriptors, while a fifth takes memory away and gives it back,
+ * and children are forked that do the same and end with calls under way. Meanwhile a process that does no
+ * harm makes connections, and none may fail. The arguments follow from the seed given.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -21,12 +22,15 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { ROUNDS = 4000, SLOTS = 12 };
+enum { ROUNDS = 4000, CHILD_ROUNDS = 60, SLOTS = 12 };
 
 static int slots[SLOTS];
-static char *edge; /* the last byte before an unmapped page */
+static char *edge;  /* the last byte before an unmapped page */
+static char *shaky; /* a page that comes and goes */
+static int is_child;
 
 static uint64_t next(uint64_t *s)
 {
@@ -43,9 +47,11 @@ static long pointer(uint64_t *s)
     in.sin_family = AF_INET;
     in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     in.sin_port = htons((uint16_t)(next(s) % 3 ? 6000 + next(s) % 8 : 0));
-    switch (next(s) % 8) {
+    switch (next(s) % 9) {
     case 0:
         return 0;
+    case 7:
+        return (long)(shaky + next(s) % 64);
     case 1:
         return 8;
     case 2:
@@ -81,12 +87,45 @@ static long descriptor(uint64_t *s)
     }
 }
 
+static void one_call(uint64_t *s);
+static void *work(void *arg);
+
+/* Ends with its threads in calls, one way or another. */
+static void child(uint64_t s)
+{
+    static const int ways[] = {SIGKILL, SIGTERM, SIGSEGV, 0, 0, 0};
+    pthread_t thread;
+    is_child = 1;
+    pthread_create(&thread, NULL, work, (void *)(uintptr_t)s);
+    alarm(1); /* may wait in a call that nobody ends */
+    signal(SIGALRM, SIG_DFL);
+    for (int i = 0; i < CHILD_ROUNDS; i++)
+        one_call(&s);
+    int way = ways[next(&s) % 6];
+    if (way)
+        kill(getpid(), way);
+    _exit(0);
+}
+
+static void maybe_fork(uint64_t *s)
+{
+    uint64_t seed = next(s);
+    if (!is_child && seed % 16 == 0 && fork() == 0)
+        child(seed);
+}
+
 static void one_call(uint64_t *s)
 {
     static const int levels[] = {SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6, 4242, -1};
     long fd = descriptor(s), level = levels[next(s) % 6], option = (long)(next(s) % 80);
     int slot = (int)(next(s) % SLOTS);
-    switch (next(s) % 16) {
+    switch (next(s) % 18) {
+    case 16:
+        dup2(slots[slot], slots[next(s) % SLOTS]);
+        break;
+    case 17:
+        maybe_fork(s);
+        break;
     case 0:
         slots[slot] = (int)syscall(SYS_socket, next(s) % 2 ? AF_INET : AF_INET6,
                                    SOCK_STREAM | (next(s) % 4 ? SOCK_NONBLOCK : 0), next(s) % 8);
@@ -141,6 +180,8 @@ static void one_call(uint64_t *s)
     }
 }
 
+static volatile sig_atomic_t asked_to_end;
+
 static void *work(void *arg)
 {
     uint64_t s = (uint64_t)(uintptr_t)arg * 0x9e3779b97f4a7c15u | 1;
@@ -149,9 +190,18 @@ static void *work(void *arg)
     return NULL;
 }
 
+static void *shake_memory(void *arg)
+{
+    for (unsigned i = 0; !*(volatile int *)arg; i++) {
+        mprotect(shaky, 4096, i % 2 ? PROT_NONE : PROT_READ | PROT_WRITE);
+        usleep(i % 3 * 50);
+    }
+    return NULL;
+}
+
 static void on_signal(int sig)
 {
-    (void)sig;
+    asked_to_end = sig == SIGTERM;
 }
 
 /* Signals, so that a call which blocks comes back. */
@@ -174,17 +224,39 @@ static int still_works(void)
         connect(fd, (struct sockaddr *)&in, sizeof in) < 0)
         return 0;
     int s = accept(l, NULL, NULL);
-    return s >= 0 && write(fd, "!", 1) == 1 && read(s, &c, 1) == 1 && c == '!';
+    int works = s >= 0 && write(fd, "!", 1) == 1 && read(s, &c, 1) == 1 && c == '!';
+    close(l);
+    close(fd);
+    close(s);
+    return works;
+}
+
+/* A process apart: its status is 1 if a connection failed it. */
+static pid_t do_no_harm(void)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    signal(SIGTERM, on_signal);
+    for (int i = 0; i < 100000 && !asked_to_end; i++)
+        if (!still_works())
+            _exit(1);
+    _exit(0);
 }
 
 int main(int argc, char **argv)
 {
-    pthread_t threads[4];
+    pthread_t threads[4], shaker;
+    int done = 0, status = -1;
+    pid_t harmless = do_no_harm();
     long seed = argc > 1 ? atol(argv[1]) : 1;
     char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     munmap(pages + 4096, 4096);
     edge = pages + 4095;
+    shaky = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    signal(SIGCHLD, SIG_IGN);
     memset(slots, 0xff, sizeof slots);
+    pthread_create(&shaker, NULL, shake_memory, &done);
     shake();
     for (long i = 0; i < 4; i++)
         pthread_create(&threads[i], NULL, work, (void *)(seed * 4 + i));
@@ -198,6 +270,12 @@ int main(int argc, char **argv)
             usleep(20000);
     }
     setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+    done = 1;
+    pthread_join(shaker, NULL);
     puts(still_works() ? "works" : "broken");
+    signal(SIGCHLD, SIG_DFL);
+    kill(harmless, SIGTERM);
+    if (waitpid(harmless, &status, 0) != harmless || status != 0)
+        printf("others were harmed: %d\n", status);
     return 0;
 }

@@ -1319,7 +1319,7 @@ static void scenario_shut_under_connect(void)
     pthread_t threads[2];
     for (int i = 0; i < 2; i++)
         pthread_create(&threads[i], NULL, connect_thread, fds);
-    nap(100);
+    nap(400);
     say_call("shutdown", shutdown(fds[0], SHUT_RDWR));
     long value[2] = {1, 1};
     bool done = joined(threads[0], &value[0], 1500) && joined(threads[1], &value[1], 1500);
