@@ -9,7 +9,8 @@
  *                hostmsg.c recvmsg, sendmsg and select, hostepoll.c epoll, hostaddr.c their addresses
  *
  * One recursive lock a loop guards everything: the loop, its hosts, their stacks and links, and the
- * descriptor tables. It is never held while a thread sleeps. A thread that gives it up at the
+ * descriptor tables. It is never held while a thread sleeps, and threads are woken after it has been
+ * released, lest they wake up only to wait for it. A thread that gives it up at the
  * outermost level first settles: it carries the traffic that its calls have caused, in
  * its own time, without waking the loop's thread, and sets the loop's timer.
  */
@@ -42,10 +43,14 @@ struct wr_alarm {
     void *arg;
 };
 
+enum { WR_WAKES_AT_ONCE = 32 };
+
 struct weir_loop {
     pthread_mutex_t lock; /* recursive */
-    unsigned depth;       /* how often its holder holds it */
-    unsigned serving;     /* callbacks may be running: leave hosts where they are */
+    unsigned n_wakes; /* threads that are woken when the lock is released: their waiters' words */
+    atomic_uint *wakes[WR_WAKES_AT_ONCE];
+    unsigned depth;   /* how often its holder holds it */
+    unsigned serving; /* callbacks may be running: leave hosts where they are */
     int epoll_fd, timer_fd, wake_fd;
     weir_time timer_at; /* what the timer is set to; NEVER: not set */
     bool again;         /* there is work that no descriptor will announce */
@@ -103,8 +108,11 @@ void wr_loop_lock(struct weir_loop *loop);
 void wr_loop_unlock(struct weir_loop *loop);
 /* Carries what there is to carry and sets the timer. The lock is held. */
 void wr_loop_settle(struct weir_loop *loop);
-/* Sleeps on a condition with the lock released; false at `until`. The caller holds the lock once. */
-bool wr_loop_sleep(struct weir_loop *loop, pthread_cond_t *cond, weir_time until);
+/* Sleeps with the lock released until a waiter's state is WR_ROUSED; false at `until`. The caller holds the
+ * lock once. May return early. */
+bool wr_loop_sleep(struct weir_loop *loop, atomic_uint *state, weir_time until);
+/* Makes it WR_ROUSED, and has a thread that sleeps woken when the lock is released. */
+void wr_loop_rouse(struct weir_loop *loop, atomic_uint *state);
 /* Makes a sleeping loop turn. */
 void wr_loop_wake(struct weir_loop *loop);
 int wr_loop_add_link(struct weir_loop *loop, struct wr_attach *attach);
@@ -123,9 +131,11 @@ void wr_host_free_doomed(struct weir_loop *loop);
 
 /* ---- hostwait.c --------------------------------------------------------------------------------- */
 
+enum { WR_AWAKE, WR_ASLEEP, WR_ROUSED };
+
 struct wr_waiter {
-    pthread_cond_t cond;
-    bool woken;
+    struct weir_loop *loop;
+    atomic_uint state; /* WR_*; changed with the lock held */
 };
 
 struct wr_wait_link {
@@ -158,8 +168,7 @@ struct wr_hsock {
     void *notify_arg;
 };
 
-void wr_waiter_init(struct wr_waiter *waiter);
-void wr_waiter_fini(struct wr_waiter *waiter);
+void wr_waiter_init(struct wr_waiter *waiter, struct weir_loop *loop);
 /* Puts a waiter into a list, and takes it out. */
 void wr_wait_join(struct wr_wait_link **list, struct wr_wait_link *link, struct wr_waiter *waiter);
 void wr_wait_leave(struct wr_wait_link *link);

@@ -52,11 +52,10 @@ static int pause_for(struct weir_host *host, weir_time until)
     weir_time at = weir_time_min(until, weir_time_after(weir_now(), LOOK_AGAIN));
     int rc = 0;
     if (is_driven(host->loop)) {
-        wr_waiter_init(&waiter);
+        wr_waiter_init(&waiter, host->loop);
         wr_wait_join(&host->lingering, &link, &waiter);
         rc = wr_wait_sleep(host, &waiter, at);
         wr_wait_leave(&link);
-        wr_waiter_fini(&waiter);
         return rc == WEIR_EAGAIN ? 0 : rc;
     }
     if (host->loop->serving > 0)

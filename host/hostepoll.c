@@ -471,16 +471,15 @@ static int wait_for_events(struct weir_host *host, struct wr_hsock *hs, struct e
     struct wr_waiter waiter;
     struct wr_wait_link link;
     int n, rc = 0;
-    wr_waiter_init(&waiter);
+    wr_waiter_init(&waiter, host->loop);
     wr_wait_join(&hs->epoll->waiters, &link, &waiter);
     do {
-        waiter.woken = false;
+        waiter.state = WR_AWAKE;
         n = harvest(host, hs->epoll, events, max);
         if (n == 0)
             rc = wr_wait_sleep(host, &waiter, until);
     } while (n == 0 && rc == 0 && !hs->closed);
     wr_wait_leave(&link);
-    wr_waiter_fini(&waiter);
     if (hs->closed)
         return n > 0 ? n : WEIR_EBADF;
     if (n == 0 && rc == WEIR_EAGAIN)

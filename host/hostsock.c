@@ -389,15 +389,14 @@ static void linger(struct weir_host *host, struct wr_hsock *hs, int seconds)
     struct wr_wait_link link;
     if (weir_sock_shutdown(host->stack, hs->sock, SHUT_WR, weir_now()) != 0)
         return; /* not connected */
-    wr_waiter_init(&waiter);
+    wr_waiter_init(&waiter, host->loop);
     wr_wait_join(&host->lingering, &link, &waiter);
     while (fin_is_under_way(host, hs->sock)) {
-        waiter.woken = false;
+        waiter.state = WR_AWAKE;
         if (wr_wait_sleep(host, &waiter, until) != 0)
             break;
     }
     wr_wait_leave(&link);
-    wr_waiter_fini(&waiter);
 }
 
 int weir_close(struct weir_host *host, int fd)

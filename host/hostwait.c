@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How threads wait. A waiter is a condition of one thread; it joins the lists of all descriptors
+ * How threads wait. A waiter is a word that one thread sleeps on; it joins the lists of all descriptors
  * that it waits for, so that one event wakes those who asked for it and nobody else. A call looks
  * first, then joins, settles and sleeps, all under the lock: what happens in between is an event.
  */
@@ -11,19 +11,10 @@
 
 enum { POLL_ON_STACK = 16 };
 
-void wr_waiter_init(struct wr_waiter *waiter)
+void wr_waiter_init(struct wr_waiter *waiter, struct weir_loop *loop)
 {
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&waiter->cond, &attr);
-    pthread_condattr_destroy(&attr);
-    waiter->woken = false;
-}
-
-void wr_waiter_fini(struct wr_waiter *waiter)
-{
-    pthread_cond_destroy(&waiter->cond);
+    waiter->loop = loop;
+    atomic_init(&waiter->state, WR_AWAKE);
 }
 
 void wr_wait_join(struct wr_wait_link **list, struct wr_wait_link *link, struct wr_waiter *waiter)
@@ -45,21 +36,17 @@ void wr_wait_leave(struct wr_wait_link *link)
 
 void wr_wait_wake(struct wr_wait_link *list)
 {
-    for (; list; list = list->next) {
-        if (!list->waiter->woken)
-            pthread_cond_signal(&list->waiter->cond);
-        list->waiter->woken = true;
-    }
+    for (; list; list = list->next)
+        wr_loop_rouse(list->waiter->loop, &list->waiter->state);
 }
 
 bool wr_wait_wake_one(struct wr_wait_link *list)
 {
-    while (list && list->waiter->woken)
+    while (list && list->waiter->state == WR_ROUSED)
         list = list->next;
     if (!list)
         return false;
-    list->waiter->woken = true;
-    pthread_cond_signal(&list->waiter->cond);
+    wr_loop_rouse(list->waiter->loop, &list->waiter->state);
     return true;
 }
 
@@ -69,9 +56,9 @@ int wr_wait_sleep(struct weir_host *host, struct wr_waiter *waiter, weir_time un
     if (loop->depth != 1 || loop->serving > 0)
         return -EDEADLK;
     wr_loop_settle(loop);
-    while (!waiter->woken)
-        if (!wr_loop_sleep(loop, &waiter->cond, until))
-            return waiter->woken ? 0 : WEIR_EAGAIN;
+    while (waiter->state != WR_ROUSED)
+        if (!wr_loop_sleep(loop, &waiter->state, until))
+            return waiter->state == WR_ROUSED ? 0 : WEIR_EAGAIN;
     return 0;
 }
 
@@ -79,11 +66,10 @@ int wr_wait(struct weir_host *host, struct wr_hsock *hs, weir_time until)
 {
     struct wr_waiter waiter;
     struct wr_wait_link link;
-    wr_waiter_init(&waiter);
+    wr_waiter_init(&waiter, host->loop);
     wr_wait_join(&hs->waiters, &link, &waiter);
     int rc = wr_wait_sleep(host, &waiter, until);
     wr_wait_leave(&link);
-    wr_waiter_fini(&waiter);
     return hs->closed ? WEIR_EBADF : rc;
 }
 
@@ -138,7 +124,7 @@ static int poll_wait(struct weir_host *host, struct wr_waiter *waiter, const str
                      struct pollfd *fds, nfds_t n, weir_time until)
 {
     for (;;) {
-        waiter->woken = false;
+        waiter->state = WR_AWAKE;
         int count = poll_scan(host, polled, fds, n);
         if (count > 0 || until <= weir_now())
             return count;
@@ -161,7 +147,7 @@ int weir_poll(struct weir_host *host, struct pollfd *fds, nfds_t n, int timeout_
         errno = ENOMEM;
         return -1;
     }
-    wr_waiter_init(&waiter);
+    wr_waiter_init(&waiter, host->loop);
     wr_loop_lock(host->loop);
     for (nfds_t i = 0; i < n; i++) {
         polled[i].hs = fds[i].fd < 0 ? NULL : wr_hostsock_hold(host, fds[i].fd);
@@ -175,7 +161,6 @@ int weir_poll(struct weir_host *host, struct pollfd *fds, nfds_t n, int timeout_
             wr_hostsock_drop(polled[i].hs);
         }
     wr_loop_unlock(host->loop);
-    wr_waiter_fini(&waiter);
     if (polled != few)
         free(polled);
     if (rc < 0)

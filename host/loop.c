@@ -15,10 +15,12 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -43,10 +45,30 @@ void wr_loop_lock(struct weir_loop *loop)
     loop->depth++;
 }
 
+static void futex_wake(atomic_uint *state)
+{
+    syscall(SYS_futex, state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Releases the lock for good and wakes who is to be woken. A thread may have woken up by its time before and
+ * its waiter be gone: then this wakes nobody, or somebody who looks and sleeps on, as users of futex(2) do. */
+static void release(struct weir_loop *loop)
+{
+    atomic_uint *wakes[WR_WAKES_AT_ONCE];
+    unsigned n = loop->n_wakes;
+    memcpy(wakes, loop->wakes, n * sizeof *wakes);
+    loop->n_wakes = 0;
+    pthread_mutex_unlock(&loop->lock);
+    for (unsigned i = 0; i < n; i++)
+        futex_wake(wakes[i]);
+}
+
 static void unlock_only(struct weir_loop *loop)
 {
-    loop->depth--;
-    pthread_mutex_unlock(&loop->lock);
+    if (--loop->depth == 0)
+        release(loop);
+    else
+        pthread_mutex_unlock(&loop->lock);
 }
 
 void wr_loop_unlock(struct weir_loop *loop)
@@ -56,18 +78,31 @@ void wr_loop_unlock(struct weir_loop *loop)
     unlock_only(loop);
 }
 
-bool wr_loop_sleep(struct weir_loop *loop, pthread_cond_t *cond, weir_time until)
+void wr_loop_rouse(struct weir_loop *loop, atomic_uint *state)
 {
-    int rc;
+    if (atomic_exchange(state, WR_ROUSED) != WR_ASLEEP)
+        return; /* it looks before it sleeps */
+    if (loop->n_wakes == WR_WAKES_AT_ONCE)
+        futex_wake(state);
+    else
+        loop->wakes[loop->n_wakes++] = state;
+}
+
+bool wr_loop_sleep(struct weir_loop *loop, atomic_uint *state, weir_time until)
+{
+    struct timespec ts = {.tv_sec = until / WEIR_SEC, .tv_nsec = until % WEIR_SEC};
+    unsigned asleep = WR_ASLEEP;
+    atomic_store(state, asleep);
     loop->depth--;
-    if (until == WEIR_TIME_NEVER) {
-        rc = pthread_cond_wait(cond, &loop->lock);
-    } else {
-        struct timespec ts = {.tv_sec = until / WEIR_SEC, .tv_nsec = until % WEIR_SEC};
-        rc = pthread_cond_timedwait(cond, &loop->lock, &ts);
-    }
+    release(loop);
+    /* With a mask the time is absolute, of CLOCK_MONOTONIC. */
+    long rc = syscall(SYS_futex, state, FUTEX_WAIT_BITSET_PRIVATE, asleep,
+                      until == WEIR_TIME_NEVER ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
+    bool timed_out = rc < 0 && errno == ETIMEDOUT;
+    pthread_mutex_lock(&loop->lock);
     loop->depth++;
-    return rc == 0;
+    atomic_compare_exchange_strong(state, &asleep, WR_AWAKE);
+    return !timed_out;
 }
 
 void wr_loop_wake(struct weir_loop *loop)
