@@ -118,6 +118,10 @@ def agent():
         print(json.dumps(answer), flush=True)
 
 
+class Failed(Exception):
+    """A program did not do its work."""
+
+
 class Agent:
     """An agent, and the tree of processes below it, or below the `weir run` that it is under."""
 
@@ -261,10 +265,10 @@ class Programs:
         """(work a second, work a CPU-second), in the load's unit."""
         client, agents, addr = self.systems[system]
         before = sum(agent.cpu() for agent in agents)
-        said = client.ask(run=words_of(load, addr, seconds), timeout=int(30 + 10 * seconds))
+        said = client.ask(run=words_of(load, addr, seconds), timeout=int(60 + 20 * seconds))
         busy = sum(agent.cpu() for agent in agents) - before
         if said["status"]:
-            raise RuntimeError(f"{load} over {system}: {said['err'] or said['out']}")
+            raise Failed(f"over {system}: status {said['status']}: {said['err']}{said['out']}")
         work, took = result_of(load, said["out"], seconds)
         return work / took, work / (said["cpu"] + busy)
 
@@ -296,23 +300,23 @@ def field(text, name):
     for line in text.splitlines():
         if line.strip().startswith(name):
             return float(line.split(":", 1)[1].split()[0])
-    raise RuntimeError(f"no '{name}' in: {text}")
+    raise Failed(f"no '{name}' in: {text}")
 
 
 def result_of(load, out, seconds):
     """(work, seconds that it took): thousands of requests, or Gbit."""
     if load == "http_new":
         if field(out, "Failed requests") or "Non-2xx" in out:
-            raise RuntimeError(out)
+            raise Failed(out)
         return field(out, "Complete requests") / 1e3, field(out, "Time taken for tests")
     if load == "http_keep":
         if "Socket errors" in out or "Non-2xx" in out:
-            raise RuntimeError(out)
+            raise Failed(out)
         for line in out.splitlines():
             if " requests in " in line:
                 requests, seconds = line.split(",")[0].split(" requests in ")
                 return float(requests) / 1e3, float(seconds.removesuffix("s"))
-        raise RuntimeError(out)
+        raise Failed(out)
     if load.startswith("redis"):
         rates = [float(line.split(",")[1].strip('"')) for line in out.splitlines()[1:]]
         count = redis_requests(load, seconds) / 1e3

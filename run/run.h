@@ -23,7 +23,7 @@
  *   - While a socket is connecting, or listens, the program's end is filled with bytes from the program's
  *     side, so that poll shows no POLLOUT; when the connection is there the supervisor takes them out,
  *     which makes the edge that epoll waits for. Bytes that the program wrote early are sent first.
- *   - One byte of what the program sent always stays unread in the supervisor's end. Closing that end
+ *   - At least a byte of what the program sent always stays unread in the supervisor's end. Closing that end
  *     then makes the program read what is there and after it ECONNRESET: as after a RST. It also does
  *     if the supervisor dies. An orderly end (FIN) is shutdown(SHUT_WR) of the supervisor's end.
  *   - A listening socket's pair holds one byte for each connection that waits in the accept queue.

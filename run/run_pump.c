@@ -7,8 +7,10 @@
  *      write   | -> [k|...new bytes...]                 | wr_run_pump_up     | -> weir_sock_send
  *      read    | <- [..............]                    | pump_down          | <- weir_sock_peek
  *
- *      k: the kept byte. It was sent on already, but stays at the head of the queue until newer bytes
- *      are behind it, so that the queue is never empty and closing our end resets the program's.
+ *      k: bytes kept, one at least. They were sent on already, but stay at the head of the queue until newer
+ *      ones are behind them, so that the queue is never empty and closing our end resets the program's.
+ *      Small batches are read by MSG_PEEK, which is a call less than to ask for the length first; large
+ *      ones are not, so as not to copy them twice.
  *
  * Backpressure is passed on by not reading: a full Weir buffer leaves the pair full (at most one read's
  * rest is held in the record), a full pair leaves Weir's receive buffer full and so closes the window.
