@@ -419,3 +419,15 @@ bool wr_cli_link_has_gateway(const struct cli_link_words *words, struct weir_hos
     weir_host_unlock(host);
     return has;
 }
+
+void wr_cli_link_domain(const struct cli_link_words *words, struct weir_host *host, char domain[64])
+{
+    struct weir_stack *stack = weir_host_lock(host);
+    domain[0] = '\0';
+    for (unsigned i = 0; i < words->n_links && !domain[0]; i++) {
+        struct weir_dhcp_info info;
+        if (weir_dhcp_info(stack, words->links[i].ifindex, &info) == 0)
+            memcpy(domain, info.domain, sizeof info.domain);
+    }
+    weir_host_unlock(host);
+}

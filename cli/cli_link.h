@@ -77,6 +77,9 @@ bool wr_cli_link_check(const struct cli_link_words *words);
  * to be freed. */
 int wr_cli_link_host(struct cli_link_words *words, struct weir_loop *loop, struct weir_host **host);
 
+/* The domain name that a DHCP server told; "" if none did. */
+void wr_cli_link_domain(const struct cli_link_words *words, struct weir_host *host,
+                        char domain[64]);
 /* Whether the host has a way to other networks. */
 bool wr_cli_link_has_gateway(const struct cli_link_words *words, struct weir_host *host);
 

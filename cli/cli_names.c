@@ -81,7 +81,8 @@ static unsigned copy_resolv(const char *path, bool servers, FILE *out)
     return n;
 }
 
-static int make_resolv(char **resolv, const struct weir_addr *servers, unsigned n, bool gateway)
+static int make_resolv(char **resolv, const struct weir_addr *servers, unsigned n, bool gateway,
+                       const char *domain)
 {
     size_t len;
     if (n == 0 && !gateway)
@@ -97,14 +98,17 @@ static int make_resolv(char **resolv, const struct weir_addr *servers, unsigned 
     if (n == 0 && copy_resolv("/etc/resolv.conf", true, out) == 0)
         copy_resolv("/run/systemd/resolve/resolv.conf", true, out);
     copy_resolv("/etc/resolv.conf", false, out);
+    if (domain[0]) /* the last one counts, resolv.conf(5) */
+        fprintf(out, "search %s\n", domain);
     return fclose(out) == 0 ? 0 : WEIR_ENOMEM;
 }
 
-int wr_cli_names(struct cli_names *names, const struct weir_addr *servers, unsigned n, bool gateway)
+int wr_cli_names(struct cli_names *names, const struct weir_addr *servers, unsigned n, bool gateway,
+                 const char *domain)
 {
     names->hosts = names->resolv = NULL;
     int err = make_hosts(&names->hosts);
-    return err ? err : make_resolv(&names->resolv, servers, n, gateway);
+    return err ? err : make_resolv(&names->resolv, servers, n, gateway, domain);
 }
 
 void wr_cli_names_free(struct cli_names *names)

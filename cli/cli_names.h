@@ -15,9 +15,10 @@ struct cli_names {
 };
 
 /* servers: name servers, n of them; with none and a `gateway`, the machine's as far as another
- * host can ask them. 0 or WEIR_ENOMEM; the caller frees with wr_cli_names_free() in any case. */
-int wr_cli_names(struct cli_names *names, const struct weir_addr *servers, unsigned n,
-                 bool gateway);
+ * host can ask them. domain: names are looked for in it, too ("": none). 0 or WEIR_ENOMEM; the caller frees
+ * with wr_cli_names_free() in any case. */
+int wr_cli_names(struct cli_names *names, const struct weir_addr *servers, unsigned n, bool gateway,
+                 const char *domain);
 void wr_cli_names_free(struct cli_names *names);
 
 #endif

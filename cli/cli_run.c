@@ -237,8 +237,10 @@ static int start(const struct run_words *words, struct run_session *session, cha
     struct weir_run_options options;
     struct weir_addr servers[CLI_DNS_MAX];
     char error[256] = "out of memory";
+    char domain[64];
+    wr_cli_link_domain(&words->link, session->host, domain);
     int err = wr_cli_names(&session->names, servers, find_servers(words, session->host, servers),
-                           wr_cli_link_has_gateway(&words->link, session->host));
+                           wr_cli_link_has_gateway(&words->link, session->host), domain);
     describe(session, &options);
     options.events.on_exit = on_exit_of;
     if (!err)
