@@ -46,6 +46,17 @@ def connect(port, addr=ADDR):
     raise AssertionError(f"nobody listens on port {port}")
 
 
+def give_address(device, address):
+    """As soon as the device is there."""
+    for _ in range(200):
+        done = subprocess.run(["ip", "addr", "add", address, "dev", device], stderr=subprocess.DEVNULL)
+        if done.returncode == 0:
+            subprocess.run(["ip", "link", "set", device, "up"], check=True)
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"there is no {device}")
+
+
 @contextlib.contextmanager
 def server(program, port):
     """An example that takes NAME ADDR/PREFIX KERNEL PORT, or NAME ADDR if port is None."""
@@ -54,9 +65,7 @@ def server(program, port):
         process = subprocess.Popen([EXAMPLES / program, *where])
         try:
             if port is None:
-                time.sleep(0.2)
-                subprocess.run("ip addr add 10.0.0.1/24 dev weirex && ip link set weirex up", shell=True,
-                               check=True)
+                give_address("weirex", "10.0.0.1/24")
             connect(port or 7).close()
             yield
             assert process.poll() is None, "the server has ended"
