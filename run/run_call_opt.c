@@ -118,8 +118,8 @@ int64_t wr_run_call_getsockopt(struct run_call *call)
     struct run_sock *rs = call->rs;
     int level = (int)data->args[1], option = (int)data->args[2], room = 0, number = 0;
     uint8_t value[OPTION_MAX];
-    if (is_kernels(level, option))
-        return RUN_CONTINUE;
+    if (is_kernels(level, option) || (level == SOL_SOCKET && option == SO_BINDTODEVICE))
+        return RUN_CONTINUE; /* no device can be bound to: the pair has none, too */
     int err = is_level(rs, level) ? wr_run_mem_read(call, data->args[4], &room, sizeof room) : 0;
     if (err)
         return err;

@@ -16,8 +16,7 @@ def pytest_configure(config):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item):
     report = (yield).get_result()
-    if report.when == "call":
-        item.failed = report.failed
+    item.failed = report.failed or getattr(item, "failed", False)
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def folder(request):
     path = Path(tempfile.mkdtemp(prefix=f"weir-{request.node.originalname[:40]}-"))
     path.chmod(0o777)
     yield path
-    if getattr(request.node, "failed", True):
+    if getattr(request.node, "failed", False):
         print(f"kept: {path}")
     else:
         shutil.rmtree(path)

@@ -251,6 +251,7 @@ class Hosts:
             self.bring_up()
         except BaseException:
             self.end(kill=True)
+            self.show()
             raise
 
     def bring_up(self):
@@ -408,5 +409,5 @@ def make_hosts(request, folder):
         raise
     finally:
         hosts.end(kill=True)
-        if getattr(request.node, "failed", True):
+        if getattr(request.node, "failed", False):
             hosts.show()
