@@ -21,7 +21,8 @@ def lines_of(text):
 def program(tmp_path_factory):
     folder = tmp_path_factory.mktemp("procs")
     apps.open_folder(folder)
-    return apps.compile_c("procs.c", folder / "procs")
+    parts = [apps.HERE / name for name in ("procs_kit.c", "procs_waits.c", "procs_ends.c")]
+    return apps.compile_c("procs.c", folder / "procs", *parts)
 
 
 @pytest.mark.parametrize("prefix", [
