@@ -14,6 +14,8 @@ int wr_endpoint_from(int domain, const struct sockaddr *addr, socklen_t len,
     if (!addr || len < sizeof family)
         return WEIR_EINVAL;
     memcpy(&family, addr, sizeof family);
+    if (len > sizeof(struct sockaddr_storage))
+        return WEIR_EINVAL;
     if (domain == AF_INET && len < sizeof in)
         return WEIR_EINVAL;
     if (domain == AF_INET6 && len < 24) /* RFC 2133's shorter form, without the scope, is taken */

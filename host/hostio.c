@@ -127,8 +127,10 @@ bool wr_host_io(struct weir_host *host, weir_time now)
     bool moved = false;
     for (struct wr_attach *a = host->links; a; a = a->next)
         moved |= serve_link(a, now);
-    if (weir_deadline(host->stack) <= now)
+    if (weir_deadline(host->stack) <= now) {
         weir_advance(host->stack, now);
+        host->had_input = true; /* loopback's frames are carried there */
+    }
     for (struct wr_attach *a = host->links; a; a = a->next)
         moved |= send_all(a, now);
     return moved;

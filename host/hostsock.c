@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
@@ -55,6 +56,8 @@ int weir_socket(struct weir_host *host, int domain, int type, int protocol)
 {
     weir_sock sock;
     int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (kind & ~0xf) /* Linux's SOCK_TYPE_MASK */
+        return answer(WEIR_EINVAL);
     wr_loop_lock(host->loop);
     int rc = weir_sock_open(host->stack, domain, kind, protocol, &sock);
     if (rc == 0) {
@@ -68,13 +71,27 @@ int weir_socket(struct weir_host *host, int domain, int type, int protocol)
     return answer(rc);
 }
 
+/* An AF_INET socket may be bound to AF_UNSPEC if the address is 0.0.0.0: old programs do. */
+static int bind_address(int domain, const struct sockaddr *addr, socklen_t len,
+                        struct weir_endpoint *local)
+{
+    struct sockaddr_in in;
+    if (domain != AF_INET || !addr || len < sizeof in || addr->sa_family != AF_UNSPEC)
+        return wr_endpoint_from(domain, addr, len, local);
+    memcpy(&in, addr, sizeof in);
+    if (in.sin_addr.s_addr != htonl(INADDR_ANY))
+        return WEIR_EAFNOSUPPORT;
+    in.sin_family = AF_INET;
+    return wr_endpoint_from(domain, (struct sockaddr *)&in, sizeof in, local);
+}
+
 int weir_bind(struct weir_host *host, int fd, const struct sockaddr *addr, socklen_t len)
 {
     struct weir_endpoint local;
     struct wr_hsock *hs = wr_hostsock_enter(host, fd);
     if (!hs)
         return -1;
-    int rc = wr_endpoint_from(hs->domain, addr, len, &local);
+    int rc = bind_address(hs->domain, addr, len, &local);
     if (rc == 0)
         rc = weir_sock_bind(host->stack, hs->sock, &local);
     wr_hostsock_leave(host, hs);
@@ -168,6 +185,14 @@ int weir_connect(struct weir_host *host, int fd, const struct sockaddr *addr, so
     return answer(rc);
 }
 
+/* What a connection has of its listener's, as on Linux; the rest is the core's business. */
+static void inherit(struct wr_hsock *conn, const struct wr_hsock *listener)
+{
+    conn->recv_timeout = listener->recv_timeout;
+    conn->send_timeout = listener->send_timeout;
+    conn->recv_lowat = listener->recv_lowat;
+}
+
 int weir_accept4(struct weir_host *host, int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     struct weir_endpoint peer;
@@ -188,6 +213,7 @@ int weir_accept4(struct weir_host *host, int fd, struct sockaddr *addr, socklen_
             weir_sock_abort(host->stack, conn, weir_now());
             weir_sock_close(host->stack, conn, weir_now());
         } else {
+            inherit(host->table[rc], hs);
             wr_endpoint_to(hs->domain, &peer, addr, len);
             host->table[rc]->cloexec = (flags & SOCK_CLOEXEC) != 0;
         }
@@ -211,6 +237,15 @@ static ptrdiff_t wait_opened(struct weir_host *host, struct wr_hsock *hs, weir_t
         rc = weir_sock_send(host->stack, hs->sock, "", 0, 0, NULL, weir_now());
     while (rc == WEIR_EAGAIN && (rc = wait_or_not(host, hs, until)) == 0);
     return rc;
+}
+
+/* The call has waited for the connection: nobody needs to ask connect() for the outcome. */
+static void settle_opened(struct weir_host *host, struct wr_hsock *hs,
+                          const struct weir_endpoint *to)
+{
+    int ready = weir_sock_ready(host->stack, hs->sock);
+    if (to && ready > 0 && !(ready & (WEIR_POLLERR | WEIR_POLLHUP)))
+        weir_sock_connect(host->stack, hs->sock, to, weir_now());
 }
 
 /* A stream takes all of it before a blocking call returns; what was taken counts more than an error. */
@@ -237,6 +272,8 @@ static ptrdiff_t send_stream(struct weir_host *host, struct wr_hsock *hs, const 
             return rc == WEIR_EAGAIN && done > 0 ? (ptrdiff_t)done : rc; /* no connection */
         opens = false;
     } while (rc >= 0 && done < len);
+    if ((flags & MSG_FASTOPEN) && until != 0 && done > 0)
+        settle_opened(host, hs, to);
     return done > 0 ? (ptrdiff_t)done : rc;
 }
 
@@ -289,7 +326,7 @@ static size_t recv_target(const struct wr_hsock *hs, size_t len, int flags)
         return 1;
     if (flags & MSG_WAITALL)
         return len;
-    return hs->recv_lowat < len ? hs->recv_lowat : len;
+    return hs->recv_lowat < len ? hs->recv_lowat : len > 0 ? len : 1;
 }
 
 /* True when no more will come than what a peek has shown. */
@@ -469,7 +506,9 @@ int weir_setsockopt(struct weir_host *host, int fd, int level, int option, const
     struct wr_hsock *hs = wr_hostsock_enter(host, fd);
     if (!hs)
         return -1;
-    int rc = value || len == 0 ? set_option(host, hs, level, option, value, len) : WEIR_EFAULT;
+    int rc = (int)len < 0        ? WEIR_EINVAL
+             : value || len == 0 ? set_option(host, hs, level, option, value, len)
+                                 : WEIR_EFAULT;
     wr_hostsock_leave(host, hs);
     return answer(rc);
 }
@@ -482,7 +521,9 @@ int weir_getsockopt(struct weir_host *host, int fd, int level, int option, void 
         return -1;
     size_t size = *len;
     int rc;
-    if (level == SOL_SOCKET && option == SO_RCVTIMEO) {
+    if ((int)*len < 0) {
+        rc = WEIR_EINVAL;
+    } else if (level == SOL_SOCKET && option == SO_RCVTIMEO) {
         rc = timeout_to(hs->recv_timeout, value, len);
     } else if (level == SOL_SOCKET && option == SO_SNDTIMEO) {
         rc = timeout_to(hs->send_timeout, value, len);

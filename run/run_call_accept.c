@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "run/run_int.h"
@@ -83,6 +84,18 @@ static int64_t hand_over(struct run_call *call, struct run_sock *rs, int end, in
     return RUN_SENT;
 }
 
+/* What a connection has of its listener's, of options that the pair has itself. */
+static void inherit(int listener, int end)
+{
+    static const int options[] = {SO_RCVTIMEO, SO_SNDTIMEO, SO_OOBINLINE, SO_RCVLOWAT, SO_PEEK_OFF};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        struct timeval value;
+        socklen_t len = sizeof value;
+        if (getsockopt(listener, SOL_SOCKET, options[i], &value, &len) == 0)
+            (void)setsockopt(end, SOL_SOCKET, options[i], &value, len);
+    }
+}
+
 /* Takes the connection that is first in line: 0, WEIR_EAGAIN, or another error. */
 static int next_connection(struct run_call *call, bool nonblock, struct run_sock **rs, int *end)
 {
@@ -112,6 +125,8 @@ static int next_connection(struct run_call *call, bool nonblock, struct run_sock
     }
     wr_run_sock_set(*rs, conn);
     (*rs)->peer = peer;
+    if (listener->tuned)
+        inherit(call->dup, *end);
     return 0;
 }
 

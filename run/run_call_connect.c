@@ -54,7 +54,7 @@ void wr_run_connect_done(struct run_sock *rs, int error)
     }
     rs->state = RUN_OPEN;
     wr_run_sock_unfill(rs);
-    rs->connect_news = wr_run_park_answer(run, rs->ino, 0) == 0;
+    rs->connect_news = wr_run_park_connected(run, rs->ino) == 0;
     wr_run_pump(rs);
 }
 
@@ -106,10 +106,22 @@ static int64_t connect_refused(struct run_call *call, int error)
     return -error;
 }
 
-static int64_t connect_start(struct run_call *call, const struct weir_endpoint *remote)
+/* The SYN is on its way. */
+static int64_t connect_follow(struct run_call *call)
 {
     struct run_sock *rs = call->rs;
     int error;
+    rs->state = RUN_CONNECTING;
+    if (decided_at_once(call, &error))
+        return error ? connect_refused(call, error) : connect_open(call);
+    if (rs->unread <= 1 && !wr_run_sock_fill(rs, call->dup))
+        return WEIR_ENOMEM;
+    return wait_for_it(call, -EINPROGRESS);
+}
+
+static int64_t connect_start(struct run_call *call, const struct weir_endpoint *remote)
+{
+    struct run_sock *rs = call->rs;
     rs->target = *remote;
     wr_run_park_reap(call->run, remote->port);
     int err = weir_sock_connect(call->stack, rs->sock, &rs->target, weir_now());
@@ -119,20 +131,7 @@ static int64_t connect_start(struct run_call *call, const struct weir_endpoint *
         wr_run_sock_unfill(rs);
         return 0;
     }
-    if (err != WEIR_EINPROGRESS)
-        return err;
-    rs->state = RUN_CONNECTING;
-    if (decided_at_once(call, &error))
-        return error ? connect_refused(call, error) : connect_open(call);
-    if (rs->unread <= 1 && !wr_run_sock_fill(rs, call->dup))
-        return WEIR_ENOMEM;
-    return wait_for_it(call, -EINPROGRESS);
-}
-
-/* AF_UNSPEC dissolves a connection on Linux. Here its pair could not be used again. */
-static int64_t connect_dissolve(const struct run_sock *rs)
-{
-    return rs->state == RUN_FRESH ? 0 : -EOPNOTSUPP;
+    return err == WEIR_EINPROGRESS ? connect_follow(call) : err;
 }
 
 int64_t wr_run_call_connect(struct run_call *call)
@@ -147,7 +146,7 @@ int64_t wr_run_call_connect(struct run_call *call)
     if ((int)args[2] < (int)sizeof from.ss_family)
         return -EINVAL;
     if (from.ss_family == AF_UNSPEC)
-        return connect_dissolve(rs);
+        return wr_run_sock_dissolve(rs, call->dup);
     switch (rs->state) {
     case RUN_DEAD:
         return connect_dead(call);
@@ -199,21 +198,53 @@ static int64_t send_rest(struct run_call *call, uint64_t from, uint64_t len, int
     return 1;
 }
 
+/* MSG_FASTOPEN. With a cookie data leaves with the SYN; without one it is a connect(), and a caller that blocks
+ * is served again when that has succeeded. 0: it goes on as any send. */
+static int64_t send_fast(struct run_call *call, const struct sockaddr_storage *to)
+{
+    const __u64 *args = call->req->data.args;
+    struct run_sock *rs = call->rs;
+    bool again = call->deadline != 0;
+    size_t len = args[2] < RUN_SCRATCH_BYTES ? (size_t)args[2] : RUN_SCRATCH_BYTES;
+    if (rs->state == RUN_CONNECTING)
+        return wait_for_it(call, -EALREADY);
+    if (rs->state == RUN_OPEN && !again && !rs->connect_news)
+        return -EISCONN;
+    rs->connect_news = false;
+    if (rs->state != RUN_FRESH)
+        return 0;
+    int err = args[4] ? wr_run_mem_endpoint(rs->domain, to, args[5], &rs->target) : WEIR_EINVAL;
+    if (!err)
+        err = wr_run_mem_read(call, args[1], call->run->scratch, len);
+    if (err)
+        return err;
+    wr_run_park_reap(call->run, rs->target.port);
+    ptrdiff_t n = weir_sock_send(call->stack, rs->sock, call->run->scratch, len, WEIR_MSG_FASTOPEN,
+                                 &rs->target, weir_now());
+    if (n < 0 && n != WEIR_EINPROGRESS)
+        return n;
+    call->done = n > 0 ? (uint64_t)n : 0;
+    int64_t value = connect_follow(call);
+    return n > 0 && value == -EINPROGRESS ? n : value;
+}
+
 /* TCP takes no notice of an address, but the pair would say EISCONN: so the supervisor writes for the
  * program. A call that must wait is served again when the pair has room. */
 int64_t wr_run_call_sendto(struct run_call *call)
 {
     const __u64 *args = call->req->data.args;
     struct run_sock *rs = call->rs;
-    struct sockaddr_storage ignored;
+    struct sockaddr_storage to;
     int flags = (int)args[3];
     if (beyond_memory(args[1], args[2]))
         return -EFAULT;
-    int err = args[4] ? wr_run_mem_addr_in(call, args[4], args[5], &ignored) : 0;
+    int err = args[4] ? wr_run_mem_addr_in(call, args[4], args[5], &to) : 0;
     if (err)
         return err;
-    if (flags & MSG_FASTOPEN)
-        return -EOPNOTSUPP; /* as with net.ipv4.tcp_fastopen without the client bit */
+    int64_t fast = flags & MSG_FASTOPEN ? send_fast(call, &to) : 0;
+    if (fast != 0)
+        return fast;
+    flags &= ~MSG_FASTOPEN;
     if (call->done > 0 && (rs->state != RUN_OPEN || rs->shut_wr))
         return (int64_t)call->done;
     if (rs->state == RUN_DEAD && (err = wr_run_call_error(call)))

@@ -9,16 +9,18 @@
 
 #include "run/run_int.h"
 
-/* A listener that is shut is an unconnected socket again (Linux); its pair cannot be used again. */
-static int64_t shut_listener(struct run_call *call, int how)
+/* A connect that is under way is given up, and the socket is an unconnected one again (Linux). */
+static int64_t shut_connecting(struct run_call *call, int how)
 {
     struct run_sock *rs = call->rs;
-    if (how == SHUT_WR)
-        return 0;
-    wr_run_park_answer(call->run, rs->ino, -EINVAL);
-    weir_sock_shutdown(call->stack, rs->sock, how, weir_now());
-    wr_run_sock_die(rs, 0);
-    return 0;
+    int err = weir_sock_shutdown(call->stack, rs->sock, how, weir_now());
+    if (!err)
+        wr_run_sock_again(rs, call->dup);
+    if (!err && wr_run_park_any(call->run, rs->ino)) {
+        int error = wr_run_sock_error(rs);
+        wr_run_park_answer(call->run, rs->ino, error ? -error : -ECONNABORTED);
+    }
+    return err;
 }
 
 static int64_t shut_open(struct run_call *call, int how)
@@ -47,9 +49,9 @@ int64_t wr_run_call_shutdown(struct run_call *call)
     case RUN_OPEN:
         return shut_open(call, how);
     case RUN_LISTEN:
-        return shut_listener(call, how);
+        return how == SHUT_WR ? 0 : wr_run_sock_dissolve(call->rs, call->dup);
     case RUN_CONNECTING:
-        return weir_sock_shutdown(call->stack, call->rs->sock, how, weir_now());
+        return shut_connecting(call, how);
     case RUN_FRESH:
     case RUN_DEAD:
         break;

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <weir/info.h>
+
 #include "run/run_int.h"
 
 enum { OPTION_MAX = 4096 };
@@ -23,13 +25,13 @@ enum { OPTION_MAX = 4096 };
 #    define SO_SNDTIMEO_OLD 21
 #endif
 
-/* Options of blocking, and of peeking: the pair's. */
+/* Options of blocking, of peeking and of urgent bytes: the pair's. */
 static bool is_kernels(int level, int option)
 {
     if (level != SOL_SOCKET)
         return false;
     return option == SO_RCVTIMEO_OLD || option == SO_SNDTIMEO_OLD || option == SO_RCVTIMEO_NEW ||
-           option == SO_SNDTIMEO_NEW || option == SO_PEEK_OFF;
+           option == SO_SNDTIMEO_NEW || option == SO_PEEK_OFF || option == SO_OOBINLINE;
 }
 
 /* Options that say something through recvmsg(), which the program reads from the pair and not from
@@ -66,8 +68,10 @@ int64_t wr_run_call_setsockopt(struct run_call *call)
     struct run_sock *rs = call->rs;
     int level = (int)data->args[1], option = (int)data->args[2], len = (int)data->args[4];
     uint8_t value[OPTION_MAX];
-    if (is_kernels(level, option))
+    if (is_kernels(level, option)) {
+        rs->tuned = true;
         return RUN_CONTINUE;
+    }
     if (len < 0)
         return -EINVAL;
     if (needs_messages(level, option))
@@ -82,8 +86,10 @@ int64_t wr_run_call_setsockopt(struct run_call *call)
     if (!ask_weir(call))
         return -ENOBUFS;
     err = weir_sock_setsockopt(call->stack, rs->sock, level, option, value, size, weir_now());
-    if (!err && level == SOL_SOCKET && option == SO_RCVLOWAT)
+    if (!err && level == SOL_SOCKET && option == SO_RCVLOWAT) {
+        rs->tuned = true;
         return RUN_CONTINUE;
+    }
     return err;
 }
 

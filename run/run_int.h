@@ -27,7 +27,8 @@ enum {
     RUN_FDS_RESERVE = RUN_PIDFD_SLOTS + 64,
     RUN_SCRATCH_BYTES = 256 << 10 /* what is read from a pair at once */
 };
-#define RUN_PAIR_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET) /* what our end of a pair is watched for */
+#define RUN_PAIR_EVENTS                                                                            \
+    (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET) /* what our end of a pair is watched for */
 
 struct run_pidfd {
     pid_t tid;
@@ -203,13 +204,15 @@ struct run_sock {
     int waiting_end; /* its pair's other end */
     struct run_sock *kept_by; /* the listener whose `waiting` this is */
     bool connect_news;        /* an asynchronous connect succeeded and no connect() has said so */
-    bool closed;              /* the program's last descriptor is closed */
-    bool parked;              /* a sendto() waits for room in the pair */
-    bool was_open;            /* dead: it was a connection */
-    bool shut_wr;             /* the program has shut its sending side */
-    bool fin_sent;            /* and Weir knows */
-    bool shut_rd; /* the program's receiving side is at its end: our end is shut for writing */
-    int error;    /* that sending met; dead: what SO_ERROR says if it was not read yet */
+    bool urgent;              /* our end shows POLLPRI: run_pump.c */
+    bool tuned;    /* options that the pair has itself were set: accepted ones get them */
+    bool closed;   /* the program's last descriptor is closed */
+    bool parked;   /* a sendto() waits for room in the pair */
+    bool was_open; /* dead: it was a connection */
+    bool shut_wr;  /* the program has shut its sending side */
+    bool fin_sent; /* and Weir knows */
+    bool shut_rd;  /* the program's receiving side is at its end: our end is shut for writing */
+    int error;     /* that sending met; dead: what SO_ERROR says if it was not read yet */
     struct weir_endpoint local, peer; /* dead: as they were */
     struct weir_endpoint target;      /* of the connect under way, for reports */
     uint8_t *hold;                    /* bytes taken from the pair that Weir had no room for */
@@ -236,6 +239,12 @@ void wr_run_sock_widen(int end);
 bool wr_run_sock_fill(struct run_sock *rs, int end);
 /* Takes the filling out but for one byte: the socket becomes writable for the program. */
 void wr_run_sock_unfill(struct run_sock *rs);
+/* The Weir socket has no connection any more and does not listen: so the record's state is that of a fresh
+ * one. What is in the pair is thrown away; `end` is the program's end. */
+void wr_run_sock_again(struct run_sock *rs, int end);
+/* connect() to AF_UNSPEC. 0 or a negative errno. A pair of which one direction is shut cannot be used again: the
+ * record is dead then. */
+int wr_run_sock_dissolve(struct run_sock *rs, int end);
 /* Closes our end and the Weir socket, remembers names. error 0: the program reads end of file;
  * else it reads ECONNRESET after what is there, and SO_ERROR says `error`. */
 void wr_run_sock_die(struct run_sock *rs, int error);
@@ -380,6 +389,8 @@ int64_t wr_run_park(struct run_call *call, weir_time deadline, int timeout_error
 void wr_run_park_retry(struct weir_run *run, ino_t ino);
 /* Answers all of them with this value. Returns how many. */
 unsigned wr_run_park_answer(struct weir_run *run, ino_t ino, int64_t value);
+/* The connection is there: answers connect() with 0, and serves a sendto() again. Returns how many. */
+unsigned wr_run_park_connected(struct weir_run *run, ino_t ino);
 bool wr_run_park_any(const struct weir_run *run, ino_t ino);
 /* Forgets those of a program. */
 void wr_run_park_drop(struct weir_program *program);

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "run/run_int.h"
@@ -84,11 +85,12 @@ bool wr_run_park_any(const struct weir_run *run, ino_t ino)
     return park != NULL;
 }
 
-unsigned wr_run_park_answer(struct weir_run *run, ino_t ino, int64_t value)
+/* The parked calls of this socket, or of them only those of call `nr`. */
+static unsigned answer_some(struct weir_run *run, ino_t ino, int nr, int64_t value)
 {
     unsigned n = 0;
     for (struct run_park **link = &run->parks; *link;) {
-        if ((*link)->ino != ino) {
+        if ((*link)->ino != ino || (nr >= 0 && (*link)->req.data.nr != nr)) {
             link = &(*link)->next;
             continue;
         }
@@ -96,6 +98,19 @@ unsigned wr_run_park_answer(struct weir_run *run, ino_t ino, int64_t value)
         n += wr_run_answer(park->program->listener_fd, park->req.id, value);
         forget(park);
     }
+    return n;
+}
+
+unsigned wr_run_park_answer(struct weir_run *run, ino_t ino, int64_t value)
+{
+    return answer_some(run, ino, -1, value);
+}
+
+unsigned wr_run_park_connected(struct weir_run *run, ino_t ino)
+{
+    unsigned n = answer_some(run, ino, SYS_connect, 0);
+    n += wr_run_park_any(run, ino);
+    wr_run_park_retry(run, ino);
     return n;
 }
 

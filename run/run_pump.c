@@ -52,6 +52,13 @@ enum {
     UNREAD_MAX_LARGE = 48
 };
 
+/* The next byte of our end's queue is urgent. */
+static bool is_at_mark(const struct run_sock *rs)
+{
+    int mark = 0;
+    return ioctl(rs->fd, SIOCATMARK, &mark) == 0 && mark;
+}
+
 /* Copies new bytes out from behind those that were sent on before, and leaves all in the queue. *empty:
  * there is no more; what comes later makes an edge of its own. */
 static size_t peek_few(struct run_sock *rs, uint8_t *to, bool *empty)
@@ -85,7 +92,7 @@ static size_t take_many(struct run_sock *rs, uint8_t *to, size_t cap, bool *empt
         return 0;
     size_t got = (size_t)n - rs->unread;
     rs->unread = 0;
-    if (to_the_end && recv(rs->fd, to + got, 1, MSG_DONTWAIT | MSG_PEEK) == 1) {
+    if (to_the_end && !is_at_mark(rs) && recv(rs->fd, to + got, 1, MSG_DONTWAIT | MSG_PEEK) == 1) {
         rs->unread = 1;
         got++;
     }
@@ -116,6 +123,15 @@ static bool hold_bytes(struct run_sock *rs, const uint8_t *data, size_t len)
     return true;
 }
 
+/* Sends on what was read, and holds the rest. 1: all is sent; 0: Weir is full; negative: an error. */
+static ptrdiff_t send_or_hold(struct run_sock *rs, const uint8_t *data, size_t len)
+{
+    ptrdiff_t n = send_bytes(rs, data, len);
+    if (n >= 0 && (size_t)n < len && !hold_bytes(rs, data + n, len - (size_t)n))
+        n = WEIR_ENOMEM;
+    return n < 0 ? n : (size_t)n == len;
+}
+
 /* 1: nothing is held any more; 0: Weir is full; negative: an error. */
 static ptrdiff_t send_held(struct run_sock *rs)
 {
@@ -139,14 +155,69 @@ static ptrdiff_t send_batch(struct run_sock *rs, bool *empty)
         rs->many ? take_many(rs, scratch, RUN_SCRATCH_BYTES, empty) : peek_few(rs, scratch, empty);
     if (!got)
         return 1;
-    ptrdiff_t n = send_bytes(rs, scratch, got);
-    if (n >= 0 && (size_t)n < got && !hold_bytes(rs, scratch + n, got - (size_t)n))
-        n = WEIR_ENOMEM;
+    ptrdiff_t n = send_or_hold(rs, scratch, got);
     if (rs->unread > (rs->large ? UNREAD_MAX_LARGE : UNREAD_MAX)) {
         wr_run_sock_unfill(rs);
         rs->large = got >= PEEK_BYTES;
     }
-    return n < 0 ? n : (size_t)n == got;
+    return n;
+}
+
+/* ---- urgent bytes ----------------------------------------------------------------------------- */
+
+/*
+ * MSG_OOB: a pair has it as TCP has, so what one side's program sends is read as urgent here, sent as urgent
+ * by Weir, and the other way round. SIGURG, SIOCATMARK and POLLPRI are then the kernel's business.
+ *
+ *      queue of our end   [k|a b|!|c d]     k: sent on before; !: the urgent byte, at which every read stops
+ *
+ * With SO_OOBINLINE on our end the urgent byte is read as any other, once the bytes before it are gone. It
+ * is then the byte that is kept back.
+ */
+static bool has_urgent(const struct run_sock *rs)
+{
+    struct pollfd p = {.fd = rs->fd, .events = POLLPRI};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLPRI);
+}
+
+/* The bytes before the mark. As send_batch. */
+static ptrdiff_t send_to_mark(struct run_sock *rs)
+{
+    uint8_t old[UNREAD_MAX], *scratch = rs->program->run->scratch;
+    struct iovec iov[2] = {{old, rs->unread}, {scratch, RUN_SCRATCH_BYTES}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    ssize_t n = recvmsg(rs->fd, &msg, MSG_DONTWAIT);
+    if (n < (ssize_t)rs->unread)
+        return 1;
+    size_t got = (size_t)n - rs->unread;
+    rs->unread = 0;
+    return got ? send_or_hold(rs, scratch, got) : 1;
+}
+
+static ptrdiff_t send_urgent(struct run_sock *rs, bool *empty)
+{
+    const int on = 1;
+    uint8_t byte;
+    (void)setsockopt(rs->fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+    bool sent_before = is_at_mark(rs) && rs->unread > 0;
+    if (sent_before || !has_urgent(rs)) {
+        rs->urgent = false;
+        return send_batch(rs, empty);
+    }
+    ptrdiff_t n = 1;
+    while (n > 0 && !is_at_mark(rs))
+        n = send_to_mark(rs);
+    if (n <= 0 || recv(rs->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) != 1)
+        return n;
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    n = weir_sock_send(stack, rs->sock, &byte, 1, WEIR_MSG_OOB | WEIR_MSG_NOSIGNAL, NULL,
+                       weir_now());
+    weir_host_unlock(rs->program->host);
+    if (n == WEIR_EAGAIN || n == WEIR_ENOBUFS || n == WEIR_ENOMEM)
+        return 0;
+    rs->unread = 1;
+    rs->urgent = false;
+    return n;
 }
 
 /* The program will send no more and all of it is with Weir. */
@@ -183,7 +254,7 @@ bool wr_run_pump_up(struct run_sock *rs)
     while (!empty) {
         ptrdiff_t n = send_held(rs);
         if (n > 0)
-            n = send_batch(rs, &empty);
+            n = rs->urgent ? send_urgent(rs, &empty) : send_batch(rs, &empty);
         rs->stalled = n == 0;
         if (n < 0)
             return send_failed(rs, (int)n);
@@ -224,11 +295,28 @@ static void want_out(struct run_sock *rs)
     rs->wants_out = true;
 }
 
+/* The urgent byte of Weir's stream goes into the pair as one. False: the pair is full. */
+static bool put_urgent(struct run_sock *rs, struct weir_stack *stack)
+{
+    uint8_t byte;
+    if (weir_sock_recv(stack, rs->sock, &byte, 1, WEIR_MSG_OOB | WEIR_MSG_PEEK, NULL, weir_now()) !=
+        1)
+        return true; /* not there yet */
+    if (send(rs->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+        return false;
+    (void)weir_sock_recv(stack, rs->sock, &byte, 1, WEIR_MSG_OOB, NULL, weir_now());
+    return true;
+}
+
 static void pump_down(struct run_sock *rs)
 {
     struct weir_stack *stack = weir_host_lock(rs->program->host);
     while (rs->state == RUN_OPEN && !rs->shut_rd) {
         struct weir_span span[2] = {{0}, {0}};
+        if (weir_sock_atmark(stack, rs->sock) == 1 && !put_urgent(rs, stack)) {
+            want_out(rs);
+            break;
+        }
         ptrdiff_t n = weir_sock_peek(stack, rs->sock, span, weir_now());
         if (n == WEIR_EAGAIN)
             break;
@@ -352,6 +440,8 @@ void wr_run_pump_ready(struct run_source *source, uint32_t events)
         return;
     if ((events & EPOLLHUP) && !(rs->shut_wr && rs->shut_rd))
         rs->closed = true;
+    if (events & EPOLLPRI)
+        rs->urgent = true;
     wr_run_pump(rs);
 }
 

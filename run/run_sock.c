@@ -258,6 +258,57 @@ void wr_run_sock_unfill(struct run_sock *rs)
     rs->unread = 1;
 }
 
+/* Empties the program's end: bytes that it did not read, or the tokens of a listener. */
+static void drain(struct run_sock *rs, int end)
+{
+    uint8_t *scratch = rs->program->run->scratch;
+    while (recv(end, scratch, RUN_SCRATCH_BYTES, MSG_DONTWAIT) > 0)
+        continue;
+}
+
+void wr_run_sock_again(struct run_sock *rs, int end)
+{
+    int n = 0;
+    rs->state = RUN_FRESH;
+    rs->tokens = 0;
+    rs->connect_news = false;
+    rs->error = 0;
+    free(rs->hold);
+    rs->hold = NULL;
+    rs->hold_off = rs->hold_len = 0;
+    if (rs->waiting) {
+        close(rs->waiting_end);
+        wr_run_sock_drop(rs->waiting, true);
+        rs->waiting = NULL;
+    }
+    if (rs->fd < 0)
+        return;
+    drain(rs, end);
+    if (ioctl(rs->fd, FIONREAD, &n) == 0 && n > 1)
+        discard(rs, (size_t)n - 1);
+    rs->unread = 1;
+}
+
+int wr_run_sock_dissolve(struct run_sock *rs, int end)
+{
+    struct weir_run *run = rs->program->run;
+    if (rs->state == RUN_DEAD)
+        return 0;
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    int err = weir_sock_connect(stack, rs->sock, NULL, weir_now());
+    weir_host_unlock(rs->program->host);
+    if (err)
+        return err;
+    if (rs->state == RUN_OPEN)
+        wr_run_sock_report(rs, "dissolved");
+    wr_run_park_answer(run, rs->ino, rs->state == RUN_LISTEN ? -EINVAL : -ECONNABORTED);
+    if (rs->shut_wr || rs->shut_rd)
+        wr_run_sock_die(rs, 0);
+    else if (rs->state != RUN_FRESH)
+        wr_run_sock_again(rs, end);
+    return 0;
+}
+
 int wr_run_sock_error(struct run_sock *rs)
 {
     struct weir_stack *stack = weir_host_lock(rs->program->host);

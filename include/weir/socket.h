@@ -69,7 +69,8 @@ enum {
     WEIR_SO_RCVBUF = 8,
     WEIR_SO_KEEPALIVE = 9,
     WEIR_SO_OOBINLINE = 10,
-    WEIR_SO_LINGER = 13, /* struct weir_linger */
+    WEIR_SO_PRIORITY = 12, /* kept, and means nothing: there is no queue to stand in */
+    WEIR_SO_LINGER = 13,   /* struct weir_linger */
     WEIR_SO_REUSEPORT = 15,
     WEIR_SO_RCVLOWAT = 18,
     WEIR_SO_SNDLOWAT = 19,
@@ -78,6 +79,7 @@ enum {
     WEIR_SO_TIMESTAMPING = 37, /* WEIR_STAMPING_* */
     WEIR_SO_PROTOCOL = 38,
     WEIR_SO_DOMAIN = 39,
+    WEIR_SO_PEEK_OFF = 42, /* TCP: where the next peek begins; -1: where the next read does */
     WEIR_SO_MAX_PACING_RATE = 47, /* bytes per second: 4 bytes, all ones being no limit, or 8 */
     WEIR_SO_ZEROCOPY = 60,
 };
@@ -97,6 +99,7 @@ enum {
     WEIR_TCP_INFO = 11, /* struct weir_tcp_info of info.h */
     WEIR_TCP_QUICKACK = 12,
     WEIR_TCP_CONGESTION = 13, /* a string */
+    WEIR_TCP_THIN_DUPACK = 17, /* taken and without effect, as on Linux since 4.11 */
     WEIR_TCP_USER_TIMEOUT = 18,
     WEIR_TCP_FASTOPEN =
         23, /* of a listener: connections opened fast and not yet acknowledged, at most */
@@ -112,7 +115,8 @@ enum {
     WEIR_IP_TTL = 2,
     WEIR_IP_MTU_DISCOVER = 10,
     WEIR_IP_MTU = 14,
-    WEIR_IP_FREEBIND = 15
+    WEIR_IP_FREEBIND = 15,
+    WEIR_IP_BIND_ADDRESS_NO_PORT = 24 /* bind() to port 0 leaves the port to connect() */
 };
 enum {
     WEIR_IPV6_UNICAST_HOPS = 16,

@@ -120,12 +120,25 @@ static int get_freebind(const struct wr_opt_access *a, int *value)
     return 0;
 }
 
+static int set_no_port(const struct wr_opt_access *a, int value)
+{
+    a->sock->no_port = value != 0;
+    return 0;
+}
+
+static int get_no_port(const struct wr_opt_access *a, int *value)
+{
+    *value = a->sock->no_port;
+    return 0;
+}
+
 static const struct wr_opt ip_rows[] = {
     {WEIR_IP_TOS, set_tos, get_tos},
     {WEIR_IP_TTL, set_ttl, get_ttl},
     {WEIR_IP_MTU_DISCOVER, set_mtu_discover, get_mtu_discover},
     {WEIR_IP_MTU, NULL, get_mtu},
     {WEIR_IP_FREEBIND, set_freebind, get_freebind},
+    {WEIR_IP_BIND_ADDRESS_NO_PORT, set_no_port, get_no_port},
 };
 
 const struct wr_opt_table wr_opts_ip = {ip_rows, sizeof ip_rows / sizeof ip_rows[0]};

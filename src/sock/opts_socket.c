@@ -9,6 +9,7 @@
 enum {
     MIN_SNDBUF = 4608, /* Linux: SOCK_MIN_SNDBUF, SOCK_MIN_RCVBUF on 64 bits */
     MIN_RCVBUF = 2304,
+    PRIORITY_MOST = 6, /* of a process without CAP_NET_ADMIN */
 };
 
 static int set_reuseaddr(const struct wr_opt_access *a, int value)
@@ -227,6 +228,35 @@ static int get_mark(const struct wr_opt_access *a, int *value)
     return 0;
 }
 
+/* Kept as Linux keeps it; no queue here looks at it. */
+static int set_priority(const struct wr_opt_access *a, int value)
+{
+    if (value < 0 || value > PRIORITY_MOST)
+        return WEIR_EPERM;
+    a->sock->priority = (unsigned)value & 7;
+    return 0;
+}
+
+static int get_priority(const struct wr_opt_access *a, int *value)
+{
+    *value = a->sock->priority;
+    return 0;
+}
+
+static int set_peek_off(const struct wr_opt_access *a, int value)
+{
+    if (a->tcp == NULL)
+        return WEIR_ENOTSUP;
+    a->sock->peek_from = value < 0 ? 0 : (uint32_t)value + 1;
+    return 0;
+}
+
+static int get_peek_off(const struct wr_opt_access *a, int *value)
+{
+    *value = (int)a->sock->peek_from - 1;
+    return 0;
+}
+
 /* Data is always copied into the send ring, so a send with MSG_ZEROCOPY is done when it returns, and
  * its note says that it was copied. Linux takes the option of UDP too; there it would do nothing. */
 static int set_zerocopy(const struct wr_opt_access *a, int value)
@@ -310,6 +340,8 @@ static const struct wr_opt socket_rows[] = {
     {WEIR_SO_PROTOCOL, NULL, get_protocol},
     {WEIR_SO_DOMAIN, NULL, get_domain},
     {WEIR_SO_MARK, set_mark, get_mark},
+    {WEIR_SO_PRIORITY, set_priority, get_priority},
+    {WEIR_SO_PEEK_OFF, set_peek_off, get_peek_off},
     {WEIR_SO_TIMESTAMPING, set_timestamping, get_timestamping},
     {WEIR_SO_ZEROCOPY, set_zerocopy, get_zerocopy},
 };

@@ -334,6 +334,19 @@ void wr_opt_get_info(const struct wr_opt_access *a, struct weir_tcp_info *info)
     }
 }
 
+static int set_thin_dupack(const struct wr_opt_access *a, int value)
+{
+    (void)a;
+    return value < 0 || value > 1 ? WEIR_EINVAL : 0;
+}
+
+static int get_thin_dupack(const struct wr_opt_access *a, int *value)
+{
+    (void)a;
+    *value = 0;
+    return 0;
+}
+
 static const struct wr_opt tcp_rows[] = {
     {WEIR_TCP_NODELAY, set_nodelay, get_nodelay},
     {WEIR_TCP_INQ, set_inq, get_inq},
@@ -347,6 +360,7 @@ static const struct wr_opt tcp_rows[] = {
     {WEIR_TCP_DEFER_ACCEPT, set_defer_accept, get_defer_accept},
     {WEIR_TCP_WINDOW_CLAMP, set_window_clamp, get_window_clamp},
     {WEIR_TCP_QUICKACK, set_quickack, get_quickack},
+    {WEIR_TCP_THIN_DUPACK, set_thin_dupack, get_thin_dupack},
     {WEIR_TCP_USER_TIMEOUT, set_user_timeout, get_user_timeout},
     {WEIR_TCP_FASTOPEN, set_fastopen, get_fastopen},
     {WEIR_TCP_NOTSENT_LOWAT, set_notsent_lowat, get_notsent_lowat},

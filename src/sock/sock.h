@@ -55,18 +55,21 @@ struct wr_sock {
     uint8_t (*fastopen_key)[16]; /* TCP_FASTOPEN_KEY: room for two; NULL: none set */
     int error;                   /* IDLE: what SO_ERROR tells; positive errno */
     uint32_t mark;               /* SO_MARK */
+    uint32_t peek_from;          /* SO_PEEK_OFF and one more; 0: off */
     struct weir_endpoint local;  /* as bound; port 0: not bound */
     uint8_t fastopen_keys;       /* how many */
     uint8_t state;               /* enum wr_sock_state */
     uint8_t shut;                /* IDLE or UDP: WR_SOCK_SHUT_* */
     uint8_t mtu_discover;        /* IP_MTU_DISCOVER as set on a TCP socket */
     uint8_t protocol;            /* IP's number: TCP, UDP, or of a ping socket ICMP's */
-    bool is_udp, is_v6, v6only;  /* is_udp: ping sockets, too */
-    bool reuseaddr, reuseport;
-    bool broadcast;
-    bool freebind;    /* IP_FREEBIND */
-    bool port_chosen; /* the user named the port (SOCK_BINDPORT_LOCK): kept when idle again */
-    bool addr_chosen; /* the same of the address */
+    uint8_t priority : 3;        /* SO_PRIORITY */
+    bool broadcast : 1;
+    bool freebind : 1;                      /* IP_FREEBIND */
+    bool no_port : 1;                       /* IP_BIND_ADDRESS_NO_PORT */
+    bool is_udp : 1, is_v6 : 1, v6only : 1; /* is_udp: ping sockets, too */
+    bool reuseaddr : 1, reuseport : 1;
+    bool port_chosen : 1; /* the user named the port (SOCK_BINDPORT_LOCK): kept when idle again */
+    bool addr_chosen : 1; /* the same of the address */
 };
 
 /* Is there a connection, dead or alive? */

@@ -299,7 +299,10 @@ int weir_sock_bind(struct weir_stack *stack, weir_sock handle, const struct weir
     bool has_port = sock->local.port != 0;
     if (has_port || (!sock->is_udp && sock->state != WR_SOCK_IDLE))
         return WEIR_EINVAL;
-    error = wr_bind_enter(stack, sock, local);
+    if (local->port == 0 && sock->no_port)
+        sock->local.addr = local->addr;
+    else
+        error = wr_bind_enter(stack, sock, local);
     if (error != 0)
         return error;
     sock->port_chosen = local->port != 0;

@@ -334,6 +334,8 @@ int weir_sock_accept(struct weir_stack *stack, weir_sock handle, weir_sock *conn
     child->reuseport = sock->reuseport;
     child->broadcast = sock->broadcast;
     child->mtu_discover = sock->mtu_discover;
+    child->mark = sock->mark;
+    child->peek_from = sock->peek_from;
     child->local.addr = wr_sock_any(child);
     struct weir_endpoint local, remote;
     wr_tcp_endpoints(&child->ready, &local, &remote);

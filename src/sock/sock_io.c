@@ -114,6 +114,26 @@ ptrdiff_t weir_sock_send(struct weir_stack *stack, weir_sock handle, const void 
     return sent;
 }
 
+/* SO_PEEK_OFF: peeks go on where the last one ended, and what is read moves that place back. */
+static ptrdiff_t recv_tcp(struct weir_stack *stack, struct wr_sock *sock, void *data, size_t len,
+                          int flags, weir_time now)
+{
+    struct tcb *tcb = wr_sock_tcb(sock);
+    ptrdiff_t got;
+    if (sock->peek_from == 0 || (flags & WEIR_MSG_OOB))
+        return wr_tcp_recv(stack, tcb, data, len, flags, now);
+    if (flags & WEIR_MSG_PEEK) {
+        got = wr_tcp_peek_at(tcb, sock->peek_from - 1, data, len, flags);
+        if (got > 0)
+            sock->peek_from += (uint32_t)got;
+        return got;
+    }
+    got = wr_tcp_recv(stack, tcb, data, len, flags, now);
+    if (got > 0)
+        sock->peek_from -= sock->peek_from > (size_t)got ? (uint32_t)got : sock->peek_from - 1;
+    return got;
+}
+
 ptrdiff_t weir_sock_recv(struct weir_stack *stack, weir_sock handle, void *data, size_t len,
                          int flags, struct weir_endpoint *from, weir_time now)
 {
@@ -130,7 +150,7 @@ ptrdiff_t weir_sock_recv(struct weir_stack *stack, weir_sock handle, void *data,
         struct weir_endpoint local;
         wr_tcp_endpoints(&sock->ready, &local, from);
     }
-    return wr_tcp_recv(stack, wr_sock_tcb(sock), data, len, flags, now);
+    return recv_tcp(stack, sock, data, len, flags, now);
 }
 
 ptrdiff_t weir_sock_peek(struct weir_stack *stack, weir_sock handle, struct weir_span span[2],

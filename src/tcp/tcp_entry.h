@@ -120,6 +120,8 @@ ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *dat
                       int flags, weir_time now);
 ptrdiff_t wr_tcp_recv(struct weir_stack *stack, struct tcb *tcb, void *data, size_t len, int flags,
                       weir_time now);
+/* RECEIVE with WEIR_MSG_PEEK, from `skip` bytes behind the next one to read. */
+ptrdiff_t wr_tcp_peek_at(struct tcb *tcb, size_t skip, void *data, size_t len, int flags);
 ptrdiff_t wr_tcp_peek(struct weir_stack *stack, struct tcb *tcb, struct weir_span span[2],
                       weir_time now);
 int wr_tcp_consume(struct weir_stack *stack, struct tcb *tcb, size_t len, weir_time now);

@@ -329,7 +329,8 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
 /* ---- urgent data ------------------------------------------------------------------------------------------ */
 
 /* Linux's reading of RFC 9293 3.8.5 (tcp_stdurg 0): the pointer names the byte behind the urgent one, and
- * only one byte is urgent; an older urgent byte that nobody has read falls back into the stream. */
+ * only one byte is urgent; an older urgent byte that nobody has read falls back into the stream, unless the
+ * reader stands right before it: then it is lost. */
 void wr_reasm_urgent(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg)
 {
     uint32_t ptr = seg->urg, copied = wr_tcb_copied_seq(tcb), offset;
@@ -339,6 +340,9 @@ void wr_reasm_urgent(struct weir_stack *stack, struct tcb *tcb, const struct seg
     ptr += seg->seq;
     if ((seg->flags & W_TCP_URG) && seq_geq(ptr, tcb->rcv_nxt) && seq_geq(ptr, copied) &&
         (tcb->urg_state == WR_URG_NONE || seq_gt(ptr, tcb->urg_seq))) {
+        if (tcb->urg_state != WR_URG_NONE && tcb->urg_seq == copied && tcb->rcv_ring.len > 0 &&
+            !tcb->opts.oobinline)
+            wr_ring_drop(&tcb->rcv_ring, &stack->alloc, 1);
         tcb->urg_state = WR_URG_NOTYET;
         tcb->urg_seq = ptr;
         wr_tcb_touch(stack, tcb, WR_HAPPENED_NOTHING);

@@ -297,13 +297,13 @@ static ptrdiff_t nothing_to_read(struct tcb *tcb)
     return WEIR_EAGAIN;
 }
 
-/* The urgent byte is not part of the stream unless SO_OOBINLINE: at the mark it is skipped. */
+/* The urgent byte is not part of the stream unless SO_OOBINLINE: at the mark it is skipped, and lost if
+ * nobody has taken it. */
 static void skip_urgent(struct weir_stack *stack, struct tcb *tcb)
 {
     if (at_mark(tcb) && !tcb->opts.oobinline && tcb->rcv_ring.len > 0) {
         wr_ring_drop(&tcb->rcv_ring, &stack->alloc, 1);
-        if (tcb->urg_state == WR_URG_READ)
-            tcb->urg_state = WR_URG_NONE;
+        tcb->urg_state = WR_URG_NONE; /* who reads on has passed it by, as on Linux */
     }
 }
 
@@ -320,34 +320,43 @@ static size_t readable_run(const struct tcb *tcb, size_t off)
 
 static void mark_passed(struct tcb *tcb)
 {
-    if (tcb->urg_state != WR_URG_NONE && seq_gt(wr_tcb_copied_seq(tcb), tcb->urg_seq) &&
-        (tcb->urg_state != WR_URG_VALID || tcb->opts.oobinline))
+    if (tcb->urg_state != WR_URG_NONE && seq_gt(wr_tcb_copied_seq(tcb), tcb->urg_seq))
         tcb->urg_state = WR_URG_NONE;
+}
+
+ptrdiff_t wr_tcp_peek_at(struct tcb *tcb, size_t skip, void *data, size_t len, int flags)
+{
+    size_t off = skip, n;
+
+    if (wr_tcb_opening(tcb) && tcb->error == 0)
+        return WEIR_EAGAIN;
+    if (at_mark(tcb) && !tcb->opts.oobinline && tcb->rcv_ring.len > 0)
+        off++;
+    if (off >= tcb->rcv_ring.len)
+        return nothing_to_read(tcb);
+    n = readable_run(tcb, off);
+    if (n > len)
+        n = len;
+    return (ptrdiff_t)((flags & WEIR_MSG_TRUNC) ? n : wr_ring_copy(&tcb->rcv_ring, off, data, n));
 }
 
 ptrdiff_t wr_tcp_recv(struct weir_stack *stack, struct tcb *tcb, void *data, size_t len, int flags,
                       weir_time now)
 {
-    size_t n, off = 0;
+    size_t n;
 
     if (flags & WEIR_MSG_OOB)
         return recv_urgent(tcb, data, len, flags);
+    if (flags & WEIR_MSG_PEEK)
+        return wr_tcp_peek_at(tcb, 0, data, len, flags);
     if (wr_tcb_opening(tcb) && tcb->error == 0)
         return WEIR_EAGAIN;
-    if (flags & WEIR_MSG_PEEK) {
-        if (at_mark(tcb) && !tcb->opts.oobinline && tcb->rcv_ring.len > 0)
-            off = 1;
-    } else {
-        skip_urgent(stack, tcb);
-    }
-    n = readable_run(tcb, off);
+    skip_urgent(stack, tcb);
+    n = readable_run(tcb, 0);
     if (n == 0)
-        return len == 0 && tcb->error == 0 ? 0 : nothing_to_read(tcb);
+        return nothing_to_read(tcb);
     if (n > len)
         n = len;
-    if (flags & WEIR_MSG_PEEK)
-        return (ptrdiff_t)((flags & WEIR_MSG_TRUNC) ? n
-                                                    : wr_ring_copy(&tcb->rcv_ring, off, data, n));
     if (flags & WEIR_MSG_TRUNC)
         wr_ring_drop(&tcb->rcv_ring, &stack->alloc, n);
     else
