@@ -27,7 +27,7 @@
 #include "link/link_wire.h"
 
 enum {
-    RCVBUF = 8 << 20, /* more than a window of the largest default size */
+    RCVBUF = 32 << 20, /* several windows of the largest default size: a veth holds nothing back */
     SNDBUF = 1 << 20
 };
 
