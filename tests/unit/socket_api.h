@@ -15,6 +15,7 @@ struct api {
     struct weir_loop *loop;
     struct weir_host *host;
     int barrier[2]; /* of the kernel: two UDP sockets */
+    cpu_set_t cpus; /* the processors that there were before */
 };
 
 #define API_CALL(api, name, ...)                                                                   \
@@ -40,6 +41,7 @@ static inline void api_open_kernel(struct api *api)
     socklen_t len = sizeof any;
     cpu_set_t one;
     memset(api, 0, sizeof *api);
+    assert_int_equal(sched_getaffinity(0, sizeof api->cpus, &api->cpus), 0);
     CPU_ZERO(&one);
     CPU_SET((unsigned)sched_getcpu(), &one);
     assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
@@ -55,6 +57,7 @@ static inline void api_close(struct api *api)
     if (!api->host) {
         close(api->barrier[0]);
         close(api->barrier[1]);
+        assert_int_equal(sched_setaffinity(0, sizeof api->cpus, &api->cpus), 0);
         return;
     }
     weir_host_free(api->host);

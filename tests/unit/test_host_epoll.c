@@ -602,20 +602,28 @@ static bool is_asleep(const struct sleeper *s)
     return state && state[2] == 'S';
 }
 
-/* How many are back when all others sleep. */
-static unsigned count_back(struct sleeper *s)
+/* How many are back; -1 when some are neither that nor asleep. */
+static int look_at_all(const struct sleeper *s)
 {
-    for (;;) {
-        unsigned back = 0, asleep = 0;
-        for (unsigned i = 0; i < THREADS; i++) {
-            bool is_back = s[i].back;
-            back += is_back;
-            asleep += !is_back && s[i].tid != 0 && is_asleep(&s[i]) && !s[i].back;
-        }
-        if (back + asleep == THREADS)
-            return back;
-        sched_yield();
+    int back = 0, asleep = 0;
+    for (unsigned i = 0; i < THREADS; i++) {
+        bool is_back = s[i].back;
+        back += is_back;
+        asleep += !is_back && s[i].tid != 0 && is_asleep(&s[i]) && !s[i].back;
     }
+    return back + asleep == THREADS ? back : -1;
+}
+
+/* How many are back when all others sleep. Who comes back may wake another one, before: so it is seen twice. */
+static unsigned count_back(const struct sleeper *s)
+{
+    int before = -1, now = -1;
+    while (now < 0 || now != before) {
+        before = now;
+        sched_yield();
+        now = look_at_all(s);
+    }
+    return (unsigned)now;
 }
 
 /* A thread and an epoll each (or all of them one) wait for a listener. How many wake up for each connection? */
