@@ -47,9 +47,12 @@ static bool take_token(struct run_call *call)
     }
     if (rs->tokens == 0)
         return false;
-    rs->tokens = 0; /* stolen */
+    rs->tokens = 0; /* stolen: once more, not for as long as there is a thief */
     wr_run_pump_tokens(rs);
-    return rs->tokens > 0 && take_token(call);
+    if (rs->tokens == 0 || recv(call->dup, &token, 1, MSG_DONTWAIT) != 1)
+        return false;
+    rs->tokens--;
+    return true;
 }
 
 /* For the next accept: the token goes back, with the connection behind it. */

@@ -141,13 +141,17 @@ static bool save_early(struct run_sock *rs)
     size_t early = (size_t)n - 1;
     if (early == 0)
         return true;
-    rs->hold = malloc(early);
-    struct iovec iov[2] = {{&kept, 1}, {rs->hold, early}};
+    /* Bytes from before an earlier connect, which failed, are there already. */
+    uint8_t *hold = realloc(rs->hold, rs->hold_len + early);
+    if (!hold)
+        return false;
+    rs->hold = hold;
+    struct iovec iov[2] = {{&kept, 1}, {hold + rs->hold_len, early}};
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-    if (!rs->hold || recvmsg(rs->fd, &msg, MSG_DONTWAIT) != n)
+    if (recvmsg(rs->fd, &msg, MSG_DONTWAIT) != n)
         return false;
     rs->unread = 0;
-    rs->hold_len = early;
+    rs->hold_len += early;
     return true;
 }
 
