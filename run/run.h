@@ -14,9 +14,10 @@
  *   epoll, select, dup, fork, exec,  =====fd===== [program's end | supervisor's end] <-> Weir socket
  *   sendfile, splice, close: native   |                               pumped by run_pump.c
  *
- *   - socket() gives the program one end of a socket pair, which stays the same file until its last
- *     close. Descriptors, reference counts, readiness and blocking are then the kernel's business. The
- *     supervisor never keeps the program's end, so it reads the last close as a hang-up.
+ *   - socket() gives the program an AF_UNIX socket, which stays the same file until its last close and
+ *     becomes one end of a pair when it connects or listens (run_lone.c). Descriptors, reference counts,
+ *     readiness and blocking are then the kernel's business. The supervisor never keeps the program's
+ *     end, so it reads the last close as a hang-up.
  *   - A descriptor in a call is known by fetching it (pidfd_getfd) and by the inode of the file, so
  *     dup, fork, exec, threads and SCM_RIGHTS need no bookkeeping. A descriptor that is not ours is
  *     left to the kernel (SECCOMP_USER_NOTIF_FLAG_CONTINUE).
@@ -39,7 +40,7 @@
  *   run_pump    bytes between pair and Weir     run_park    calls that wait
  *   run_join    on another process's host
  *   run_net     the network it sees             run_guard   ends programs if the supervisor was killed
- *   run_dead    sockets without a pair
+ *   run_dead    sockets without a pair          run_lone    sockets that are not connected
  *
  * What stays the kernel's: UDP, ICMP, raw and netlink sockets. The program has a network namespace of
  * its own when that is possible (as root, or in a user namespace), whose device is a TUN of Weir's: what
@@ -47,9 +48,8 @@
  * (run_net.c). It never reaches the machine's network. Where no namespace can be had, the filter
  * refuses these sockets: socket() fails with EACCES.
  *
- * Limits: a write() to a socket that is not connected yet is taken (Linux: EPIPE or EAGAIN), a read() of
- * one waits (Linux: ENOTCONN); a reset is read as ECONNRESET whatever its cause, only SO_ERROR knows
- * better; SO_LINGER with a time does not make close() wait; io_uring is refused (ENOSYS); one weir_run
+ * Limits: a socket that is not connected says ENOTCONN to a write() and EINVAL to a read() (Linux: EPIPE,
+ * ENOTCONN); a reset is read as ECONNRESET whatever its cause, only SO_ERROR knows better; SO_LINGER with a time does not make close() wait; io_uring is refused (ENOSYS); one weir_run
  * for each process, and not under another supervisor with a notifying filter.
  */
 #ifndef WEIR_RUN_H

@@ -25,6 +25,10 @@ int64_t wr_run_call_listen(struct run_call *call)
     if (!first && rs->state != RUN_LISTEN)
         return -EINVAL;
     int err = weir_sock_listen(call->stack, rs->sock, (int)call->req->data.args[1], weir_now());
+    if (err == WEIR_EADDRINUSE && wr_run_dead_look(call->run))
+        err = weir_sock_listen(call->stack, rs->sock, (int)call->req->data.args[1], weir_now());
+    if (!err && first)
+        err = wr_run_lone_join(rs, call->dup);
     if (err)
         return err;
     rs->state = RUN_LISTEN;

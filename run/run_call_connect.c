@@ -87,20 +87,23 @@ static bool decided_at_once(struct run_call *call, int *error)
 static int64_t connect_open(struct run_call *call)
 {
     struct run_sock *rs = call->rs;
+    int err = wr_run_lone_join(rs, call->dup);
+    if (err)
+        return err;
     rs->state = RUN_OPEN;
-    wr_run_sock_widen(call->dup);
-    wr_run_sock_unfill(rs); /* it may be filled from an attempt before */
+    wr_run_sock_widen(call->dup); /* an edge for those who wait for OUT */
+    wr_run_sock_unfill(rs);       /* it may be filled from an attempt before */
     rs->connect_news = wr_run_fd_nonblock(call->dup);
     return rs->connect_news ? -EINPROGRESS : 0;
 }
 
 static int64_t connect_refused(struct run_call *call, int error)
 {
-    if (wr_run_fd_nonblock(call->dup)) {
+    call->rs->state = RUN_FRESH;
+    if (wr_run_fd_nonblock(call->dup) && wr_run_lone_join(call->rs, call->dup) == 0) {
         wr_run_sock_die(call->rs, error);
         return -EINPROGRESS;
     }
-    call->rs->state = RUN_FRESH;
     wr_run_sock_report(call->rs, strerror(error));
     start_anew(call->rs);
     return -error;
@@ -111,9 +114,12 @@ static int64_t connect_follow(struct run_call *call)
 {
     struct run_sock *rs = call->rs;
     int error;
-    rs->state = RUN_CONNECTING;
     if (decided_at_once(call, &error))
         return error ? connect_refused(call, error) : connect_open(call);
+    int err = wr_run_lone_join(rs, call->dup);
+    if (err)
+        return err;
+    rs->state = RUN_CONNECTING;
     if (rs->unread <= 1 && !wr_run_sock_fill(rs, call->dup))
         return WEIR_ENOMEM;
     return wait_for_it(call, -EINPROGRESS);
@@ -125,6 +131,8 @@ static int64_t connect_start(struct run_call *call, const struct weir_endpoint *
     rs->target = *remote;
     wr_run_park_reap(call->run, remote->port);
     int err = weir_sock_connect(call->stack, rs->sock, &rs->target, weir_now());
+    if (err == 0)
+        err = wr_run_lone_join(rs, call->dup);
     if (err == 0) {
         rs->state = RUN_OPEN;
         wr_run_sock_widen(call->dup);
@@ -198,6 +206,23 @@ static int64_t send_rest(struct run_call *call, uint64_t from, uint64_t len, int
     return 1;
 }
 
+/* MSG_MORE holds back what does not fill a segment, which is Weir's to do: a pair knows nothing of it. So the
+ * bytes go there at once, unless others wait before them. */
+static int send_more(struct run_call *call, uint64_t from, uint64_t len)
+{
+    struct run_sock *rs = call->rs;
+    size_t size = len < RUN_SCRATCH_BYTES ? (size_t)len : RUN_SCRATCH_BYTES;
+    if (!wr_run_pump_up(rs) || rs->stalled || rs->hold_len > 0)
+        return 0;
+    int err = wr_run_mem_read(call, from, call->run->scratch, size);
+    if (err)
+        return err;
+    ptrdiff_t n = weir_sock_send(call->stack, rs->sock, call->run->scratch, size,
+                                 WEIR_MSG_MORE | WEIR_MSG_NOSIGNAL, NULL, weir_now());
+    call->done = n > 0 ? (uint64_t)n : 0;
+    return 0;
+}
+
 /* MSG_FASTOPEN. With a cookie data leaves with the SYN; without one it is a connect(), and a caller that blocks
  * is served again when that has succeeded. 0: it goes on as any send. */
 static int64_t send_fast(struct run_call *call, const struct sockaddr_storage *to)
@@ -251,6 +276,8 @@ int64_t wr_run_call_sendto(struct run_call *call)
         return -err;
     if (rs->state != RUN_OPEN || rs->shut_wr)
         return broken_pipe(call, flags);
+    if ((flags & MSG_MORE) && call->done == 0 && (err = send_more(call, args[1], args[2])))
+        return err;
     int64_t sent = send_rest(call, args[1], args[2], flags);
     if (sent == 0 && !(flags & MSG_DONTWAIT) && !wr_run_fd_nonblock(call->dup))
         return wr_run_park(call, wr_run_fd_deadline(call->dup, SO_SNDTIMEO), EAGAIN);

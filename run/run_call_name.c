@@ -24,7 +24,7 @@ int64_t wr_run_call_socket(struct run_call *call)
     int err = weir_sock_open(call->stack, domain, WEIR_SOCK_STREAM, protocol, &sock);
     if (err)
         return err;
-    err = wr_run_sock_new(program, domain, sock, RUN_FRESH, type & SOCK_NONBLOCK, &rs, &end);
+    err = wr_run_lone_new(program, domain, sock, type & SOCK_NONBLOCK, &rs, &end);
     if (err) {
         weir_sock_close(call->stack, sock, weir_now());
         return err;
@@ -50,7 +50,10 @@ int64_t wr_run_call_bind(struct run_call *call)
     if (rs->state == RUN_DEAD && !wr_run_call_stand_in(call))
         return -ENOBUFS;
     wr_run_park_reap(call->run, local.port);
-    return weir_sock_bind(call->stack, rs->sock, &local);
+    err = weir_sock_bind(call->stack, rs->sock, &local);
+    if (err == WEIR_EADDRINUSE && wr_run_dead_look(call->run))
+        err = weir_sock_bind(call->stack, rs->sock, &local);
+    return err;
 }
 
 int64_t wr_run_call_getsockname(struct run_call *call)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <weir/info.h>
 
@@ -147,10 +148,40 @@ int64_t wr_run_call_getsockopt(struct run_call *call)
 /* SIOCOUTQ: what the peer has not acknowledged, and what waits before Weir. */
 /* A read of the error queue (MSG_ERRQUEUE). Nothing that would fill it can be asked for, so it is empty; and it
  * never waits (Linux). */
-int64_t wr_run_call_errqueue(struct run_call *call)
+static int64_t read_error_queue(void)
 {
-    (void)call;
     return -EAGAIN;
+}
+
+/* recvfrom(MSG_TRUNC) throws bytes of a stream away, which a pair does not do. */
+static int64_t throw_away(struct run_call *call, uint64_t len, int flags)
+{
+    struct run_sock *rs = call->rs;
+    size_t size = len < RUN_SCRATCH_BYTES ? (size_t)len : RUN_SCRATCH_BYTES;
+    if (rs->state == RUN_FRESH || rs->state == RUN_LISTEN)
+        return -ENOTCONN;
+    ssize_t n = recv(call->dup, call->run->scratch, size, (flags & MSG_PEEK) | MSG_DONTWAIT);
+    if (n >= 0)
+        return n;
+    if (errno == EAGAIN && !(flags & MSG_DONTWAIT) && !wr_run_fd_nonblock(call->dup))
+        return wr_run_park(call, wr_run_fd_deadline(call->dup, SO_RCVTIMEO), EAGAIN);
+    return -errno;
+}
+
+int64_t wr_run_call_recv(struct run_call *call)
+{
+    const struct seccomp_data *data = &call->req->data;
+    bool simple = data->nr == SYS_recvfrom;
+    int flags = (int)data->args[simple || data->nr == SYS_recvmmsg ? 3 : 2];
+    if (flags & MSG_ERRQUEUE)
+        return read_error_queue();
+    if (!simple || (flags & MSG_OOB))
+        return RUN_CONTINUE;
+    int64_t n = throw_away(call, data->args[2], flags);
+    const int none = 0;
+    if (n >= 0 && data->args[5] && wr_run_mem_write(call, data->args[5], &none, sizeof none))
+        return -EFAULT;
+    return n;
 }
 
 int64_t wr_run_call_ioctl(struct run_call *call)

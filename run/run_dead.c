@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records of sockets whose pair is gone: after a reset, or when both directions have ended, the supervisor's
+ * Records of sockets without a pair. Lone ones (run_lone.c) have none yet; of others it is gone: after a reset, or when both directions have ended, the supervisor's
  * end had to be closed, and with it went the sight of the program's last close. The record must be known as
  * long as the program has the socket: what it calls on it then would else be the kernel's to answer.
  *
@@ -18,6 +18,8 @@ enum {
     MISSED_TO_BE_GONE = 2,      /* looks in a row */
     DEAD_MAX_UNSEEN = 16 * 1024 /* without /proc the oldest go */
 };
+
+static void look(struct weir_run *run);
 
 static void mark_living(struct weir_run *run, FILE *list)
 {
@@ -41,6 +43,14 @@ static void forget_missing(struct weir_run *run)
         if (rs->missed >= MISSED_TO_BE_GONE)
             wr_run_sock_drop(rs, false);
     }
+}
+
+bool wr_run_dead_look(struct weir_run *run)
+{
+    size_t before = run->n_dead;
+    for (int i = 0; i < MISSED_TO_BE_GONE; i++)
+        look(run);
+    return run->n_dead < before;
 }
 
 static void look(struct weir_run *run)

@@ -4,7 +4,7 @@
  *
  *   notified   socket() of AF_INET or AF_INET6 and SOCK_STREAM; bind connect listen accept accept4
  *              getsockname getpeername setsockopt getsockopt shutdown; sendto with an address or
- *              MSG_FASTOPEN; recvfrom, recvmsg and recvmmsg with MSG_ERRQUEUE; ioctl SIOCOUTQ; open and openat
+ *              MSG_FASTOPEN or MSG_MORE; recvfrom with MSG_TRUNC; recvfrom, recvmsg and recvmmsg with MSG_ERRQUEUE; ioctl SIOCOUTQ; open and openat
  *              where a name cannot be covered
  *   refused    io_uring_setup (ENOSYS: programs fall back), since its own socket operations pass seccomp
  *              by; the socket calls of foreign architectures (ENOSYS); without a network namespace also
@@ -77,6 +77,12 @@ static int notify_calls(scmp_filter_ctx ctx)
     if (!err)
         err = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(sendto), 2, SCMP_A4(SCMP_CMP_EQ, 0),
                                SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
+    if (!err)
+        err = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(sendto), 2, SCMP_A4(SCMP_CMP_EQ, 0),
+                               SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN | MSG_MORE, MSG_MORE));
+    if (!err)
+        err = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(recvfrom), 1,
+                               SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_ERRQUEUE | MSG_TRUNC, MSG_TRUNC));
     if (!err)
         err = notify_error_queue(ctx);
     if (!err)

@@ -54,6 +54,8 @@ struct weir_run {
     size_t n_dead, dead_look_at;
     struct run_sock *garbage; /* freed when the batch of events is through */
 
+    int door_fd, door_path_fd; /* run_lone.c */
+
     struct run_park *parks; /* run_park.c */
     size_t n_parks, park_turn;
 
@@ -177,7 +179,7 @@ void wr_run_join_forget(struct weir_run *run);
 /* ---- run_sock.c ------------------------------------------------------------------------------- */
 
 enum run_state {
-    RUN_FRESH,      /* not connected, no connect or listen yet */
+    RUN_FRESH,      /* lone (run_lone.c), or with the pair of what was dissolved */
     RUN_CONNECTING, /* SYN sent: the pair is filled */
     RUN_OPEN,       /* bytes flow */
     RUN_LISTEN,     /* the pair is filled, and holds tokens the other way */
@@ -230,6 +232,8 @@ struct run_sock {
 int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, enum run_state state,
                     bool nonblock, struct run_sock **rs, int *end);
 void wr_run_sock_set(struct run_sock *rs, weir_sock sock);
+/* Enters a record in the table by its inode. False: no memory. */
+bool wr_run_sock_enter(struct weir_run *run, struct run_sock *rs);
 /* The record of an inode, or NULL. */
 struct run_sock *wr_run_sock_find(const struct weir_run *run, ino_t ino);
 /* Makes the program's end `end` as large as a connection's must be. Who waits to write there is woken, also
@@ -264,6 +268,22 @@ void wr_run_sock_report(struct run_sock *rs, const char *how);
 /* The record's state has become RUN_DEAD. Others that the program has closed may be dropped. */
 void wr_run_dead_link(struct run_sock *rs);
 void wr_run_dead_unlink(struct run_sock *rs);
+
+/* Looks now, and drops those that the program has closed. Returns whether there were some. */
+bool wr_run_dead_look(struct weir_run *run);
+
+/* ---- run_lone.c ------------------------------------------------------------------------------- */
+
+/* Opens the door. 0 or a negative errno. */
+int wr_run_lone_open(struct weir_run *run);
+void wr_run_lone_close(struct weir_run *run);
+/* Makes a lone socket and its record, which owns `sock` then. *end is the program's, closed by the caller after
+ * handing it over. 0 or a negative error. */
+int wr_run_lone_new(struct weir_program *program, int domain, weir_sock sock, bool nonblock,
+                    struct run_sock **rs, int *end);
+bool wr_run_lone_is(const struct run_sock *rs);
+/* Gives it its pair, `end` being the program's; nothing if it has one. 0 or a negative error. */
+int wr_run_lone_join(struct run_sock *rs, int end);
 
 /* ---- run_pump.c ------------------------------------------------------------------------------- */
 
@@ -356,7 +376,7 @@ int64_t wr_run_call_setsockopt(struct run_call *call);
 int64_t wr_run_call_getsockopt(struct run_call *call);
 int64_t wr_run_call_shutdown(struct run_call *call);
 int64_t wr_run_call_sendto(struct run_call *call);
-int64_t wr_run_call_errqueue(struct run_call *call);
+int64_t wr_run_call_recv(struct run_call *call);
 int64_t wr_run_call_ioctl(struct run_call *call);
 /* SO_ERROR, read and cleared: a positive errno or 0. */
 int wr_run_call_error(struct run_call *call);

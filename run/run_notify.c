@@ -74,7 +74,7 @@ static call_fn *function_of(int nr)
     case SYS_recvfrom:
     case SYS_recvmsg:
     case SYS_recvmmsg:
-        return wr_run_call_errqueue;
+        return wr_run_call_recv;
     case SYS_ioctl:
         return wr_run_call_ioctl;
     default:

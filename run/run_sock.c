@@ -65,8 +65,11 @@ static bool table_grow(struct weir_run *run)
     return true;
 }
 
-static bool table_add(struct weir_run *run, struct run_sock *rs)
+bool wr_run_sock_enter(struct weir_run *run, struct run_sock *rs)
 {
+    struct run_sock *old = wr_run_sock_find(run, rs->ino);
+    if (old) /* closed unseen, and its inode's number used again */
+        wr_run_sock_drop(old, false);
     if (run->n_socks >= run->n_buckets && !table_grow(run))
         return false;
     size_t b = bucket_of(run, rs->ino);
@@ -214,7 +217,7 @@ int wr_run_sock_new(struct weir_program *program, int domain, weir_sock sock, en
     rs->domain = domain;
     rs->state = state;
     struct epoll_event event = {.events = RUN_PAIR_EVENTS, .data.ptr = &rs->source};
-    if (!table_add(run, rs)) {
+    if (!wr_run_sock_enter(run, rs)) {
         err = WEIR_ENOMEM;
     } else if (epoll_ctl(run->epoll_fd, EPOLL_CTL_ADD, rs->fd, &event) < 0) {
         table_remove(run, rs);
@@ -434,9 +437,10 @@ void wr_run_sock_drop(struct run_sock *rs, bool reset)
         stop_waiting(rs->kept_by);
     if (waiting)
         stop_waiting(rs);
-    if (rs->state == RUN_DEAD) {
+    if (rs->state == RUN_DEAD || wr_run_lone_is(rs)) {
         wr_run_dead_unlink(rs);
-        close_both(rs, false); /* what stood in */
+        close_both(rs, false); /* of a dead one: what stood in */
+        rs->state = RUN_DEAD;
     } else {
         if (rs->state == RUN_OPEN)
             wr_run_sock_report(rs, reset ? "reset" : "closed");

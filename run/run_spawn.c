@@ -160,6 +160,9 @@ static int run_set_up(struct weir_run *run)
         err = watch_signals(run);
     if (err)
         return err;
+    err = wr_run_lone_open(run);
+    if (err)
+        return err;
     raise_nofile(run);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     err = wr_run_guard_start(run);
@@ -180,6 +183,7 @@ int weir_run_new(struct weir_loop *loop, struct weir_run **out)
         return WEIR_ENOMEM;
     run->loop = loop;
     run->epoll_fd = run->signal_fd = -1;
+    run->door_fd = run->door_path_fd = -1;
     for (size_t i = 0; i < RUN_PIDFD_SLOTS; i++)
         run->pidfds[i].fd = -1;
     the_one_exists = true;
@@ -204,6 +208,7 @@ void weir_run_free(struct weir_run *run)
     wr_run_guard_end(run, any_runs);
     wr_run_sock_sweep(run);
     wr_run_fd_forget(run);
+    wr_run_lone_close(run);
     wr_run_net_forget(run);
     if (run->signal_fd >= 0) {
         epoll_ctl(run->epoll_fd, EPOLL_CTL_DEL, run->signal_fd, NULL);
