@@ -26,6 +26,11 @@ def is_root():
     return os.geteuid() == 0
 
 
+def datagrams_leave():
+    """True if programs of `weir run` have a TUN for what is not TCP (docs/run.md)."""
+    return os.access("/dev/net/tun", os.R_OK | os.W_OK)
+
+
 class Ran:
     def __init__(self, status, out, err):
         self.status, self.out, self.err = status, out, err

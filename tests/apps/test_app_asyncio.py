@@ -11,7 +11,6 @@ timed out
 reset ECONNRESET
 ECONNREFUSED
 resolved True
-datagrams 40 by 2
 """
 
 
@@ -19,6 +18,7 @@ datagrams 40 by 2
 def test_asyncio_serves_asyncio(hosts, family):
     server = hosts.server.start(*STREAMS, "server", 7000, listens=7000)
     address = hosts.server.addr if family == 4 else hosts.server.addr6
-    ran = hosts.client.run(*STREAMS, "client", address, 7000, "udp")
-    assert (ran.status, ran.out) == (0, DONE), ran
+    udp = ["udp"] if hosts.arrangement == "one" or apps.datagrams_leave() else []
+    ran = hosts.client.run(*STREAMS, "client", address, 7000, *udp)
+    assert (ran.status, ran.out) == (0, DONE + ("datagrams 40 by 2\n" if udp else "")), ran
     assert server.stop() == 0, server
