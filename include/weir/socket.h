@@ -98,7 +98,7 @@ enum {
     WEIR_TCP_WINDOW_CLAMP = 10,
     WEIR_TCP_INFO = 11, /* struct weir_tcp_info of info.h */
     WEIR_TCP_QUICKACK = 12,
-    WEIR_TCP_CONGESTION = 13, /* a string */
+    WEIR_TCP_CONGESTION = 13,  /* a string */
     WEIR_TCP_THIN_DUPACK = 17, /* taken and without effect, as on Linux since 4.11 */
     WEIR_TCP_USER_TIMEOUT = 18,
     WEIR_TCP_FASTOPEN =

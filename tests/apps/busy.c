@@ -13,6 +13,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+enum { SECONDS = 120 }; /* whoever forgot to kill it: it ends itself */
+
 static struct sockaddr_in in = {.sin_family = AF_INET};
 
 static int listener(void)
@@ -38,6 +40,7 @@ static void serve(int l)
         }
         if (fork() == 0) {
             ssize_t n;
+            alarm(SECONDS);
             while ((n = read(fd, text, sizeof text)) > 0 && write(fd, text, (size_t)n) == n)
                 ;
             _exit(0);
@@ -49,6 +52,7 @@ static void serve(int l)
 static void come(void)
 {
     char text[4096] = "";
+    alarm(SECONDS);
     for (;;) {
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         if (connect(fd, (struct sockaddr *)&in, sizeof in) == 0)
@@ -88,6 +92,7 @@ static void leave_in_flight(int fd)
 int main(void)
 {
     pthread_t thread;
+    alarm(SECONDS);
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_IGN);
@@ -104,6 +109,7 @@ int main(void)
         setsid();
         if (fork())
             _exit(0);
+        alarm(SECONDS);
         pthread_create(&thread, NULL, wait_in_accept, NULL);
         for (;;)
             pause();

@@ -82,27 +82,32 @@ def test_a_hundred_supervisors_killed(busy, netns, tmp_path):
     rng = random.Random(7)
     mounts = mounts_now()
     running, spaces, sockets_seen = [], set(), 0
-    for n in range(TIMES + AT_ONCE):
-        if n < TIMES:
-            words = words_of(n, netns, busy, folder)
-            uid = 65534 if words[0] == "setpriv" else os.geteuid()
-            environ = dict(os.environ, WEIR_TEST_MARK=mark.split("=")[1], XDG_RUNTIME_DIR=str(runtime[uid]))
-            running.append(subprocess.Popen(list(map(str, words)), env=environ, stdin=subprocess.DEVNULL,
-                                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
-            time.sleep(rng.random() * 0.06)
-        if n < AT_ONCE:
-            continue
-        for pid, _ in of_ours(mark) if n % 20 == 10 else ():
-            try:
-                spaces.add(os.readlink(f"/proc/{pid}/ns/net"))
-            except OSError:
-                pass
-        sockets_seen += sum(len(list(place.glob("weir/*"))) for place in runtime.values())
-        victim = running.pop(0)
-        assert victim.poll() is None, victim.stderr.read()
-        victim.kill()
-        victim.wait()
-        victim.stderr.close()
+    try:
+        for n in range(TIMES + AT_ONCE):
+            if n < TIMES:
+                words = words_of(n, netns, busy, folder)
+                uid = 65534 if words[0] == "setpriv" else os.geteuid()
+                environ = dict(os.environ, WEIR_TEST_MARK=mark.split("=")[1], XDG_RUNTIME_DIR=str(runtime[uid]))
+                running.append(subprocess.Popen(list(map(str, words)), env=environ, stdin=subprocess.DEVNULL,
+                                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+                time.sleep(rng.random() * 0.06)
+            if n < AT_ONCE:
+                continue
+            for pid, _ in of_ours(mark) if n % 20 == 10 else ():
+                try:
+                    spaces.add(os.readlink(f"/proc/{pid}/ns/net"))
+                except OSError:
+                    pass
+            sockets_seen += sum(len(list(place.glob("weir/*"))) for place in runtime.values())
+            victim = running.pop(0)
+            assert victim.poll() is None, victim.stderr.read()
+            victim.kill()
+            victim.wait()
+            victim.stderr.close()
+    finally:
+        for victim in running:
+            victim.kill()
+            victim.wait()
     ours = os.readlink("/proc/self/ns/net")
     assert len(spaces - {ours}) > 3 and sockets_seen > TIMES  # there was something to be left behind
 
