@@ -130,6 +130,7 @@ struct world {
     struct weir_stack *stack;
     weir_time now;
     int ether, tun;
+    int guest;    /* 0: none */
     bool answers; /* the peer answers ARP and neighbour solicitations */
     weir_sock socks[SOCKS];
     struct flow flows[FLOWS];
@@ -287,6 +288,10 @@ static void answer_ns(struct world *w, const uint8_t *p, size_t len)
 static void inspect(struct world *w, int ifindex, const uint8_t *p, size_t len, bool gso)
 {
     struct w_eth eth;
+    if (ifindex == w->guest) { /* the peer's packets as they are, and errors for the guest */
+        must(len > 0 && (p[0] >> 4 == 4 || p[0] >> 4 == 6), "an IP packet for the guest");
+        return;
+    }
     if (ifindex == w->tun) {
         inspect_ip(w, p, len, gso);
         return;
@@ -338,6 +343,8 @@ static void drain(struct world *w)
     weir_advance(w->stack, w->now);
     drain_one(w, w->ether, &budget);
     drain_one(w, w->tun, &budget);
+    if (w->guest)
+        drain_one(w, w->guest, &budget);
     for (unsigned i = 0; i < 1000 && weir_next_event(w->stack, &event); i++)
         (void)weir_sock_ready(w->stack, event.sock);
 }
@@ -892,6 +899,29 @@ static void op_config(struct world *w, struct input *in)
     }
 }
 
+/* The guest sends a datagram of any size, by any address, whole or as a fragment. */
+static void op_guest(struct world *w, struct input *in)
+{
+    static uint8_t p[FRAME_MAX];
+    uint8_t how = take8(in), more = take8(in);
+    struct weir_addr us = choose_us(how), peer = choose_peer(how >> 3, weir_addr_is_v4(&us));
+    struct w_udp udp = {.src_port = 53, .dst_port = 53};
+    size_t len = W_UDP_HLEN + (more & 1 ? take16(in) % 20000u : more);
+    struct w_ip4 ip;
+    udp.len = (uint16_t)len;
+    memset(p, 0, len + 60);
+    wr_w_udp_emit(p + 60, &udp);
+    wr_w_udp_seal(p + 60, len, &us, &peer);
+    uint8_t *packet = wrap(p, &us, &peer, W_IPPROTO_UDP, more >> 4, &len);
+    if (wr_w_ip4_parse(packet, len, &ip) == W_OK) {
+        ip.dont_frag = more & 2;
+        ip.more_frags = more & 4;
+        ip.frag_off = more & 8 ? (uint16_t)(take8(in) * 8u) : 0;
+        wr_w_ip4_emit(packet, &ip);
+    }
+    feed(w, w->guest, packet, len, false, 0);
+}
+
 /* ---- one input ----------------------------------------------------------------------------------- */
 
 static void step(struct world *w, struct input *in)
@@ -901,6 +931,8 @@ static void step(struct world *w, struct input *in)
         op_raw(w, in, w->ether);
         break;
     case OP_RAW_IP:
+        if (w->guest)
+            op_guest(w, in);
         op_raw(w, in, w->tun);
         break;
     case OP_TCP:
@@ -989,6 +1021,8 @@ static void make_world(struct world *w, uint8_t how)
     struct weir_config config;
     struct weir_netif_config ether = {.name = "eth0", .kind = WEIR_NETIF_ETHERNET, .mtu = 1500};
     struct weir_netif_config tun = {.name = "tun0", .kind = WEIR_NETIF_IP, .mtu = 9000};
+    struct weir_netif_config guest = {
+        .name = "guest", .kind = WEIR_NETIF_IP, .mtu = 9000, .guest = true};
     static const char *const addrs[] = {"10.0.0.1", "fd00::1", "10.1.0.1", "fd01::1"};
 
     memset(w, 0, sizeof *w);
@@ -1012,6 +1046,8 @@ static void make_world(struct world *w, uint8_t how)
     w->ether = weir_netif_add(w->stack, &ether, w->now);
     w->tun = weir_netif_add(w->stack, &tun, w->now);
     must(w->ether > 0 && w->tun > 0, "interfaces");
+    w->guest = how & 0x10 ? weir_netif_add(w->stack, &guest, w->now) : 0;
+    must(w->guest >= 0, "a guest");
     for (unsigned i = 0; i < 4; i++) {
         struct weir_addr a = addr(addrs[i]);
         must(weir_addr_add(w->stack, i < 2 ? w->ether : w->tun, &a, weir_addr_is_v4(&a) ? 24 : 64,

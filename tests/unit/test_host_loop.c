@@ -330,6 +330,34 @@ static void no_deadlock_in_callbacks(void **state)
     pair_free(&p);
 }
 
+static void on_config(void *arg, struct weir_host *host)
+{
+    int *calls = arg;
+    assert_non_null(host);
+    ++*calls;
+}
+
+static void changes_of_addresses_and_routes_are_told(void **state)
+{
+    struct weir_host *host;
+    int calls = 0;
+    (void)state;
+    assert_int_equal(weir_host_new(loop, NULL, &host), 0);
+    weir_host_on_config(host, on_config, &calls);
+    assert_int_equal(weir_loop_step(loop, 0), 0);
+    assert_int_equal(calls, 1); /* what was before the call, too */
+    assert_int_equal(weir_loop_step(loop, 0), 0);
+    assert_int_equal(calls, 1);
+    assert_int_equal(weir_host_add_addr(host, 1, "10.0.0.1/24"), 0);
+    assert_int_equal(weir_loop_step(loop, 0), 0);
+    assert_int_equal(calls, 2);
+    weir_host_on_config(host, NULL, NULL);
+    assert_int_equal(weir_host_add_addr(host, 1, "10.0.0.2/24"), 0);
+    assert_int_equal(weir_loop_step(loop, 0), 0);
+    assert_int_equal(calls, 2);
+    weir_host_free(host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +373,7 @@ int main(void)
         cmocka_unit_test(own_sockets_events_come_in_the_loop),
         cmocka_unit_test(a_host_may_be_freed_in_its_own_callback),
         cmocka_unit_test(no_deadlock_in_callbacks),
+        cmocka_unit_test_setup_teardown(changes_of_addresses_and_routes_are_told, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
