@@ -10,7 +10,8 @@
  * namespaces is killed. Holding the namespaces open keeps their inode numbers from being given to others.
  * A program that has no namespace of its own cannot be known this way; it has the SIGTERM only.
  *
- * It is also told the files that the supervisor would remove at its end, and removes them in its place.
+ * It is also told the files that the supervisor would remove at its end, and removes them in its place. A
+ * control socket that it was not told of yet goes at its own end, with all that no host answers at.
  */
 #define _GNU_SOURCE /* close_range */
 #include <dirent.h>
@@ -112,6 +113,7 @@ static void guard_main(int sock)
     nanosleep(&(struct timespec){.tv_sec = GRACE_SECONDS}, NULL);
     for (int i = 0; i < ROUNDS && kill_round(); i++)
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    (void)weir_control_each(NULL, NULL);
     _exit(0);
 }
 
