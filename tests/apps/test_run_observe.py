@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 import apps
 
 REFUSED = "SO_DONTROUTE SO_TIMESTAMP SO_INCOMING_CPU TCP_THIN_LINEAR_TIMEOUTS TCP_SAVE_SYN IP_RECVERR"
@@ -77,8 +79,9 @@ def compile_native(to):
 ALONE = ["unshare", "-n" if apps.is_root() else "-rn", "sh", "-c", "ip link set lo up && exec \"$0\""]
 
 
-def on_kernel(tmp_path):
-    program = compile_native(tmp_path / "observe")
+@pytest.fixture(scope="module", name="kernel")
+def on_kernel(tmp_path_factory):
+    program = compile_native(tmp_path_factory.mktemp("observe") / "observe")
     ran = apps.run([*ALONE, program])
     assert ran.status == 0, ran
     lines = lines_of(ran.out)
@@ -101,8 +104,8 @@ def test_the_list_is_short():
     assert all(reason for _, reason in [*RUN.values(), *LIBRARY.values()])
 
 
-def test_run_as_on_the_kernel(tmp_path):
-    program, kernel = on_kernel(tmp_path)
+def test_run_as_on_the_kernel(kernel):
+    program, kernel = kernel
     ran = apps.weir("run", "--", program)
     assert ran.status == 0, ran
     other = lines_of(ran.out)
@@ -110,8 +113,8 @@ def test_run_as_on_the_kernel(tmp_path):
     compare(kernel, other, RUN, ran)
 
 
-def test_library_as_on_the_kernel(tmp_path):
-    _, kernel = on_kernel(tmp_path)
+def test_library_as_on_the_kernel(kernel):
+    _, kernel = kernel
     ran = apps.run([Path(os.environ["WEIR_BUILD"], "tests/apps/observe_library")])
     assert ran.status == 0, ran
     other = {n: line for n, line in lines_of(ran.out).items() if line[1] != "left out"}
