@@ -76,6 +76,9 @@ void wr_run_lone_close(struct weir_run *run)
 static int through_the_door(const struct weir_run *run, int end)
 {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
+    if (end + 1 >=
+        run->fds_max) /* descriptors are the lowest that are free: the next would be too high */
+        return -ENFILE;
     snprintf(un.sun_path, sizeof un.sun_path, "/proc/self/fd/%d", run->door_path_fd);
     if (connect(end, (struct sockaddr *)&un, sizeof un) < 0)
         return -errno;

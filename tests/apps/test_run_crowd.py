@@ -71,27 +71,24 @@ def test_the_supervisors_limit_is_not_the_programs(crowd):
     a connection that cannot be accepted for that reason waits in the queue."""
     script = """
 import errno, socket
-l = socket.create_server(("127.0.0.1", 0), backlog=100)
+l = socket.create_server(("127.0.0.1", 0), backlog=1000)
 a = socket.create_connection(l.getsockname())
 b, _ = l.accept()
-held = [l.dup() for _ in range(8)]
-more = []
+clients = []
 while True:
     try:
-        more.append(socket.socket())
+        clients.append(socket.create_connection(l.getsockname()))
     except OSError as e:
-        print(errno.errorcode[e.errno], len(more) > 100)
+        print(errno.errorcode[e.errno], len(clients) > 100)
         break
 a.sendall(b"goes on")
 print(b.recv(10).decode(), b.getsockname() == l.getsockname())
-last = more.pop()
-last.connect(l.getsockname())
-last.sendall(b"waited")
+clients[0].sendall(b"waited")
 try:
     l.accept()
 except OSError as e:
     print(errno.errorcode[e.errno])
-more.clear()
+del clients[-20:]
 print(l.accept()[0].recv(10).decode())
 """
     low = ["prlimit", "--nofile=1024:1024"]
