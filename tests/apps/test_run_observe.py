@@ -89,12 +89,23 @@ def on_kernel(tmp_path_factory):
     return program, lines
 
 
-def compare(kernel, other, allowed, ran):
+def differing(kernel, other, allowed):
+    """(what differs, what of that is not as the list has it), each {what: (kernel, weir)}"""
     differ = {what: (value, other[n][1]) for n, (what, value) in kernel.items()
               if n in other and other[n] != (what, value)}
-    unexpected = {what: both for what, both in differ.items()
-                  if what not in allowed or allowed[what][0] != both[1]}
-    assert not unexpected, f"(kernel, weir): {unexpected}\n{ran.err[-2000:]}"
+    return differ, {what: both for what, both in differ.items()
+                    if what not in allowed or allowed[what][0] != both[1]}
+
+
+def compare(kernel, other, allowed, again):
+    """again(sections) makes the observations of these sections once more: on a loaded machine one that waits
+    a fixed time may be too early once, but not twice."""
+    differ, unexpected = differing(kernel, other, allowed)
+    if unexpected:
+        print("asked again:", unexpected)
+        other = other | again(sorted({what.partition(":")[0] for what in unexpected}))
+        differ, unexpected = differing(kernel, other, allowed)
+    assert not unexpected, f"(kernel, weir): {unexpected}"
     assert differ.keys() == allowed.keys(), \
         f"an allowed difference is gone: {allowed.keys() - differ.keys()}"
 
@@ -106,18 +117,26 @@ def test_the_list_is_short():
 
 def test_run_as_on_the_kernel(kernel):
     program, kernel = kernel
-    ran = apps.weir("run", "--", program)
-    assert ran.status == 0, ran
-    other = lines_of(ran.out)
-    assert kernel.keys() == other.keys(), ran
-    compare(kernel, other, RUN, ran)
+
+    def observe(sections=()):
+        ran = apps.weir("run", "--", program, *sections)
+        assert ran.status == 0, ran
+        return lines_of(ran.out)
+
+    other = observe()
+    assert kernel.keys() == other.keys(), kernel.keys() ^ other.keys()
+    compare(kernel, other, RUN, observe)
 
 
 def test_library_as_on_the_kernel(kernel):
     _, kernel = kernel
-    ran = apps.run([Path(os.environ["WEIR_BUILD"], "tests/apps/observe_library")])
-    assert ran.status == 0, ran
-    other = {n: line for n, line in lines_of(ran.out).items() if line[1] != "left out"}
-    assert other.keys() < kernel.keys(), ran
+
+    def observe(sections=()):
+        ran = apps.run([Path(os.environ["WEIR_BUILD"], "tests/apps/observe_library"), *sections])
+        assert ran.status == 0, ran
+        return {n: line for n, line in lines_of(ran.out).items() if line[1] != "left out"}
+
+    other = observe()
+    assert other.keys() < kernel.keys(), other.keys() - kernel.keys()
     assert len(kernel) - len(other) <= LEFT_OUT_MOST, sorted(kernel.keys() - other.keys())
-    compare(kernel, other, LIBRARY, ran)
+    compare(kernel, other, LIBRARY, observe)
