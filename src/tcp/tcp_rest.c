@@ -325,6 +325,7 @@ void wr_tcp_rest_scan(struct weir_stack *stack, weir_time now)
 
     if (after == 0 || tcp->tcbs.count == 0)
         return;
+    assert(n_slots > 0);
     for (uint32_t i = 0; i < n; i++) {
         struct tcb *tcb;
         tcp->rest_hand = tcp->rest_hand + 1 < n_slots ? tcp->rest_hand + 1 : 0;
