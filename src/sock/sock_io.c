@@ -138,14 +138,15 @@ ptrdiff_t weir_sock_recv(struct weir_stack *stack, weir_sock handle, void *data,
                          int flags, struct weir_endpoint *from, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock;
-    int error = wr_sock_get(stack, handle, &sock);
-    if (error != 0)
-        return error;
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
     if (sock->is_udp)
         return recv_udp(stack, sock, data, len, flags, from);
     if (!wr_sock_has_tcb(sock))
         return recv_unconnected(sock, flags);
+    if (wr_sock_tcb(sock) == NULL) /* at rest: nothing is there to read, and that needs no memory */
+        return flags & WEIR_MSG_OOB ? WEIR_EINVAL : WEIR_EAGAIN;
     if (from != NULL) {
         struct weir_endpoint local;
         wr_tcp_endpoints(&sock->ready, &local, from);
@@ -157,14 +158,17 @@ ptrdiff_t weir_sock_peek(struct weir_stack *stack, weir_sock handle, struct weir
                          weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock;
-    int error = wr_sock_get(stack, handle, &sock);
-    if (error != 0)
-        return error;
+    struct wr_sock *sock = wr_sock_find(stack, handle);
+    if (sock == NULL)
+        return WEIR_EBADF;
     if (sock->is_udp)
         return WEIR_ENOTSUP;
     if (!wr_sock_has_tcb(sock))
         return recv_unconnected(sock, 0);
+    if (wr_sock_tcb(sock) == NULL) { /* as recv */
+        span[0] = span[1] = (struct weir_span){NULL, 0};
+        return WEIR_EAGAIN;
+    }
     return wr_tcp_peek(stack, wr_sock_tcb(sock), span, now);
 }
 

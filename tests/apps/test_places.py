@@ -35,6 +35,7 @@ def test_bytes_pass(hosts):
         assert (ran.status, ran.out.encode()) == (0, data), ran
         if address == hosts.server.addr:
             server.stop()
+            places.until(lambda: not hosts.server.listens(7), "the first has let its port go")
     assert hosts.server.on_weir == (hosts.arrangement not in ("asks", "kernel"))
     rows = hosts.server.sockets("-a", "sport", "=", ":7")
     assert any(row.startswith("LISTEN") for row in rows), rows

@@ -283,6 +283,9 @@ static void without_memory_it_sleeps_on(void **state)
     rest_both(WEIR_AF_INET, &client, &server);
     sim.host[1].mem.fail_one_in = 1;
     assert_int_equal(weir_sock_send(stack_of(1), server, &byte, 1, 0, NULL, sim.now), WEIR_ENOBUFS);
+    assert_int_equal(weir_sock_recv(stack_of(1), server, &byte, 1, 0, NULL, sim.now), WEIR_EAGAIN);
+    assert_int_equal(weir_sock_recv(stack_of(1), server, &byte, 1, WEIR_MSG_OOB, NULL, sim.now),
+                     WEIR_EINVAL);
     send_bytes(0, client, 10);
     sim_run(&sim, WEIR_SEC);
     assert_int_equal(awake(1), 0);
