@@ -97,6 +97,17 @@ int wr_run_filter_build(bool isolated, bool opens, struct sock_fprog *fprog);
  * error; WEIR_EBUSY: there is a listener already. Sets no_new_privs if it must. Async-signal-safe. */
 int wr_run_filter_load(const struct sock_fprog *fprog);
 
+/* ---- run_message.c ---------------------------------------------------------------------------- */
+
+enum { RUN_MESSAGE_FDS = 8 }; /* at most */
+
+/* Sends `size` bytes with n_fds descriptors, which stay the caller's. False: it did not go. */
+bool wr_run_say(int sock, const void *word, size_t size, const int *fds, size_t n_fds);
+/* Receives such a message: its size, 0 at the end, -1 and errno. The caller owns fds; -1 where none came. */
+ssize_t wr_run_hear(int sock, void *word, size_t size, int *fds, size_t n_fds);
+/* Those that are not -1. */
+void wr_run_close_all(const int *fds, size_t n_fds);
+
 /* ---- run_space.c ------------------------------------------------------------------------------ */
 
 /* What the program's namespaces are to be. */

@@ -44,60 +44,21 @@ static const char magic[4] = "WJ1";
 
 static bool send_word(int sock, enum word_kind kind, int32_t value, const int *fds, size_t n_fds)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(RUN_SPACES * sizeof(int))];
-    } control = {0};
     struct word word = {.kind = (int32_t)kind, .value = value};
-    struct iovec iov = {&word, sizeof word};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     memcpy(word.magic, magic, sizeof magic);
-    if (n_fds > 0) {
-        msg.msg_control = control.bytes;
-        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
-    }
-    return sendmsg(sock, &msg, MSG_NOSIGNAL) == (ssize_t)sizeof word;
-}
-
-static void close_all(int *fds, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
+    return wr_run_say(sock, &word, sizeof word, fds, n_fds);
 }
 
 /* 1: a word; 0: none yet; -1: the other side is gone, or speaks otherwise. fds: RUN_SPACES of them, -1
  * where none came. */
 static int hear_word(int sock, struct word *word, int *fds)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(RUN_SPACES * sizeof(int))];
-    } control;
-    struct iovec iov = {word, sizeof *word};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.bytes,
-                         .msg_controllen = sizeof control.bytes};
-    ssize_t n;
-    for (int i = 0; i < RUN_SPACES; i++)
-        fds[i] = -1;
-    do
-        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    ssize_t n = wr_run_hear(sock, word, sizeof *word, fds, RUN_SPACES);
     if (n < 0 && errno == EAGAIN)
         return 0;
-    struct cmsghdr *cmsg = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
-    if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
-        memcpy(fds, CMSG_DATA(cmsg), cmsg->cmsg_len - CMSG_LEN(0));
     if (n == (ssize_t)sizeof *word && memcmp(word->magic, magic, sizeof magic) == 0)
         return 1;
-    close_all(fds, RUN_SPACES);
+    wr_run_close_all(fds, RUN_SPACES);
     return -1;
 }
 
@@ -184,7 +145,7 @@ static void joiner_ready(void *arg, int fd, uint32_t events)
         return;
     if (heard > 0 && word.kind == WORD_PROGRAM && !joiner->program && fds[0] >= 0) {
         int err = adopt(joiner, word.value, fds[0]);
-        close_all(fds + 1, RUN_SPACES - 1);
+        wr_run_close_all(fds + 1, RUN_SPACES - 1);
         if (send_word(fd, WORD_TAKEN, err, NULL, 0) && !err)
             return;
         if (err) {
@@ -192,7 +153,7 @@ static void joiner_ready(void *arg, int fd, uint32_t events)
             return;
         }
     } else if (heard > 0) {
-        close_all(fds, RUN_SPACES);
+        wr_run_close_all(fds, RUN_SPACES);
     }
     if (joiner->program) { /* it goes on until its listener hangs up */
         weir_loop_watch(joiner->run->loop, fd, 0, NULL, NULL);
@@ -331,7 +292,7 @@ static void host_ready(void *arg, int fd, uint32_t events)
     int heard = hear_word(fd, &word, fds);
     (void)events;
     if (heard > 0)
-        close_all(fds, RUN_SPACES);
+        wr_run_close_all(fds, RUN_SPACES);
     if (heard > 0 && word.kind == WORD_SIGNAL) {
         if (weir_program_signal(program, word.value) == WEIR_ENOENT)
             weir_program_signal_all(program, word.value);

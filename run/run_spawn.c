@@ -247,22 +247,7 @@ struct child_word {
 
 static void say(int sock, struct child_word word, const int *fds, size_t n_fds)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(CHILD_FDS * sizeof(int))];
-    } control = {0};
-    struct iovec iov = {&word, sizeof word};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    if (n_fds > 0) {
-        msg.msg_control = control.bytes;
-        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-        cmsg->cmsg_level = SOL_SOCKET;
-        cmsg->cmsg_type = SCM_RIGHTS;
-        cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-        memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
-    }
-    if (sendmsg(sock, &msg, MSG_NOSIGNAL) < 0)
+    if (!wr_run_say(sock, &word, sizeof word, fds, n_fds))
         _exit(125);
 }
 
@@ -323,30 +308,6 @@ static void child_main(struct weir_run *run, const struct weir_run_options *opti
 
 /* ---- the parent ------------------------------------------------------------------------------- */
 
-static int hear(int sock, struct child_word *word, int fds[CHILD_FDS])
-{
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(CHILD_FDS * sizeof(int))];
-    } control;
-    struct iovec iov = {word, sizeof *word};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.bytes,
-                         .msg_controllen = sizeof control.bytes};
-    ssize_t n;
-    fds[0] = fds[1] = fds[2] = -1;
-    do
-        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n <= 0)
-        return 0;
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-    if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)
-        memcpy(fds, CMSG_DATA(cmsg), cmsg->cmsg_len - CMSG_LEN(0));
-    return (int)n;
-}
-
 static int explain(const struct child_word *word, const char *name, char *error, size_t cap)
 {
     if (word->step && strcmp(word->step, "exec") == 0)
@@ -392,7 +353,7 @@ static int meet_child(struct weir_program *program, int sock, const char *name, 
     static const struct child_word lost = {.error = -EIO, .step = "child"};
     struct child_word word = {0};
     int fds[CHILD_FDS];
-    if (hear(sock, &word, fds) == 0)
+    if (wr_run_hear(sock, &word, sizeof word, fds, CHILD_FDS) <= 0)
         return explain(&lost, name, error, cap);
     program->listener_fd = fds[0];
     if (fds[0] < 0)
@@ -405,7 +366,7 @@ static int meet_child(struct weir_program *program, int sock, const char *name, 
         return explain(&word, name, error, cap);
     if (write(sock, "g", 1) != 1)
         return explain(&lost, name, error, cap);
-    if (hear(sock, &word, fds) > 0)
+    if (wr_run_hear(sock, &word, sizeof word, fds, CHILD_FDS) > 0)
         return explain(&word, name, error, cap);
     return 0;
 }

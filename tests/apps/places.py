@@ -60,6 +60,36 @@ def over(**families):
     return pytest.mark.parametrize("hosts, family", list(families.items()), indirect=["hosts"])
 
 
+# A client for web servers: connects anew for each request until the file `stop` is there, in sys.argv[2] threads; keeps the
+# number of answers in the file `progress` and prints how often each X-Generation came. GET /small must be b"small" * 100.
+WEB_LOAD = """
+import collections, os, socket, sys, threading
+address, seen, lock = sys.argv[1], collections.Counter(), threading.Lock()
+def ask():
+    with socket.create_connection((address, 80), 10) as c:
+        c.sendall(b"GET /small HTTP/1.0\\r\\n\\r\\n")
+        data = b""
+        while (d := c.recv(65536)):
+            data += d
+    head, _, body = data.partition(b"\\r\\n\\r\\n")
+    fields = dict(line.split(b": ") for line in head.split(b"\\r\\n")[1:])
+    assert body == b"small" * 100, data
+    return fields[b"X-Generation"].decode()
+def loop():
+    while not os.path.exists("stop"):
+        try:
+            what = ask()
+        except Exception as e:
+            what = repr(e)
+        with lock:
+            seen[what] += 1
+            open("progress", "w").write(str(sum(seen.values())))
+threads = [threading.Thread(target=loop) for _ in range(int(sys.argv[2]))]
+[t.start() for t in threads]; [t.join() for t in threads]
+for what in seen: print(what, seen[what], sep="\\t")
+"""
+
+
 def until(condition, what, seconds=20):
     """Waits for condition() and gives its value."""
     end = time.monotonic() + seconds

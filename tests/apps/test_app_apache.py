@@ -30,33 +30,6 @@ Header set X-Generation 0
 SIZE = {"prefork": "StartServers 5\nMinSpareServers 2\nMaxSpareServers 10\nMaxRequestWorkers 20",
         "event": "StartServers 2\nThreadsPerChild 10\nMinSpareThreads 10\nMaxSpareThreads 40\nMaxRequestWorkers 40"}
 
-LOAD = """
-import collections, os, socket, sys, threading
-seen, lock = collections.Counter(), threading.Lock()
-def ask():
-    with socket.create_connection((sys.argv[1], 80), 10) as c:
-        c.sendall(b"GET /small HTTP/1.0\\r\\n\\r\\n")
-        data = b""
-        while (d := c.recv(65536)):
-            data += d
-    head, _, body = data.partition(b"\\r\\n\\r\\n")
-    assert body == b"small" * 100, data
-    fields = dict(line.split(b": ") for line in head.split(b"\\r\\n")[1:])
-    return fields[b"X-Generation"].decode()
-def loop():
-    while not os.path.exists("stop"):
-        try:
-            what = ask()
-        except Exception as e:
-            what = repr(e)
-        with lock:
-            seen[what] += 1
-            open("progress", "w").write(str(sum(seen.values())))
-threads = [threading.Thread(target=loop) for _ in range(3)]
-[t.start() for t in threads]; [t.join() for t in threads]
-for what in seen: print(what, seen[what], sep="\\t")
-"""
-
 both_mpms = pytest.mark.parametrize("mpm", ["prefork", "event"])
 
 
@@ -88,7 +61,7 @@ def test_children_come_and_go_and_a_graceful_restart_loses_no_request(hosts, mpm
     """Each child ends after 50 connections; and SIGUSR1 replaces all."""
     (hosts.folder / "small").write_text("small" * 100)
     conf, apache = start(hosts, mpm, "MaxConnectionsPerChild 50")
-    load = hosts.client.start(sys.executable, "-c", LOAD, hosts.server.addr)
+    load = hosts.client.start(sys.executable, "-c", places.WEB_LOAD, hosts.server.addr, 3)
     progress = hosts.folder / "progress"
     total = lambda: int(progress.read_text() or 0) if progress.exists() else 0
     places.until(lambda: total() > 100, "requests are answered")

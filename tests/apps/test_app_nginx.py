@@ -9,34 +9,6 @@ import pytest
 import apps
 import places
 
-# Connects anew for each request until the file `stop` is there; prints how often each answer came.
-LOAD = """
-import collections, os, socket, sys, threading
-address, seen, lock = sys.argv[1], collections.Counter(), threading.Lock()
-def ask():
-    with socket.create_connection((address, 80), 10) as c:
-        c.sendall(b"GET /small HTTP/1.0\\r\\n\\r\\n")
-        data = b""
-        while (d := c.recv(65536)):
-            data += d
-    head, _, body = data.partition(b"\\r\\n\\r\\n")
-    fields = dict(line.split(b": ") for line in head.split(b"\\r\\n")[1:])
-    assert body == b"small" * 100, data
-    return fields[b"X-Generation"].decode()
-def loop():
-    while not os.path.exists("stop"):
-        try:
-            what = ask()
-        except Exception as e:
-            what = repr(e)
-        with lock:
-            seen[what] += 1
-            open("progress", "w").write(str(sum(seen.values())))
-threads = [threading.Thread(target=loop) for _ in range(4)]
-[t.start() for t in threads]; [t.join() for t in threads]
-for what in seen: print(what, seen[what], sep="\\t")
-"""
-
 PIPELINE = """
 import socket, sys
 c = socket.create_connection((sys.argv[1], 80), 20)
@@ -82,7 +54,7 @@ def test_two_workers_share_the_connections(hosts, listen):
 def test_reload_under_load_loses_no_request(hosts):
     (hosts.folder / "small").write_text("small" * 100)
     conf, nginx = start(hosts, extra="add_header X-Generation 0;")
-    load = hosts.client.start(sys.executable, "-c", LOAD, hosts.server.addr)
+    load = hosts.client.start(sys.executable, "-c", places.WEB_LOAD, hosts.server.addr, 4)
     progress = hosts.folder / "progress"
     total = lambda: int(progress.read_text() or 0) if progress.exists() else 0
     for generation in range(1, 4):
