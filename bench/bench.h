@@ -46,15 +46,20 @@ static inline struct measure measure_start(void)
     return (struct measure){.wall = wall_seconds(), .cpu = cpu_seconds()};
 }
 
-/* Ends it, and prints the line that bench/run reads. */
-static inline void measure_stop(struct measure *m, uint64_t work)
+/* Ends it, and prints the line that bench/run reads; `packets`: 0 where they are not counted. */
+static inline void measure_stop_packets(struct measure *m, uint64_t work, uint64_t packets)
 {
     m->wall = wall_seconds() - m->wall;
     m->cpu = cpu_seconds() - m->cpu;
     m->work = work;
-    printf("{\"work\": %llu, \"wall_s\": %.6f, \"cpu_s\": %.6f}\n", (unsigned long long)work,
-           m->wall, m->cpu);
+    printf("{\"work\": %llu, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"packets\": %llu}\n",
+           (unsigned long long)work, m->wall, m->cpu, (unsigned long long)packets);
     (void)fflush(stdout);
+}
+
+static inline void measure_stop(struct measure *m, uint64_t work)
+{
+    measure_stop_packets(m, work, 0);
 }
 
 /* A message to standard error, and exit status 1. */

@@ -2,22 +2,55 @@
 /*
  * What the core costs when no system call is in the way: two stacks in one thread (pair.h).
  *
- *     bench_pipe bulk|rr|crr SECONDS [mtu]    `mtu`: no super-segments, checksums computed and verified
+ *     bench_pipe bulk|rr|crr SECONDS [mtu] [--count N] [--message BYTES] [--standing N]
+ *                                    [--timewait N] [--busy N]
+ *
+ *     mtu         no super-segments, checksums computed and verified
+ *     --count     so many bytes, round trips or connections instead of SECONDS, in virtual time: the same
+ *                 instructions in each run, to be counted (bench/guard). They are in the functions measured_*
+ *     --message   bulk: bytes of one send
+ *     --standing  so many more connections are open, and at rest
+ *     --timewait  so many more are in TIME-WAIT
+ *     --busy      rr: the trips go over so many connections in turn
  */
 #include <errno.h>
 #include <string.h>
 
 #include "pair.h"
 
-enum { N_LISTENERS = 64 };
+enum { N_LISTENERS = 64, REST_S = 15 };
+
+static struct {
+    double seconds;
+    uint64_t count; /* 0: for `seconds` */
+    size_t message;
+    unsigned standing, timewait, busy;
+    bool mtu;
+} opt = {.message = CHUNK_BYTES, .busy = 1};
 
 static weir_sock listeners[N_LISTENERS];
 static char buffer[CHUNK_BYTES];
+static weir_time clock_ahead; /* of the real one; with --count all there is */
+static double end;
+
+static weir_time bench_now(void)
+{
+    return opt.count ? clock_ahead : weir_now() + clock_ahead;
+}
+
+/* Whether the measurement goes on after `done` bytes, trips or connections. */
+static bool more(uint64_t done)
+{
+    return opt.count ? done < opt.count : wall_seconds() < end;
+}
 
 static void turn(void)
 {
-    weir_time now = weir_now();
+    weir_time now;
 
+    if (opt.count)
+        clock_ahead += WEIR_US;
+    now = bench_now();
     if (weir_deadline(client.stack) <= now)
         weir_advance(client.stack, now);
     if (weir_deadline(server.stack) <= now)
@@ -34,7 +67,7 @@ static void open_listeners(void)
         check(weir_sock_open(server.stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &listeners[i]),
               "open");
         check(weir_sock_bind(server.stack, listeners[i], &local), "bind");
-        check(weir_sock_listen(server.stack, listeners[i], 4096, weir_now()), "listen");
+        check(weir_sock_listen(server.stack, listeners[i], 4096, bench_now()), "listen");
     }
 }
 
@@ -46,20 +79,28 @@ static void connect_pair(unsigned n, weir_sock *near, weir_sock *far)
     int result, on = 1;
 
     check(weir_sock_open(client.stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, near), "open");
-    result = weir_sock_connect(client.stack, *near, &remote, weir_now());
+    result = weir_sock_connect(client.stack, *near, &remote, bench_now());
     if (result != WEIR_EINPROGRESS)
         check(result, "connect");
     do {
         turn();
-        result = weir_sock_accept(server.stack, listeners[n % N_LISTENERS], far, NULL, weir_now());
+        result = weir_sock_accept(server.stack, listeners[n % N_LISTENERS], far, NULL, bench_now());
     } while (result == WEIR_EAGAIN);
     check(result, "accept");
     check(weir_sock_setsockopt(client.stack, *near, WEIR_SOL_TCP, WEIR_TCP_NODELAY, &on, sizeof on,
-                               weir_now()),
+                               bench_now()),
           "TCP_NODELAY");
     check(weir_sock_setsockopt(server.stack, *far, WEIR_SOL_TCP, WEIR_TCP_NODELAY, &on, sizeof on,
-                               weir_now()),
+                               bench_now()),
           "TCP_NODELAY");
+}
+
+static void close_pair(weir_sock near, weir_sock far)
+{
+    check(weir_sock_close(client.stack, near, bench_now()), "close");
+    turn();
+    check(weir_sock_close(server.stack, far, bench_now()), "close");
+    turn();
 }
 
 /* Nobody waits for events here; they are taken so that the queue is what it is in a program. */
@@ -71,20 +112,62 @@ static void drop_events(struct side *side)
         continue;
 }
 
-static void bench_bulk(double seconds)
+/* Lets a time pass in which only timers work. */
+static void pass_time(weir_time duration)
 {
-    double end = wall_seconds() + seconds;
-    struct measure m;
+    weir_time until = bench_now() + duration;
+
+    for (weir_time now = bench_now(); now < until; now = bench_now()) {
+        weir_time next = weir_time_min(weir_deadline(client.stack), weir_deadline(server.stack));
+
+        next = weir_time_min(next, until);
+        if (next > now)
+            clock_ahead += next - now;
+        turn();
+    }
+    drop_events(&client);
+    drop_events(&server);
+}
+
+/* What else is there while it is measured. */
+static void open_others(void)
+{
     weir_sock near, far;
+
+    for (unsigned i = 0; i < opt.standing; i++) {
+        connect_pair(i, &near, &far);
+        drop_events(&client);
+        drop_events(&server);
+    }
+    if (opt.standing)
+        pass_time(REST_S * WEIR_SEC);
+    for (unsigned i = 0; i < opt.timewait; i++) {
+        connect_pair(i, &near, &far);
+        close_pair(near, far);
+        drop_events(&client);
+        drop_events(&server);
+    }
+}
+
+static uint64_t segments_in(const struct weir_stack *stack)
+{
+    for (unsigned i = 0; i < weir_stat_kinds(); i++)
+        if (strcmp(weir_stat_name(i), "TcpInSegs") == 0)
+            return weir_stat_count(stack, i);
+    die("no counter TcpInSegs");
+}
+
+/* ---- what is measured -------------------------------------------------------------------------- */
+
+static __attribute__((noinline)) uint64_t measured_bulk(weir_sock near, weir_sock far)
+{
     uint64_t bytes = 0;
     ptrdiff_t n;
 
-    connect_pair(0, &near, &far);
-    m = measure_start();
-    while (wall_seconds() < end) {
-        weir_time now = weir_now();
+    while (more(bytes)) {
+        weir_time now = bench_now();
 
-        n = weir_sock_send(client.stack, near, buffer, sizeof buffer, 0, NULL, now);
+        n = weir_sock_send(client.stack, near, buffer, opt.message, 0, NULL, now);
         if (n != WEIR_EAGAIN)
             check(n, "send");
         turn();
@@ -95,7 +178,7 @@ static void bench_bulk(double seconds)
         drop_events(&client);
         drop_events(&server);
     }
-    measure_stop(&m, bytes);
+    return bytes;
 }
 
 /* One byte from a socket of `from` to one of `to`. */
@@ -104,10 +187,10 @@ static void send_byte(struct side *from, weir_sock near, struct side *to, weir_s
     char byte = 1;
     ptrdiff_t n;
 
-    check(weir_sock_send(from->stack, near, &byte, 1, 0, NULL, weir_now()), "send");
+    check(weir_sock_send(from->stack, near, &byte, 1, 0, NULL, bench_now()), "send");
     do {
         turn();
-        n = weir_sock_recv(to->stack, far, &byte, 1, 0, NULL, weir_now());
+        n = weir_sock_recv(to->stack, far, &byte, 1, 0, NULL, bench_now());
     } while (n == WEIR_EAGAIN);
     if (n != 1)
         die("a byte was lost: %s", n ? weir_error_text((int)n) : "end of stream");
@@ -115,59 +198,104 @@ static void send_byte(struct side *from, weir_sock near, struct side *to, weir_s
     drop_events(to);
 }
 
-static void bench_rr(double seconds)
+static __attribute__((noinline)) uint64_t measured_rr(const weir_sock *near, const weir_sock *far)
 {
-    double end = wall_seconds() + seconds;
-    struct measure m;
-    weir_sock near, far;
     uint64_t trips = 0;
 
-    connect_pair(0, &near, &far);
-    m = measure_start();
-    for (; wall_seconds() < end; trips++) {
-        send_byte(&client, near, &server, far);
-        send_byte(&server, far, &client, near);
+    for (unsigned i = 0; more(trips); trips++) {
+        send_byte(&client, near[i], &server, far[i]);
+        send_byte(&server, far[i], &client, near[i]);
+        if (++i == opt.busy)
+            i = 0;
     }
-    measure_stop(&m, trips);
+    return trips;
 }
 
-static void bench_crr(double seconds)
+static __attribute__((noinline)) uint64_t measured_crr(void)
 {
-    double end = wall_seconds() + seconds;
-    struct measure m = measure_start();
     uint64_t connections = 0;
 
-    for (; wall_seconds() < end; connections++) {
+    for (; more(connections); connections++) {
         weir_sock near, far;
 
         connect_pair((unsigned)connections, &near, &far);
         send_byte(&client, near, &server, far);
         send_byte(&server, far, &client, near);
-        check(weir_sock_close(client.stack, near, weir_now()), "close");
-        turn();
-        check(weir_sock_close(server.stack, far, weir_now()), "close");
-        turn();
+        close_pair(near, far);
     }
-    measure_stop(&m, connections);
+    return connections;
+}
+
+static void bench(const char *mode)
+{
+    weir_sock *near = calloc(opt.busy, sizeof *near), *far = calloc(opt.busy, sizeof *far);
+    struct measure m;
+    uint64_t work, packets;
+
+    if (!near || !far)
+        die("out of memory");
+    open_others();
+    for (unsigned i = 0; i < opt.busy && *mode != 'c'; i++)
+        connect_pair(i, &near[i], &far[i]);
+    packets = segments_in(client.stack) + segments_in(server.stack);
+    end = wall_seconds() + opt.seconds;
+    m = measure_start();
+    if (strcmp(mode, "bulk") == 0)
+        work = measured_bulk(near[0], far[0]);
+    else if (strcmp(mode, "rr") == 0)
+        work = measured_rr(near, far);
+    else
+        work = measured_crr();
+    packets = segments_in(client.stack) + segments_in(server.stack) - packets;
+    measure_stop_packets(&m, work, packets);
+    free(near);
+    free(far);
+}
+
+static const char usage[] = "usage: bench_pipe bulk|rr|crr SECONDS [mtu] [--count N] "
+                            "[--message BYTES] [--standing N] [--timewait N] [--busy N]";
+
+static void read_option(const char *name, const char *value)
+{
+    uint64_t number = value ? strtoull(value, NULL, 10) : 0;
+
+    if (strcmp(name, "--count") == 0)
+        opt.count = number;
+    else if (strcmp(name, "--message") == 0)
+        opt.message = (size_t)number;
+    else if (strcmp(name, "--standing") == 0)
+        opt.standing = (unsigned)number;
+    else if (strcmp(name, "--timewait") == 0)
+        opt.timewait = (unsigned)number;
+    else if (strcmp(name, "--busy") == 0)
+        opt.busy = (unsigned)number;
+    else
+        die("%s", usage);
+    if (opt.message == 0 || opt.message > sizeof buffer || opt.busy == 0)
+        die("%s %s: out of range", name, value ? value : "");
 }
 
 int main(int argc, char **argv)
 {
     const char *mode = argc > 2 ? argv[1] : "";
 
-    pair_open(argc < 4 || strcmp(argv[3], "mtu") != 0, weir_now());
+    if (strcmp(mode, "bulk") != 0 && strcmp(mode, "rr") != 0 && strcmp(mode, "crr") != 0)
+        die("%s", usage);
+    opt.seconds = atof(argv[2]);
+    for (int i = 3; i < argc; i++) {
+        opt.mtu = opt.mtu || strcmp(argv[i], "mtu") == 0;
+        if (strcmp(argv[i], "mtu") != 0) {
+            read_option(argv[i], argv[i + 1]);
+            i++;
+        }
+    }
+    clock_ahead = opt.count ? WEIR_SEC : 0;
+    pair_open(!opt.mtu, bench_now());
     /* As on the kernel's side: TIME-WAIT must not be what limits connections per second. */
     check(weir_sysctl_set(client.stack, "net.ipv4.tcp_tw_reuse", 1), "tcp_tw_reuse");
     check(weir_sysctl_set(server.stack, "net.ipv4.tcp_tw_reuse", 1), "tcp_tw_reuse");
     open_listeners();
-    if (strcmp(mode, "bulk") == 0)
-        bench_bulk(atof(argv[2]));
-    else if (strcmp(mode, "rr") == 0)
-        bench_rr(atof(argv[2]));
-    else if (strcmp(mode, "crr") == 0)
-        bench_crr(atof(argv[2]));
-    else
-        die("usage: bench_pipe bulk|rr|crr SECONDS [mtu]");
+    bench(mode);
     pair_close();
     return 0;
 }
