@@ -88,6 +88,7 @@ struct weir_host {
     struct weir_stack *stack;
     struct wr_attach *links;
     bool had_input; /* since events were handed out last */
+    bool brimful;   /* a round brought so much that events are to be handed out before the next */
     bool doomed;    /* freed within a callback: goes at the end of the turn */
     weir_host_event_fn *event_fn;
     void *event_arg;

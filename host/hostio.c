@@ -16,7 +16,11 @@
 
 #include "host/host_internal.h"
 
-enum { FRAMES_AT_ONCE = 32 };
+enum {
+    FRAMES_AT_ONCE = 32,
+    BYTES_AT_ONCE =
+        128 * 1024 /* of a round, and then the program reads: what it finds is still in the cache */
+};
 
 /* ---- out ---------------------------------------------------------------------------------------- */
 
@@ -96,7 +100,8 @@ static bool send_all(struct wr_attach *a, weir_time now)
 /* Takes frames in until there are none or the batch is full. True when there were some. */
 static bool take_in(struct wr_attach *a, weir_time now)
 {
-    for (unsigned n = 0; n < FRAMES_AT_ONCE; n++) {
+    size_t bytes = 0;
+    for (unsigned n = 0; n < FRAMES_AT_ONCE && bytes < BYTES_AT_ONCE; n++) {
         struct weir_frame frame;
         int rc = a->link->ops->recv(a->link, &frame, now);
         if (rc <= 0) {
@@ -106,9 +111,11 @@ static bool take_in(struct wr_attach *a, weir_time now)
             return n > 0 || rc < 0;
         }
         weir_input(a->host->stack, a->ifindex, &frame, now);
+        bytes += frame.len;
         a->host->had_input = true;
     }
     a->kick = true;
+    a->host->brimful |= bytes >= BYTES_AT_ONCE;
     return true;
 }
 
@@ -212,7 +219,7 @@ bool wr_host_events(struct weir_host *host, bool in_loop)
     }
     if (host->had_input)
         wr_wait_wake(host->lingering); /* the last ACK is no event */
-    host->had_input = false;
+    host->had_input = host->brimful = false;
     return told || (!in_loop && host->n_stash > 0);
 }
 

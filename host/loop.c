@@ -192,12 +192,16 @@ int weir_loop_alarm(struct weir_loop *loop, weir_time at, weir_alarm_fn *fn, voi
 
 /* ---- work --------------------------------------------------------------------------------------- */
 
-static bool all_io(struct weir_loop *loop)
+/* *full: there is so much to read that it should be now. */
+static bool all_io(struct weir_loop *loop, bool *full)
 {
     weir_time now = weir_now();
     bool moved = false;
-    for (struct weir_host *host = loop->hosts; host; host = host->next)
+    *full = false;
+    for (struct weir_host *host = loop->hosts; host; host = host->next) {
         moved |= !host->doomed && wr_host_io(host, now);
+        *full |= host->brimful;
+    }
     return moved;
 }
 
@@ -210,17 +214,17 @@ static bool all_events(struct weir_loop *loop, bool in_loop)
 }
 
 /* Rounds until nothing moves and there is no event that this thread may hand out. Events come when
- * traffic pauses, so that a thread is not woken only to wait for the lock. False when something is
+ * traffic pauses, so that a thread is not woken only to wait for the lock, or when much has come. False when something is
  * left for the loop's thread. */
 static bool serve(struct weir_loop *loop, bool in_loop)
 {
     int rounds = in_loop ? ROUNDS_IN_LOOP : ROUNDS_IN_CALL;
-    bool more;
+    bool more, full;
     loop->serving++;
     do {
         do
-            more = all_io(loop);
-        while (more && --rounds > 0);
+            more = all_io(loop, &full);
+        while (more && --rounds > 0 && !full);
         more |= all_events(loop, in_loop);
     } while (more && in_loop && --rounds > 0);
     loop->serving--;
