@@ -18,12 +18,6 @@
 
 #include "base/mem.h"
 
-#ifdef WEIR_HARD
-#    define FIRST_CAP 7u
-#else
-#    define FIRST_CAP 2048u
-#endif
-
 void wr_ring_init(struct wr_ring *ring, uint32_t limit)
 {
     memset(ring, 0, sizeof *ring);
@@ -90,8 +84,8 @@ static void reserve(struct wr_ring *ring, const struct weir_allocator *alloc, si
 
     if (need <= ring->cap)
         return;
-    if (cap < FIRST_CAP)
-        cap = FIRST_CAP;
+    if (cap < WR_RING_FIRST)
+        cap = WR_RING_FIRST;
     bool cut = cap > ring->limit;
     if (cut)
         cap = ring->limit;

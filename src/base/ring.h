@@ -22,6 +22,13 @@
 #include "base/bytes.h"
 #include "weir/alloc.h"
 
+/* Bytes that a ring takes first. */
+#ifdef WEIR_HARD
+#    define WR_RING_FIRST 7u
+#else
+#    define WR_RING_FIRST 2048u
+#endif
+
 struct wr_ring {
     uint8_t *buf;    /* cap bytes, NULL when cap is 0 */
     uint32_t cap;    /* bytes allocated */

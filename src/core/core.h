@@ -55,10 +55,24 @@ struct wr_tunables {
 
 /* ---- the stack ------------------------------------------------------------------------------- */
 
+/* How many of what comes back are kept for the next who asks: none where each mistake shall be seen. */
+#if defined(WEIR_HARD) || defined(__SANITIZE_ADDRESS__)
+#    define WR_SPARES(n) 0
+#else
+#    define WR_SPARES(n) (n)
+#endif
+
+/* A block of WR_RING_FIRST bytes that is kept for the next who asks for one, see core/alloc.c. */
+struct wr_spare {
+    struct wr_spare *next;
+};
+
 struct weir_stack {
     struct weir_allocator alloc; /* counts what is taken, and says no above mem_max_bytes */
     struct weir_allocator user_alloc;
     size_t mem_bytes, mem_max_bytes;
+    struct wr_spare *spares; /* counted in mem_bytes */
+    unsigned n_spares;
     weir_time now; /* the latest time any call brought; for what has no `now` argument */
 
     struct wr_rng rng;       /* choices that need not be secret: jitter of timers */
@@ -75,8 +89,9 @@ struct weir_stack {
     struct wr_udp *udp;
     struct wr_socks *socks;
     uint32_t max_sockets;
-    struct wr_netif *lo;    /* NULL: none */
-    struct wr_ports *ports; /* local ports held by connections, see wr_port_hold() */
+    struct wr_netif *netif_last; /* asked for by its index last; NULL: none, or it went */
+    struct wr_netif *lo;         /* NULL: none */
+    struct wr_ports *ports;      /* local ports held by connections, see wr_port_hold() */
 };
 
 /* The time of a call: `now`, or the latest time that a call brought when that is later (time never
@@ -97,6 +112,8 @@ void *wr_zalloc(struct weir_stack *stack, size_t size);
 /* Sets up the counting of a fresh stack's memory; frees the stack itself, the last thing it has. */
 void wr_alloc_init(struct weir_stack *stack, const struct weir_config *config);
 void wr_alloc_fini(struct weir_stack *stack);
+/* Gives back what is kept for later. */
+void wr_alloc_trim(struct weir_stack *stack);
 static inline void wr_free(struct weir_stack *stack, void *ptr, size_t size)
 {
     if (ptr)

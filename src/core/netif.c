@@ -8,11 +8,13 @@
 
 struct wr_netif *wr_netif_by_index(struct weir_stack *stack, int ifindex)
 {
+    if (stack->netif_last != NULL && stack->netif_last->ifindex == ifindex)
+        return stack->netif_last;
     WR_LIST_FOREACH(node, &stack->netifs)
     {
         struct wr_netif *netif = WR_CONTAINER(node, struct wr_netif, node);
         if (netif->ifindex == ifindex)
-            return netif;
+            return stack->netif_last = netif;
     }
     return NULL;
 }
@@ -117,5 +119,5 @@ void wr_netif_free_all(struct weir_stack *stack)
         wr_netif_flush(stack, netif);
         wr_free(stack, netif, sizeof *netif);
     }
-    stack->lo = NULL;
+    stack->lo = stack->netif_last = NULL;
 }

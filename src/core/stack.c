@@ -210,12 +210,14 @@ static void take_back(struct weir_stack *stack, struct wr_netif *netif)
 static size_t output(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out,
                      weir_time now)
 {
-    uint8_t *head = out->head;
-    memset(out, 0, sizeof *out);
-    out->head = head;
     take_back(stack, netif);
+    if (wr_list_is_empty(&netif->tcp_ready) && wr_list_is_empty(&netif->queue)) {
+        netif->tcp_turn = false;
+        return 0;
+    }
     if (!netif->up)
         return 0;
+    *out = (struct weir_out){.head = out->head};
 
     size_t len = 0;
     if (!netif->tcp_turn || wr_list_is_empty(&netif->tcp_ready))

@@ -145,6 +145,15 @@ struct wr_frag_source {
     uint32_t bytes;
 };
 
+/* A source and one of our own addresses that a packet came with lately, and that were found to be good: until
+ * the generation changes they are. A place each by the source, the latest stays. */
+struct wr_ip_pair {
+    struct weir_addr src, dst;
+    const struct wr_netif *netif; /* where it came in; NULL: empty */
+    uint32_t generation;
+};
+enum { WR_IP_PAIRS = 32 };
+
 struct wr_ip {
     struct wr_list routes;
     unsigned n_routes, n_learnt; /* all; those of RA and redirects, which are bounded */
@@ -169,6 +178,8 @@ struct wr_ip {
     struct wr_timer ndp_timer; /* router solicitations, lifetimes of what routers told */
     struct wr_slaac slaac[WR_SLAAC_MAX];
 
+    struct wr_ip_pair known[WR_IP_PAIRS];
+
     uint8_t key[16]; /* SipHash key of the three below */
     uint32_t id_counter[WR_ID_BUCKETS];
     struct wr_icmp_bucket icmp_bucket[WR_ICMP_BUCKETS];
@@ -185,6 +196,13 @@ struct wr_ip {
 uint64_t wr_ip_hash(const struct weir_stack *stack, const void *key, size_t len);
 /* True when addr is one of ours and may be used: not tentative. */
 bool wr_ip_is_own(struct weir_stack *stack, const struct weir_addr *addr);
+
+/* Were the packet's addresses found to be good, and its destination to be our own, as long as nothing has changed? Or:
+ * they are. */
+bool wr_ip_pair_is_known(const struct weir_stack *stack, const struct wr_netif *netif,
+                         const struct weir_addr *src, const struct weir_addr *dst);
+void wr_ip_pair_learn(struct weir_stack *stack, const struct wr_netif *netif,
+                      const struct weir_addr *src, const struct weir_addr *dst);
 
 /* ---- input ------------------------------------------------------------------------------------- */
 

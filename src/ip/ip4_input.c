@@ -119,6 +119,28 @@ void wr_ip4_deliver(struct weir_stack *stack, struct wr_pkt *pkt, weir_time now)
     }
 }
 
+/* May the packet pass, by its addresses? Else it was dropped and counted, or is the guest's. */
+static bool admit(struct weir_stack *stack, const struct w_ip4 *ip, struct wr_pkt *pkt,
+                  bool link_group)
+{
+    if (bad_source(stack, pkt->netif, &ip->src, &ip->dst)) {
+        wr_drop(stack, WR_DROP_ip4_bad_source);
+        return false;
+    }
+    if (!is_ours(stack, pkt->netif, &ip->dst, &pkt->dst_unicast)) {
+        if (!wr_guest_take_group(stack, pkt->netif, &ip->dst, pkt->l3, ip->total_len))
+            wr_drop(stack, WR_DROP_ip4_not_ours);
+        return false;
+    }
+    if (link_group && pkt->dst_unicast) { /* RFC 1122 3.3.6 */
+        wr_drop(stack, WR_DROP_ip4_link_broadcast);
+        return false;
+    }
+    if (pkt->dst_unicast)
+        wr_ip_pair_learn(stack, pkt->netif, &ip->src, &ip->dst);
+    return true;
+}
+
 void wr_ip4_input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
                   const uint8_t *p, size_t len, bool link_group, weir_time now)
 {
@@ -131,22 +153,13 @@ void wr_ip4_input(struct weir_stack *stack, struct wr_netif *netif, const struct
         wr_drop(stack, drop_of(err));
         return;
     }
-    if (bad_source(stack, netif, &ip.src, &ip.dst)) {
-        wr_drop(stack, WR_DROP_ip4_bad_source);
+    pkt.l3 = p;
+    if (!link_group && wr_ip_pair_is_known(stack, netif, &ip.src, &ip.dst))
+        pkt.dst_unicast = true;
+    else if (!admit(stack, &ip, &pkt, link_group))
         return;
-    }
-    if (!is_ours(stack, netif, &ip.dst, &pkt.dst_unicast)) {
-        if (!wr_guest_take_group(stack, netif, &ip.dst, p, ip.total_len))
-            wr_drop(stack, WR_DROP_ip4_not_ours);
-        return;
-    }
-    if (link_group && pkt.dst_unicast) { /* RFC 1122 3.3.6 */
-        wr_drop(stack, WR_DROP_ip4_link_broadcast);
-        return;
-    }
     pkt.src = ip.src;
     pkt.dst = ip.dst;
-    pkt.l3 = p;
     pkt.l3_len = ip.total_len;
     pkt.data = p + ip.hdr_len;
     pkt.len = (size_t)ip.total_len - ip.hdr_len;

@@ -147,6 +147,25 @@ static void from_header(struct wr_pkt *pkt, const struct w_ip6 *ip, const uint8_
     pkt->ds = ip->tclass;
 }
 
+/* May the packet pass, by its addresses? Else it was dropped and counted, or is the guest's. */
+static bool admit(struct weir_stack *stack, const struct w_ip6 *ip, const uint8_t *p,
+                  struct wr_pkt *pkt)
+{
+    if (bad_source(stack, pkt->netif, ip)) {
+        wr_drop(stack, WR_DROP_ip6_bad_source);
+        return false;
+    }
+    if (!is_ours(stack, pkt->netif, &ip->dst, &pkt->dst_unicast)) {
+        if (!wr_guest_take_group(stack, pkt->netif, &ip->dst, p,
+                                 (size_t)W_IP6_HLEN + ip->payload_len))
+            wr_drop(stack, WR_DROP_ip6_not_ours);
+        return false;
+    }
+    if (pkt->dst_unicast)
+        wr_ip_pair_learn(stack, pkt->netif, &ip->src, &ip->dst);
+    return true;
+}
+
 void wr_ip6_input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
                   const uint8_t *p, size_t len, weir_time now)
 {
@@ -159,15 +178,10 @@ void wr_ip6_input(struct weir_stack *stack, struct wr_netif *netif, const struct
         wr_drop(stack, drop_of(err));
         return;
     }
-    if (bad_source(stack, netif, &ip)) {
-        wr_drop(stack, WR_DROP_ip6_bad_source);
+    if (wr_ip_pair_is_known(stack, netif, &ip.src, &ip.dst))
+        pkt.dst_unicast = true;
+    else if (!admit(stack, &ip, p, &pkt))
         return;
-    }
-    if (!is_ours(stack, netif, &ip.dst, &pkt.dst_unicast)) {
-        if (!wr_guest_take_group(stack, netif, &ip.dst, p, (size_t)W_IP6_HLEN + ip.payload_len))
-            wr_drop(stack, WR_DROP_ip6_not_ours);
-        return;
-    }
     from_header(&pkt, &ip, p);
     pkt.csum_valid = frame->csum_valid;
     pkt.gso_size = frame->gso_size;

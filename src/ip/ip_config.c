@@ -89,6 +89,7 @@ int weir_netif_remove(struct weir_stack *stack, int ifindex, weir_time now)
     wr_tcp_netif_gone(stack, netif, now);
     wr_netif_flush(stack, netif);
     wr_list_remove(&netif->node);
+    stack->netif_last = NULL;
     wr_free(stack, netif, sizeof *netif);
     return 0;
 }

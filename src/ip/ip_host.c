@@ -80,6 +80,26 @@ bool wr_ip_is_own(struct weir_stack *stack, const struct weir_addr *addr)
     return own && own->state == WR_ADDR_PREFERRED;
 }
 
+static struct wr_ip_pair *pair_of(const struct weir_stack *stack, const struct weir_addr *src)
+{
+    uint32_t x = get_be32(src->b + 12) * 0x9e3779b1u;
+    return &stack->ip->known[x / (UINT32_MAX / WR_IP_PAIRS + 1)];
+}
+
+bool wr_ip_pair_is_known(const struct weir_stack *stack, const struct wr_netif *netif,
+                         const struct weir_addr *src, const struct weir_addr *dst)
+{
+    const struct wr_ip_pair *pair = pair_of(stack, src);
+    return pair->netif == netif && pair->generation == stack->ip->generation &&
+           weir_addr_eq(&pair->src, src) && weir_addr_eq(&pair->dst, dst);
+}
+
+void wr_ip_pair_learn(struct weir_stack *stack, const struct wr_netif *netif,
+                      const struct weir_addr *src, const struct weir_addr *dst)
+{
+    *pair_of(stack, src) = (struct wr_ip_pair){*src, *dst, netif, stack->ip->generation};
+}
+
 void wr_ip_addr_added(struct weir_stack *stack, struct wr_netif *netif, struct wr_ifaddr *addr,
                       weir_time now)
 {

@@ -6,6 +6,10 @@
  * listeners by local endpoint. Both are keyed with SipHash under a secret, so that a peer that
  * chooses its ports cannot aim for one chain. A SYN for a listener is looked up at most three times:
  * the exact address, the wildcard of its family, and for IPv4 the IPv6 wildcard that takes both.
+ *
+ * In front of the table stands a small array of connections that were found last, each at the one place where
+ * a sum of its ports and addresses puts it. A peer may know that sum; all it can do with it is to have its segments
+ * looked up in the table.
  */
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
@@ -22,6 +26,64 @@ static_assert(sizeof(struct listen_key) == 18, "a hash key must have no padding"
 uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple)
 {
     return wr_hash_of(&stack->tcp->flows, tuple, sizeof *tuple);
+}
+
+static uint32_t word(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* The place in the array of those found last. */
+static struct wr_flow **recent(const struct weir_stack *stack, const struct wr_tuple *tuple)
+{
+    uint32_t x = word(tuple->remote.b + 12) + (uint32_t)(tuple->rport << 16 ^ tuple->lport);
+
+    x *= 0x9e3779b1u;
+    return &stack->tcp->recent[x / (UINT32_MAX / WR_RECENT + 1)];
+}
+
+static void forget_recent(struct weir_stack *stack, const struct wr_flow *flow)
+{
+    if (flow->kind == WR_FLOW_TCB) {
+        struct wr_flow **place =
+            recent(stack, &WR_CONTAINER((uintptr_t)flow, const struct tcb, flow)->tuple);
+        if (*place == flow)
+            *place = NULL;
+    }
+}
+
+static uint64_t quad(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static bool same_addr(const struct weir_addr *a, const struct weir_addr *b)
+{
+    return ((quad(a->b) ^ quad(b->b)) | (quad(a->b + 8) ^ quad(b->b + 8))) == 0;
+}
+
+struct tcb *wr_demux_recent(const struct weir_stack *stack, const struct wr_tuple *tuple)
+{
+    struct wr_flow *flow = *recent(stack, tuple);
+    struct tcb *tcb;
+
+    if (flow == NULL)
+        return NULL;
+    tcb = WR_CONTAINER(flow, struct tcb, flow);
+    return tcb->tuple.lport == tuple->lport && tcb->tuple.rport == tuple->rport &&
+                   same_addr(&tcb->tuple.remote, &tuple->remote) &&
+                   same_addr(&tcb->tuple.local, &tuple->local)
+               ? tcb
+               : NULL;
+}
+
+void wr_demux_found(struct weir_stack *stack, struct tcb *tcb)
+{
+    *recent(stack, &tcb->tuple) = &tcb->flow;
 }
 
 /* Where a flow of this kind keeps its addresses; NULL: it is a struct tcb. */
@@ -114,12 +176,14 @@ void wr_demux_replace(struct weir_stack *stack, struct wr_flow *was, struct wr_f
 {
     struct wr_tuple tuple = wr_flow_tuple(was);
 
+    forget_recent(stack, was);
     set_tuple(now, kind, &tuple);
     wr_hash_replace(&stack->tcp->flows, &was->node, &now->node);
 }
 
 void wr_demux_remove(struct weir_stack *stack, struct wr_flow *flow)
 {
+    forget_recent(stack, flow);
     wr_hash_remove(&stack->tcp->flows, &flow->node);
 }
 

@@ -13,6 +13,9 @@
 /* Whose flow it is. */
 struct wr_tuple wr_flow_tuple(const struct wr_flow *flow);
 uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple);
+/* The connection, if it is one of those that wr_demux_found() was told of last: without a hash. */
+struct tcb *wr_demux_recent(const struct weir_stack *stack, const struct wr_tuple *tuple);
+void wr_demux_found(struct weir_stack *stack, struct tcb *tcb);
 /* The flow of a tuple, or NULL. */
 struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tuple *tuple,
                               uint64_t hash);
@@ -97,8 +100,11 @@ bool wr_mem_resets_orphan(const struct weir_stack *stack, const struct tcb *tcb)
 
 /* ---- all of it ---------------------------------------------------------------------------------- */
 
+enum { WR_RECENT = 64 };
+
 struct wr_tcp {
     struct wr_hash flows;
+    struct wr_flow *recent[WR_RECENT]; /* connections that segments came for, see tcp_demux */
     struct wr_hash listeners;
     struct wr_list listener_list;
     struct wr_pool tcbs;
@@ -122,7 +128,9 @@ struct wr_tcp {
     uint8_t fastopen_offs;     /* how often, since it last worked */
     uint32_t isn_epoch;        /* the ISN clock when the stack was made */
     uint32_t n_orphans, next_listener_id;
-    uint64_t prio; /* state of the treaps' priorities */
+    uint64_t prio;              /* state of the treaps' priorities */
+    struct wr_sent *spare_sent; /* records of flights that are over, by `left` */
+    unsigned n_spare_sent;
 };
 
 static inline bool wr_mem_is_pressed(const struct weir_stack *stack)

@@ -109,6 +109,7 @@ static void to_connection(struct weir_stack *stack, struct tcb *tcb, struct seg 
 void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now)
 {
     struct wr_flow *flow;
+    struct tcb *tcb;
     struct seg seg;
 
     if (!endpoints_fit(stack, pkt))
@@ -118,14 +119,22 @@ void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
         return;
     }
     wr_count_add(stack, WR_STAT_tcp_in_segs, seg.n_segs);
+    tcb = wr_demux_recent(stack, &seg.tuple);
+    if (tcb != NULL) {
+        seg.hash = tcb->flow.node.hash;
+        to_connection(stack, tcb, &seg, now);
+        return;
+    }
     seg.hash = wr_demux_hash(stack, &seg.tuple);
     flow = wr_demux_find(stack, &seg.tuple, seg.hash);
     if (flow == NULL) {
         to_listener(stack, &seg, NULL, now);
     } else if (flow->kind == WR_FLOW_TCB) {
-        to_connection(stack, WR_CONTAINER(flow, struct tcb, flow), &seg, now);
+        tcb = WR_CONTAINER(flow, struct tcb, flow);
+        wr_demux_found(stack, tcb);
+        to_connection(stack, tcb, &seg, now);
     } else if (flow->kind == WR_FLOW_REST) {
-        struct tcb *tcb = wr_rest_wake(stack, WR_CONTAINER(flow, struct wr_rest, flow));
+        tcb = wr_rest_wake(stack, WR_CONTAINER(flow, struct wr_rest, flow));
         if (tcb != NULL)
             to_connection(stack, tcb, &seg, now);
         else

@@ -550,6 +550,15 @@ static void rest(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         wr_timers_held(stack, tcb, now);
 }
 
+/* Would another turn surely find nothing to send? Most segments of an exchange are the only ones. */
+static bool nothing_left(const struct tcb *tcb)
+{
+    const struct wr_tx *tx = tcb->tx;
+
+    return wr_tcb_unsent(tcb) == 0 && !tcb->fin_queued && tcb->want == 0 && tcb->dup_owed == 0 &&
+           (tx == NULL || (tx->ca_state == WEIR_CA_OPEN && tx->q.lost_bytes == 0 && !tx->pace.on));
+}
+
 static void neighbour_failed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     wr_output_unlink(tcb);
@@ -597,11 +606,11 @@ size_t wr_tcp_output(struct weir_stack *stack, struct wr_netif *netif, struct we
         size_t len = 0;
         if (way_open(stack, netif, tcb, now)) {
             len = send_one(stack, tcb, out, now);
-            if (len > 0) { /* the next in turn first, then this one again */
+            if (len == 0 || nothing_left(tcb)) {
+                rest(stack, tcb, now);
+            } else { /* the next in turn first, then this one again */
                 wr_list_remove(&tcb->out);
                 wr_list_push_back(&netif->tcp_ready, &tcb->out);
-            } else {
-                rest(stack, tcb, now);
             }
         }
         wr_tcb_settle(stack, tcb, now);

@@ -317,12 +317,21 @@ static void put_to_rest(struct weir_stack *stack, struct tcb *tcb)
     wr_tcb_free(stack, tcb);
 }
 
+/* Nobody is awake: what was kept for them goes. */
+static void trim(struct weir_stack *stack)
+{
+    wr_sendq_trim(stack);
+    wr_alloc_trim(stack);
+}
+
 void wr_tcp_rest_scan(struct weir_stack *stack, weir_time now)
 {
     struct wr_tcp *tcp = stack->tcp;
     weir_time after = stack->tunables.tcp_rest_after_ms * WEIR_MS, round = after / 2, pause;
     uint32_t n_slots = tcp->tcbs.n_slots, n = n_slots < SCAN_SLOTS ? n_slots : SCAN_SLOTS;
 
+    if (tcp->tcbs.count == 0)
+        trim(stack);
     if (after == 0 || tcp->tcbs.count == 0)
         return;
     assert(n_slots > 0);

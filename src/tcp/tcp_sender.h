@@ -65,6 +65,8 @@ struct wr_sendq {
 
 void wr_sendq_init(struct wr_sendq *q);
 void wr_sendq_clear(struct weir_stack *stack, struct wr_sendq *q);
+/* Gives back the records that are kept for later. */
+void wr_sendq_trim(struct weir_stack *stack);
 /* New data [start, end) left, behind all there is. False: out of memory and nothing to merge with. */
 bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t start, uint32_t end,
                      uint32_t mss, weir_time now);

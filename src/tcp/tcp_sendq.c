@@ -33,7 +33,8 @@
 
 enum {
     RECORD_MAX = 1 << 20, /* bytes */
-    NEAR = 32             /* records looked at for a place in a list */
+    NEAR = 32,            /* records looked at for a place in a list */
+    SPARES = WR_SPARES(32)
 };
 
 static struct wr_sent *of_seq_node(struct wr_list *node)
@@ -253,13 +254,51 @@ static uint32_t next_prio(struct wr_tcp *tcp)
     return (uint32_t)(x >> 32);
 }
 
+/* A flight of short messages takes a record and gives it back for each: some are kept. */
+static struct wr_sent *take(struct weir_stack *stack)
+{
+    struct wr_tcp *tcp = stack->tcp;
+    struct wr_sent *sent = tcp->spare_sent;
+
+    if (sent == NULL)
+        return wr_alloc(stack, sizeof *sent);
+    tcp->spare_sent = sent->left;
+    tcp->n_spare_sent--;
+    return sent;
+}
+
+static void give_back(struct weir_stack *stack, struct wr_sent *sent)
+{
+    struct wr_tcp *tcp = stack->tcp;
+
+    if (tcp->n_spare_sent >= SPARES) {
+        wr_free(stack, sent, sizeof *sent);
+        return;
+    }
+    sent->left = tcp->spare_sent;
+    tcp->spare_sent = sent;
+    tcp->n_spare_sent++;
+}
+
+void wr_sendq_trim(struct weir_stack *stack)
+{
+    struct wr_tcp *tcp = stack->tcp;
+
+    while (tcp->spare_sent != NULL) {
+        struct wr_sent *sent = tcp->spare_sent;
+        tcp->spare_sent = sent->left;
+        wr_free(stack, sent, sizeof *sent);
+    }
+    tcp->n_spare_sent = 0;
+}
+
 static struct wr_sent *record_new(struct weir_stack *stack, struct wr_sendq *q)
 {
     struct wr_sent *sent;
 
     if (q->count >= WR_TCP_MAX_SENT)
         return NULL;
-    sent = wr_alloc(stack, sizeof *sent);
+    sent = take(stack);
     if (sent == NULL)
         return NULL;
     *sent = (struct wr_sent){.prio = next_prio(stack->tcp)};
@@ -276,14 +315,14 @@ static void record_free(struct weir_stack *stack, struct wr_sendq *q, struct wr_
     wr_list_remove(&sent->by_seq);
     wr_list_remove(&sent->turn);
     q->count--;
-    wr_free(stack, sent, sizeof *sent);
+    give_back(stack, sent);
 }
 
 void wr_sendq_clear(struct weir_stack *stack, struct wr_sendq *q)
 {
     while (!wr_list_is_empty(&q->by_seq)) {
         struct wr_sent *sent = of_seq_node(wr_list_pop_front(&q->by_seq));
-        wr_free(stack, sent, sizeof *sent);
+        give_back(stack, sent);
     }
     wr_sendq_init(q);
 }

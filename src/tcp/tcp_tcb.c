@@ -90,6 +90,7 @@ void wr_tcp_fini(struct weir_stack *stack)
         wr_free(stack, listener, sizeof *listener);
     }
     wr_metrics_fini(stack);
+    wr_sendq_trim(stack);
     wr_pool_fini(&tcp->tcbs);
     for (unsigned v4 = 0; v4 < 2; v4++) {
         wr_pool_fini(&tcp->syns[v4]);
