@@ -13,5 +13,6 @@
 #include <weir/socket.h>
 #include <weir/stack.h>
 #include <weir/time.h>
+#include <weir/trace.h>
 
 #endif

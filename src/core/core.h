@@ -28,6 +28,7 @@ struct wr_udp;   /* src/udp */
 struct wr_ports; /* core/ports.c */
 struct wr_socks; /* src/sock: handles and port bindings */
 struct wr_dhcp;  /* src/dhcp: a client, one an interface */
+struct wr_trace; /* core/tracing.c */
 
 /* ---- counters and tunables: one X-macro list each -------------------------------------------- */
 
@@ -81,6 +82,7 @@ struct weir_stack {
     struct wr_list events;   /* sockets to report, struct wr_ready.node */
     struct wr_list netifs;   /* struct wr_netif.node, ascending by ifindex */
     struct wr_tunables tunables;
+    struct wr_trace *trace; /* NULL: off, core/tracing.h */
     uint64_t drops[WR_DROP_COUNT];
     uint64_t stats[WR_STAT_COUNT];
 
@@ -120,9 +122,12 @@ static inline void wr_free(struct weir_stack *stack, void *ptr, size_t size)
         stack->alloc.free(stack->alloc.ctx, ptr, size);
 }
 
+void wr_trace_drop(struct weir_stack *stack, enum wr_drop reason);
 static inline void wr_drop(struct weir_stack *stack, enum wr_drop reason)
 {
     stack->drops[reason]++;
+    if (stack->trace != NULL)
+        wr_trace_drop(stack, reason);
 }
 static inline void wr_count(struct weir_stack *stack, enum wr_stat kind)
 {

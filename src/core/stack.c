@@ -39,6 +39,7 @@
 
 #include "base/bytes.h"
 #include "core/core.h"
+#include "core/tracing.h"
 #include "dhcp/dhcp_entry.h"
 #include "ip/ip_entry.h"
 #include "sock/sock_entry.h"
@@ -142,6 +143,7 @@ void weir_stack_free(struct weir_stack *stack)
     wr_ip_fini(stack);
     wr_netif_free_all(stack);
     wr_ports_fini(stack);
+    wr_trace_free(stack);
     wr_alloc_fini(stack);
 }
 
@@ -157,6 +159,7 @@ static void input(struct weir_stack *stack, struct wr_netif *netif, const struct
         return;
     }
     wr_ip_input(stack, netif, frame, now);
+    wr_trace_frame_done(stack);
 }
 
 int weir_input(struct weir_stack *stack, int ifindex, const struct weir_frame *frame, weir_time now)

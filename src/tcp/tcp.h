@@ -186,6 +186,7 @@ enum {
     WR_ACK_SCHED = 1,   /* something received is not acknowledged */
     WR_ACK_PUSHED = 2,  /* a short segment was among it */
     WR_ACK_PUSHED2 = 4, /* a second one */
+    WR_ACK_OVERDUE = 8, /* the timer has fired */
 };
 
 struct wr_delack {
@@ -543,7 +544,8 @@ struct wr_segment {
     uint16_t flags;
     bool fresh; /* data that was never sent */
     bool urgent;
-    bool probe; /* of the path MTU */
+    bool probe;  /* of the path MTU */
+    uint8_t why; /* WEIR_TRACE_SENT_* */
     unsigned n_sack;
     struct w_sack sack[W_TCPOPT_SACKS];
 };

@@ -14,6 +14,7 @@
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 /* RFC 9293 3.10.7.4: newer by WL1/WL2, or the same and larger; Linux also takes a zero. */
 static bool window_is_newer(const struct tcb *tcb, const struct seg *seg, uint32_t wnd)
@@ -273,7 +274,7 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
     struct wr_ack_event ev = {.prior_una = tcb->snd_una, .rtt = -1, .cc_rtt = -1};
     struct wr_delivery delivery = {.sent_at = -1};
     bool window_changed, old = seq_lt(seg->ack, tcb->snd_una), was_writable = wr_tcb_writable(tcb);
-    uint32_t prior_fack = tcb->tx != NULL ? tcb->tx->high_sacked : tcb->snd_una;
+    uint32_t prior_fack = tcb->tx != NULL ? tcb->tx->high_sacked : tcb->snd_una, snd_wnd;
 
     if (!acceptable(stack, tcb, seg, now))
         return WR_ACK_DROP;
@@ -290,7 +291,9 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
         wr_rate_ack_begin(acked.rate);
         wr_rate_check_app_limited(tcb);
     }
+    snd_wnd = tcb->snd_wnd;
     window_changed = update_window(tcb, seg);
+    wr_trace_window(stack, tcb, snd_wnd);
     tcb->more = false; /* MSG_MORE holds until the next occasion to send, as on Linux */
     ev.duplicate = is_duplicate(tcb, seg, window_changed);
     if (seq_gt(seg->ack, tcb->snd_una)) {
@@ -316,7 +319,7 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
     wr_rack_acked(stack, tcb, &delivery, &sack, prior_fack, now);
     if (wr_tlp_acked(tcb, seg->ack, &sack, ev.duplicate)) {
         wr_count(stack, WR_STAT_tcp_loss_probe_recovery);
-        wr_recovery_repaired(tcb, now);
+        wr_recovery_repaired(stack, tcb, now);
     }
     if (acked.bytes > 0 || ev.duplicate || ev.sacked || ev.dsack || ev.ece)
         wr_recovery_acked(stack, tcb, &ev, now);

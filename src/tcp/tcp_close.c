@@ -11,6 +11,7 @@
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 void wr_close_send(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
@@ -24,9 +25,11 @@ void wr_close_send(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         break;
     case WEIR_TCP_ESTABLISHED:
         tcb->state = WEIR_TCP_FIN_WAIT1;
+        wr_trace_state(stack, tcb, 0);
         break;
     case WEIR_TCP_CLOSE_WAIT:
         tcb->state = WEIR_TCP_LAST_ACK;
+        wr_trace_state(stack, tcb, 0);
         break;
     default: /* a FIN is queued already */
         return;
@@ -39,6 +42,7 @@ void wr_close_send(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 static void enter_fin_wait2(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     tcb->state = WEIR_TCP_FIN_WAIT2;
+    wr_trace_state(stack, tcb, 0);
     tcb->shut |= WR_SHUT_SND;
     wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
     if (!tcb->orphan)
@@ -84,9 +88,11 @@ void wr_close_fin_received(struct weir_stack *stack, struct tcb *tcb, weir_time 
     switch (tcb->state) {
     case WEIR_TCP_ESTABLISHED:
         tcb->state = WEIR_TCP_CLOSE_WAIT;
+        wr_trace_state(stack, tcb, 0);
         break;
     case WEIR_TCP_FIN_WAIT1:
         tcb->state = WEIR_TCP_CLOSING;
+        wr_trace_state(stack, tcb, 0);
         break;
     case WEIR_TCP_FIN_WAIT2:
         wr_tw_enter(stack, tcb, now);

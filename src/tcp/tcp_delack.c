@@ -13,6 +13,7 @@
  * not used.
  */
 #include "tcp/tcp.h"
+#include "tcp/tcp_trace.h"
 
 void wr_delack_init(struct tcb *tcb)
 {
@@ -183,5 +184,7 @@ void wr_delack_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         d->ato = weir_time_min(2 * d->ato, tcb->rtt.rto);
     }
     wr_count(stack, WR_STAT_tcp_delayed_acks);
+    wr_trace(stack, tcb, WEIR_TRACE_TIMER_DELACK);
+    d->pending |= WR_ACK_OVERDUE;
     wr_output_want_ack(stack, tcb, false, now);
 }

@@ -31,6 +31,7 @@
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 #include <sodium/crypto_shorthash.h>
 
@@ -239,6 +240,7 @@ void wr_fastopen_child(struct weir_stack *stack, struct tcb *tcb, struct seg *se
     wr_count(stack, WR_STAT_tcp_fastopen_passive);
 
     tcb->state = WEIR_TCP_SYN_RECV;
+    wr_trace_state(stack, tcb, 0);
     tcb->syn_at = now;
     tcb->snd_wnd = tcb->max_wnd = seg->wnd; /* never scaled on a SYN, RFC 7323 2.2 */
     tcb->snd_wl1 = seg->seq;

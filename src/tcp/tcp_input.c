@@ -8,6 +8,7 @@
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 #include <string.h>
 
@@ -103,6 +104,7 @@ static void to_timewait(struct weir_stack *stack, struct wr_tw *tw, struct seg *
 static void to_connection(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
 {
     wr_input_tcb(stack, tcb, seg, now);
+    wr_trace_received(stack, tcb, seg);
     wr_tcb_settle(stack, tcb, now);
 }
 
@@ -119,6 +121,7 @@ void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
         return;
     }
     wr_count_add(stack, WR_STAT_tcp_in_segs, seg.n_segs);
+    wr_trace_subject(stack, &seg);
     tcb = wr_demux_recent(stack, &seg.tuple);
     if (tcb != NULL) {
         seg.hash = tcb->flow.node.hash;
@@ -292,6 +295,7 @@ void wr_input_opened(struct weir_stack *stack, struct tcb *tcb, const struct seg
     tcb->last_ack_at = now;
     first_rtt(stack, tcb, seg, now);
     tcb->opened_at = now; /* in the place of syn_at */
+    wr_trace_state(stack, tcb, 0);
     wr_timers_keepalive(stack, tcb, now);
     wr_rest_watch(stack, now);
     wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
@@ -346,6 +350,7 @@ static void syn_sent_to_synchronized(struct weir_stack *stack, struct tcb *tcb, 
     }
     /* Simultaneous open, RFC 9293 3.5: the SYN goes again, with an ACK. */
     tcb->state = WEIR_TCP_SYN_RECV;
+    wr_trace_state(stack, tcb, 0);
     tcb->snd_wnd = seg->wnd;
     tcb->max_wnd = seg->wnd;
     tcb->snd_wl1 = seg->seq;

@@ -21,6 +21,7 @@
  */
 #include "tcp/tcp.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 /* What a packet holds besides data and SACK blocks. */
 static uint32_t head_len(const struct tcb *tcb)
@@ -134,10 +135,12 @@ static void lose_probe(struct weir_stack *stack, struct tcb *tcb)
     struct wr_tx *tx = tcb->tx;
     struct wr_sent *sent = wr_sendq_find(&tx->q, tx->mtup.start);
 
-    (void)stack;
-    for (; sent != NULL && seq_lt(sent->start, tx->mtup.end); sent = wr_sendq_next(&tx->q, sent))
-        if (!(sent->flags & (WR_SENT_SACKED | WR_SENT_LOST)))
-            wr_rate_mark_lost(tx, sent);
+    for (; sent != NULL && seq_lt(sent->start, tx->mtup.end); sent = wr_sendq_next(&tx->q, sent)) {
+        if (sent->flags & (WR_SENT_SACKED | WR_SENT_LOST))
+            continue;
+        wr_rate_mark_lost(tx, sent);
+        wr_trace_range(stack, tcb, WEIR_TRACE_LOST_MTU_PROBE, sent->start, sent->end);
+    }
 }
 
 bool wr_mtup_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now)

@@ -22,6 +22,7 @@
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 /* ---- the list ------------------------------------------------------------------------------------- */
 
@@ -221,6 +222,29 @@ static bool choose_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segm
     return s->len > 0 || wr_tcb_unsent(tcb) == 0;
 }
 
+/* For the trace: why this goes now. */
+static uint8_t why_new(const struct tcb *tcb, const struct wr_segment *s)
+{
+    if (s->len == 0)
+        return WEIR_TRACE_SENT_FIN;
+    if (tcb->want & WR_WANT_TLP)
+        return WEIR_TRACE_SENT_TLP_NEW;
+    if (tcb->want & WR_WANT_FORCE)
+        return WEIR_TRACE_SENT_FORCED;
+    return s->probe ? WEIR_TRACE_SENT_MTU_PROBE : WEIR_TRACE_SENT_NEW;
+}
+
+static uint8_t why_again(const struct tcb *tcb, const struct wr_sent *sent)
+{
+    if (tcb->want & WR_WANT_TLP)
+        return WEIR_TRACE_SENT_TLP;
+    if (!(sent->flags & WR_SENT_LOST))
+        return WEIR_TRACE_SENT_DOUBTFUL;
+    if (tcb->tx->ca_state != WEIR_CA_LOSS)
+        return WEIR_TRACE_SENT_FAST;
+    return tcb->tx->rto_since != 0 ? WEIR_TRACE_SENT_RTO : WEIR_TRACE_SENT_SMALLER;
+}
+
 static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                        uint32_t mss, struct weir_out *out, weir_time now)
 {
@@ -259,6 +283,7 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segm
         s->flags |= W_TCP_PSH;
     s->urgent = true;
     s->fresh = s->len > 0;
+    s->why = wr_tracing(stack) ? why_new(tcb, s) : 0;
     tcb->want &= (uint8_t)~WR_WANT_FORCE;
     if (s->len % mss != 0)
         tcb->snd_sml = s->seq + s->len;
@@ -320,6 +345,7 @@ static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_se
         wr_sendq_split(stack, &tx->q, sent,
                        sent->start + len); /* if not: the rest waits for the RTO */
     end = sent->start + len;
+    s->why = wr_tracing(stack) ? why_again(tcb, sent) : 0;
     wr_mtup_rexmit(tcb, sent->start);
     if (tcb->want & WR_WANT_TLP) {
         wr_sendq_mark_probe(&tx->q, sent, mss, now);
@@ -441,6 +467,9 @@ static size_t send_syn(struct weir_stack *stack, struct tcb *tcb, struct wr_segm
     s->flags = answer ? W_TCP_SYN | W_TCP_ACK : W_TCP_SYN;
     s->flags |= wr_ecn_syn_flags(stack, tcb);
     s->mss = tcb->smss;
+    s->why = answer                  ? WEIR_TRACE_SENT_SYNACK
+             : tcb->syn_retries == 0 ? WEIR_TRACE_SENT_SYN
+                                     : WEIR_TRACE_SENT_SYN_AGAIN;
     if (tcb->syn_retries > 0) {
         tcb->total_retrans++;
         wr_count(stack, WR_STAT_tcp_retrans_segs);
@@ -465,14 +494,33 @@ static size_t send_early_fin(struct weir_stack *stack, struct tcb *tcb, struct w
     tcb->want &= (uint8_t)~WR_WANT_FIN;
     s->seq = tcb->iss + 1;
     s->flags = W_TCP_ACK | W_TCP_FIN;
+    s->why = WEIR_TRACE_SENT_FIN;
     s->mss = tcb->smss;
     return wr_segment_build(stack, tcb, s, out, now);
+}
+
+/* For the trace: why an ACK goes alone. */
+static uint8_t why_ack(const struct tcb *tcb)
+{
+    struct wr_range island;
+
+    if (tcb->want & (WR_WANT_PROBE | WR_WANT_PROBE_URG))
+        return wr_tcb_unsent(tcb) > 0 || tcb->held ? WEIR_TRACE_SENT_PROBE
+                                                   : WEIR_TRACE_SENT_KEEPALIVE;
+    if (tcb->ofo != NULL && wr_ranges_first(tcb->ofo, &island))
+        return WEIR_TRACE_SENT_ACK_GAP;
+    if (tcb->rcv_nxt == tcb->rcv_wup && tcb->bytes_received > 0)
+        return wr_reasm_window_free(tcb) > wr_reasm_wnd(tcb) ? WEIR_TRACE_SENT_ACK_WINDOW
+                                                             : WEIR_TRACE_SENT_ACK_AGAIN;
+    return (tcb->delack.pending & WR_ACK_OVERDUE) ? WEIR_TRACE_SENT_ACK_DELAYED
+                                                  : WEIR_TRACE_SENT_ACK;
 }
 
 static size_t send_empty(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                          struct weir_out *out, weir_time now)
 {
     s->flags = W_TCP_ACK;
+    s->why = wr_tracing(stack) ? why_ack(tcb) : 0;
     s->mss = tcb->smss;
     if (tcb->want & WR_WANT_PROBE_URG) {
         tcb->want &= (uint8_t)~WR_WANT_PROBE_URG;
@@ -538,6 +586,7 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
 static void rest(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     wr_output_unlink(tcb);
+    wr_trace_held(stack, tcb);
     tcb->want &= (uint8_t) ~(WR_WANT_FORCE | WR_WANT_HEAD);
     if (tcb->tx != NULL)
         wr_chrono_turn_ended(tcb, now);

@@ -25,6 +25,7 @@
  */
 #include "tcp/tcp.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 enum { /* net.ipv4.tcp_recovery */
        LOSS_DETECTION = 1,
@@ -148,6 +149,7 @@ uint32_t wr_rack_mark_lost(struct weir_stack *stack, struct tcb *tcb, weir_time 
         if (sent->flags & WR_SENT_REXMIT)
             wr_count_add(stack, WR_STAT_tcp_lost_retransmit, sent->segs);
         wr_rate_mark_lost(tcb->tx, sent);
+        wr_trace_range(stack, tcb, WEIR_TRACE_LOST_RACK, sent->start, sent->end);
     }
     return (uint32_t)(tcb->tx->rate.lost - before);
 }

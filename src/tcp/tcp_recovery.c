@@ -34,11 +34,12 @@
  */
 #include "tcp/tcp.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 /* ---- NewReno's part --------------------------------------------------------------------------------- */
 
-/* Marks the first segment of the flight lost. */
-static void lose_head(struct weir_stack *stack, struct tcb *tcb)
+/* Marks the first segment of the flight lost; by: WEIR_TRACE_LOST_*. */
+static void lose_head(struct weir_stack *stack, struct tcb *tcb, enum weir_trace_point by)
 {
     struct wr_sendq *q = &tcb->tx->q;
     struct wr_sent *head = wr_sendq_first(q);
@@ -48,6 +49,7 @@ static void lose_head(struct weir_stack *stack, struct tcb *tcb)
     if (head->end - head->start > tcb->smss)
         wr_sendq_split(stack, q, head, head->start + tcb->smss);
     wr_rate_mark_lost(tcb->tx, head);
+    wr_trace_range(stack, tcb, by, head->start, head->end);
     if (seq_lt(tcb->tx->lost_edge, head->end))
         tcb->tx->lost_edge = head->end;
 }
@@ -119,13 +121,13 @@ static void reno_losses(struct weir_stack *stack, struct tcb *tcb, const struct 
 
     if (tx->ca_state == WEIR_CA_RECOVERY) {
         if (ev->acked_bytes > 0)
-            lose_head(stack, tcb);
+            lose_head(stack, tcb, WEIR_TRACE_LOST_PARTIAL);
         return;
     }
     if (tx->ca_state == WEIR_CA_LOSS || tx->dupacks < tx->rack.reordering)
         return;
     if (tx->ca_state == WEIR_CA_CWR || seq_gt(tcb->snd_una, tx->recover)) /* RFC 6582 3.2 (2) */
-        lose_head(stack, tcb);
+        lose_head(stack, tcb, WEIR_TRACE_LOST_DUPACKS);
 }
 
 /* Marks what this ACK shows to be lost. */
@@ -140,9 +142,9 @@ static void detect_losses(struct weir_stack *stack, struct tcb *tcb, const struc
         wr_rack_mark_lost(stack, tcb, now);
         return;
     }
-    wr_sack_mark_lost(tcb);
+    wr_sack_mark_lost(stack, tcb);
     if (tcb->tx->q.lost_bytes == 0 && tcb->tx->dupacks >= WR_TCP_DUP_THRESH)
-        lose_head(stack, tcb); /* RFC 6675 5 (1) */
+        lose_head(stack, tcb, WEIR_TRACE_LOST_DUPACKS); /* RFC 6675 5 (1) */
 }
 
 /* ---- reductions --------------------------------------------------------------------------------------- */
@@ -190,7 +192,8 @@ static void end_reduction(struct tcb *tcb)
 }
 
 /* RFC 3168 6.1.2: once for a window of data, and never taken back. */
-static void enter_cwr(struct tcb *tcb, const struct wr_ack_event *ev, weir_time now)
+static void enter_cwr(const struct weir_stack *stack, struct tcb *tcb,
+                      const struct wr_ack_event *ev, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
 
@@ -200,6 +203,7 @@ static void enter_cwr(struct tcb *tcb, const struct wr_ack_event *ev, weir_time 
     tx->undo.armed = false;
     begin_reduction(tcb, ev, true, now);
     tx->ca_state = WEIR_CA_CWR;
+    wr_trace(stack, tcb, WEIR_TRACE_RECOVERY_ECN);
 }
 
 static void enter_recovery(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
@@ -216,6 +220,7 @@ static void enter_recovery(struct weir_stack *stack, struct tcb *tcb, const stru
     tcb->want |= WR_WANT_HEAD; /* RFC 6675 5 (4.3): the first at once */
     wr_count(stack, tcb->sack_ok ? WR_STAT_tcp_sack_recovery : WR_STAT_tcp_reno_recovery);
     wr_count(stack, WR_STAT_tcp_fast_retrans);
+    wr_trace(stack, tcb, WEIR_TRACE_RECOVERY_FAST);
     wr_output_kick(stack, tcb, now);
 }
 
@@ -237,13 +242,14 @@ static void keep_open(struct wr_tx *tx)
     tx->ca_state = disorder ? WEIR_CA_DISORDER : WEIR_CA_OPEN;
 }
 
-static void try_to_open(struct tcb *tcb, const struct wr_ack_event *ev, weir_time now)
+static void try_to_open(const struct weir_stack *stack, struct tcb *tcb,
+                        const struct wr_ack_event *ev, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
 
     wr_undo_settle(tcb);
     if (ev->ece)
-        enter_cwr(tcb, ev, now);
+        enter_cwr(stack, tcb, ev, now);
     if (tx->ca_state != WEIR_CA_CWR)
         keep_open(tx);
 }
@@ -253,6 +259,10 @@ static void take_back(struct weir_stack *stack, struct tcb *tcb, bool found, enu
 {
     wr_count(stack, kind);
     wr_undo_reduction(tcb, found, now);
+    wr_trace(stack, tcb,
+             kind == WR_STAT_tcp_dsack_undo  ? WEIR_TRACE_RECOVERY_UNDONE_DSACK
+             : kind == WR_STAT_tcp_loss_undo ? WEIR_TRACE_RECOVERY_UNDONE_RTO
+                                             : WEIR_TRACE_RECOVERY_UNDONE_LATE);
 }
 
 /* D-SACKs may come when the episode is long over. */
@@ -294,6 +304,7 @@ static void finish_episode(struct weir_stack *stack, struct tcb *tcb, const stru
         end_reduction(tcb);
     tx->frto = WR_FRTO_OFF;
     tx->ca_state = WEIR_CA_OPEN;
+    wr_trace(stack, tcb, WEIR_TRACE_RECOVERY_LEFT);
 }
 
 /* CWR is held until something above `recover` is acknowledged, so that the CWR flag has arrived. */
@@ -305,6 +316,7 @@ static void finish_if_over(struct weir_stack *stack, struct tcb *tcb, const stru
     if (tx->ca_state == WEIR_CA_CWR && seq_gt(tcb->snd_una, tx->recover)) {
         end_reduction(tcb);
         tx->ca_state = WEIR_CA_OPEN;
+        wr_trace(stack, tcb, WEIR_TRACE_RECOVERY_LEFT);
     } else if (tx->ca_state == WEIR_CA_RECOVERY && seq_geq(tcb->snd_una, tx->recover)) {
         finish_episode(stack, tcb, ev, now);
     }
@@ -338,7 +350,7 @@ static void in_recovery(struct weir_stack *stack, struct tcb *tcb, const struct 
     if (ev->acked_bytes > 0 && undo_partial(stack, tcb, ev, now))
         return;
     if (undo_by_dsack(stack, tcb, now))
-        try_to_open(tcb, ev, now);
+        try_to_open(stack, tcb, ev, now);
     detect_losses(stack, tcb, ev, now);
     if (tx->ca_state == WEIR_CA_RECOVERY) {
         if (!tcb->sack_ok && ev->acked_bytes > 0)
@@ -436,7 +448,7 @@ static void in_order(struct weir_stack *stack, struct tcb *tcb, const struct wr_
     if (tx->q.lost_bytes > 0)
         enter_recovery(stack, tcb, ev, now);
     else
-        try_to_open(tcb, ev, now);
+        try_to_open(stack, tcb, ev, now);
 }
 
 /* The state machine. */
@@ -506,7 +518,7 @@ void wr_recovery_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     wr_output_kick(stack, tcb, now);
 }
 
-void wr_recovery_repaired(struct tcb *tcb, weir_time now)
+void wr_recovery_repaired(const struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
     struct wr_ack_event ev = {.prior_flight = tcb->snd_nxt - tcb->snd_una};
@@ -518,6 +530,7 @@ void wr_recovery_repaired(struct tcb *tcb, weir_time now)
     tx->undo.older_unproven = 0;
     tx->ca_state = WEIR_CA_CWR;
     end_reduction(tcb);
+    wr_trace(stack, tcb, WEIR_TRACE_RECOVERY_PROBED);
     keep_open(tx);
 }
 
@@ -535,6 +548,7 @@ static void lose_all(const struct weir_stack *stack, struct tcb *tcb, bool reneg
                          (sent != head && wr_rack_is_young(stack, tcb, sent, now))))
             continue;
         wr_rate_mark_lost(tcb->tx, sent);
+        wr_trace_range(stack, tcb, WEIR_TRACE_LOST_RTO, sent->start, sent->end);
     }
 }
 
@@ -582,6 +596,7 @@ void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time no
     tx->frto =
         stack->tunables.tcp_frto != 0 && (fresh || tcb->retransmits > 1) ? WR_FRTO_ON : WR_FRTO_OFF;
     tcb->want |= WR_WANT_HEAD;
+    wr_trace(stack, tcb, WEIR_TRACE_RECOVERY_RTO);
 }
 
 void wr_recovery_resend(struct weir_stack *stack, struct tcb *tcb, weir_time now)
@@ -593,6 +608,7 @@ void wr_recovery_resend(struct weir_stack *stack, struct tcb *tcb, weir_time now
         tx->recover = tcb->snd_nxt;
         tx->frto = WR_FRTO_OFF;
         tx->ca_state = WEIR_CA_LOSS;
+        wr_trace(stack, tcb, WEIR_TRACE_RECOVERY_RESEND);
     }
     wr_output_kick(stack, tcb, now);
 }
@@ -612,6 +628,7 @@ void wr_recovery_too_big(struct weir_stack *stack, struct tcb *tcb, weir_time no
             sent->end - sent->start <= tcb->smss)
             continue;
         wr_rate_mark_lost(tx, sent);
+        wr_trace_range(stack, tcb, WEIR_TRACE_LOST_TOO_BIG, sent->start, sent->end);
         any = true;
     }
     if (any)

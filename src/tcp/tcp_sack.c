@@ -19,6 +19,7 @@
  */
 #include "tcp/tcp.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 enum {
     LOST_SEGMENTS = WR_TCP_DUP_THRESH - 1, /* RFC 6675 4 IsLost */
@@ -207,7 +208,7 @@ static uint32_t find_edge(const struct tcb *tcb)
     return tx->lost_edge;
 }
 
-uint32_t wr_sack_mark_lost(struct tcb *tcb)
+uint32_t wr_sack_mark_lost(const struct weir_stack *stack, struct tcb *tcb)
 {
     struct wr_tx *tx = tcb->tx;
     uint32_t edge, marked = 0;
@@ -223,6 +224,7 @@ uint32_t wr_sack_mark_lost(struct tcb *tcb)
         if (sent->flags & (WR_SENT_SACKED | WR_SENT_LOST))
             continue;
         wr_rate_mark_lost(tx, sent);
+        wr_trace_range(stack, tcb, WEIR_TRACE_LOST_SACK, sent->start, sent->end);
         marked += sent->end - sent->start;
     }
     tx->lost_edge = edge;

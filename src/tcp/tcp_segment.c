@@ -7,6 +7,7 @@
  */
 #include "tcp/tcp.h"
 #include "tcp/tcp_open.h"
+#include "tcp/tcp_trace.h"
 
 /* ---- building a segment ------------------------------------------------------------------------------ */
 
@@ -93,6 +94,7 @@ size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_seg
     const struct wr_tuple *tuple = &tcb->tuple;
     unsigned n_segs = s->len > s->mss ? (s->len + s->mss - 1) / s->mss : 1;
     size_t l3_len = wr_ip_head_len(&tcb->path, &tuple->remote), hlen;
+    uint32_t announced = tcb->rcv_wnd;
     struct w_tcp th = {.src_port = tuple->lport, .dst_port = tuple->rport, .seq = s->seq};
     struct wr_ip_tx tx = {.src = tuple->local,
                           .dst = tuple->remote,
@@ -127,6 +129,7 @@ size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_seg
     wr_ip_emit(stack, &tcb->path, &tx, hlen + s->len, n_segs, out->head, now);
     finish_checksum(stack, tcb, out, l3_len, hlen, s->len);
 
+    wr_trace_sent(stack, tcb, s, &th, announced);
     wr_count_add(stack, WR_STAT_tcp_out_segs, n_segs);
     tcb->segs_out += n_segs;
     if (s->len > 0)
@@ -167,6 +170,7 @@ int wr_segment_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_t
     sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)hlen);
     put_be16(bytes + W_TCP_OFF_CSUM, wr_csum_finish(wr_csum_add(sum, bytes, hlen)));
     span.len = hlen;
+    wr_trace_bare(stack, bare);
     wr_count(stack, WR_STAT_tcp_out_segs);
     if (bare->flags & W_TCP_RST)
         wr_count(stack, WR_STAT_tcp_out_rsts);

@@ -151,7 +151,7 @@ struct wr_sack_result {
 void wr_sack_input(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
                    struct wr_sack_result *result, struct wr_delivery *d);
 /* RFC 6675 4 IsLost over the whole flight; returns bytes newly marked. For tcp_recovery = 0. */
-uint32_t wr_sack_mark_lost(struct tcb *tcb);
+uint32_t wr_sack_mark_lost(const struct weir_stack *stack, struct tcb *tcb);
 
 /* ---- what is lost, RFC 8985: tcp_rack ----------------------------------------------------------- */
 
@@ -242,7 +242,7 @@ bool wr_recovery_no_new(struct tcb *tcb);
 /* A timer, and not an ACK, found ranges of the flight lost (RFC 8985 6.3). */
 void wr_recovery_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* A loss was repaired before it was found (by a loss probe, RFC 8985 7.4.2): cwnd is reduced, no recovery. */
-void wr_recovery_repaired(struct tcb *tcb, weir_time now);
+void wr_recovery_repaired(const struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* The retransmission timer fired. */
 void wr_recovery_timeout(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* What is marked lost is sent again, and no congestion is seen in its loss. */

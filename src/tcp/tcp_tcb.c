@@ -4,6 +4,7 @@
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 #include <string.h>
 
@@ -186,6 +187,7 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
     wr_metrics_alive(stack, tcb);
     wr_fastopen_done(stack, tcb, stack->now);
     tcb->state = WEIR_TCP_CLOSE;
+    wr_trace_state(stack, tcb, error);
     tcb->shut = WR_SHUT_BOTH;
     tcb->want = 0;
     if (error != 0)

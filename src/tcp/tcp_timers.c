@@ -21,6 +21,7 @@
 #include "tcp/tcp.h"
 #include "tcp/tcp_open.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 enum { RENEGING_MS = 10 /* shortest wait for the ACK that clears a peer of it */ };
 
@@ -278,6 +279,7 @@ static void keepalive_expired(struct weir_stack *stack, struct tcb *tcb, weir_ti
         return;
     }
     wr_count(stack, WR_STAT_tcp_keepalives);
+    wr_trace(stack, tcb, WEIR_TRACE_TIMER_KEEPALIVE);
     tcb->probes++;
     tcb->want |= WR_WANT_PROBE;
     tcb->keep_at = now + keep_interval(stack, tcb);
@@ -347,6 +349,7 @@ static void syn_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now
     bool last =
         tcb->syn_retries >= syn_limit(stack, tcb) + linear || syn_timed_out(stack, tcb, now);
 
+    wr_trace(stack, tcb, WEIR_TRACE_TIMER_SYN);
     wr_fastopen_timed_out(stack, tcb, tcb->syn_retries, last, now);
     if (last) {
         wr_fastopen_unanswered(stack, tcb);
@@ -412,6 +415,7 @@ static void retransmission_expired(struct weir_stack *stack, struct tcb *tcb, we
 {
     bool last = retransmission_timed_out(stack, tcb, now);
 
+    wr_trace(stack, tcb, WEIR_TRACE_TIMER_RTO);
     wr_fastopen_timed_out(stack, tcb, tcb->retransmits, last, now);
     if (wr_close_out_of_resources(stack, tcb, !last || tcb->rtt.rto < rto_max(stack), now))
         return;
@@ -474,6 +478,7 @@ static void persist_expired(struct weir_stack *stack, struct tcb *tcb, weir_time
 {
     bool window_open = seq_gt(tcb->snd_una + tcb->snd_wnd, tcb->snd_nxt);
 
+    wr_trace(stack, tcb, WEIR_TRACE_TIMER_PERSIST);
     if (probes_exhausted(stack, tcb, now)) {
         wr_count(stack, WR_STAT_tcp_abort_on_timeout);
         wr_close_timed_out(stack, tcb);
@@ -501,8 +506,10 @@ static void persist_expired(struct weir_stack *stack, struct tcb *tcb, weir_time
 /* RFC 8985 6.2 step 5: what was in doubt has had its time. */
 static void reordering_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
-    uint32_t lost = wr_rack_mark_lost(stack, tcb, now);
+    uint32_t lost;
 
+    wr_trace(stack, tcb, WEIR_TRACE_TIMER_REORDER);
+    lost = wr_rack_mark_lost(stack, tcb, now);
     if (lost > 0)
         wr_recovery_lost(stack, tcb, now);
     wr_timers_judged(stack, tcb, false, now);
@@ -516,6 +523,7 @@ static void flight_expired(struct weir_stack *stack, struct tcb *tcb, weir_time 
         reordering_expired(stack, tcb, now);
         break;
     case WR_RTO_PROBE:
+        wr_trace(stack, tcb, WEIR_TRACE_TIMER_TLP);
         tcb->tx->rto_kind = WR_RTO_LOSS;
         tcb->rto_at = rto_of_head(tcb, now);
         wr_tlp_expired(stack, tcb, now);

@@ -11,6 +11,7 @@
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
+#include "tcp/tcp_trace.h"
 
 #include <string.h>
 
@@ -156,6 +157,7 @@ void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         send_ack(stack, &left, &tuple, now);
     tw = make_record(stack, &left, v4);
     wr_tcb_done(stack, tcb, 0);
+    wr_trace_timewait(stack, tcb);
     if (tw == NULL) {
         wr_drop(stack, WR_DROP_tcp_timewait_full);
         wr_count(stack, WR_STAT_tcp_timewait_overflow);

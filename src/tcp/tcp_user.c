@@ -11,6 +11,7 @@
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
 #include "tcp/tcp_sender.h"
+#include "tcp/tcp_trace.h"
 
 /* ---- OPEN ----------------------------------------------------------------------------------------- */
 
@@ -57,6 +58,7 @@ static void prepare_syn(struct weir_stack *stack, struct tcb *tcb)
     tcb->snd_nxt = tcb->write_seq = tcb->iss + 1;
     tcb->snd_up = tcb->snd_sml = tcb->iss;
     tcb->state = WEIR_TCP_SYN_SENT;
+    wr_trace_state(stack, tcb, 0);
 }
 
 void wr_user_send_syn(struct weir_stack *stack, struct tcb *tcb, weir_time now)
