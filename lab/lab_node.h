@@ -29,7 +29,7 @@
 #include <weir/addr.h>
 #include <weir/time.h>
 
-#include "base/heap.h"
+#include "base/timerq.h"
 #include "base/rng.h"
 #include "lab/lab_config.h"
 

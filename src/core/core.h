@@ -16,10 +16,10 @@
 #include <weir/socket.h>
 #include <weir/stack.h>
 
-#include "base/heap.h"
 #include "base/list.h"
 #include "base/rng.h"
 #include "base/text.h"
+#include "base/timerq.h"
 
 struct wr_ip;    /* src/ip: routes, neighbours, reassembly, path MTUs */
 struct wr_tcp;   /* src/tcp: connections, listeners, TIME-WAIT */
@@ -79,6 +79,7 @@ struct weir_stack {
     struct wr_rng rng;       /* choices that need not be secret: jitter of timers */
     uint8_t secret[32];      /* key material for ISNs, ports, cookies; each user derives its own */
     struct wr_timerq timers; /* every timer of the stack */
+    unsigned work;           /* left to this weir_advance(), see WR_WORK_PER_CALL */
     struct wr_list events;   /* sockets to report, struct wr_ready.node */
     struct wr_list netifs;   /* struct wr_netif.node, ascending by ifindex */
     struct wr_tunables tunables;
@@ -160,6 +161,20 @@ enum wr_timer_kind {
     WR_TIMER_ADDR,       /* wr_addr_timer: duplicate address detection */
     WR_TIMER_DHCP        /* wr_dhcp_timer */
 };
+
+/* What one weir_advance() does at most, so that no crowd that is due at one moment holds its caller up: timers fired,
+ * and entries of a line of many that one timer serves. Who serves such a line takes from stack->work for each entry,
+ * and arms its timer for what is left: the next call goes on, for which the deadline asks at once. */
+enum { WR_WORK_PER_CALL = 256 };
+
+/* Takes one unit of work; false: there is none left. */
+static inline bool wr_work(struct weir_stack *stack)
+{
+    if (stack->work == 0)
+        return false;
+    stack->work--;
+    return true;
+}
 
 void wr_timer_arm(struct weir_stack *stack, struct wr_timer *timer, weir_time at);
 void wr_timer_cancel(struct weir_stack *stack, struct wr_timer *timer);

@@ -79,6 +79,7 @@ void weir_config_default(struct weir_config *config)
 static struct weir_stack *make(const struct weir_config *config, weir_time now)
 {
     struct weir_stack *stack = config->alloc.alloc(config->alloc.ctx, sizeof *stack);
+    uint8_t key[16];
     if (stack == NULL)
         return NULL;
     memset(stack, 0, sizeof *stack);
@@ -88,6 +89,8 @@ static struct weir_stack *make(const struct weir_config *config, weir_time now)
     wr_rng_init(&stack->rng, config->seed);
     wr_rng_bytes(&stack->rng, stack->secret, sizeof stack->secret);
     wr_timerq_init(&stack->timers);
+    wr_derive_key(stack, "timers", key);
+    stack->timers.salt = get_be64(key);
     wr_list_init(&stack->events);
     wr_list_init(&stack->netifs);
     wr_tunables_init(&stack->tunables);
@@ -333,13 +336,14 @@ weir_time weir_deadline(const struct weir_stack *stack)
 }
 
 /* A timer that is armed for "now" by what happens here fires in another call, which the deadline then asks
- * for: what its owner has to send goes first, and it cannot hold the call. */
+ * for: what its owner has to send goes first, and it cannot hold the call. So do those beyond WR_WORK_PER_CALL. */
 void weir_advance(struct weir_stack *stack, weir_time now)
 {
     now = wr_clock(stack, now);
     uint64_t began = stack->timers.order;
     struct wr_timer *timer;
-    while ((timer = wr_timerq_pop_older(&stack->timers, now, began)) != NULL)
+    stack->work = WR_WORK_PER_CALL;
+    while (wr_work(stack) && (timer = wr_timerq_pop_older(&stack->timers, now, began)) != NULL)
         fire(stack, timer, now);
     pump_loopback(stack, now);
 }

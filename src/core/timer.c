@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Timers by the stack. The queue is base/heap; whose timer fired is told by its kind (stack.c). */
+/* Timers by the stack. The queue is base/timerq; whose timer fired is told by its kind (stack.c). */
 #include "core/core.h"
 
 void wr_timer_arm(struct weir_stack *stack, struct wr_timer *timer, weir_time at)

@@ -236,7 +236,8 @@ void wr_tcp_listen_timer(struct weir_stack *stack, struct wr_timer *timer, weir_
     for (unsigned i = WR_SYN_LEVELS; i-- > 0;) {
         struct wr_list *first;
         while ((first = wr_list_first(&stack->tcp->syn_wait[i])) != NULL &&
-               wr_syn_resend_at(WR_CONTAINER(first, struct wr_syn, wait), now) <= now)
+               wr_syn_resend_at(WR_CONTAINER(first, struct wr_syn, wait), now) <= now &&
+               wr_work(stack))
             syn_expired(stack, WR_CONTAINER(first, struct wr_syn, wait), now);
     }
     arm(stack);

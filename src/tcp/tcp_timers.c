@@ -11,7 +11,7 @@
  *     delack_at   an ACK is owed
  *     keep_at     keepalive; of an orphan in FIN-WAIT-2 its end
  *
- * One heap timer serves all three. It is armed no later than the earliest deadline, and is not moved
+ * One timer serves all three. It is armed no later than the earliest deadline, and is not moved
  * when a deadline moves away (each ACK of a bulk transfer moves rto_at): it then fires early, once,
  * finds nothing due, and is armed anew.
  *

@@ -97,7 +97,7 @@ void wr_tcp_timewait_timer(struct weir_stack *stack, struct wr_timer *timer, wei
         struct wr_tw_line *line = &stack->tcp->tw[v4];
         struct wr_tw *tw;
         while ((tw = wr_pool_at(&line->pool, line->first)) != NULL &&
-               wr_tw_expires_at(tw, now) <= now)
+               wr_tw_expires_at(tw, now) <= now && wr_work(stack))
             wr_tw_free(stack, tw);
         if (tw != NULL)
             next = weir_time_min(next, wr_tw_expires_at(tw, now));

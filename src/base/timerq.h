@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef WR_BASE_HEAP_H
-#define WR_BASE_HEAP_H
+#ifndef WR_BASE_TIMERQ_H
+#define WR_BASE_TIMERQ_H
 
 /*
- * The timer queue: a pairing heap of intrusive nodes with exact nanosecond deadlines. Arming never
+ * The timer queue: a tree of intrusive nodes with exact nanosecond deadlines. Arming never
  * allocates, so it cannot fail. Timers of equal deadline fire in the order in which they were
- * armed.
+ * armed. No call takes more than O(log n) steps.
  */
 
 #include <stdbool.h>
@@ -18,16 +18,19 @@
 struct wr_timer {
     weir_time at;           /* deadline; WEIR_TIME_NEVER while not armed. Read only to others. */
     uint64_t order;         /* tie breaker */
-    struct wr_timer *child; /* first of the children, none of which is due earlier */
-    struct wr_timer *next;  /* next sibling */
-    struct wr_timer *prev;  /* previous sibling, or the parent of a first child */
+    struct wr_timer *left;  /* due before it */
+    struct wr_timer *right; /* due after it */
+    struct wr_timer *up;    /* the parent */
     uint32_t kind;          /* the owner's: tells what fired */
+    uint32_t prio;          /* random; none below has a higher one */
 };
 
 struct wr_timerq {
     struct wr_timer *root;
-    uint64_t order; /* number of the next arming */
-    size_t count;   /* armed timers */
+    struct wr_timer *first; /* the earliest */
+    uint64_t order;         /* number of the next arming */
+    uint64_t salt;          /* of the priorities: to be set, if at all, before the first arming */
+    size_t count;           /* armed timers */
 };
 
 /* Makes an unarmed timer. */
@@ -35,8 +38,9 @@ static inline void wr_timer_init(struct wr_timer *timer, uint32_t kind)
 {
     timer->at = WEIR_TIME_NEVER;
     timer->order = 0;
-    timer->child = timer->next = timer->prev = NULL;
+    timer->left = timer->right = timer->up = NULL;
     timer->kind = kind;
+    timer->prio = 0;
 }
 
 static inline bool wr_timer_is_armed(const struct wr_timer *timer)
@@ -47,24 +51,24 @@ static inline bool wr_timer_is_armed(const struct wr_timer *timer)
 /* Makes an empty queue. */
 static inline void wr_timerq_init(struct wr_timerq *q)
 {
-    q->root = NULL;
-    q->order = 0;
+    q->root = q->first = NULL;
+    q->order = q->salt = 0;
     q->count = 0;
 }
 
 /*
  * Arms the timer for `at`, in place of an earlier arming if any. NEVER disarms; the deadline it
- * has already changes nothing. O(1) from unarmed.
+ * has already changes nothing. O(log d), d: timers due before it.
  */
 void wr_timerq_arm(struct wr_timerq *q, struct wr_timer *timer, weir_time at);
 
-/* Disarms the timer; nothing when it is not armed. Amortised O(log n). */
+/* Disarms the timer; nothing when it is not armed. O(1) on average, O(log n) at worst. */
 void wr_timerq_cancel(struct wr_timerq *q, struct wr_timer *timer);
 
 /* The earliest deadline, exact; WEIR_TIME_NEVER when none is armed. O(1). */
 static inline weir_time wr_timerq_next(const struct wr_timerq *q)
 {
-    return q->root != NULL ? q->root->at : WEIR_TIME_NEVER;
+    return q->first != NULL ? q->first->at : WEIR_TIME_NEVER;
 }
 
 /* Takes out the earliest timer with at <= now, disarmed; NULL when there is none. */
