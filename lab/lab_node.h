@@ -29,8 +29,8 @@
 #include <weir/addr.h>
 #include <weir/time.h>
 
-#include "base/timerq.h"
 #include "base/rng.h"
+#include "base/timerq.h"
 #include "lab/lab_config.h"
 
 /* The moment at which a net starts: not 0, which must not be special to anybody. */
