@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the benchmark programs share: clocks, the four services, and one line of JSON as the result.
+ * What the benchmark programs share: clocks, the services, and one line of JSON as the result.
  *
  * Services, by port: SINK takes bytes, SOURCE gives them, ECHO answers what it got, HOLD keeps the
- * connection and does nothing. The kernel's and Weir's servers offer the same four.
+ * connection and does nothing, BYE answers once and closes, so that TIME-WAIT is at its end. The kernel's and
+ * Weir's servers offer the same.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -14,8 +15,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { PORT_SINK = 7001, PORT_SOURCE, PORT_ECHO, PORT_HOLD };
-enum { N_SERVICES = 4, CHUNK_BYTES = 256 * 1024 };
+enum { PORT_SINK = 7001, PORT_SOURCE, PORT_ECHO, PORT_HOLD, PORT_BYE };
+enum { N_SERVICES = 5, CHUNK_BYTES = 256 * 1024 };
 
 static inline double clock_seconds(clockid_t clock)
 {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's TCP under the same loads: a server with the four services, clients, and both ends in
+ * The kernel's TCP under the same loads: a server with the services of bench.h, clients, and both ends in
  * one thread (what a stack in one's own process is to be compared with).
  *
  *     bench_kernel server ADDR
  *     bench_kernel up|down|rr|crr ADDR SECONDS     client of a server at ADDR
  *     bench_kernel idle ADDR COUNT                 opens COUNT connections, prints a line, waits
- *     bench_kernel self-bulk|self-rr|self-crr SECONDS
+ *     bench_kernel stand ADDR COUNT TIMEWAITS      the same, and after each line read on standard input
+ *                                                  TIMEWAITS that the server closes first; then a line
+ *     bench_kernel self-bulk|self-rr|self-crr SECONDS [BYTES]   BYTES: of one send of bulk
  *
  * Congestion control is cubic where it may be chosen, so that a host whose default is bbr does not
  * measure its pacing.
@@ -104,9 +106,11 @@ static void serve(int fd, int port)
     if (port == PORT_SOURCE) {
         n = write(fd, buffer, sizeof buffer);
     } else {
-        n = read(fd, buffer, port == PORT_ECHO ? 4096 : sizeof buffer);
-        if (n > 0 && port == PORT_ECHO)
+        n = read(fd, buffer, port == PORT_SINK ? sizeof buffer : 4096);
+        if (n > 0 && (port == PORT_ECHO || port == PORT_BYE))
             n = write(fd, buffer, (size_t)n);
+        if (n > 0 && port == PORT_BYE)
+            n = 0;
     }
     if (n == 0 || (n < 0 && errno != EAGAIN))
         (void)close(fd);
@@ -215,7 +219,28 @@ static void client_idle(const char *addr, long count)
         (void)connect_to(addr, PORT_HOLD);
     printf("{\"work\": %ld}\n", count);
     (void)fflush(stdout);
-    (void)pause();
+}
+
+/* A connection that the server closes first, so that TIME-WAIT is there and not here. */
+static void visit(const char *addr)
+{
+    int fd = connect_to(addr, PORT_BYE);
+    char byte = 1;
+
+    if (write(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 1 || read(fd, &byte, 1) != 0)
+        die("visit: %s", strerror(errno));
+    (void)close(fd);
+}
+
+static void client_stand(const char *addr, long count, long timewaits)
+{
+    client_idle(addr, count);
+    while (getchar() == '\n') {
+        for (long i = 0; i < timewaits; i++)
+            visit(addr);
+        puts("done");
+        (void)fflush(stdout);
+    }
 }
 
 /* ---- both ends in one thread ------------------------------------------------------------------- */
@@ -229,7 +254,7 @@ static void self_pair(int listener, int port, int pair[2])
     set_nodelay(pair[1]);
 }
 
-static void self_bulk(int listener, double seconds)
+static void self_bulk(int listener, double seconds, size_t message)
 {
     double end = wall_seconds() + seconds;
     struct measure m;
@@ -240,7 +265,7 @@ static void self_bulk(int listener, double seconds)
     self_pair(listener, PORT_SINK, pair);
     m = measure_start();
     while (wall_seconds() < end) {
-        (void)send(pair[0], buffer, sizeof buffer, MSG_DONTWAIT);
+        (void)send(pair[0], buffer, message, MSG_DONTWAIT);
         while ((n = recv(pair[1], buffer, sizeof buffer, MSG_DONTWAIT)) > 0)
             bytes += (uint64_t)n;
     }
@@ -287,9 +312,23 @@ static void self_crr(int listener, double seconds)
     measure_stop(&m, connections);
 }
 
+static void self(const char *mode, double seconds, long message)
+{
+    int listener = listen_on("127.0.0.1", PORT_SINK);
+
+    if (message <= 0 || message > CHUNK_BYTES)
+        die("a message has 1 to %d bytes", CHUNK_BYTES);
+    if (strcmp(mode, "bulk") == 0)
+        self_bulk(listener, seconds, (size_t)message);
+    else if (strcmp(mode, "rr") == 0)
+        self_rr(listener, seconds);
+    else
+        self_crr(listener, seconds);
+}
+
 int main(int argc, char **argv)
 {
-    const char *mode = argc > 1 ? argv[1] : "";
+    const char *mode = argc > 2 ? argv[1] : "";
 
     (void)signal(SIGPIPE, SIG_IGN);
     if (argc == 3 && strcmp(mode, "server") == 0)
@@ -302,15 +341,15 @@ int main(int argc, char **argv)
         client_rr(argv[2], atof(argv[3]));
     else if (argc == 4 && strcmp(mode, "crr") == 0)
         client_crr(argv[2], atof(argv[3]));
-    else if (argc == 4 && strcmp(mode, "idle") == 0)
+    else if (argc == 4 && strcmp(mode, "idle") == 0) {
         client_idle(argv[2], atol(argv[3]));
-    else if (argc == 3 && strcmp(mode, "self-bulk") == 0)
-        self_bulk(listen_on("127.0.0.1", PORT_SINK), atof(argv[2]));
-    else if (argc == 3 && strcmp(mode, "self-rr") == 0)
-        self_rr(listen_on("127.0.0.1", PORT_SINK), atof(argv[2]));
-    else if (argc == 3 && strcmp(mode, "self-crr") == 0)
-        self_crr(listen_on("127.0.0.1", PORT_SINK), atof(argv[2]));
+        (void)pause();
+    } else if (argc == 5 && strcmp(mode, "stand") == 0)
+        client_stand(argv[2], atol(argv[3]), atol(argv[4]));
+    else if (argc >= 3 && strncmp(mode, "self-", 5) == 0)
+        self(mode + 5, atof(argv[2]), argc > 3 ? atol(argv[3]) : CHUNK_BYTES);
     else
-        die("usage: bench_kernel server|up|down|rr|crr|idle ADDR [SECONDS|COUNT], or self-MODE S");
+        die("usage: bench_kernel server|up|down|rr|crr|idle|stand ADDR [SECONDS|COUNT [TIMEWAITS]], "
+            "or self-bulk|self-rr|self-crr SECONDS [BYTES]");
     return 0;
 }

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weir's server over TUN, or beside the kernel on an interface, with the four services of bench.h: one thread, the host's loop, the core's
+ * Weir's server over TUN, or beside the kernel on an interface, with the services of bench.h: one thread, the host's loop, the core's
  * socket calls in the event function. The kernel is the client (bench_kernel).
  *
- *     bench_tun NAME [plain] [TUNABLE=VALUE...]
+ *     bench_tun NAME [plain | csum] [TUNABLE=VALUE...]
  *     bench_tun NAME packet|xdp ADDR/PREFIX [TUNABLE=VALUE...]
  *
  * makes TUN interface NAME: kernel 10.78.0.1/24, Weir 10.78.0.2. `plain`: without checksum offload and
- * super-segments. Or it is at ADDR on the kernel's interface NAME, by AF_PACKET or AF_XDP.
+ * super-segments; `csum`: without super-segments alone. Or it is at ADDR on the kernel's interface NAME, by AF_PACKET or AF_XDP.
  *
  * Prints "ready" when it can be connected to, works until SIGTERM or SIGINT, and answers SIGUSR1
  * with a line of the memory that its stack holds, what is in its table, and its counters of SYN cookies.
  */
 #define _GNU_SOURCE
+#include <linux/if_tun.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include <weir/host.h>
@@ -62,13 +64,13 @@ static void serve_source(struct weir_stack *stack, weir_sock sock, weir_time now
         (void)weir_sock_close(stack, sock, now);
 }
 
-static void serve_echo(struct weir_stack *stack, weir_sock sock, weir_time now)
+static void serve_echo(struct weir_stack *stack, weir_sock sock, bool once, weir_time now)
 {
     ptrdiff_t n;
 
     while ((n = weir_sock_recv(stack, sock, buffer, 4096, 0, NULL, now)) > 0)
-        if (weir_sock_send(stack, sock, buffer, (size_t)n, 0, NULL, now) != n)
-            n = 0;
+        if (weir_sock_send(stack, sock, buffer, (size_t)n, 0, NULL, now) != n || once)
+            break;
     if (n != WEIR_EAGAIN)
         (void)weir_sock_close(stack, sock, now);
 }
@@ -77,8 +79,8 @@ static void serve(struct weir_stack *stack, weir_sock sock, int port, weir_time 
 {
     if (port == PORT_SOURCE)
         serve_source(stack, sock, now);
-    else if (port == PORT_ECHO)
-        serve_echo(stack, sock, now);
+    else if (port == PORT_ECHO || port == PORT_BYE)
+        serve_echo(stack, sock, port == PORT_BYE, now);
     else
         serve_sink(stack, sock, now);
 }
@@ -117,16 +119,18 @@ static void report(struct weir_stack *stack)
 {
     struct weir_sock_row row;
     uint64_t cursor = 0;
-    unsigned rows = 0, half_open = 0;
+    unsigned rows = 0, half_open = 0, time_wait = 0;
 
     while (weir_sock_next_row(stack, &cursor, &row)) {
         rows++;
         half_open += row.state == WEIR_TCP_SYN_RECV;
+        time_wait += row.state == WEIR_TCP_TIME_WAIT;
     }
-    printf("{\"mem_bytes\": %zu, \"rows\": %u, \"half_open\": %u, \"cookies_sent\": %llu, "
-           "\"cookies_taken\": %llu, \"segments_in\": %llu}\n",
-           weir_mem_bytes(stack), rows, half_open, counter(stack, "TcpExtSyncookiesSent"),
-           counter(stack, "TcpExtSyncookiesRecv"), counter(stack, "TcpInSegs"));
+    printf(
+        "{\"mem_bytes\": %zu, \"rows\": %u, \"half_open\": %u, \"time_wait\": %u, \"cookies_sent\": %llu, "
+        "\"cookies_taken\": %llu, \"segments_in\": %llu}\n",
+        weir_mem_bytes(stack), rows, half_open, time_wait, counter(stack, "TcpExtSyncookiesSent"),
+        counter(stack, "TcpExtSyncookiesRecv"), counter(stack, "TcpInSegs"));
 }
 
 static void on_signal(void *arg, int fd, uint32_t events)
@@ -186,13 +190,18 @@ static int signal_descriptor(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static struct weir_link *open_tun(const char *name, bool plain)
+static struct weir_link *open_tun(const char *name, bool plain, bool csum)
 {
     struct weir_tun_config config = {.name = name, .offload = !plain};
     struct weir_addr kernel = weir_addr_v4(0x0a4e0001);
     struct weir_link *link;
 
     check(weir_link_tun(&config, &link), "weir_link_tun");
+    if (csum) {
+        if (ioctl(link->ops->fd(link), TUNSETOFFLOAD, (unsigned long)TUN_F_CSUM) != 0)
+            die("TUNSETOFFLOAD");
+        link->netif.gso_max_bytes = 0;
+    }
     check(weir_tun_configure(link, &kernel, 24, 1500), "weir_tun_configure");
     return link;
 }
@@ -210,14 +219,15 @@ static struct weir_link *open_beside(const char *name, bool xdp)
 int main(int argc, char **argv)
 {
     bool plain = argc > 2 && strcmp(argv[2], "plain") == 0;
+    bool csum = argc > 2 && strcmp(argv[2], "csum") == 0;
     bool xdp = argc > 3 && strcmp(argv[2], "xdp") == 0;
     bool beside = xdp || (argc > 3 && strcmp(argv[2], "packet") == 0);
     struct weir_link *link;
     int ifindex;
 
     if (argc < 2)
-        die("usage: bench_tun NAME [plain | packet|xdp ADDR/PREFIX] [TUNABLE=VALUE...]");
-    link = beside ? open_beside(argv[1], xdp) : open_tun(argv[1], plain);
+        die("usage: bench_tun NAME [plain | csum | packet|xdp ADDR/PREFIX] [TUNABLE=VALUE...]");
+    link = beside ? open_beside(argv[1], xdp) : open_tun(argv[1], plain, csum);
     check(weir_loop_new(&loop), "weir_loop_new");
     check(weir_host_new(loop, NULL, &host), "weir_host_new");
     ifindex = weir_host_add_link(host, link);
@@ -225,7 +235,7 @@ int main(int argc, char **argv)
     check(weir_host_add_addr(host, ifindex, beside ? argv[3] : "10.78.0.2/24"),
           "weir_host_add_addr");
     weir_host_on_event(host, on_event, NULL);
-    for (int i = beside ? 4 : plain ? 3 : 2; i < argc; i++)
+    for (int i = beside ? 4 : plain || csum ? 3 : 2; i < argc; i++)
         tune(argv[i]);
     open_services();
     check(weir_loop_watch(loop, signal_descriptor(), EPOLLIN, on_signal, NULL), "watch");
