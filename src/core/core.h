@@ -227,6 +227,8 @@ uint32_t wr_port_holders(const struct weir_stack *stack, uint16_t port, unsigned
 bool wr_port_is_reserved(const struct weir_stack *stack, uint16_t port);
 void wr_ports_reserved_read(const struct weir_stack *stack, struct wr_text *text);
 int wr_ports_reserved_write(struct weir_stack *stack, const char *text);
+/* Gives back what is kept for later. */
+void wr_ports_trim(struct weir_stack *stack);
 int wr_ports_init(struct weir_stack *stack);
 void wr_ports_fini(struct weir_stack *stack);
 

@@ -27,6 +27,7 @@ struct port_set {
 
 struct wr_ports {
     struct port_page *page[N_PAGES];
+    struct port_page *spare;   /* one that came back, all zero; or NULL */
     struct port_set *reserved; /* NULL: none is */
 };
 
@@ -40,6 +41,7 @@ void wr_ports_fini(struct weir_stack *stack)
 {
     for (size_t i = 0; i < N_PAGES; i++)
         wr_free(stack, stack->ports->page[i], sizeof(struct port_page));
+    wr_ports_trim(stack);
     wr_free(stack, stack->ports->reserved, sizeof *stack->ports->reserved);
     wr_free(stack, stack->ports, sizeof *stack->ports);
     stack->ports = NULL;
@@ -54,11 +56,27 @@ static void count(struct port_count *port, unsigned reuse, uint32_t step)
         port->no_reuseport += step;
 }
 
+static struct port_page *take_page(struct weir_stack *stack)
+{
+    struct port_page *page = stack->ports->spare;
+    stack->ports->spare = NULL;
+    return page != NULL ? page : wr_zalloc(stack, sizeof *page);
+}
+
+/* Its counters are all zero. Connections that come and go one by one take one again each time. */
+static void give_back(struct weir_stack *stack, struct port_page *page)
+{
+    if (WR_SPARES(1) != 0 && stack->ports->spare == NULL)
+        stack->ports->spare = page;
+    else
+        wr_free(stack, page, sizeof *page);
+}
+
 bool wr_port_hold(struct weir_stack *stack, uint16_t port, unsigned reuse)
 {
     struct port_page **page = &stack->ports->page[port / PAGE];
     if (*page == NULL) {
-        *page = wr_zalloc(stack, sizeof **page);
+        *page = take_page(stack);
         if (*page == NULL)
             return false;
     }
@@ -72,9 +90,15 @@ void wr_port_release(struct weir_stack *stack, uint16_t port, unsigned reuse)
     struct port_page **page = &stack->ports->page[port / PAGE];
     count(&(*page)->port[port % PAGE], reuse, UINT32_MAX); /* one less */
     if (--(*page)->held == 0) {
-        wr_free(stack, *page, sizeof **page);
+        give_back(stack, *page);
         *page = NULL;
     }
+}
+
+void wr_ports_trim(struct weir_stack *stack)
+{
+    wr_free(stack, stack->ports->spare, sizeof *stack->ports->spare);
+    stack->ports->spare = NULL;
 }
 
 uint32_t wr_port_holders(const struct weir_stack *stack, uint16_t port, unsigned reuse)

@@ -19,8 +19,8 @@ int wr_socks_init(struct weir_stack *stack)
     wr_derive_key(stack, "sock: ephemeral ports", socks->port_key);
     wr_pool_init(&socks->pool, &stack->alloc, sizeof(struct wr_sock), stack->max_sockets);
     wr_hash_init(&socks->binds, &stack->alloc, hash_key, UINT32_MAX);
-    for (size_t i = 0; i < WR_PERTURB; i++)
-        socks->perturb[i] = wr_rng_u32(&stack->rng);
+    for (size_t i = 0; i < WR_TURNS; i++)
+        socks->turns[i].count = wr_rng_u32(&stack->rng);
     stack->socks = socks;
     return 0;
 }

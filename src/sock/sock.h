@@ -84,13 +84,19 @@ static inline struct tcb *wr_sock_tcb(const struct wr_sock *sock)
     return wr_tcp_conn(&sock->ready);
 }
 
-enum { WR_PERTURB = 256 };
+enum { WR_TURNS = 256 };
+
+/* RFC 6056 3.3.4: an entry of table[]. */
+struct wr_port_turn {
+    uint32_t count;
+    bool crowded; /* the ports next in order were all taken */
+};
 
 struct wr_socks {
     struct wr_pool pool;
-    struct wr_hash binds;         /* wr_sock.bind_node by protocol and port */
-    uint8_t port_key[16];         /* RFC 6056 3.3.4: F() and G() */
-    uint32_t perturb[WR_PERTURB]; /* RFC 6056 3.3.4: table[] */
+    struct wr_hash binds; /* wr_sock.bind_node by protocol and port */
+    uint8_t port_key[16]; /* RFC 6056 3.3.4: F() and G() */
+    struct wr_port_turn turns[WR_TURNS];
 };
 
 /* ---- handle.c -------------------------------------------------------------------------------- */

@@ -23,20 +23,24 @@
  * late as can be, while other destinations tell nothing. As on Linux, connect() begins with ports
  * of the parity of the range's first and bind(0) with the others, so that the two do not take
  * each other's.
+ *
+ * Where the next ports in order are all taken, as after many thousand connections to one destination that
+ * have not ended, most of those behind them are, too. Then ports are drawn: with half of them free two draws
+ * do, with one in sixteen sixteen, whatever the number. Only when draws find none is each port looked at,
+ * so that EADDRNOTAVAIL is said when there is none.
  */
 #include <string.h>
 
-#include <sodium/crypto_shorthash.h>
-
 #include "base/bytes.h"
+#include "base/sip.h"
 #include "sock/sock.h"
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
-static uint64_t bind_hash(const struct wr_socks *socks, uint8_t protocol, uint16_t port)
+/* No secret: no peer has a say in what is in the table. */
+static uint64_t bind_hash(uint8_t protocol, uint16_t port)
 {
-    uint8_t key[3] = {protocol, (uint8_t)(port >> 8), (uint8_t)port};
-    return wr_hash_of(&socks->binds, key, sizeof key);
+    return (uint64_t)protocol << 16 | port;
 }
 
 /* A local endpoint that wants to be in the table, or is. */
@@ -78,7 +82,7 @@ static bool conflicts_with_socket(const struct weir_stack *stack, const struct c
                                   enum sharing sharing)
 {
     const struct wr_sock *wants = claim->sock;
-    uint64_t hash = bind_hash(stack->socks, wants->protocol, claim->local.port);
+    uint64_t hash = bind_hash(wants->protocol, claim->local.port);
     struct wr_hash_node *node = wr_hash_first(&stack->socks->binds, hash);
     for (; node != NULL; node = wr_hash_next(node)) {
         const struct wr_sock *holds = WR_CONTAINER(node, struct wr_sock, bind_node);
@@ -171,24 +175,22 @@ static uint16_t choose_bind_port(struct weir_stack *stack, struct claim *claim)
     return 0;
 }
 
+/* F() is its high half, G() the low one. */
 static uint64_t secret_hash(const struct wr_socks *socks, const struct weir_endpoint *local,
-                            const struct weir_endpoint *remote, uint8_t which)
+                            const struct weir_endpoint *remote)
 {
-    uint8_t text[35], out[8];
+    uint8_t text[34];
     memcpy(text, local->addr.b, 16);
     memcpy(text + 16, remote->addr.b, 16);
     put_be16(text + 32, remote->port);
-    text[34] = which;
-    crypto_shorthash(out, text, sizeof text, socks->port_key);
-    return get_be64(out);
+    return wr_sip24(socks->port_key, text, sizeof text);
 }
 
 /* Is the port bound by a socket that did not get it from connect()? Those have it for
  * themselves. */
 static bool is_bound(const struct weir_stack *stack, uint16_t port)
 {
-    struct wr_hash_node *node =
-        wr_hash_first(&stack->socks->binds, bind_hash(stack->socks, WEIR_SOL_TCP, port));
+    struct wr_hash_node *node = wr_hash_first(&stack->socks->binds, bind_hash(WEIR_SOL_TCP, port));
     for (; node != NULL; node = wr_hash_next(node)) {
         const struct wr_sock *holds = WR_CONTAINER(node, struct wr_sock, bind_node);
         if (!holds->is_udp && holds->local.port == port)
@@ -197,22 +199,42 @@ static bool is_bound(const struct weir_stack *stack, uint16_t port)
     return false;
 }
 
+/* May a connection to `remote` have this port? Then it is local->port. */
+static bool try_port(struct weir_stack *stack, struct weir_endpoint *local,
+                     const struct weir_endpoint *remote, uint16_t port, weir_time now)
+{
+    local->port = port;
+    return !wr_port_is_reserved(stack, port) && !is_bound(stack, port) &&
+           !wr_tcp_tuple_taken(stack, local, remote, now);
+}
+
+enum { IN_ORDER = 8, AT_RANDOM = 64 };
+
 int wr_bind_choose_port(struct weir_stack *stack, struct weir_endpoint *local,
                         const struct weir_endpoint *remote, weir_time now)
 {
     struct wr_socks *socks = stack->socks;
     struct port_range range = local_range(stack);
-    uint32_t *turn = &socks->perturb[secret_hash(socks, local, remote, 'G') % WR_PERTURB];
-    uint32_t hash = (uint32_t)(secret_hash(socks, local, remote, 'F') >> 32);
-    uint32_t start = ((hash + *turn) % range.count) & ~1u;
-    for (uint32_t n = 0; n < range.count; n++) {
-        local->port = nth_port(&range, start, n);
-        if (wr_port_is_reserved(stack, local->port) || is_bound(stack, local->port) ||
-            wr_tcp_tuple_taken(stack, local, remote, now))
-            continue;
-        *turn += 2 * n + 2;
-        return 0;
+    uint64_t hash = secret_hash(socks, local, remote);
+    struct wr_port_turn *turn = &socks->turns[hash % WR_TURNS];
+    uint32_t start = (((uint32_t)(hash >> 32) + turn->count) % range.count) & ~1u;
+    uint32_t in_order = turn->crowded ? 1 : IN_ORDER;
+    for (uint32_t n = 0; n < in_order && n < range.count; n++) {
+        turn->count += 2;
+        if (try_port(stack, local, remote, nth_port(&range, start, n), now)) {
+            turn->crowded = false;
+            return 0;
+        }
     }
+    turn->crowded = true;
+    for (uint32_t n = 0; n < AT_RANDOM; n++) {
+        uint32_t any = wr_rng_below(&stack->rng, range.count);
+        if (try_port(stack, local, remote, nth_port(&range, any, 0), now))
+            return 0;
+    }
+    for (uint32_t n = 0; n < range.count; n++)
+        if (try_port(stack, local, remote, nth_port(&range, start, n), now))
+            return 0;
     local->port = 0;
     return WEIR_EADDRNOTAVAIL;
 }
@@ -229,7 +251,7 @@ int wr_bind_enter(struct weir_stack *stack, struct wr_sock *sock, const struct w
         return WEIR_EADDRINUSE;
     }
     struct wr_socks *socks = stack->socks;
-    uint64_t hash = bind_hash(socks, sock->protocol, claim.local.port);
+    uint64_t hash = bind_hash(sock->protocol, claim.local.port);
     if (!wr_hash_insert(&socks->binds, &sock->bind_node, hash))
         return WEIR_ENOMEM;
     sock->local = claim.local;

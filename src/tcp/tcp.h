@@ -357,10 +357,10 @@ struct tcb {
 
 /* ---- tcp_tcb ------------------------------------------------------------------------------------------ */
 
-/* A connection in state CLOSE, in the flow table, with opts and defaults. NULL: no memory, or tuple taken
- * by the caller's fault. */
-struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple,
-                       const struct wr_tcp_opts *opts, weir_time now);
+/* A connection in state CLOSE, in the flow table, with opts and defaults; hash: wr_demux_hash(). NULL: no
+ * memory, or tuple taken by the caller's fault. */
+struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple, uint64_t hash,
+                       const struct wr_tcp_opts *opts);
 /* The sending side's state, made when it is not there. NULL: out of memory. */
 struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* CLOSED: out of the flow table, lists and timers; send side freed; an orphan is freed by wr_tcb_settle.

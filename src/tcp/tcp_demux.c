@@ -3,8 +3,8 @@
  * Whom is a segment for? RFC 9293 3.10.7.
  *
  * One table holds connections, awake and at rest, SYN queue entries and TIME-WAIT records by 4-tuple; one holds
- * listeners by local endpoint. Both are keyed with SipHash under a secret, so that a peer that
- * chooses its ports cannot aim for one chain. A SYN for a listener is looked up at most three times:
+ * listeners by local endpoint. The first is keyed with SipHash under a secret, so that a peer that
+ * chooses its ports cannot aim for one chain; what is in the second no peer has a say in. A SYN for a listener is looked up at most three times:
  * the exact address, the wildcard of its family, and for IPv4 the IPv6 wildcard that takes both.
  *
  * In front of the table stands a small array of connections that were found last, each at the one place where
@@ -17,15 +17,25 @@
 
 #include <string.h>
 
-struct listen_key {
-    struct weir_addr addr;
-    uint16_t port;
+#include "base/sip.h"
+
+/* An IPv4 tuple without what all of them have in common. */
+struct v4_key {
+    uint8_t local[4], remote[4];
+    uint16_t lport, rport;
 };
-static_assert(sizeof(struct listen_key) == 18, "a hash key must have no padding");
+static_assert(sizeof(struct v4_key) == 12, "a hash key must have no padding");
 
 uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple)
 {
-    return wr_hash_of(&stack->tcp->flows, tuple, sizeof *tuple);
+    const uint8_t *secret = stack->tcp->flows.key;
+    struct v4_key key = {.lport = tuple->lport, .rport = tuple->rport};
+
+    if (!weir_addr_is_v4(&tuple->local))
+        return wr_sip24(secret, tuple, sizeof *tuple);
+    memcpy(key.local, tuple->local.b + 12, 4);
+    memcpy(key.remote, tuple->remote.b + 12, 4);
+    return wr_sip24(secret, &key, sizeof key);
 }
 
 static uint32_t word(const uint8_t *p)
@@ -165,10 +175,10 @@ struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tu
 }
 
 bool wr_demux_insert(struct weir_stack *stack, struct wr_flow *flow, enum wr_flow_kind kind,
-                     const struct wr_tuple *tuple)
+                     const struct wr_tuple *tuple, uint64_t hash)
 {
     set_tuple(flow, kind, tuple);
-    return wr_hash_insert(&stack->tcp->flows, &flow->node, wr_demux_hash(stack, tuple));
+    return wr_hash_insert(&stack->tcp->flows, &flow->node, hash);
 }
 
 void wr_demux_replace(struct weir_stack *stack, struct wr_flow *was, struct wr_flow *now,
@@ -189,11 +199,11 @@ void wr_demux_remove(struct weir_stack *stack, struct wr_flow *flow)
 
 /* ---- listeners -------------------------------------------------------------------------------- */
 
-static uint64_t listen_hash(const struct weir_stack *stack, const struct weir_addr *addr,
-                            uint16_t port)
+static uint64_t listen_hash(const struct weir_addr *addr, uint16_t port)
 {
-    struct listen_key key = {*addr, port};
-    return wr_hash_of(&stack->tcp->listeners, &key, sizeof key);
+    uint64_t x = quad(addr->b) * 0x9e3779b97f4a7c15u ^ quad(addr->b + 8);
+    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+    return (x ^ x >> 32) + port;
 }
 
 /* A number that every pair of connection and listener has of its own: the highest is chosen, so that a
@@ -208,8 +218,7 @@ static uint64_t weight(uint64_t hash, uint32_t id)
 static struct wr_listener *find_at(const struct weir_stack *stack, const struct weir_addr *addr,
                                    uint16_t port, bool want_v4, uint64_t hash)
 {
-    struct wr_hash_node *node =
-        wr_hash_first(&stack->tcp->listeners, listen_hash(stack, addr, port));
+    struct wr_hash_node *node = wr_hash_first(&stack->tcp->listeners, listen_hash(addr, port));
     struct wr_listener *best = NULL;
     uint64_t best_weight = 0;
 
@@ -244,7 +253,7 @@ struct wr_listener *wr_demux_listener(const struct weir_stack *stack, const stru
 
 bool wr_demux_add_listener(struct weir_stack *stack, struct wr_listener *listener)
 {
-    uint64_t hash = listen_hash(stack, &listener->local.addr, listener->local.port);
+    uint64_t hash = listen_hash(&listener->local.addr, listener->local.port);
 
     if (!wr_hash_insert(&stack->tcp->listeners, &listener->node, hash))
         return false;

@@ -22,8 +22,9 @@ struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tu
 /* `now` takes the place of `was`, as what it is called. */
 void wr_demux_replace(struct weir_stack *stack, struct wr_flow *was, struct wr_flow *now,
                       enum wr_flow_kind kind);
+/* hash: wr_demux_hash() of the tuple. */
 bool wr_demux_insert(struct weir_stack *stack, struct wr_flow *flow, enum wr_flow_kind kind,
-                     const struct wr_tuple *tuple);
+                     const struct wr_tuple *tuple, uint64_t hash);
 void wr_demux_remove(struct weir_stack *stack, struct wr_flow *flow);
 /* The listener for a SYN to tuple->local: the most specific; of a reuseport group one by hash. */
 struct wr_listener *wr_demux_listener(const struct weir_stack *stack, const struct wr_tuple *tuple,

@@ -349,7 +349,7 @@ static struct wr_syn *queue_syn(struct weir_stack *stack, const struct wr_syn *f
     memcpy(syn, filled, offsetof(struct wr_syn, addrs));
     wr_list_init(&syn->wait);
     wr_list_init(&syn->of_listener);
-    if (!wr_demux_insert(stack, &syn->flow, WR_FLOW_SYN, tuple)) {
+    if (!wr_demux_insert(stack, &syn->flow, WR_FLOW_SYN, tuple, filled->flow.node.hash)) {
         wr_pool_free(pool, syn);
         wr_drop(stack, WR_DROP_no_memory);
         return NULL;
@@ -434,7 +434,7 @@ static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn
                               const struct wr_tuple *tuple, weir_time now)
 {
     struct wr_listener *listener = syn->listener;
-    struct tcb *tcb = wr_tcb_new(stack, tuple, listener->opts, now);
+    struct tcb *tcb = wr_tcb_new(stack, tuple, syn->flow.node.hash, listener->opts);
     uint8_t unused;
     uint32_t wnd;
 
@@ -519,7 +519,10 @@ static void time_of_cookie(struct tcb *tcb, uint32_t ts_ecr, weir_time now)
 static bool take_cookie(struct weir_stack *stack, struct wr_listener *listener, struct seg *seg,
                         weir_time now)
 {
-    struct wr_syn syn = {.listener = listener, .irs = seg->seq - 1, .iss = seg->ack - 1};
+    struct wr_syn syn = {.flow.node.hash = seg->hash,
+                         .listener = listener,
+                         .irs = seg->seq - 1,
+                         .iss = seg->ack - 1};
     bool shared = stack->tcp->cookies.shared;
     bool expected = listener->cookie_at >= 0 && now - listener->cookie_at <= WR_COOKIE_LIFE;
     struct tcb *tcb;

@@ -321,6 +321,7 @@ static void put_to_rest(struct weir_stack *stack, struct tcb *tcb)
 static void trim(struct weir_stack *stack)
 {
     wr_sendq_trim(stack);
+    wr_ports_trim(stack);
     wr_alloc_trim(stack);
 }
 

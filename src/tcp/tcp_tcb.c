@@ -105,13 +105,12 @@ void wr_tcp_fini(struct weir_stack *stack)
 
 /* ---- one connection ----------------------------------------------------------------------------- */
 
-struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple,
-                       const struct wr_tcp_opts *opts, weir_time now)
+struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple, uint64_t hash,
+                       const struct wr_tcp_opts *opts)
 {
     struct tcb *tcb = NULL;
     void *obj = NULL;
 
-    (void)now;
     if (wr_pool_alloc(&stack->tcp->tcbs, &obj) == 0)
         return NULL;
     tcb = obj;
@@ -133,7 +132,7 @@ struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple,
         wr_pool_free(&stack->tcp->tcbs, tcb);
         return NULL;
     }
-    if (!wr_demux_insert(stack, &tcb->flow, WR_FLOW_TCB, tuple)) {
+    if (!wr_demux_insert(stack, &tcb->flow, WR_FLOW_TCB, tuple, hash)) {
         wr_port_release(stack, tuple->lport, tcb->port_reuse);
         wr_pool_free(&stack->tcp->tcbs, tcb);
         return NULL;

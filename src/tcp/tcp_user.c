@@ -15,28 +15,32 @@
 
 /* ---- OPEN ----------------------------------------------------------------------------------------- */
 
+/* Does this flow, or NULL, keep its tuple from an active open? */
+static bool in_the_way(const struct weir_stack *stack, const struct wr_flow *flow, weir_time now)
+{
+    if (flow == NULL)
+        return false;
+    return flow->kind != WR_FLOW_TIMEWAIT ||
+           !wr_tw_reusable(stack, WR_CONTAINER((uintptr_t)flow, const struct wr_tw, flow), now);
+}
+
 bool wr_tcp_tuple_taken(struct weir_stack *stack, const struct weir_endpoint *local,
                         const struct weir_endpoint *remote, weir_time now)
 {
     struct wr_tuple tuple = {local->addr, remote->addr, local->port, remote->port};
-    struct wr_flow *flow = wr_demux_find(stack, &tuple, wr_demux_hash(stack, &tuple));
 
-    if (flow == NULL)
+    if (wr_port_holders(stack, local->port, 0) == 0)
         return false;
-    return flow->kind != WR_FLOW_TIMEWAIT ||
-           !wr_tw_reusable(stack, WR_CONTAINER(flow, struct wr_tw, flow), now);
+    return in_the_way(stack, wr_demux_find(stack, &tuple, wr_demux_hash(stack, &tuple)), now);
 }
 
-/* Takes the place of a TIME-WAIT record that may be reused: *iss is above all that it sent. */
-static bool take_timewait(struct weir_stack *stack, const struct wr_tuple *tuple, uint32_t *iss)
+/* Takes the place of a TIME-WAIT record that may be reused; the ISN that is above all that it sent. */
+static uint32_t take_timewait(struct weir_stack *stack, struct wr_tw *tw)
 {
-    struct wr_flow *flow = wr_demux_find(stack, tuple, wr_demux_hash(stack, tuple));
+    uint32_t iss = tw->snd_nxt + UINT16_MAX + 2;
 
-    if (flow == NULL)
-        return false;
-    *iss = WR_CONTAINER(flow, struct wr_tw, flow)->snd_nxt + UINT16_MAX + 2;
-    wr_tw_free(stack, WR_CONTAINER(flow, struct wr_tw, flow));
-    return true;
+    wr_tw_free(stack, tw);
+    return iss;
 }
 
 static void prepare_syn(struct weir_stack *stack, struct tcb *tcb)
@@ -77,6 +81,8 @@ static int open_active(struct weir_stack *stack, const struct weir_endpoint *loc
                        struct wr_ready *ready, struct tcb **out, weir_time now)
 {
     struct wr_tuple tuple = {local->addr, remote->addr, local->port, remote->port};
+    uint64_t hash = wr_demux_hash(stack, &tuple);
+    struct wr_flow *old = wr_demux_find(stack, &tuple, hash);
     struct wr_path path;
     struct tcb *tcb;
     uint32_t iss;
@@ -84,14 +90,16 @@ static int open_active(struct weir_stack *stack, const struct weir_endpoint *loc
 
     if (weir_addr_is_multicast(&remote->addr) || weir_addr_is_broadcast(&remote->addr))
         return WEIR_ENETUNREACH; /* RFC 9293 3.9.1.1 MUST-46 */
-    if (wr_tcp_tuple_taken(stack, local, remote, now))
+    if (in_the_way(stack, old, now))
         return WEIR_EADDRINUSE;
     error = wr_path_find(stack, &remote->addr, &local->addr, &path);
     if (error < 0)
         return error;
-    if (!take_timewait(stack, &tuple, &iss))
+    if (old != NULL)
+        iss = take_timewait(stack, WR_CONTAINER(old, struct wr_tw, flow));
+    else
         iss = wr_isn(stack, &tuple, now);
-    tcb = wr_tcb_new(stack, &tuple, opts, now);
+    tcb = wr_tcb_new(stack, &tuple, hash, opts);
     if (tcb == NULL)
         return WEIR_ENOMEM;
     tcb->path = path;

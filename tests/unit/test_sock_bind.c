@@ -379,6 +379,25 @@ static void LNX_BIND_14_tuple_exhaustion(void **state)
     assert_int_equal(try_bind(sock, "10.0.0.1", 40000), WEIR_EADDRINUSE);
 }
 
+/* First principles: ports that are drawn since those in order are taken are free ones, and all are found. */
+static void a_crowded_range_is_used_up_to_the_last_port(void **state)
+{
+    enum { N = 2000 };
+    static bool seen[N];
+    (void)state;
+    struct weir_endpoint to = sim_endpoint(0, 2, WEIR_AF_INET, 80);
+    weir_sysctl_set(stack0(), "net.ipv4.ip_local_port_range.first", 40000);
+    weir_sysctl_set(stack0(), "net.ipv4.ip_local_port_range.last", 40000 + N - 1);
+    memset(seen, 0, sizeof seen);
+    for (unsigned i = 0; i < N; i++) {
+        uint16_t port = port_of(start_connect(&to));
+        assert_in_range(port, 40000, 40000 + N - 1);
+        assert_false(seen[port - 40000]);
+        seen[port - 40000] = true;
+    }
+    assert_int_equal(start_connect(&to), 0);
+}
+
 /* RFC 6056 3.3.4, 3.1: what a destination sees tells it nothing of the ports to another. */
 static void rfc6056_ports_of_destinations_are_unrelated(void **state)
 {
@@ -427,6 +446,7 @@ static void ports_held_are_counted_and_given_back(void **state)
     wr_port_release(stack, 80, WR_PORT_REUSEADDR | WR_PORT_REUSEPORT);
     wr_port_release(stack, 65535, 0);
     assert_int_equal(wr_port_holders(stack, 80, 0), 0);
+    wr_ports_trim(stack);
     assert_int_equal(weir_mem_bytes(stack), before);
 }
 
@@ -450,6 +470,7 @@ int main(void)
         TEST(LNX_BIND_14_tuple_exhaustion),
         TEST(LNX_BIND_15_dual_stack),
         TEST(LNX_ERR_15_listen_binds),
+        TEST(a_crowded_range_is_used_up_to_the_last_port),
         TEST(rfc6056_ports_of_destinations_are_unrelated),
         TEST(ports_held_are_counted_and_given_back),
     };
