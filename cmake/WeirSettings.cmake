@@ -34,11 +34,14 @@ function(weir_headers var folder)
     set(${var} ${found} PARENT_SCOPE)
 endfunction()
 
-# weir_settings(target): language level, warnings, sanitizers, instrumentation.
+# weir_settings(target [WHOLE]): language level, warnings, sanitizers, instrumentation. WHOLE: with WEIR_LTO it is
+# optimised, or a library to be optimised, with what it is linked with. That takes its time, so it is for what ships
+# and what is measured; the others link the same archives as they are.
 function(weir_settings target)
     set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON)
     target_compile_options(${target} PRIVATE
-        "$<$<COMPILE_LANGUAGE:C>:${WEIR_WARN}>" -fno-omit-frame-pointer)
+        "$<$<COMPILE_LANGUAGE:C>:${WEIR_WARN}>"
+        $<$<NOT:$<CONFIG:Release>>:-fno-omit-frame-pointer>)
     if(WEIR_WERROR)
         target_compile_options(${target} PRIVATE -Werror)
     endif()
@@ -60,12 +63,17 @@ function(weir_settings target)
         target_compile_options(${target} PRIVATE --coverage)
         target_link_options(${target} PRIVATE --coverage)
     endif()
-    if(WEIR_LTO_WORKS)
+    if(NOT WEIR_LTO_WORKS)
+        return()
+    endif()
+    if("WHOLE" IN_LIST ARGN)
         set_target_properties(${target} PROPERTIES INTERPROCEDURAL_OPTIMIZATION ON)
         if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
             # The archives must also serve whoever links them without LTO.
             target_compile_options(${target} PRIVATE -ffat-lto-objects)
         endif()
+    elseif(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+        target_link_options(${target} PRIVATE -fno-lto)
     endif()
 endfunction()
 
@@ -108,6 +116,10 @@ function(weir_programs folder pattern)
     if(NOT TARGET libweir-host)
         return()
     endif()
+    set(whole "")
+    if(folder STREQUAL "bench")
+        set(whole WHOLE)
+    endif()
     foreach(source IN LISTS sources)
         cmake_path(GET source STEM stem)
         if(folder STREQUAL "examples")
@@ -120,7 +132,7 @@ function(weir_programs folder pattern)
             # A benchmark may measure one function alone.
             target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/src)
         endif()
-        weir_settings(${target})
+        weir_settings(${target} ${whole})
         set_target_properties(${target} PROPERTIES
             C_EXTENSIONS ON
             OUTPUT_NAME ${stem}

@@ -373,8 +373,6 @@ void wr_tcb_tie(struct tcb *tcb, struct wr_ready *ready);
 void wr_tcb_untie(struct tcb *tcb);
 /* The end of every entry point that touched tcb; it may be freed here. */
 void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now);
-/* Bytes of the flight that are thought to be in the network, RFC 6675 3 `pipe`. */
-uint32_t wr_tcb_pipe(const struct tcb *tcb);
 /* Sequence number of the first byte in rcv_ring: the next that the user reads. */
 static inline uint32_t wr_tcb_copied_seq(const struct tcb *tcb)
 {
@@ -530,8 +528,26 @@ void wr_output_unlink(struct tcb *tcb);
 bool wr_output_sync_path(struct weir_stack *stack, struct tcb *tcb);
 void wr_output_sync_mss(struct weir_stack *stack, struct tcb *tcb);
 /* Payload of a full segment of now that carries so many SACK blocks: smss less their room, and no more than half
- * of the largest window that the peer has offered. */
-uint32_t wr_output_mss(const struct tcb *tcb, unsigned n_sack);
+ * of the largest window that the peer has offered, unless that is so tiny that it would itself be a silly window: what
+ * does not fit then waits for the persist timer (RFC 9293 3.8.6.2.1; the bound is Linux's). */
+static inline uint32_t wr_output_mss(const struct tcb *tcb, unsigned n_sack)
+{
+    uint32_t mss = tcb->smss, least = 68 - W_TCP_HLEN;
+    uint32_t half = tcb->max_wnd > WR_TCP_MSS_V4 ? tcb->max_wnd / 2 : tcb->max_wnd;
+
+    if (n_sack > 0) {
+        uint32_t options = (uint32_t)wr_w_tcpopt_len(tcb->ts_ok, n_sack) -
+                           (uint32_t)wr_w_tcpopt_len(tcb->ts_ok, 0);
+        mss = mss > options ? mss - options : 0;
+    }
+    if (mss < 8)
+        mss = 8;
+    if (half != 0 && half < least)
+        half = least;
+    if (half != 0 && mss > half)
+        mss = half;
+    return mss;
+}
 /* New data that window and cwnd let go now, in whole segments. */
 uint32_t wr_output_allowance(const struct tcb *tcb);
 
@@ -628,8 +644,6 @@ void wr_timers_delay_ack(struct weir_stack *stack, struct tcb *tcb, weir_time at
 void wr_timers_keepalive(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 void wr_timers_fin_wait2(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 void wr_timers_stop(struct weir_stack *stack, struct tcb *tcb);
-/* Arms the timer for the earliest deadline. */
-void wr_timers_update(struct weir_stack *stack, struct tcb *tcb);
 
 /* ---- tcp_close ------------------------------------------------------------------------------------------ */
 

@@ -78,7 +78,7 @@ static bool maybe_delayed(const struct tcb *tcb, const struct wr_ack_event *ev,
 
 /* Sequence numbers are compared modulo 2^32: one that stays behind while 2^31 bytes pass seems to lie
  * ahead, and is met again after 2^32. So all that may stay behind is taken along. */
-static void take_along(struct tcb *tcb)
+void wr_ack_take_along(struct tcb *tcb)
 {
     uint32_t una = tcb->snd_una;
 
@@ -88,8 +88,6 @@ static void take_along(struct tcb *tcb)
         tcb->snd_sml = una;
     if (tcb->tx == NULL)
         return;
-    if (seq_lt(tcb->tx->push.pushed, una))
-        tcb->tx->push.pushed = una;
     if (seq_lt(tcb->tx->push.piece, una))
         tcb->tx->push.piece = una;
     if (seq_lt(tcb->tx->recover, una - 1)) /* stays passed: RFC 6582 3.2 (2) */
@@ -115,18 +113,33 @@ static void take_along(struct tcb *tcb)
         tcb->tx->rack.dsack_round = una;
 }
 
+enum { STRIDE_SHIFT = 26 }; /* 64 MB, far below 2^31 and behind no window */
+
+/* What is taken along at SND.UNA's move from `was`: of what is only ever compared with numbers of the flight it is
+ * enough to do it now and then while nothing is amiss. */
+static void follow(struct tcb *tcb, uint32_t was)
+{
+    struct wr_tx *tx = tcb->tx;
+
+    if (tx != NULL && seq_lt(tx->push.pushed, tcb->snd_una)) /* distances from it count, too */
+        tx->push.pushed = tcb->snd_una;
+    if ((was ^ tcb->snd_una) >> STRIDE_SHIFT != 0 || (tx != NULL && tx->ca_state != WEIR_CA_OPEN))
+        wr_ack_take_along(tcb);
+}
+
 /* SND.UNA moves to seg->ack: the ring lets go of the data, the queue of its records. */
 static void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack, struct wr_acked *acked,
                     struct wr_delivery *d)
 {
     uint32_t data_end = seq_min(ack, tcb->write_seq), head = wr_tcb_snd_head(tcb);
+    uint32_t was = tcb->snd_una;
 
     if (seq_gt(data_end, head)) {
         tcb->bytes_acked += data_end - head;
         wr_ring_drop(&tcb->snd_ring, &stack->alloc, data_end - head);
     }
     tcb->snd_una = ack;
-    take_along(tcb);
+    follow(tcb, was);
     if (tcb->tx != NULL)
         wr_sendq_ack(stack, &tcb->tx->q, ack, acked, d);
 }
@@ -211,7 +224,8 @@ static void take_in(struct weir_stack *stack, struct tcb *tcb, const struct seg 
                     weir_time now)
 {
     if (seq_gt(seg->ack, tcb->snd_una)) {
-        d->rexmit_until = rexmit_until(tcb, seg, true, now);
+        if (tcb->tx != NULL && tcb->tx->q.ever_segs > 0)
+            d->rexmit_until = rexmit_until(tcb, seg, true, now);
         advance(stack, tcb, seg->ack, acked, d);
         if (tcb->stamping)
             wr_stamp_acked(stack, tcb, now);

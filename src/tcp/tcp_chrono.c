@@ -67,13 +67,16 @@ void wr_chrono_acked(struct tcb *tcb, weir_time now)
 void wr_chrono_turn_ended(struct tcb *tcb, weir_time now)
 {
     struct wr_chrono *chrono = &tcb->tx->chrono;
-    uint32_t unsent = wr_tcb_unsent(tcb), mss = wr_output_mss(tcb, 0);
+    uint32_t unsent, mss, next;
     int32_t wnd = seq_diff(tcb->snd_una + tcb->snd_wnd, tcb->snd_nxt);
-    uint32_t next = unsent < mss ? unsent : mss, pipe = wr_tcb_pipe(tcb);
-    bool cwnd_full = pipe + mss > tcb->tx->cc.cwnd;
+    bool cwnd_full;
 
     if (!anything_left(tcb))
         return;
+    unsent = wr_tcb_unsent(tcb);
+    mss = wr_output_mss(tcb, 0);
+    next = unsent < mss ? unsent : mss;
+    cwnd_full = wr_tcb_pipe(tcb) + mss > tcb->tx->cc.cwnd;
     if (unsent > 0 && !cwnd_full && wnd < (int32_t)next) {
         if (chrono->type < WR_CHRONO_RWND)
             enter(chrono, WR_CHRONO_RWND, now);

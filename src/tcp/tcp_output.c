@@ -122,24 +122,6 @@ static uint32_t most_payload(const struct tcb *tcb, uint32_t mss)
     return most / mss * mss;
 }
 
-/* Payload of a full segment of now: less the SACK blocks it carries, and no more than half the largest
- * window the peer has offered, unless that is so tiny that it would itself be a silly window: what
- * does not fit then waits for the persist timer (RFC 9293 3.8.6.2.1; the bound is Linux's). */
-uint32_t wr_output_mss(const struct tcb *tcb, unsigned n_sack)
-{
-    uint32_t mss = tcb->smss, options = (uint32_t)wr_w_tcpopt_len(tcb->ts_ok, n_sack) -
-                                        (uint32_t)wr_w_tcpopt_len(tcb->ts_ok, 0);
-    uint32_t half = tcb->max_wnd > WR_TCP_MSS_V4 ? tcb->max_wnd / 2 : tcb->max_wnd;
-    uint32_t least = 68 - W_TCP_HLEN;
-
-    mss = mss > options + 8 ? mss - options : 8;
-    if (half != 0 && half < least)
-        half = least;
-    if (half != 0 && mss > half)
-        mss = half;
-    return mss;
-}
-
 uint32_t wr_output_allowance(const struct tcb *tcb)
 {
     uint32_t pipe = wr_tcb_pipe(tcb), mss = wr_output_mss(tcb, 0), len;

@@ -159,11 +159,12 @@ void wr_push_written(struct weir_stack *stack, struct tcb *tcb, uint32_t start, 
 size_t wr_push_takes(const struct tcb *tcb, uint32_t lowat, size_t len, int flags)
 {
     const struct wr_push *push = &tcb->tx->push;
-    uint32_t goal = wr_push_goal(tcb, flags), start = tcb->write_seq, unsent = wr_tcb_unsent(tcb);
-    uint32_t piece = seq_lt(push->piece, tcb->snd_nxt) ? tcb->snd_nxt : push->piece, end, gone;
+    uint32_t start = tcb->write_seq, unsent = wr_tcb_unsent(tcb), goal, end, gone;
+    uint32_t piece = seq_lt(push->piece, tcb->snd_nxt) ? tcb->snd_nxt : push->piece;
 
     if ((uint64_t)unsent + len < lowat)
         return len;
+    goal = wr_push_goal(tcb, flags);
     if (ends_record(push, start) || start - piece >= goal)
         piece = start;
     end = first_piece_end(tcb, piece, goal);

@@ -306,8 +306,10 @@ static void free_rest(struct weir_stack *stack, struct wr_rest *rest)
 
 static void put_to_rest(struct weir_stack *stack, struct tcb *tcb)
 {
-    struct wr_rest *rest = make_rest(stack, tcb);
+    struct wr_rest *rest;
 
+    wr_ack_take_along(tcb); /* equal numbers pack well */
+    rest = make_rest(stack, tcb);
     if (rest == NULL)
         return;
     wr_demux_replace(stack, &tcb->flow, &rest->flow, WR_FLOW_REST);

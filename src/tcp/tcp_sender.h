@@ -61,6 +61,7 @@ struct wr_sendq {
     uint32_t islands;                                /* SACKED records: no two are neighbours */
     uint32_t sacked_bytes, lost_bytes, rexmit_bytes; /* sums over records with the flag */
     uint32_t segs, sacked_segs, lost_segs, rexmit_segs;
+    uint32_t ever_segs; /* of records that were ever sent twice */
 };
 
 void wr_sendq_init(struct wr_sendq *q);
@@ -134,6 +135,9 @@ struct wr_acked {
 void wr_sendq_ack(struct weir_stack *stack, struct wr_sendq *q, uint32_t una,
                   struct wr_acked *acked, struct wr_delivery *d);
 bool wr_sendq_check(const struct wr_sendq *q, uint32_t una, uint32_t nxt);
+
+/* Sequence numbers that stay behind SND.UNA are made equal to it (tcp_ack does it in time). */
+void wr_ack_take_along(struct tcb *tcb);
 
 /* ---- what the peer has: tcp_sack ---------------------------------------------------------------- */
 
@@ -539,6 +543,29 @@ struct wr_tx {
     weir_time rto_since; /* recovery after a time-out began; 0: none is under way */
 };
 
+/* Bytes of the flight that are thought to be in the network, RFC 6675 3 `pipe`. */
+static inline uint32_t wr_tcb_pipe(const struct tcb *tcb)
+{
+    const struct wr_tx *tx = tcb->tx;
+    uint32_t flight = tcb->snd_nxt - tcb->snd_una, gone;
+
+    if (tx == NULL)
+        return flight;
+    gone = tx->q.sacked_bytes + tx->reno_sacked + tx->q.lost_bytes;
+    if (gone > flight)
+        gone = flight;
+    return flight - gone + tx->q.rexmit_bytes;
+}
+/* Arms the timer for the earliest deadline. */
+static inline void wr_timers_update(struct weir_stack *stack, struct tcb *tcb)
+{
+    weir_time at = weir_time_min(weir_time_min(tcb->rto_at, tcb->delack_at), tcb->keep_at);
+
+    if (tcb->tx != NULL && tcb->tx->pace.waiting)
+        at = weir_time_min(at, tcb->tx->pace.next_at);
+    if (at < tcb->timer.at)
+        wr_timer_arm(stack, &tcb->timer, at);
+}
 /* May data not leave yet? Then the timer brings the connection back at pace.next_at. */
 static inline bool wr_pace_holds(struct wr_tx *tx, weir_time now)
 {

@@ -166,6 +166,10 @@ static void account(struct wr_sendq *q, const struct wr_sent *sent, bool in)
              segs = in ? sent->segs : 0u - sent->segs;
 
     q->segs += segs;
+    if (sent->flags == 0)
+        return;
+    if (sent->flags & WR_SENT_EVER)
+        q->ever_segs += segs;
     if (sent->flags & WR_SENT_SACKED) {
         q->sacked_bytes += bytes;
         q->sacked_segs += segs;
@@ -638,7 +642,7 @@ bool wr_sendq_check(const struct wr_sendq *q, uint32_t una, uint32_t nxt)
     return at == nxt && sums.count == q->count && sums.sacked_bytes == q->sacked_bytes &&
            sums.lost_bytes == q->lost_bytes && sums.rexmit_bytes == q->rexmit_bytes &&
            sums.segs == q->segs && sums.sacked_segs == q->sacked_segs &&
-           sums.lost_segs == q->lost_segs && sums.rexmit_segs == q->rexmit_segs &&
-           sums.islands == q->islands && waiting == list_length(&q->lost) &&
-           q->count - waiting - idle == list_length(&q->flying);
+           sums.lost_segs == q->lost_segs && sums.ever_segs == q->ever_segs &&
+           sums.rexmit_segs == q->rexmit_segs && sums.islands == q->islands &&
+           waiting == list_length(&q->lost) && q->count - waiting - idle == list_length(&q->flying);
 }

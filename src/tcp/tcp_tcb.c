@@ -166,19 +166,6 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
     return tx;
 }
 
-uint32_t wr_tcb_pipe(const struct tcb *tcb)
-{
-    const struct wr_tx *tx = tcb->tx;
-    uint32_t flight = tcb->snd_nxt - tcb->snd_una, gone;
-
-    if (tx == NULL)
-        return flight;
-    gone = tx->q.sacked_bytes + tx->reno_sacked + tx->q.lost_bytes;
-    if (gone > flight)
-        gone = flight;
-    return flight - gone + tx->q.rexmit_bytes;
-}
-
 void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
 {
     if (tcb->state == WEIR_TCP_CLOSE)
@@ -209,7 +196,8 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
 void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     (void)now;
-    wr_mem_settle(stack, tcb);
+    if (tcb->snd_ring.cap + tcb->rcv_ring.cap != tcb->mem_held)
+        wr_mem_settle(stack, tcb);
     if (tcb->state != WEIR_TCP_CLOSE) {
         wr_timers_update(stack, tcb);
 #ifdef WEIR_CHECK

@@ -35,16 +35,6 @@ static weir_time rto_min(const struct weir_stack *stack)
     return stack->tunables.tcp_rto_min_us * WEIR_US;
 }
 
-void wr_timers_update(struct weir_stack *stack, struct tcb *tcb)
-{
-    weir_time at = weir_time_min(weir_time_min(tcb->rto_at, tcb->delack_at), tcb->keep_at);
-
-    if (tcb->tx != NULL && tcb->tx->pace.waiting)
-        at = weir_time_min(at, tcb->tx->pace.next_at);
-    if (at < tcb->timer.at)
-        wr_timer_arm(stack, &tcb->timer, at);
-}
-
 void wr_timers_stop(struct weir_stack *stack, struct tcb *tcb)
 {
     tcb->rto_at = tcb->delack_at = tcb->keep_at = WEIR_TIME_NEVER;

@@ -3,7 +3,7 @@
  * are off (test_tcp_rack has them). */
 #include "unit/tcp_peer.h"
 
-#include "tcp/tcp.h"
+#include "tcp/tcp_sender.h"
 #include "tcp/tcp_host.h"
 
 enum { MSS = 1000 };
