@@ -73,7 +73,7 @@ struct weir_stack {
     struct weir_allocator user_alloc;
     size_t mem_bytes, mem_max_bytes;
     struct wr_spare *spares; /* counted in mem_bytes */
-    unsigned n_spares;
+    int n_spares;
     weir_time now; /* the latest time any call brought; for what has no `now` argument */
 
     struct wr_rng rng;       /* choices that need not be secret: jitter of timers */

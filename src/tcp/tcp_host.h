@@ -131,7 +131,7 @@ struct wr_tcp {
     uint32_t n_orphans, next_listener_id;
     uint64_t prio;              /* state of the treaps' priorities */
     struct wr_sent *spare_sent; /* records of flights that are over, by `left` */
-    unsigned n_spare_sent;
+    int n_spare_sent;
 };
 
 static inline bool wr_mem_is_pressed(const struct weir_stack *stack)
