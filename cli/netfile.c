@@ -10,6 +10,7 @@
 #include <weir/link.h>
 
 #include "cli/netfile.h"
+#include "lab/words.h"
 
 struct reader {
     struct net_file *file;

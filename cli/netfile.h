@@ -10,8 +10,7 @@
  *     switch sw
  *     link web sw
  *
- * Words are split as a shell splits them: blanks, 'single' and "double" quotes, backslash, # for
- * comments, a backslash at the end of a line continues it. Nothing is expanded.
+ * Words are split as a shell splits them (lab/words.h).
  */
 #ifndef WEIR_NETFILE_H
 #define WEIR_NETFILE_H
@@ -49,11 +48,5 @@ bool wr_netfile_read(const char *path, struct net_file *file, char *error, size_
 void wr_netfile_free(struct net_file *file);
 /* The name of a link's end. */
 const char *wr_netfile_name(const struct net_file *file, int end);
-
-/* Splits the statement at *text (up to the end of its line) into words; *text moves behind it, *line
- * counts the lines passed. The words are one allocation each and NULL-terminated. False when a quote is not
- * closed, or out of memory. */
-bool wr_words_split(const char **text, int *line, char ***words, size_t *n_words);
-void wr_words_free(char **words);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "lab/lab_flow.h"
 #include "lab/lab_queue.h"
+#include "lab/lab_tape.h"
 
 struct clock {
     struct lab_node node; /* first */
@@ -33,57 +34,6 @@ struct lab {
 };
 
 /* ---- layout -------------------------------------------------------------------------------------- */
-
-/* Puts a node in front of *chain. */
-static bool prepend(struct lab_node **chain, struct lab_node *node)
-{
-    if (node == NULL)
-        return false;
-    node->next = *chain;
-    *chain = node;
-    return true;
-}
-
-static bool has_delay(const struct lab_delay_config *delay)
-{
-    return delay->delay > 0 || delay->jitter > 0 || delay->reorder > 0 || delay->stall_for > 0;
-}
-
-static bool has_loss(const struct lab_loss_config *loss)
-{
-    return loss->loss > 0 || loss->to_bad > 0 || loss->every > 0 || loss->last > 0;
-}
-
-static void name_node(char *text, size_t size, const char *way, const char *what)
-{
-    snprintf(text, size, "%s %s", way, what);
-}
-
-/* The nodes of one direction, from the last to the first. *chain: where they lead, then the entry. */
-static bool lay(struct lab *lab, const char *way, const struct lab_direction *direction,
-                struct lab_node **chain, struct lab_node **link)
-{
-    struct lab_net *net = &lab->net;
-    struct lab_loss_config acks = {.acks_only = true, .loss = direction->ack_loss};
-    char name[24];
-    bool ok = true;
-    name_node(name, sizeof name, way, "delay");
-    if (has_delay(&direction->delay))
-        ok = prepend(chain, wr_lab_delay_new(net, name, &direction->delay));
-    name_node(name, sizeof name, way, "link");
-    ok = ok && prepend(chain, wr_lab_link_new(net, name, &direction->queue));
-    *link = *chain;
-    name_node(name, sizeof name, way, "loss");
-    if (has_loss(&direction->loss))
-        ok = ok && prepend(chain, wr_lab_loss_new(net, name, &direction->loss));
-    name_node(name, sizeof name, way, "ack loss");
-    if (direction->ack_loss > 0)
-        ok = ok && prepend(chain, wr_lab_loss_new(net, name, &acks));
-    name_node(name, sizeof name, way, "policer");
-    if (direction->policer.rate_bps > 0)
-        ok = ok && prepend(chain, wr_lab_policer_new(net, name, &direction->policer));
-    return ok;
-}
 
 static struct weir_addr address(const struct lab *lab, unsigned side, unsigned number)
 {
@@ -129,6 +79,7 @@ static int add_host(struct lab *lab, unsigned side, unsigned number, struct lab_
     host->on_event = on_event;
     host->arg = lab;
     host->trace = &lab->trace;
+    host->number = (int)(2 * number + side - 1);
     *made = host;
     int error = set_sysctls(lab, host->stack);
     return error != 0 ? error : wr_lab_router_add(router, &addr, &host->node);
@@ -140,8 +91,13 @@ static int add_pair(struct lab *lab, unsigned number, struct lab_node *forward,
     struct lab_delay_config more = {.delay = (weir_time)number * lab->scenario.spread};
     char name[24];
     snprintf(name, sizeof name, "access %u", number);
-    if (more.delay > 0 && !prepend(&forward, wr_lab_delay_new(&lab->net, name, &more)))
-        return WEIR_ENOMEM;
+    if (more.delay > 0) {
+        struct lab_node *access = wr_lab_delay_new(&lab->net, name, &more);
+        if (access == NULL)
+            return WEIR_ENOMEM;
+        access->next = forward;
+        forward = access;
+    }
     int error = add_host(lab, 1, number, forward, routers[0], &lab->sender[number]);
     return error != 0 ? error : add_host(lab, 2, number, back, routers[1], &lab->receiver[number]);
 }
@@ -154,8 +110,9 @@ static int lay_out(struct lab *lab)
     struct lab_node *forward = routers[1], *back = routers[0];
     struct lab_node *back_link;
     if (routers[0] == NULL || routers[1] == NULL ||
-        !lay(lab, "forward", &scenario->forward, &forward, &lab->bottleneck) ||
-        !lay(lab, "back", &scenario->back, &back, &back_link))
+        !wr_lab_lay(&lab->net, "forward", &scenario->forward, routers[0], &forward,
+                    &lab->bottleneck) ||
+        !wr_lab_lay(&lab->net, "back", &scenario->back, routers[1], &back, &back_link))
         return WEIR_ENOMEM;
     lab->n_pairs = scenario->topology == LAB_DUMBBELL ? scenario->n_flows : 1;
     for (unsigned i = 0; i < lab->n_pairs; i++) {
@@ -265,25 +222,6 @@ static bool add_clock(struct lab *lab)
 
 /* ---- life ------------------------------------------------------------------------------------------- */
 
-static void complete_scenario(struct lab_scenario *scenario)
-{
-    struct lab_direction *directions[] = {&scenario->forward, &scenario->back};
-    weir_time rtt = scenario->forward.delay.delay + scenario->back.delay.delay;
-    uint64_t bdp_bits = (uint64_t)((unsigned __int128)scenario->forward.queue.rate_bps *
-                                   (uint64_t)rtt / (uint64_t)WEIR_SEC);
-    if (scenario->queue_bdp_percent > 0) {
-        uint64_t bytes = bdp_bits / 8 * scenario->queue_bdp_percent / 100;
-        scenario->forward.queue.limit_packets = 0;
-        scenario->forward.queue.limit_bytes = bytes > scenario->mtu ? bytes : scenario->mtu;
-    }
-    for (int i = 0; i < 2; i++) {
-        struct lab_queue_config *queue = &directions[i]->queue;
-        if (queue->limit_packets == 0 && queue->limit_bytes == 0)
-            queue->limit_packets = 1000;
-        queue->codel.mtu = scenario->mtu;
-    }
-}
-
 int wr_lab_new(const struct lab_scenario *scenario, struct lab **made)
 {
     if (wr_lab_scenario_check(scenario) != NULL)
@@ -292,7 +230,7 @@ int wr_lab_new(const struct lab_scenario *scenario, struct lab **made)
     if (lab == NULL)
         return WEIR_ENOMEM;
     lab->scenario = *scenario;
-    complete_scenario(&lab->scenario);
+    wr_lab_scenario_complete(&lab->scenario);
     lab->trace = UINT64_C(0xcbf29ce484222325);
     wr_lab_net_init(&lab->net, scenario->seed, scenario->mtu);
     lab->net.n_flows = lab->tally.n_flows = scenario->n_flows;
@@ -317,8 +255,15 @@ void wr_lab_free(struct lab *lab)
     if (lab == NULL)
         return;
     wr_lab_net_fini(&lab->net);
+    wr_lab_tape_free(lab->net.tape);
     free(lab->series);
     free(lab);
+}
+
+int wr_lab_record(struct lab *lab)
+{
+    lab->net.tape = wr_lab_tape_new();
+    return lab->net.tape != NULL ? 0 : WEIR_ENOMEM;
 }
 
 int wr_lab_run(struct lab *lab)
@@ -371,6 +316,18 @@ const struct lab_scenario *wr_lab_scenario(const struct lab *lab)
 const uint64_t *wr_lab_dropped(const struct lab *lab)
 {
     return lab->net.dropped;
+}
+
+const struct lab_tape *wr_lab_tape(const struct lab *lab)
+{
+    return lab->net.tape;
+}
+
+struct weir_stack *wr_lab_stack(const struct lab *lab, bool senders, unsigned number)
+{
+    if (number >= lab->n_pairs)
+        return NULL;
+    return senders ? lab->sender[number]->stack : lab->receiver[number]->stack;
 }
 
 uint64_t wr_lab_stat(const struct lab *lab, bool senders, unsigned kind)

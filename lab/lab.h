@@ -66,6 +66,9 @@ struct lab_direction {
     struct lab_loss_config loss;
     uint64_t ack_loss;                 /* chance of each pure ACK, in 2^-32 */
     struct lab_policer_config policer; /* rate_bps 0: none */
+    struct lab_rules_config rules;
+    uint32_t path_mtu;  /* of a place on the way that is narrower than the ends know; 0: none */
+    bool path_is_black; /* it does not say so */
 };
 
 struct lab_sysctl {
@@ -98,7 +101,7 @@ struct lab_scenario {
     unsigned n_sysctls;
     struct lab_sysctl sysctl[LAB_SYSCTLS_MAX]; /* set on all hosts */
     unsigned n_words;
-    char word[LAB_WORDS_MAX][96]; /* the words it was made of, for the replay line */
+    char word[LAB_WORDS_MAX][160]; /* the words it was made of, for the replay line */
 };
 
 /* 10 s of one bulk flow without a rate, delay or loss; queues of 1000 packets; seed 1; a sample each
@@ -106,8 +109,17 @@ struct lab_scenario {
 void wr_lab_scenario_default(struct lab_scenario *scenario);
 /* Takes one word "key=value" in; wr_lab_scenario_help() lists them. False: *why says what is wrong. */
 bool wr_lab_scenario_word(struct lab_scenario *scenario, const char *word, const char **why);
+/* Values as words have them: "1.5s", "64kb", "1000" , "1.5mbit". False: it is none. */
+bool wr_lab_read_time(const char *text, weir_time *t);
+bool wr_lab_read_size(const char *text, uint64_t *bytes);
+bool wr_lab_read_count(const char *text, uint64_t *n);
+bool wr_lab_read_rate(const char *text, uint64_t *bps);
+/* "drop syn 1; delay data 5-7 20ms". */
+bool wr_lab_read_rules(const char *text, struct lab_rules_config *rules);
 /* What is contradictory in the whole; NULL: nothing. */
 const char *wr_lab_scenario_check(const struct lab_scenario *scenario);
+/* Fills in what follows from other values: limits of queues. */
+void wr_lab_scenario_complete(struct lab_scenario *scenario);
 /* A text of lines: every word and what it means. Static. */
 const char *wr_lab_scenario_help(void);
 
@@ -150,6 +162,8 @@ struct lab_flow_result {
 };
 
 struct lab;
+struct lab_tape;
+struct weir_stack;
 
 /* Makes the network. 0, WEIR_ENOMEM, WEIR_EINVAL (wr_lab_scenario_check(), an unknown sysctl or
  * congestion control). */
@@ -157,6 +171,9 @@ int wr_lab_new(const struct lab_scenario *scenario, struct lab **lab);
 void wr_lab_free(struct lab *lab);
 /* Runs to the end. 0; WEIR_EIO when the net stormed: events without end at one moment. */
 int wr_lab_run(struct lab *lab);
+
+/* Before the run: keep a tape of it (lab_tape.h), which becomes a part of the JSON. Out of memory: WEIR_ENOMEM. */
+int wr_lab_record(struct lab *lab);
 
 /* Results, valid until wr_lab_free(). */
 unsigned wr_lab_n_flows(const struct lab *lab);
@@ -171,6 +188,9 @@ const struct lab_scenario *wr_lab_scenario(const struct lab *lab);
 const uint64_t *wr_lab_dropped(const struct lab *lab);
 /* What the stacks of all senders, or of all receivers, counted together: a kind of weir_stat_name(), a
  * reason of weir_drop_name(). */
+const struct lab_tape *wr_lab_tape(const struct lab *lab); /* NULL: none */
+/* The stacks of all senders, or of all receivers, one after another; NULL past the last. */
+struct weir_stack *wr_lab_stack(const struct lab *lab, bool senders, unsigned number);
 uint64_t wr_lab_stat(const struct lab *lab, bool senders, unsigned kind);
 uint64_t wr_lab_host_drops(const struct lab *lab, bool senders, unsigned reason);
 /* How often any node ran. */

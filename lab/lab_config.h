@@ -23,7 +23,9 @@
     X(ACK_LOSS, "ack_loss")                                                                        \
     X(POLICER, "policer")                                                                          \
     X(NO_ROUTE, "no_route")                                                                        \
-    X(NO_MEMORY, "no_memory")
+    X(NO_MEMORY, "no_memory")                                                                      \
+    X(RULE, "rule")                                                                                \
+    X(TOO_BIG, "too_big")
 
 enum lab_cause {
 #define X(name, text) LAB_##name,
@@ -58,6 +60,33 @@ struct lab_loss_config {
 struct lab_policer_config {
     uint64_t rate_bps;    /* bits per second, not 0 */
     uint64_t burst_bytes; /* the bucket's depth; full at the start */
+};
+
+/* "drop syn 1", "dup data 2 30s", "delay data 5-7 20ms", "corrupt data 1": what is done, to which packets of
+ * which class, counted from 1. */
+enum lab_rule_action { LAB_RULE_DROP, LAB_RULE_DUP, LAB_RULE_DELAY, LAB_RULE_CORRUPT };
+enum lab_rule_class {
+    LAB_CLASS_DATA,   /* TCP segments with data */
+    LAB_CLASS_SYN,    /* SYN without ACK */
+    LAB_CLASS_SYNACK, /* SYN with ACK */
+    LAB_CLASS_ACK,    /* ACK and nothing else */
+    LAB_CLASS_FIN,
+    LAB_CLASS_RST,
+    LAB_CLASS_FRAME /* every packet */
+};
+
+struct lab_rule {
+    enum lab_rule_action action;
+    enum lab_rule_class of;
+    uint64_t first, last;
+    weir_time delay; /* of what is delayed, or of the second copy */
+};
+
+enum { LAB_RULES_MAX = 16 };
+
+struct lab_rules_config {
+    unsigned n_rules;
+    struct lab_rule rule[LAB_RULES_MAX];
 };
 
 enum lab_queue_kind { LAB_DROPTAIL, LAB_RED, LAB_CODEL };

@@ -21,6 +21,8 @@ struct lab_host {
     struct weir_stack *stack;
     int ifindex;
     struct weir_addr addr;
+    uint32_t mtu;
+    int number; /* on a tape */
     struct lab_fifo inbox;
     bool touched; /* its sockets were used from outside: there may be output */
     void (*on_event)(void *arg, const struct weir_event *event, weir_time now);
@@ -31,6 +33,9 @@ struct lab_host {
 /* A host with one address. NULL when out of memory. */
 struct lab_host *wr_lab_host_new(struct lab_net *net, const char *name,
                                  const struct weir_addr *addr, uint32_t mtu);
+/* The host crashes and comes back at once, knowing nothing: a new stack with the same address and the
+ * defaults of all tunables. False when out of memory; then it is not to be used any more. */
+bool wr_lab_host_reboot(struct lab_host *host);
 /* A socket call was made on its stack outside of on_event: it runs at this moment. */
 void wr_lab_host_touch(struct lab_host *host);
 

@@ -8,6 +8,9 @@
 #include <weir/stack.h>
 
 #include "lab/lab.h"
+#include "lab/lab_json.h"
+#include "lab/lab_node.h"
+#include "lab/lab_tape.h"
 
 void wr_lab_replay(const struct lab_scenario *scenario, char *text, size_t size)
 {
@@ -27,7 +30,7 @@ static json_t *integer(uint64_t value)
     return json_integer((json_int_t)value);
 }
 
-static json_t *time_us(weir_time t)
+json_t *wr_lab_json_time(weir_time t)
 {
     return t < 0 ? json_null() : json_integer((json_int_t)(t / WEIR_US));
 }
@@ -38,7 +41,7 @@ static int put(json_t *object, const char *key, json_t *value)
     return json_object_set_new(object, key, value);
 }
 
-static json_t *drops(const uint64_t dropped[LAB_N_CAUSES])
+json_t *wr_lab_json_drops(const uint64_t dropped[LAB_N_CAUSES])
 {
     json_t *object = json_object();
     for (int i = 0; i < LAB_N_CAUSES; i++)
@@ -46,7 +49,7 @@ static json_t *drops(const uint64_t dropped[LAB_N_CAUSES])
     return object;
 }
 
-static void append_row(json_t *rows, const uint64_t *row, size_t n)
+void wr_lab_json_row(json_t *rows, const uint64_t *row, size_t n)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++)
@@ -70,7 +73,7 @@ static json_t *flow_series(const struct lab_flow_result *flow)
                                 s->rto_us,
                                 s->ca_state,
                                 s->received};
-        append_row(rows, row, sizeof row / sizeof *row);
+        wr_lab_json_row(rows, row, sizeof row / sizeof *row);
     }
     return rows;
 }
@@ -84,13 +87,12 @@ static json_t *queue_series(const struct lab *lab)
         const struct lab_queue_sample *s = &samples[i];
         const uint64_t row[] = {
             (uint64_t)(s->at / WEIR_US), s->packets, s->bytes, s->out_bytes, s->dropped, s->marked};
-        append_row(rows, row, sizeof row / sizeof *row);
+        wr_lab_json_row(rows, row, sizeof row / sizeof *row);
     }
     return rows;
 }
 
-/* The names of a series' columns, which stand in one text. */
-static json_t *columns(const char *names)
+json_t *wr_lab_json_columns(const char *names)
 {
     json_t *array = json_array();
     while (*names != '\0') {
@@ -105,10 +107,10 @@ static json_t *exchanges(const struct lab_flow_result *flow)
 {
     json_t *object = json_object();
     put(object, "count", integer(flow->n_exchanges));
-    put(object, "p50_us", time_us(wr_lab_exchange_percentile(flow, 50)));
-    put(object, "p95_us", time_us(wr_lab_exchange_percentile(flow, 95)));
-    put(object, "p99_us", time_us(wr_lab_exchange_percentile(flow, 99)));
-    put(object, "max_us", time_us(wr_lab_exchange_percentile(flow, 100)));
+    put(object, "p50_us", wr_lab_json_time(wr_lab_exchange_percentile(flow, 50)));
+    put(object, "p95_us", wr_lab_json_time(wr_lab_exchange_percentile(flow, 95)));
+    put(object, "p99_us", wr_lab_json_time(wr_lab_exchange_percentile(flow, 99)));
+    put(object, "max_us", wr_lab_json_time(wr_lab_exchange_percentile(flow, 100)));
     return object;
 }
 
@@ -121,9 +123,9 @@ static json_t *flow_json(const struct lab *lab, unsigned number)
     put(object, "cc", json_string(flow->cc));
     put(object, "error", json_integer(flow->error));
     put(object, "corrupt", json_boolean(flow->corrupt));
-    put(object, "began_us", time_us(flow->began_at));
-    put(object, "connected_us", time_us(flow->connected_at));
-    put(object, "completed_us", time_us(flow->completed_at));
+    put(object, "began_us", wr_lab_json_time(flow->began_at));
+    put(object, "connected_us", wr_lab_json_time(flow->connected_at));
+    put(object, "completed_us", wr_lab_json_time(flow->completed_at));
     put(object, "received_bytes", integer(flow->received));
     put(object, "goodput_bps", integer(flow->goodput_bps));
     put(object, "steady_bps", integer(flow->steady_bps));
@@ -143,17 +145,18 @@ static json_t *flow_json(const struct lab *lab, unsigned number)
     put(object, "min_rtt_us", integer(info->tcpi_min_rtt));
     if (wr_lab_scenario(lab)->traffic == LAB_RR)
         put(object, "exchanges", exchanges(flow));
-    put(object, "dropped", drops(flow->dropped));
+    put(object, "dropped", wr_lab_json_drops(flow->dropped));
     put(object, "series", flow_series(flow));
     return object;
 }
 
-static json_t *queue_json(const struct lab *lab)
+json_t *wr_lab_json_queue(const struct lab_queue_config *config,
+                          const struct lab_queue_stats *stats, weir_time elapsed)
 {
-    const struct lab_queue_config *config = &wr_lab_scenario(lab)->forward.queue;
-    const struct lab_queue_stats *stats = wr_lab_bottleneck(lab);
     weir_time mean =
         stats->out_packets > 0 ? stats->sojourn_sum / (weir_time)stats->out_packets : 0;
+    double could = (double)config->rate_bps * (double)elapsed / 1e9;
+    double used = could > 0 ? (double)stats->out_bytes * 8 / could : 0;
     json_t *object = json_object();
     put(object, "rate_bps", integer(config->rate_bps));
     put(object, "limit_packets", integer(config->limit_packets));
@@ -167,53 +170,77 @@ static json_t *queue_json(const struct lab *lab)
     put(object, "marked", integer(stats->marked));
     put(object, "max_packets", integer(stats->max_packets));
     put(object, "max_bytes", integer(stats->max_bytes));
-    put(object, "sojourn_mean_us", time_us(mean));
-    put(object, "sojourn_max_us", time_us(stats->sojourn_max));
-    put(object, "busy_us", time_us(stats->busy));
-    put(object, "utilisation_ppm", integer((uint64_t)(wr_lab_utilisation(lab) * 1e6 + 0.5)));
-    put(object, "series_columns", columns("t_us packets bytes out_bytes dropped marked"));
+    put(object, "sojourn_mean_us", wr_lab_json_time(mean));
+    put(object, "sojourn_max_us", wr_lab_json_time(stats->sojourn_max));
+    put(object, "busy_us", wr_lab_json_time(stats->busy));
+    put(object, "utilisation_ppm", integer((uint64_t)(used * 1e6 + 0.5)));
+    return object;
+}
+
+static json_t *queue_json(const struct lab *lab)
+{
+    json_t *object = wr_lab_json_queue(&wr_lab_scenario(lab)->forward.queue, wr_lab_bottleneck(lab),
+                                       wr_lab_elapsed(lab));
+    put(object, "series_columns",
+        wr_lab_json_columns("t_us packets bytes out_bytes dropped marked"));
     put(object, "series", queue_series(lab));
     return object;
 }
 
-/* What stacks counted, by Linux's names: recoveries by what began them, time-outs, undone ones and so on;
- * and what they dropped, by reason. Zeros are left out. */
-static json_t *counters(const struct lab *lab, bool senders)
+json_t *wr_lab_json_counters(struct weir_stack *const *stacks, size_t n_stacks)
 {
     json_t *object = json_object(), *dropped = json_object();
-    for (unsigned i = 0; i < weir_stat_kinds(); i++)
-        if (wr_lab_stat(lab, senders, i) > 0)
-            put(object, weir_stat_name(i), integer(wr_lab_stat(lab, senders, i)));
-    for (unsigned i = 0; i < weir_drop_reasons(); i++)
-        if (wr_lab_host_drops(lab, senders, i) > 0)
-            put(dropped, weir_drop_name(i), integer(wr_lab_host_drops(lab, senders, i)));
+    for (unsigned kind = 0; kind < weir_stat_kinds(); kind++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < n_stacks; i++)
+            sum += stacks[i] != NULL ? weir_stat_count(stacks[i], kind) : 0;
+        if (sum > 0)
+            put(object, weir_stat_name(kind), integer(sum));
+    }
+    for (unsigned reason = 0; reason < weir_drop_reasons(); reason++) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < n_stacks; i++)
+            sum += stacks[i] != NULL ? weir_drop_count(stacks[i], reason) : 0;
+        if (sum > 0)
+            put(dropped, weir_drop_name(reason), integer(sum));
+    }
     put(object, "dropped", dropped);
     return object;
+}
+
+static json_t *counters(const struct lab *lab, bool senders)
+{
+    struct weir_stack *stacks[LAB_FLOWS_MAX];
+    unsigned n = 0;
+    while (n < LAB_FLOWS_MAX && (stacks[n] = wr_lab_stack(lab, senders, n)) != NULL)
+        n++;
+    return wr_lab_json_counters(stacks, n);
 }
 
 json_t *wr_lab_json(const struct lab *lab)
 {
     const struct lab_scenario *scenario = wr_lab_scenario(lab);
-    char replay[LAB_WORDS_MAX * 97 + 64];
+    char replay[LAB_WORDS_MAX * 164 + 64];
     char trace[24];
     json_t *object = json_object(), *flows = json_array();
     wr_lab_replay(scenario, replay, sizeof replay);
     snprintf(trace, sizeof trace, "%016" PRIx64, wr_lab_trace(lab));
     put(object, "replay", json_string(replay));
     put(object, "seed", integer(scenario->seed));
-    put(object, "elapsed_us", time_us(wr_lab_elapsed(lab)));
-    put(object, "events", integer(wr_lab_events(lab)));
+    put(object, "elapsed_us", wr_lab_json_time(wr_lab_elapsed(lab)));
     put(object, "trace", json_string(trace));
     put(object, "fairness_ppm", integer((uint64_t)(wr_lab_fairness(lab) * 1e6 + 0.5)));
-    put(object, "dropped", drops(wr_lab_dropped(lab)));
+    put(object, "dropped", wr_lab_json_drops(wr_lab_dropped(lab)));
     put(object, "bottleneck", queue_json(lab));
     put(object, "sender_counters", counters(lab, true));
     put(object, "receiver_counters", counters(lab, false));
     put(object, "series_columns",
-        columns(
+        wr_lab_json_columns(
             "t_us cwnd ssthresh unacked lost retrans srtt_us rttvar_us rto_us ca_state received"));
     for (unsigned i = 0; i < wr_lab_n_flows(lab); i++)
         json_array_append_new(flows, flow_json(lab, i));
     put(object, "flows", flows);
+    if (wr_lab_tape(lab) != NULL)
+        put(object, "tape", wr_lab_tape_json(wr_lab_tape(lab), LAB_EPOCH));
     return object;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/list.h"
+#include "lab/lab_tape.h"
 
 enum { STORM_RUNS = 1000000 };
 
@@ -81,6 +82,8 @@ void wr_lab_packet_free(struct lab_net *net, struct lab_packet *packet)
 void wr_lab_drop(struct lab_net *net, struct lab_packet *packet, enum lab_cause cause)
 {
     net->dropped[cause]++;
+    if (net->tape != NULL)
+        wr_lab_tape_lost(net->tape, packet, cause, net->now);
     if (net->flow_dropped != NULL && packet->flow < net->n_flows)
         net->flow_dropped[packet->flow][cause]++;
     wr_lab_packet_free(net, packet);

@@ -51,6 +51,7 @@ struct lab_packet {
     bool ce;                 /* congestion experienced */
     bool has_data;           /* a TCP segment with data */
     bool pure_ack;           /* a TCP segment with neither data nor SYN, FIN, RST */
+    uint32_t number;         /* on the net's tape; 0: not there */
     struct weir_addr dst;
     uint8_t *data; /* `len` bytes; packet_bytes of room */
 };
@@ -102,7 +103,7 @@ struct lab_node {
     struct lab_node *older; /* the net's list */
     struct wr_timer timer;  /* armed for next_run_at */
     struct wr_rng rng;      /* the node's own */
-    char name[24];          /* unique in the net */
+    char name[48];          /* unique in the net */
 };
 
 struct lab_net {
@@ -117,6 +118,7 @@ struct lab_net {
     uint64_t dropped[LAB_N_CAUSES];
     unsigned n_flows;
     uint64_t (*flow_dropped)[LAB_N_CAUSES]; /* [n_flows], or NULL; not owned */
+    struct lab_tape *tape;                  /* or NULL; not owned */
 };
 
 /* Starts at LAB_EPOCH. packet_bytes: the largest packet. */
@@ -154,9 +156,28 @@ struct lab_node *wr_lab_loss_new(struct lab_net *net, const char *name,
 struct lab_node *wr_lab_policer_new(struct lab_net *net, const char *name,
                                     const struct lab_policer_config *config);
 
+/* The faults that are told one by one; see node_rules.c. */
+struct lab_node *wr_lab_rules_new(struct lab_net *net, const char *name,
+                                  const struct lab_rules_config *config);
+
+/* A narrow place: packets longer than mtu do not pass. What it answers to them (ICMP, unless `silent`) goes to
+ * `reply`, which may be NULL. */
+struct lab_node *wr_lab_narrow_new(struct lab_net *net, const char *name, uint32_t mtu, bool silent,
+                                   struct lab_node *reply);
+
 /* Sends each packet to the node that belongs to its destination address. */
 struct lab_node *wr_lab_router_new(struct lab_net *net, const char *name);
 /* 0, or WEIR_ENOMEM. */
 int wr_lab_router_add(struct lab_node *router, const struct weir_addr *dst, struct lab_node *to);
+
+/* ---- a direction of a path ------------------------------------------------------------------------ */
+
+struct lab_direction;
+
+/* The nodes that one direction of a path asks for, from the last to the first; `way` is what their names
+ * begin with. *chain: where they lead, then the first of them; *link: the one with the queue. reply: where
+ * errors of the path go. False when out of memory. */
+bool wr_lab_lay(struct lab_net *net, const char *way, const struct lab_direction *direction,
+                struct lab_node *reply, struct lab_node **chain, struct lab_node **link);
 
 #endif

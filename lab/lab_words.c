@@ -101,6 +101,26 @@ static bool whole_share(const char *text, uint64_t *share)
     return read_share(&text, share) && *text == '\0';
 }
 
+bool wr_lab_read_time(const char *text, weir_time *t)
+{
+    return whole_time(text, t);
+}
+
+bool wr_lab_read_size(const char *text, uint64_t *bytes)
+{
+    return whole(text, size_units, bytes);
+}
+
+bool wr_lab_read_count(const char *text, uint64_t *n)
+{
+    return whole(text, count_units, n);
+}
+
+bool wr_lab_read_rate(const char *text, uint64_t *bps)
+{
+    return whole(text, rate_units, bps);
+}
+
 /* ---- the keys -------------------------------------------------------------------------------------------- */
 
 /* A key's function: false when the value is none. */
@@ -280,6 +300,37 @@ static bool set_policer(struct lab_scenario *s, const char *v)
            read_number(&v, size_units, &policer->burst_bytes) && *v == '\0';
 }
 
+/* "1200", "1200,silent" */
+static bool read_path_mtu(struct lab_direction *direction, const char *v)
+{
+    uint64_t mtu;
+    if (!read_number(&v, count_units, &mtu) || mtu < 68 || mtu > 65535)
+        return false;
+    direction->path_mtu = (uint32_t)mtu;
+    direction->path_is_black = strcmp(v, "silent") == 0;
+    return direction->path_is_black || *v == '\0';
+}
+
+static bool set_path_mtu(struct lab_scenario *s, const char *v)
+{
+    return read_path_mtu(&s->forward, v);
+}
+
+static bool set_back_path_mtu(struct lab_scenario *s, const char *v)
+{
+    return read_path_mtu(&s->back, v);
+}
+
+static bool set_rules(struct lab_scenario *s, const char *v)
+{
+    return wr_lab_read_rules(v, &s->forward.rules);
+}
+
+static bool set_back_rules(struct lab_scenario *s, const char *v)
+{
+    return wr_lab_read_rules(v, &s->back.rules);
+}
+
 static bool read_queue(struct lab_queue_config *queue, const char *v, uint64_t *bdp_percent)
 {
     const struct unit *unit;
@@ -441,6 +492,10 @@ static const struct key {
     {"lose", set_lose},
     {"ack-loss", set_ack_loss},
     {"policer", set_policer},
+    {"rules", set_rules},
+    {"back-rules", set_back_rules},
+    {"path-mtu", set_path_mtu},
+    {"back-path-mtu", set_back_path_mtu},
     {"queue", set_queue},
     {"back-queue", set_back_queue},
     {"aqm", set_aqm},
@@ -473,6 +528,10 @@ const char *wr_lab_scenario_help(void)
            "  ack-loss=20%       of pure ACKs\n"
            "  policer=10mbit,30kb\n"
            "                     token bucket: rate and depth; what exceeds it is dropped\n"
+           "  rules='drop syn 1; dup data 2 30s; delay data 5-7 20ms; corrupt fin 1'\n"
+           "                     exact faults: of data, syn, synack, ack, fin, rst, frame; back-rules=\n"
+           "  path-mtu=1200[,silent]\n"
+           "                     a narrow place that says so by ICMP, or does not; back-path-mtu=\n"
            "  stall=5s,500ms     nothing arrives for so long, from then on\n"
            "  back-rate= back-queue=\n"
            "                     a bottleneck for the way back\n"
@@ -580,4 +639,23 @@ const char *wr_lab_scenario_check(const struct lab_scenario *s)
     if (s->n_flows == 0 || s->n_flows > LAB_FLOWS_MAX || s->mtu < 68)
         return "flows or mtu out of range";
     return NULL;
+}
+
+void wr_lab_scenario_complete(struct lab_scenario *scenario)
+{
+    struct lab_direction *directions[] = {&scenario->forward, &scenario->back};
+    weir_time rtt = scenario->forward.delay.delay + scenario->back.delay.delay;
+    uint64_t bdp_bits = (uint64_t)((unsigned __int128)scenario->forward.queue.rate_bps *
+                                   (uint64_t)rtt / (uint64_t)WEIR_SEC);
+    if (scenario->queue_bdp_percent > 0) {
+        uint64_t bytes = bdp_bits / 8 * scenario->queue_bdp_percent / 100;
+        scenario->forward.queue.limit_packets = 0;
+        scenario->forward.queue.limit_bytes = bytes > scenario->mtu ? bytes : scenario->mtu;
+    }
+    for (int i = 0; i < 2; i++) {
+        struct lab_queue_config *queue = &directions[i]->queue;
+        if (queue->limit_packets == 0 && queue->limit_bytes == 0)
+            queue->limit_packets = 1000;
+        queue->codel.mtu = scenario->mtu;
+    }
 }

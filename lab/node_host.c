@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "lab/lab_tape.h"
 
 enum { TRACED_BYTES = 80 };
 
@@ -42,6 +43,8 @@ static void send_all(struct lab_host *host, weir_time now)
         wr_lab_packet_read(packet, net->n_flows);
         if (host->trace != NULL)
             trace(host, packet, now);
+        if (net->tape != NULL)
+            wr_lab_tape_sent(net->tape, packet, false, now);
         wr_lab_pass(net, host->node.next, packet);
     }
 }
@@ -53,6 +56,8 @@ static void settle(struct lab_host *host, weir_time now)
         if (host->on_event != NULL)
             host->on_event(host->arg, &event, now);
     send_all(host, now);
+    if (host->node.net->tape != NULL)
+        wr_lab_tape_look(host->node.net->tape, host->number, host->stack, now);
     host->touched = false;
 }
 
@@ -79,6 +84,8 @@ static void host_run(struct lab_node *node, weir_time now)
     settle(host, now);
     while ((packet = wr_lab_fifo_pop(&host->inbox)) != NULL) {
         struct weir_frame frame = {.data = packet->data, .len = packet->len};
+        if (node->net->tape != NULL)
+            wr_lab_tape_arrived(node->net->tape, packet, now);
         (void)weir_input(host->stack, host->ifindex, &frame, now);
         wr_lab_packet_free(node->net, packet);
         settle(host, now);
@@ -112,21 +119,40 @@ static bool set_up(struct lab_host *host, uint32_t mtu)
     return weir_route_add(host->stack, &any) == 0;
 }
 
+/* A stack with the host's address, its secrets drawn from the host's own luck. */
+static bool boot(struct lab_host *host)
+{
+    struct weir_config config;
+    weir_config_default(&config);
+    wr_rng_bytes(&host->node.rng, config.seed, sizeof config.seed);
+    host->stack = weir_stack_new(&config, host->node.net->now);
+    return host->stack != NULL && set_up(host, host->mtu);
+}
+
 struct lab_host *wr_lab_host_new(struct lab_net *net, const char *name,
                                  const struct weir_addr *addr, uint32_t mtu)
 {
-    struct weir_config config;
     struct lab_host *host = wr_lab_node_new(net, sizeof *host, &host_ops, name);
     if (host == NULL)
         return NULL;
-    weir_config_default(&config);
-    wr_rng_bytes(&host->node.rng, config.seed, sizeof config.seed);
     host->addr = *addr;
-    host->stack = weir_stack_new(&config, net->now);
-    if (host->stack == NULL || !set_up(host, mtu))
+    host->mtu = mtu;
+    if (!boot(host))
         return NULL; /* the net frees it */
     wr_lab_rearm(&host->node);
     return host;
+}
+
+bool wr_lab_host_reboot(struct lab_host *host)
+{
+    struct lab_net *net = host->node.net;
+    weir_stack_free(host->stack);
+    host->stack = NULL;
+    if (net->tape != NULL)
+        wr_lab_tape_look(net->tape, host->number, NULL, net->now);
+    bool done = boot(host);
+    wr_lab_host_touch(host);
+    return done;
 }
 
 void wr_lab_host_touch(struct lab_host *host)

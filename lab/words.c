@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/netfile.h"
+#include "lab/words.h"
 
 /* One word that grows. `open`: it has begun, though it may be empty (""). */
 struct word {
