@@ -12,7 +12,7 @@
  * Printed: bytes of an end while all are silent and the most that each stack ever held, as its allocator counts;
  * the most that the process ever had resident, with both stacks in it; CPU seconds of each part; and the longest
  * that any one call of the four, of a socket's, or any burst of 256 frames kept its caller. --calls says of each
- * call beyond 2 ms what it was.
+ * call beyond 5 ms what it was.
  *
  * Reading the CPU clock is a system call, and a call of the stack may take 100 ns. So calls are timed by a clock
  * without one; the CPU clock is read when that says so, and every 100 us in between, to begin from. What is told
@@ -24,7 +24,7 @@
 #include "pair.h"
 
 enum { N_LISTENERS = 64, PER_SECOND = 10000, REQUEST = 100, QUIET_S = 60, KEEPIDLE_S = 30 };
-enum { LOOK_NS = 100000, LONG_NS = 2000000 };
+enum { LOOK_NS = 100000, LONG_NS = 5000000 };
 enum part { OPEN, KEEP, CLOSE, EXPIRE, N_PARTS };
 
 static const char *const part_names[N_PARTS] = {"open", "keep", "close", "expire"};

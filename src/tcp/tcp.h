@@ -290,6 +290,7 @@ struct tcb {
     bool held : 1;     /* unsent data waits with nothing in flight: the persist timer runs */
     bool orphan : 1;   /* counted in struct wr_tcp.n_orphans */
     bool stamping : 1; /* sends wait for their timestamps: tcp_stamp */
+    bool dozing : 1;   /* woken by keepalive, and will rest again when that is done: tcp_rest */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t dup_owed; /* duplicate ACKs to send beyond the first, to a peer without SACK */
     uint8_t urg_state;
@@ -496,6 +497,8 @@ void wr_rcvbuf_data_received(struct weir_stack *stack, struct tcb *tcb, const st
 void wr_rcvbuf_read(const struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* Bytes that a reader is taken to read in the first round trip. */
 uint32_t wr_rcvbuf_first_space(const struct tcb *tcb);
+/* Its state, zeroed; NULL: out of memory. */
+struct wr_rx *wr_rcvbuf_new(struct weir_stack *stack);
 void wr_rcvbuf_free(struct weir_stack *stack, struct tcb *tcb);
 
 /* ---- tcp_delack --------------------------------------------------------------------------------------- */

@@ -81,6 +81,9 @@ void wr_rest_watch(struct weir_stack *stack, weir_time now);
 weir_time wr_rest_keep_at(const struct wr_rest *rest);
 /* The connection as it was; the record is gone. NULL: out of memory. */
 struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest);
+/* At the end of an entry point, instead of settling: a connection that dozes goes back to rest if nothing keeps it
+ * awake. True: it is gone. */
+bool wr_rest_again(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 
 /* ---- memory of all streams: tcp_mem ------------------------------------------------------------- */
 
@@ -109,6 +112,7 @@ struct wr_tcp {
     struct wr_hash listeners;
     struct wr_list listener_list;
     struct wr_pool tcbs;
+    struct wr_pool rxs;      /* struct wr_rx */
     struct wr_pool syns[2];  /* IPv6, IPv4 */
     struct wr_tw_line tw[2]; /* likewise */
     struct wr_mem mem;

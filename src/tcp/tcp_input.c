@@ -105,7 +105,8 @@ static void to_connection(struct weir_stack *stack, struct tcb *tcb, struct seg 
 {
     wr_input_tcb(stack, tcb, seg, now);
     wr_trace_received(stack, tcb, seg);
-    wr_tcb_settle(stack, tcb, now);
+    if (!tcb->dozing || !wr_rest_again(stack, tcb, now))
+        wr_tcb_settle(stack, tcb, now);
 }
 
 void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now)

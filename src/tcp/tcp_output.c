@@ -644,7 +644,8 @@ size_t wr_tcp_output(struct weir_stack *stack, struct wr_netif *netif, struct we
                 wr_list_push_back(&netif->tcp_ready, &tcb->out);
             }
         }
-        wr_tcb_settle(stack, tcb, now);
+        if (!tcb->dozing || !wr_rest_again(stack, tcb, now))
+            wr_tcb_settle(stack, tcb, now);
         if (len > 0)
             return len;
     }

@@ -14,13 +14,21 @@
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
 
+/* From a pool: blocks as small as this are gathered by glibc when they are freed, and joined a hundred thousand at a
+ * time in a later call of free(). */
+struct wr_rx *wr_rcvbuf_new(struct weir_stack *stack)
+{
+    void *obj;
+    return wr_pool_alloc(&stack->tcp->rxs, &obj) != 0 ? obj : NULL;
+}
+
 static struct wr_rx *rx_of(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     struct wr_rx *rx = tcb->rx;
 
     if (rx != NULL)
         return rx;
-    rx = wr_zalloc(stack, sizeof *rx);
+    rx = wr_rcvbuf_new(stack);
     if (rx == NULL)
         return NULL;
     tcb->rx = rx;
@@ -33,7 +41,7 @@ static struct wr_rx *rx_of(struct weir_stack *stack, struct tcb *tcb, weir_time 
 void wr_rcvbuf_free(struct weir_stack *stack, struct tcb *tcb)
 {
     if (tcb->rx != NULL)
-        wr_free(stack, tcb->rx, sizeof *tcb->rx);
+        wr_pool_free(&stack->tcp->rxs, tcb->rx);
     tcb->rx = NULL;
 }
 

@@ -13,8 +13,10 @@
  *     0          a run of zero units; 4 bits: how many, less two
  *     1          a zero unit
  *     2 to 5     a number of 1, 2, 4 or 8 times four bits
- *     6 to 14    one of the numbers known: of the last 25 that took more than four bits, the first nine
- *     15         one of the others; 4 bits: which
+ *     6 to 12    one of the numbers known: of the last 23 that took more than four bits, the first seven
+ *     13         one of the others; 4 bits: which
+ *     14         a usual number; 4 bits: which
+ *     15         a number close to a known one; 4 bits: which of the first 16; 8 bits: 128 and the difference
  *
  * A number that comes again moves to the front of those known.
  *
@@ -24,7 +26,10 @@
  * address.
  *
  * A hand goes round over the pool of connections, a bounded number at a time, and puts to rest what it finds
- * quiet; so segments pay nothing for it. It stops when no connection is awake.
+ * quiet; so segments pay nothing for it. It stops when no connection is awake. One that keepalive has woken, its own
+ * or its peer's, dozes: it is put to rest again as soon as the probe has been answered, for else a million that
+ * are probed every 30 s would keep 200,000 of them awake. One that hears more often than each second is left to
+ * the hand.
  *
  * An attacker who knows the 4-tuples can wake connections, as one could keep them awake all the time: what that
  * costs is bounded by the number of connections, as it was before they rested.
@@ -38,10 +43,13 @@
 
 enum {
     SCAN_SLOTS = 1024, /* connections looked at in one go */
+    SCAN_RESTS = 128,  /* of them, those put to rest */
     RUN_MAX = 17,      /* zero units */
-    NEAR = 9,          /* numbers known by a code of their own */
+    NEAR = 7,          /* numbers known by a code of their own */
     KNOWN = NEAR + 16  /* all numbers known */
 };
+
+static const weir_time DOZE_EVERY = WEIR_SEC; /* a connection dozes at most so often */
 
 /* A connection between its two forms. */
 struct image {
@@ -56,11 +64,44 @@ static_assert(sizeof(struct tcb) % sizeof(uint32_t) == 0 &&
 
 /* ---- packing ---------------------------------------------------------------------------------------- */
 
-enum { CODE_RUN, CODE_ZERO, CODE_NUMBER, CODE_NEAR = 6, CODE_FAR = 15 };
+enum {
+    CODE_RUN,
+    CODE_ZERO,
+    CODE_NUMBER,
+    CODE_NEAR = 6,
+    CODE_FAR = CODE_NEAR + NEAR,
+    CODE_USUAL,
+    CODE_STEP
+};
+static_assert(CODE_STEP == 15, "a code has four bits");
+
+/* Defaults and what follows from them on a path of 1500 bytes: they shorten an image, and are no part of its meaning. */
+static const uint32_t usual[16] = {
+    536,
+    1448,
+    1460,
+    1460 << 16 | 1460, /* segments */
+    1500,
+    1076,
+    10 * 1448, /* path, first probe of it, first window */
+    16384,
+    22 * 1448, /* send buffer */
+    131072,
+    196608,
+    65536,
+    64512,
+    64240, /* receive buffer and windows */
+    40 * 1000 * 1000,
+    200 * 1000 * 1000, /* ACK and RTO, at least */
+};
+
+enum {
+    IMAGE_MAX = sizeof(struct image) / sizeof(uint32_t) * 5
+}; /* a unit takes 9 * 4 bits at most */
 
 /* Writes or reads; four bits at a time, the lower half of a byte first. */
 struct packer {
-    uint8_t *buf;          /* NULL: what is written is only counted */
+    uint8_t *buf;
     size_t nibbles;        /* so far */
     uint32_t known[KNOWN]; /* the last first */
 };
@@ -79,9 +120,9 @@ static void remember(struct packer *p, unsigned i, uint32_t number)
 
 static void put(struct packer *p, unsigned nibble)
 {
-    if (p->buf != NULL && p->nibbles % 2 == 0)
+    if (p->nibbles % 2 == 0)
         p->buf[p->nibbles / 2] = (uint8_t)nibble;
-    else if (p->buf != NULL)
+    else
         p->buf[p->nibbles / 2] |= (uint8_t)(nibble << 4);
     p->nibbles++;
 }
@@ -92,13 +133,50 @@ static unsigned get(struct packer *p)
     return p->nibbles++ % 2 == 0 ? byte & 15 : byte >> 4;
 }
 
-static void put_number(struct packer *p, uint32_t number)
+/* The place of a number in a table; n: it is not there. */
+static unsigned place_in(const uint32_t *table, unsigned n, uint32_t number)
 {
-    unsigned width = number >> 16 ? 3 : number >> 8 ? 2 : number >> 4 ? 1 : 0;
     unsigned i = 0;
 
-    while (i < KNOWN && p->known[i] != number)
+    while (i < n && table[i] != number)
         i++;
+    return i;
+}
+
+/* The place of a known number that is at most 128 away; 16: none. */
+static unsigned place_near(const struct packer *p, uint32_t number)
+{
+    unsigned i = 0;
+
+    while (i < 16 && number - p->known[i] + 128 > 255)
+        i++;
+    return i;
+}
+
+static void put_new(struct packer *p, uint32_t number)
+{
+    unsigned width = number >> 16 ? 3 : number >> 8 ? 2 : number >> 4 ? 1 : 0;
+    unsigned i = width == 3 ? place_near(p, number) : 16;
+
+    if (i < 16) {
+        uint32_t step = number - p->known[i] + 128;
+        put(p, CODE_STEP);
+        put(p, i);
+        put(p, step & 15);
+        put(p, step >> 4);
+    } else {
+        put(p, CODE_NUMBER + width);
+        for (unsigned n = 0; n < 1u << width; n++)
+            put(p, number >> 4 * n & 15);
+    }
+    if (width > 0)
+        remember(p, KNOWN - 1, number);
+}
+
+static void put_number(struct packer *p, uint32_t number)
+{
+    unsigned i = place_in(p->known, KNOWN, number);
+
     if (i < KNOWN) {
         put(p, i < NEAR ? CODE_NEAR + i : CODE_FAR);
         if (i >= NEAR)
@@ -106,24 +184,45 @@ static void put_number(struct packer *p, uint32_t number)
         remember(p, i, number);
         return;
     }
-    put(p, CODE_NUMBER + width);
-    for (unsigned n = 0; n < 1u << width; n++)
-        put(p, number >> 4 * n & 15);
-    if (width > 0)
-        remember(p, KNOWN - 1, number);
+    i = place_in(usual, 16, number);
+    if (i == 16) {
+        put_new(p, number);
+        return;
+    }
+    put(p, CODE_USUAL);
+    put(p, i);
+    remember(p, KNOWN - 1, number);
+}
+
+static uint32_t get_known(struct packer *p, unsigned code)
+{
+    unsigned i = code == CODE_FAR ? NEAR + get(p) : code - CODE_NEAR;
+    uint32_t number = p->known[i];
+
+    remember(p, i, number);
+    return number;
+}
+
+static uint32_t get_step(struct packer *p)
+{
+    uint32_t from = p->known[get(p)];
+    uint32_t step = get(p);
+
+    step |= get(p) << 4;
+    return from + step - 128;
 }
 
 static uint32_t get_number(struct packer *p, unsigned code)
 {
     uint32_t number = 0;
 
-    if (code >= CODE_NEAR) {
-        unsigned i = code == CODE_FAR ? NEAR + get(p) : code - CODE_NEAR;
-        number = p->known[i];
-        remember(p, i, number);
-        return number;
-    }
-    for (unsigned n = 0; n < 1u << (code - CODE_NUMBER); n++)
+    if (code >= CODE_NEAR && code <= CODE_FAR)
+        return get_known(p, code);
+    if (code == CODE_USUAL)
+        number = usual[get(p)];
+    else if (code == CODE_STEP)
+        number = get_step(p);
+    for (unsigned n = 0; code < CODE_NEAR && n < 1u << (code - CODE_NUMBER); n++)
         number |= get(p) << 4 * n;
     if (code > CODE_NUMBER)
         remember(p, KNOWN - 1, number);
@@ -179,7 +278,7 @@ static uint8_t *image_of(const struct wr_rest *rest)
     return (uint8_t *)(uintptr_t)rest->addrs + (rest->flow.v4 ? WR_ADDRS_V4 : WR_ADDRS_V6);
 }
 
-/* Packs to `out`, or only counts when that is NULL. Returns the bytes that it takes. */
+/* Packs to `out`, which has room for IMAGE_MAX. Returns the bytes that it takes. */
 static size_t pack_image(const struct wr_rest *rest, const struct image *image, uint8_t *out)
 {
     struct packer p;
@@ -278,18 +377,18 @@ static struct wr_rest *make_rest(struct weir_stack *stack, const struct tcb *tcb
                            .has_tx = tcb->tx != NULL,
                            .has_rx = tcb->rx != NULL,
                            .has_timer = tcb->keep_at != WEIR_TIME_NEVER};
+    uint8_t packed[IMAGE_MAX], *block;
     struct image image;
     struct wr_rest *rest;
-    uint8_t *block;
 
     take_image(&image, tcb);
-    head.size = (uint16_t)pack_image(&head, &image, NULL);
+    head.size = (uint16_t)pack_image(&head, &image, packed);
     block = wr_alloc(stack, size_of(&head));
     if (block == NULL)
         return NULL;
     rest = (struct wr_rest *)(void *)(block + timer_size(&head));
     memcpy(rest, &head, offsetof(struct wr_rest, addrs));
-    pack_image(rest, &image, image_of(rest));
+    memcpy(image_of(rest), packed, rest->size);
     if (rest->has_timer) {
         wr_timer_init(timer_of(rest), WR_TIMER_TCP_REST);
         wr_timer_arm(stack, timer_of(rest), tcb->keep_at);
@@ -304,19 +403,37 @@ static void free_rest(struct weir_stack *stack, struct wr_rest *rest)
     wr_free(stack, (uint8_t *)rest - timer_size(rest), size_of(rest));
 }
 
-static void put_to_rest(struct weir_stack *stack, struct tcb *tcb)
+/* False: out of memory. */
+static bool put_to_rest(struct weir_stack *stack, struct tcb *tcb)
 {
     struct wr_rest *rest;
 
     wr_ack_take_along(tcb); /* equal numbers pack well */
     rest = make_rest(stack, tcb);
     if (rest == NULL)
-        return;
+        return false;
     wr_demux_replace(stack, &tcb->flow, &rest->flow, WR_FLOW_REST);
     rest->ready->flow = &rest->flow;
     wr_timer_cancel(stack, &tcb->timer);
     tcb->fo = NULL; /* the image leads to it now */
     wr_tcb_free(stack, tcb);
+    return true;
+}
+
+/* Since when no data has moved. Bare ACKs, as those that keepalive brings, are no reason to stay awake. */
+static weir_time quiet_since(const struct tcb *tcb)
+{
+    weir_time at = weir_time_max(tcb->opened_at, tcb->delack.last_at);
+    return tcb->tx != NULL ? weir_time_max(at, tcb->tx->last_sent_at) : at;
+}
+
+bool wr_rest_again(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    if (now - quiet_since(tcb) < stack->tunables.tcp_rest_after_ms * WEIR_MS) {
+        tcb->dozing = false;
+        return false;
+    }
+    return is_idle(stack, tcb) && put_to_rest(stack, tcb);
 }
 
 /* Nobody is awake: what was kept for them goes. */
@@ -332,21 +449,22 @@ void wr_tcp_rest_scan(struct weir_stack *stack, weir_time now)
     struct wr_tcp *tcp = stack->tcp;
     weir_time after = stack->tunables.tcp_rest_after_ms * WEIR_MS, round = after / 2, pause;
     uint32_t n_slots = tcp->tcbs.n_slots, n = n_slots < SCAN_SLOTS ? n_slots : SCAN_SLOTS;
+    uint32_t looked = 0, rests = 0;
 
     if (tcp->tcbs.count == 0)
         trim(stack);
     if (after == 0 || tcp->tcbs.count == 0)
         return;
     assert(n_slots > 0);
-    for (uint32_t i = 0; i < n; i++) {
+    for (; looked < n && rests < SCAN_RESTS; looked++) {
         struct tcb *tcb;
         tcp->rest_hand = tcp->rest_hand + 1 < n_slots ? tcp->rest_hand + 1 : 0;
         tcb = wr_pool_at(&tcp->tcbs, tcp->rest_hand);
-        if (tcb != NULL && is_idle(stack, tcb) &&
-            now - weir_time_max(tcb->last_ack_at, tcb->opened_at) >= after)
-            put_to_rest(stack, tcb);
+        if (tcb != NULL && now - quiet_since(tcb) >= after && is_idle(stack, tcb) &&
+            put_to_rest(stack, tcb))
+            rests++;
     }
-    pause = round * n / n_slots;
+    pause = round * looked / n_slots;
     wr_timer_arm(stack, &tcp->rest_timer, now + (pause > WEIR_MS ? pause : WEIR_MS));
 }
 
@@ -393,7 +511,7 @@ struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest)
     tcb = obj;
     if (rest->has_tx && (tx = wr_alloc(stack, sizeof *tx)) == NULL)
         goto no_tx;
-    if (rest->has_rx && (rx = wr_alloc(stack, sizeof *rx)) == NULL)
+    if (rest->has_rx && (rx = wr_rcvbuf_new(stack)) == NULL)
         goto no_rx;
     put_back(tcb, &image, tx, rx);
     wr_tcb_tie(tcb, rest->ready);
@@ -401,6 +519,7 @@ struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest)
     free_rest(stack, rest);
     wr_timers_update(stack, tcb);
     wr_rest_watch(stack, stack->now);
+    tcb->dozing = stack->now - weir_time_max(tcb->last_ack_at, tcb->oow_ack_at) >= DOZE_EVERY;
     return tcb;
 no_rx:
     wr_free(stack, tx, sizeof *tx);
@@ -436,10 +555,15 @@ struct tcb *wr_tcp_conn(const struct wr_ready *ready)
 struct tcb *wr_tcp_wake(struct weir_stack *stack, struct wr_ready *ready)
 {
     struct wr_flow *flow = ready->flow;
+    struct tcb *tcb;
 
     if (flow == NULL || flow->kind != WR_FLOW_REST)
-        return wr_tcp_conn(ready);
-    return wr_rest_wake(stack, WR_CONTAINER(flow, struct wr_rest, flow));
+        tcb = wr_tcp_conn(ready);
+    else
+        tcb = wr_rest_wake(stack, WR_CONTAINER(flow, struct wr_rest, flow));
+    if (tcb != NULL)
+        tcb->dozing = false; /* its user wants something of it */
+    return tcb;
 }
 
 void wr_tcp_drop_at_rest(struct weir_stack *stack, struct wr_ready *ready)

@@ -40,6 +40,7 @@ int wr_tcp_init(struct weir_stack *stack)
     for (unsigned i = 0; i < WR_SYN_LEVELS; i++)
         wr_list_init(&tcp->syn_wait[i]);
     wr_pool_init(&tcp->tcbs, &stack->alloc, sizeof(struct tcb), stack->max_sockets);
+    wr_pool_init(&tcp->rxs, &stack->alloc, sizeof(struct wr_rx), stack->max_sockets);
     for (unsigned v4 = 0; v4 < 2; v4++)
         wr_pool_init(&tcp->syns[v4], &stack->alloc,
                      offsetof(struct wr_syn, addrs) + (v4 ? WR_ADDRS_V4 : WR_ADDRS_V6), 1u << 24);
@@ -93,6 +94,7 @@ void wr_tcp_fini(struct weir_stack *stack)
     wr_metrics_fini(stack);
     wr_sendq_trim(stack);
     wr_pool_fini(&tcp->tcbs);
+    wr_pool_fini(&tcp->rxs);
     for (unsigned v4 = 0; v4 < 2; v4++) {
         wr_pool_fini(&tcp->syns[v4]);
         wr_pool_fini(&tcp->tw[v4].pool);

@@ -281,6 +281,11 @@ static void without_memory_it_sleeps_on(void **state)
     uint8_t byte = 0;
     (void)state;
     rest_both(WEIR_AF_INET, &client, &server);
+    send_bytes(1, server, 10); /* from now on its sender's state wants memory that no pool keeps */
+    sim_run(&sim, WEIR_SEC);
+    read_bytes(0, client, 10);
+    sim_run(&sim, 4 * WEIR_SEC);
+    assert_int_equal(awake(1), 0);
     sim.host[1].mem.fail_one_in = 1;
     assert_int_equal(weir_sock_send(stack_of(1), server, &byte, 1, 0, NULL, sim.now), WEIR_ENOBUFS);
     assert_int_equal(weir_sock_recv(stack_of(1), server, &byte, 1, 0, NULL, sim.now), WEIR_EAGAIN);
