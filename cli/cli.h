@@ -27,6 +27,7 @@ int wr_cli_net(int argc, char **argv);
 struct cli_net_front {
     const char *path, *host, *name; /* name: for the control socket; NULL: the host's */
     const char *pcap, *impair;      /* impair: every link of the program's host, NULL: none */
+    const char *capture;            /* of the program's host, with comments; NULL: none */
     uint64_t seed;
     bool verbose;
     char **argv;
@@ -36,6 +37,7 @@ int wr_cli_ping(int argc, char **argv);
 int wr_cli_nc(int argc, char **argv);
 int wr_cli_ss(int argc, char **argv);
 int wr_cli_sysctl(int argc, char **argv);
+int wr_cli_capture(int argc, char **argv);
 int wr_cli_drill(int argc, char **argv);
 int wr_cli_lab(int argc, char **argv);
 
@@ -58,6 +60,10 @@ int wr_cli_supervisor(struct weir_loop *loop, struct weir_run **run);
 /* Says on standard error when the program's sockets other than TCP do not reach what the host reaches.
  * name: of its host; NULL: there is one host. */
 void wr_cli_tell_reach(const struct weir_program *program, const char *name);
+
+/* Writes what the host's links carry to a file of pcapng with comments, as long as it lives. 0, or a negative error
+ * after telling. */
+int wr_cli_capture_host(struct weir_host *host, const char *path);
 
 struct weir_control;
 /* Opens the host's control socket under a name made of `name` (a path's last part). Sockets are shown as

@@ -84,6 +84,8 @@ static const char help[] =
     "Exit status: 0 if every program that was not ended so exited with 0.\n"
     "\n"
     "  --pcap FILE   write the packets of all links to FILE (pcapng)\n"
+    "  --capture HOST=FILE  write those of one host to FILE, each with a comment that says why it was\n"
+    "                sent or what became of it (see `weir capture`)\n"
     "  --keep DIR    keep each program's output and each link's capture in DIR\n"
     "  --seed N      take every random choice, losses too, from N\n"
     "  --check       only read FILE and say what it holds\n"
@@ -392,18 +394,18 @@ static void on_signal(void *arg, int sig, int from)
 static int read_words(int argc, char **argv, struct net_session *session, const char **path)
 {
     static const struct option options[] = {
-        {"pcap", required_argument, NULL, 'p'},
-        {"keep", required_argument, NULL, 'k'},
-        {"seed", required_argument, NULL, 's'},
-        {"check", no_argument, NULL, 'c'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"pcap", required_argument, NULL, 'p'}, {"capture", required_argument, NULL, 'C'},
+        {"keep", required_argument, NULL, 'k'}, {"seed", required_argument, NULL, 's'},
+        {"check", no_argument, NULL, 'c'},      {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "vh", options, NULL)) != -1;) {
         switch (option) {
         case 'p':
             session->options.pcap = optarg;
+            break;
+        case 'C':
+            session->options.capture = optarg;
             break;
         case 'k':
             session->options.keep = optarg;
@@ -619,7 +621,9 @@ int wr_cli_net_front(const struct cli_net_front *front)
     session.options = (struct net_build_options){.seed = front->seed,
                                                  .pcap = front->pcap,
                                                  .impair = front->impair,
-                                                 .impair_host = (int)session.front};
+                                                 .impair_host = (int)session.front,
+                                                 .capture = front->capture,
+                                                 .capture_host = (int)session.front};
     int status = run_to_the_end(&session);
     bool ran = session.programs && session.programs[session.front].program;
     int wait_status = ran ? session.programs[session.front].wait_status : 0;
@@ -633,6 +637,24 @@ int wr_cli_net_front(const struct cli_net_front *front)
 
 /* ---- weir net ----------------------------------------------------------------------------------- */
 
+/* HOST=FILE. False after telling. */
+static bool find_capture(struct net_session *session)
+{
+    const char *words = session->options.capture, *file = words ? strchr(words, '=') : NULL;
+    if (!words)
+        return true;
+    for (size_t h = 0; file && h < session->file.n_hosts; h++) {
+        const char *name = session->file.hosts[h].name;
+        if (strlen(name) != (size_t)(file - words) || strncmp(name, words, strlen(name)) != 0)
+            continue;
+        session->options.capture = file + 1;
+        session->options.capture_host = (int)h;
+        return true;
+    }
+    wr_cli_error("--capture: \"%s\" is not HOST=FILE with a host of the file", words);
+    return false;
+}
+
 int wr_cli_net(int argc, char **argv)
 {
     struct net_session session = {0};
@@ -643,6 +665,10 @@ int wr_cli_net(int argc, char **argv)
         return status - 1;
     if (!wr_netfile_read(path, &session.file, error, sizeof error)) {
         wr_cli_error("%s", error);
+        wr_netfile_free(&session.file);
+        return CLI_USAGE;
+    }
+    if (!find_capture(&session)) {
         wr_netfile_free(&session.file);
         return CLI_USAGE;
     }

@@ -23,7 +23,7 @@
 
 struct run_words {
     struct cli_link_words link;
-    const char *name, *dns[CLI_DNS_MAX];
+    const char *name, *capture, *dns[CLI_DNS_MAX];
     char *net; /* the file of a virtual network */
     unsigned n_dns;
     bool verbose;
@@ -71,6 +71,8 @@ static const char help[] =
     "                   queue=100 dup=.. corrupt=.. reorder=.. rules='drop fin 1'\"\n"
     "  --pcap FILE      write all its packets to FILE (pcapng)\n"
     "\n"
+    "  --capture FILE   write the packets of all links to FILE (pcapng), each with a comment that says\n"
+    "                   why it was sent or what became of it (see `weir capture`)\n"
     "  --net FILE[,HOST]  instead of links: stand on the virtual network of FILE, which `weir net` reads,\n"
     "                   as HOST, or else the only host there without a program; the other hosts\n"
     "                   run theirs until PROGRAM ends. --impair: its links; --pcap: all of them\n"
@@ -111,6 +113,9 @@ static bool take_option(int option, struct run_words *words)
     switch (option) {
     case 'd':
         return add_dns(words, optarg);
+    case 'C':
+        words->capture = optarg;
+        return true;
     case 'H':
         words->name = optarg;
         return true;
@@ -150,6 +155,7 @@ static int read_words(int argc, char **argv, struct run_words *words)
 {
     static const struct option options[] = {
         CLI_LINK_OPTIONS,
+        {"capture", required_argument, NULL, 'C'},
         {"dns", required_argument, NULL, 'd'},
         {"host", required_argument, NULL, 'H'},
         {"net", required_argument, NULL, 'N'},
@@ -361,6 +367,7 @@ static int run_on_net(const struct run_words *words, char **argv)
                                   .host = strtok(NULL, ","),
                                   .name = words->name,
                                   .pcap = words->link.links[0].pcap,
+                                  .capture = words->capture,
                                   .impair = words->link.links[0].impair,
                                   .seed = words->link.seed,
                                   .verbose = words->verbose,
@@ -377,6 +384,7 @@ static int run_on_own(struct run_words *words, int lock, char **argv)
     int status = CLI_FAILED;
     if (weir_loop_new(&session.loop) == 0 &&
         wr_cli_link_host(&words->link, session.loop, &session.host) == 0 &&
+        (!words->capture || wr_cli_capture_host(session.host, words->capture) == 0) &&
         open_supervisor(&session) == 0 && open_control(words, &session, argv[0]) == 0) {
         int err = start(words, &session, argv);
         unlock(&session);
@@ -399,7 +407,8 @@ static int run_on_own(struct run_words *words, int lock, char **argv)
 static bool describes_host(const struct run_words *words)
 {
     const struct cli_link_one *first = &words->link.links[0];
-    return words->link.n_links || first->n_addrs || words->link.seed || words->n_dns;
+    return words->link.n_links || first->n_addrs || words->link.seed || words->n_dns ||
+           words->capture;
 }
 
 /* On the host of that name, or on one to be made under it. */

@@ -281,7 +281,11 @@ int wr_netbuild(struct net_build *build, const struct net_file *file, struct wei
     int err = make_hosts(build, options);
     if (!err)
         err = make_links(build, options);
-    return err ? err : address_lonely_hosts(build);
+    if (!err)
+        err = address_lonely_hosts(build);
+    if (!err && options->capture)
+        err = wr_cli_capture_host(build->hosts[options->capture_host], options->capture);
+    return err;
 }
 
 int wr_netbuild_free(struct net_build *build, const struct net_build_options *options)

@@ -24,6 +24,8 @@ struct net_build_options {
     const char *keep;   /* folder for a capture of each link */
     const char *impair; /* every link of one host, beside what the file says; NULL: none */
     int impair_host;
+    const char *capture; /* of one host, with comments; NULL: none */
+    int capture_host;
 };
 
 /* 0, or a negative error after telling it (wr_cli_error). Free in either case. */

@@ -99,7 +99,7 @@ endfunction()
 # weir_link_all(target): everything there is, for the command and the tests. Headers are named by
 # their folder ("drill/drill.h").
 function(weir_link_all target)
-    foreach(library IN ITEMS weir-run weir-drill weir-lab libweir-host libweir)
+    foreach(library IN ITEMS weir-sight weir-run weir-drill weir-lab libweir-host libweir)
         if(TARGET ${library})
             target_link_libraries(${target} PRIVATE ${library})
         endif()

@@ -10,6 +10,7 @@
  *   {"op":"sockets","info":true}           one line a socket, then {"done":true}
  *   {"op":"open","type":T,"family":F,...}  a socket of the host: control_relay.c
  *   {"op":"counters"}                      {"stats":{...},"drops":{...}}
+ *   {"op":"capture","link":L}              {"ok":true} and a descriptor of pcapng: hostcapture.c
  *   {"op":"join"}                          an error, or other words than these: run/run_join.c
  */
 #define _GNU_SOURCE /* program_invocation_short_name */
@@ -17,13 +18,15 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <weir/capture.h>
 #include <weir/info.h>
 
 #include "host/control_int.h"
 
-enum { ROWS_AT_ONCE = 16, CONTROL_VERSION = 1 };
+enum { ROWS_AT_ONCE = 16, CONTROL_VERSION = 1, CAPTURE_ROOM = 1 << 20 };
 
 /* Bytes that are no printable ASCII become "?": JSON is UTF-8, and a process's name may be anything. */
 static json_t *plain(const char *text)
@@ -264,6 +267,35 @@ static void ask_counters(struct wr_talk *talk, json_t *request)
                                    (json_int_t)weir_mem_bytes(stack)));
 }
 
+/* A descriptor from which pcapng can be read, until the client shuts it down. */
+static void ask_capture(struct wr_talk *talk, json_t *request)
+{
+    const json_t *snap = json_object_get(request, "snap");
+    struct weir_capture_config config = {
+        .link = json_string_value(json_object_get(request, "link")),
+        .snap_len = (uint32_t)(json_integer_value(snap) & INT32_MAX)};
+    int pair[2], room = CAPTURE_ROOM;
+    int err = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0;
+    if (!err) {
+        fcntl(pair[0], F_SETFL, O_NONBLOCK);
+        setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+        config.fd = pair[0];
+        err = weir_host_capture(talk->control->host, &config, NULL);
+        if (err) {
+            close(pair[0]);
+            close(pair[1]);
+        }
+    }
+    if (err) {
+        say_error(talk, err);
+        return;
+    }
+    if (talk->out_fd >= 0)
+        close(talk->out_fd);
+    talk->out_fd = pair[1];
+    wr_control_say(talk, json_pack("{s:b}", "ok", 1));
+}
+
 /* The stream goes on as another's; the conversation ends without closing it. */
 static void ask_join(struct wr_talk *talk, json_t *request)
 {
@@ -286,6 +318,7 @@ static const struct {
     {"hello", ask_hello},     {"sysctl", ask_sysctl},     {"sysctls", ask_sysctls},
     {"sockets", ask_sockets}, {"counters", ask_counters}, {"open", ask_open},
     {"listen", ask_listen},   {"accept", ask_accept},     {"join", ask_join},
+    {"capture", ask_capture},
 };
 
 void wr_control_ask(struct wr_talk *talk, const char *line, size_t len)

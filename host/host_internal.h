@@ -100,6 +100,7 @@ struct weir_host {
     struct wr_hsock **table;        /* by descriptor */
     size_t n_table, low_free;       /* no free descriptor is below low_free */
     struct wr_wait_link *lingering; /* threads in close() that wait for the last ACK */
+    struct wr_tap *taps;            /* captures of its traffic, hostcapture.c; NULL: none */
 };
 
 /* ---- loop.c ------------------------------------------------------------------------------------- */
@@ -129,6 +130,16 @@ bool wr_host_events(struct weir_host *host, bool in_loop);
 weir_time wr_host_deadline(const struct weir_host *host);
 /* Frees what weir_host_free() left for the end of the turn. */
 void wr_host_free_doomed(struct weir_loop *loop);
+
+/* ---- hostcapture.c; while host->taps is not NULL --------------------------------------------- */
+
+void wr_host_capture_in(struct weir_host *host, int ifindex, const struct weir_frame *frame,
+                        weir_time now);
+void wr_host_capture_out(struct weir_host *host, int ifindex, const struct weir_out *out,
+                         weir_time now);
+/* At the end of a round of traffic. */
+void wr_host_capture_flush(struct weir_host *host);
+void wr_host_capture_end_all(struct weir_host *host);
 
 /* ---- hostwait.c --------------------------------------------------------------------------------- */
 

@@ -84,6 +84,8 @@ static bool send_all(struct wr_attach *a, weir_time now)
         if (len == 0)
             break;
         moved = true;
+        if (a->host->taps)
+            wr_host_capture_out(a->host, a->ifindex, &out, now);
         int rc = a->link->ops->send(a->link, &out, now);
         if (rc == WEIR_EAGAIN && !keep_pending(a, &out, len))
             rc = WEIR_ENOMEM;
@@ -111,6 +113,8 @@ static bool take_in(struct wr_attach *a, weir_time now)
             return n > 0 || rc < 0;
         }
         weir_input(a->host->stack, a->ifindex, &frame, now);
+        if (a->host->taps)
+            wr_host_capture_in(a->host, a->ifindex, &frame, now);
         bytes += frame.len;
         a->host->had_input = true;
     }
@@ -140,6 +144,8 @@ bool wr_host_io(struct weir_host *host, weir_time now)
     }
     for (struct wr_attach *a = host->links; a; a = a->next)
         moved |= send_all(a, now);
+    if (host->taps)
+        wr_host_capture_flush(host);
     return moved;
 }
 
@@ -285,6 +291,7 @@ static void host_destroy(struct weir_host *host)
         host->links = a->next;
         attach_free(a);
     }
+    wr_host_capture_end_all(host);
     weir_stack_free(host->stack);
     free(host->stash);
     free(host);

@@ -16,24 +16,9 @@
 #include <unistd.h>
 
 #include "link/link_wire.h"
+#include "link/pcapng.h"
 
-enum {
-    BLOCK_SHB = 0x0a0d0d0a,
-    BLOCK_IDB = 1,
-    BLOCK_EPB = 6,
-    BYTE_ORDER_MAGIC = 0x1a2b3c4d,
-    LINKTYPE_ETHERNET = 1,
-    LINKTYPE_RAW = 101,
-    OPT_END = 0,
-    OPT_IF_NAME = 2,
-    OPT_IF_TSRESOL = 9,
-    OPT_SHB_USERAPPL = 4,
-    OPT_EPB_FLAGS = 2,
-    EPB_INBOUND = 1,
-    EPB_OUTBOUND = 2,
-    EPB_OVERHEAD = 44, /* everything but the frame */
-    BUF_BYTES = 1 << 16
-};
+enum { BUF_BYTES = 1 << 16 };
 
 static const weir_time flush_after = 200 * WEIR_MS;
 
@@ -42,107 +27,18 @@ struct pcap {
     struct weir_link *inner;
     bool virtual_time;
     int fd; /* -1: writing has failed */
-    size_t used;
+    struct wr_pcapng buf;
     weir_time flush_at; /* NEVER: nothing is waiting */
-    uint8_t buf[BUF_BYTES];
 };
-
-/* ---- blocks ------------------------------------------------------------------------------------- */
-
-static void write_all(struct pcap *pcap, const uint8_t *p, size_t len)
-{
-    while (len > 0 && pcap->fd >= 0) {
-        ssize_t n = write(pcap->fd, p, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            close(pcap->fd);
-            pcap->fd = -1;
-            return;
-        }
-        p += n;
-        len -= (size_t)n;
-    }
-}
 
 static void flush(struct pcap *pcap)
 {
-    write_all(pcap, pcap->buf, pcap->used);
-    pcap->used = 0;
-    pcap->flush_at = WEIR_TIME_NEVER;
-}
-
-static void put(struct pcap *pcap, const void *data, size_t len)
-{
-    if (len == 0)
-        return;
-    if (len > sizeof pcap->buf - pcap->used)
-        flush(pcap);
-    if (len > sizeof pcap->buf) {
-        write_all(pcap, data, len);
-        return;
+    if (pcap->fd >= 0 && wr_pcapng_write(&pcap->buf, pcap->fd) != 0) {
+        close(pcap->fd);
+        pcap->fd = -1;
     }
-    memcpy(pcap->buf + pcap->used, data, len);
-    pcap->used += len;
-}
-
-/* Numbers are in the writer's byte order: the section header says which. */
-static void put32(struct pcap *pcap, uint32_t v)
-{
-    put(pcap, &v, sizeof v);
-}
-
-static void put_padding(struct pcap *pcap, size_t len)
-{
-    static const uint8_t zero[4];
-    put(pcap, zero, (4 - len % 4) % 4);
-}
-
-static void put_option(struct pcap *pcap, uint16_t code, const void *data, size_t len)
-{
-    uint16_t head[2] = {code, (uint16_t)len};
-    put(pcap, head, sizeof head);
-    put(pcap, data, len);
-    put_padding(pcap, len);
-}
-
-static size_t option_size(size_t len)
-{
-    return 4 + (len + 3) / 4 * 4;
-}
-
-static void put_section(struct pcap *pcap)
-{
-    static const char who[] = "weir";
-    const uint16_t version[2] = {1, 0};
-    const int64_t section_length = -1; /* not known */
-    uint32_t total = (uint32_t)(28 + option_size(sizeof who - 1) + 4);
-    put32(pcap, BLOCK_SHB);
-    put32(pcap, total);
-    put32(pcap, BYTE_ORDER_MAGIC);
-    put(pcap, version, sizeof version);
-    put(pcap, &section_length, sizeof section_length);
-    put_option(pcap, OPT_SHB_USERAPPL, who, sizeof who - 1);
-    put_option(pcap, OPT_END, NULL, 0);
-    put32(pcap, total);
-}
-
-static void put_interface(struct pcap *pcap)
-{
-    static const uint8_t nanoseconds = 9;
-    const struct weir_netif_config *netif = &pcap->link.netif;
-    size_t name_len = strnlen(netif->name, sizeof netif->name);
-    const uint16_t linktype[2] = {
-        netif->kind == WEIR_NETIF_ETHERNET ? LINKTYPE_ETHERNET : LINKTYPE_RAW, 0};
-    uint32_t total = (uint32_t)(20 + option_size(name_len) + option_size(1) + 4);
-    put32(pcap, BLOCK_IDB);
-    put32(pcap, total);
-    put(pcap, linktype, sizeof linktype);
-    put32(pcap, 0); /* snap length: none */
-    put_option(pcap, OPT_IF_NAME, netif->name, name_len);
-    put_option(pcap, OPT_IF_TSRESOL, &nanoseconds, 1);
-    put_option(pcap, OPT_END, NULL, 0);
-    put32(pcap, total);
+    pcap->buf.len = 0;
+    pcap->flush_at = WEIR_TIME_NEVER;
 }
 
 struct packet {
@@ -155,19 +51,11 @@ static int put_packet(void *arg, const uint8_t *frame, size_t len)
 {
     const struct packet *packet = arg;
     struct pcap *pcap = packet->pcap;
-    uint32_t total = (uint32_t)(EPB_OVERHEAD + (len + 3) / 4 * 4);
-    put32(pcap, BLOCK_EPB);
-    put32(pcap, total);
-    put32(pcap, 0);
-    put32(pcap, (uint32_t)(packet->time >> 32));
-    put32(pcap, (uint32_t)packet->time);
-    put32(pcap, (uint32_t)len);
-    put32(pcap, (uint32_t)len);
-    put(pcap, frame, len);
-    put_padding(pcap, len);
-    put_option(pcap, OPT_EPB_FLAGS, &packet->flags, sizeof packet->flags);
-    put_option(pcap, OPT_END, NULL, 0);
-    put32(pcap, total);
+    const struct wr_pcapng_packet block = {
+        .time = packet->time, .flags = packet->flags, .frame = frame, .len = len, .kept = len};
+    (void)wr_pcapng_packet(&pcap->buf, &block); /* out of memory: it is missing from the file */
+    if (pcap->buf.len >= BUF_BYTES)
+        flush(pcap);
     return 0;
 }
 
@@ -197,7 +85,7 @@ static int pcap_send(struct weir_link *link, const struct weir_out *frame, weir_
     struct pcap *pcap = (struct pcap *)link;
     int rc = pcap->inner->ops->send(pcap->inner, frame, now);
     if (rc == 0 && pcap->fd >= 0) {
-        struct packet packet = begin_packet(pcap, EPB_OUTBOUND, now);
+        struct packet packet = begin_packet(pcap, WR_PCAPNG_OUTBOUND, now);
         weir_out_segment(frame, link->netif.kind, put_packet, &packet);
     }
     flush_if_due(pcap, now);
@@ -209,7 +97,7 @@ static int pcap_recv(struct weir_link *link, struct weir_frame *frame, weir_time
     struct pcap *pcap = (struct pcap *)link;
     int rc = pcap->inner->ops->recv(pcap->inner, frame, now);
     if (rc == 1 && pcap->fd >= 0) {
-        struct packet packet = begin_packet(pcap, EPB_INBOUND, now);
+        struct packet packet = begin_packet(pcap, WR_PCAPNG_INBOUND, now);
         wr_link_frame_segment(frame, link->netif.kind, put_packet, &packet);
     }
     flush_if_due(pcap, now);
@@ -232,6 +120,7 @@ static void pcap_free(struct weir_link *link)
 {
     struct pcap *pcap = (struct pcap *)link;
     flush(pcap);
+    wr_pcapng_free(&pcap->buf);
     weir_link_free(pcap->inner);
     if (pcap->fd >= 0)
         close(pcap->fd);
@@ -266,12 +155,16 @@ int weir_link_pcap(struct weir_link *inner, const char *path, bool virtual_time,
         free(pcap);
         return rc;
     }
+    if (!wr_pcapng_section(&pcap->buf) || !wr_pcapng_interface(&pcap->buf, &inner->netif)) {
+        close(pcap->fd);
+        wr_pcapng_free(&pcap->buf);
+        free(pcap);
+        return WEIR_ENOMEM;
+    }
     pcap->link = (struct weir_link){.ops = &pcap_ops, .netif = inner->netif};
     pcap->inner = inner;
     pcap->virtual_time = virtual_time;
     pcap->flush_at = WEIR_TIME_NEVER;
-    put_section(pcap);
-    put_interface(pcap);
     *link = &pcap->link;
     return 0;
 }

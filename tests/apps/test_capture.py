@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""`weir capture` and the comments of captures, read by tshark.
+
+That a file is well-formed is tshark's judgement; which packets must be there follows from what the programs did.
+"""
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+import apps
+
+SERVER = """
+import socket
+s = socket.create_server(("0.0.0.0", 80))
+while True:
+    c, _ = s.accept()
+    while c.recv(65536):
+        pass
+    c.close()
+"""
+# One connection a word of input: its bytes.
+CLIENT = """
+import socket, sys
+for line in sys.stdin:
+    port, size = map(int, line.split())
+    c = socket.socket()
+    try:
+        c.connect(("10.0.0.1", port))
+        c.sendall(bytes(size))
+        c.shutdown(socket.SHUT_WR)
+        c.recv(1)
+    except OSError as e:
+        print(e.strerror, flush=True)
+    c.close()
+    print("done", flush=True)
+"""
+
+
+class Net:
+    """Two hosts of `weir net`; the third data segment and its like that the client sends are lost by rule."""
+
+    def __init__(self, folder, *options, rules="out drop data 3"):
+        self.folder = folder
+        (folder / "run").mkdir(mode=0o700, exist_ok=True)
+        (folder / "server.py").write_text(SERVER)
+        (folder / "client.py").write_text(CLIENT)
+        (folder / "file.net").write_text(
+            f"host web 10.0.0.1 daemon -- python3 {folder}/server.py\n"
+            f"host cli 10.0.0.2 -- python3 {folder}/client.py\n"
+            f"link cli web delay=5ms rules='{rules}'\n")
+        self.env = dict(os.environ, XDG_RUNTIME_DIR=str(folder / "run"))
+        self.process = subprocess.Popen([apps.WEIR, "net", *options, folder / "file.net"], env=self.env,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.talk(80, 1)
+
+    def talk(self, port, size):
+        """A connection; what the client had to say of it."""
+        self.process.stdin.write(f"{port} {size}\n")
+        self.process.stdin.flush()
+        said = []
+        while not said or said[-1] not in ("done", ""):
+            said.append(self.process.stdout.readline().strip())
+        return said[:-1]
+
+    def capture(self, *words):
+        process = subprocess.Popen([apps.WEIR, "capture", *words], env=self.env, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(0.7)
+        assert process.poll() is None, process.communicate()
+        return process
+
+    def end(self):
+        self.process.stdin.close()
+        assert self.process.wait(20) == 0
+
+
+@pytest.fixture
+def net(tmp_path):
+    net = Net(tmp_path, rules="out drop data 4")
+    yield net
+    if net.process.poll() is None:
+        net.end()
+
+
+def stop(process):
+    """^C; what it printed, and its counts: captured, dropped by filter, lost."""
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 0, err
+    counts = [int(line.split()[0]) for line in err.splitlines() if " packets " in line]
+    return out, counts
+
+
+def tshark(path, *fields, display=None):
+    words = ["tshark", "-r", str(path), "-T", "fields"]
+    for field in fields:
+        words += ["-e", field]
+    if display:
+        words += ["-Y", display]
+    run = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    return [line.split("\t") for line in run.stdout.splitlines()]
+
+
+def test_lines_tell_why(net):
+    process = net.capture("--host", "cli")
+    net.talk(80, 20000)
+    out, counts = stop(process)
+    lines = out.splitlines()
+    packets, reasons = lines[0::2], lines[1::2]
+    assert counts == [len(packets), 0, 0]
+    assert all(re.match(r"\d\d:\d\d:\d\d\.\d{6} \S+ (In |Out) IP 10\.0\.0\.[12]\.\d+ > ", p) for p in packets)
+    first = [r.strip() for p, r in zip(packets, reasons) if "Flags [S]" in p]
+    assert first == ["sent syn: SYN"]
+    again = [(p, r) for p, r in zip(packets, reasons) if "fast retransmit" in r]
+    assert len(again) == 1 and " Out " in again[0][0] and "length 1448" in again[0][0]
+    assert sum("Flags [F" in p and " Out " in p for p in packets) == 1
+    assert sum("new data" in r for r in reasons) == 14
+
+
+def test_filters_are_tcpdumps(net):
+    one = net.capture("--host", "cli", "tcp[tcpflags] & tcp-syn != 0")
+    other = net.capture("--host", "web", "-v", "tcp", "port", "81")
+    net.talk(80, 3000)
+    assert net.talk(81, 1) == ["Connection refused"]
+    out, counts = stop(one)
+    assert out.count("Flags [S") == 3 == counts[0] and counts[1] > 5
+    out, counts = stop(other)
+    assert counts[0] == 2 and "dropped tcp_no_socket" in out and "sent rst" in out
+    wrong = subprocess.run([apps.WEIR, "capture", "--host", "cli", "tcp", "prot", "80"], env=net.env,
+                           capture_output=True, text=True, timeout=10)
+    assert wrong.returncode != 0 and 'filter "tcp prot 80"' in wrong.stderr
+
+
+def test_pcapng_is_well_formed_and_tells_all(net, tmp_path):
+    path = tmp_path / "out.pcapng"
+    process = net.capture("--host", "cli", "-w", str(path))
+    net.talk(80, 20000)
+    _, counts = stop(process)
+    rows = tshark(path, "frame.comment", "tcp.flags.str", "tcp.len", "frame.packet_flags_direction")
+    assert len(rows) == counts[0] > 20
+    assert not tshark(path, "frame.number", display="_ws.malformed || tcp.checksum.status == 0 || ip.checksum.status == 0")
+    for comment, _, _, direction in rows:
+        kind = comment.split()[0]
+        assert kind == ("received" if int(direction, 0) == 1 else "sent")
+        if comment != "sent ack: ACK":  # from TIME-WAIT, which has no windows
+            assert re.search(r"\| [A-Z0-9-]+ \w+ .*pipe=\d+ .*rto=[\d.]+ms", comment), comment
+    data = [c for c, _, size, _ in rows if int(size) > 0]
+    assert all(re.search(r"cwnd=\d+", c) for c in data)
+    again = [c for c in data if c.startswith("sent fast")]
+    assert len(again) == 1 and "Recovery" in again[0] and "ssthresh=" in again[0]
+    marked = [c for c, *_ in rows if "lost rack" in c]
+    assert len(marked) == 1 and "recovery fast" in marked[0]
+    assert sum("recovery left" in c for c, *_ in rows) == 1
+    assert sum("state ESTABLISHED" in c for c, *_ in rows) == 1
+
+
+def test_count_snap_and_link(net):
+    process = net.capture("--host", "cli", "-c", "3", "-s", "60", "-i", "link1")
+    net.talk(80, 100)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 0 and err.startswith("3 packets captured\n") and len(out.splitlines()) == 6
+    wrong = subprocess.run([apps.WEIR, "capture", "--host", "cli", "-i", "eth9"], env=net.env,
+                           capture_output=True, text=True, timeout=10)
+    assert wrong.returncode == 125 and wrong.stderr.startswith("weir: eth9: ")
+
+
+def test_reader_who_stops_loses_packets_and_not_the_host(net, tmp_path):
+    process = subprocess.Popen([apps.WEIR, "capture", "--host", "cli", "-w", "-"], env=net.env,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(0.7)
+    for _ in range(3):
+        net.talk(80, 4_000_000)  # the pipe of -w takes 64 KiB
+    process.kill()
+    process.communicate(timeout=10)
+    assert net.talk(80, 1000) == []
+    process = net.capture("--host", "cli")
+    net.talk(80, 1000)
+    _, counts = stop(process)
+    assert counts[0] > 5 and counts[2] == 0
+
+
+def test_host_that_ends_ends_the_capture(net, tmp_path):
+    path = tmp_path / "out.pcapng"
+    process = net.capture("--host", "web", "-w", str(path))
+    net.talk(80, 1000)
+    net.end()
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 0 and "the host has ended" in err
+    assert len(tshark(path, "frame.number")) > 5
+
+
+def test_net_writes_a_capture_by_itself(tmp_path):
+    path = tmp_path / "own.pcapng"
+    net = Net(tmp_path, "--capture", f"cli={path}")
+    net.talk(80, 10000)
+    net.end()
+    comments = [c for c, in tshark(path, "frame.comment")]
+    assert comments[0].startswith("sent syn") and any(c.startswith("sent fast") for c in comments)
+    wrong = subprocess.run([apps.WEIR, "net", "--capture", "nobody=x", tmp_path / "file.net"],
+                           capture_output=True, text=True, timeout=10)
+    assert wrong.returncode == 2 and "--capture" in wrong.stderr
+
+
+def test_run_writes_a_capture_by_itself(tmp_path):
+    path = tmp_path / "own.pcapng"
+    (tmp_path / "server.py").write_text(SERVER)
+    (tmp_path / "file.net").write_text(f"host web 10.0.0.1 daemon -- python3 {tmp_path}/server.py\n"
+                                       "host me 10.0.0.2\nlink me web delay=1ms\n")
+    (tmp_path / "client.py").write_text(CLIENT)
+    run = subprocess.run([apps.WEIR, "run", "--net", tmp_path / "file.net", "--capture", path, "--",
+                          "python3", tmp_path / "client.py"], input="80 5000\n", capture_output=True,
+                         text=True, timeout=30)
+    assert run.returncode == 0, run.stderr
+    comments = [c for c, in tshark(path, "frame.comment")]
+    assert comments[0].startswith("sent syn") and sum(c.startswith("sent new") for c in comments) >= 4
