@@ -180,6 +180,9 @@ static weir_sock new_client(void)
     check(weir_sock_setsockopt(client.stack, sock, WEIR_SOL_TCP, WEIR_TCP_KEEPIDLE, &idle,
                                sizeof idle, now),
           "TCP_KEEPIDLE");
+    check(weir_sock_setsockopt(client.stack, sock, WEIR_SOL_TCP, WEIR_TCP_KEEPINTVL, &idle,
+                               sizeof idle, now),
+          "TCP_KEEPINTVL");
     return sock;
 }
 
