@@ -12,6 +12,13 @@ bool wr_frame_queue_init(struct wr_frame_queue *q, uint32_t cap)
     return q->slot != NULL;
 }
 
+/* Of the n-th frame, n <= cap. */
+static uint32_t place(const struct wr_frame_queue *q, uint32_t n)
+{
+    uint32_t i = q->head + n;
+    return i < q->cap ? i : i - q->cap;
+}
+
 static void give_back(struct wr_frame_queue *q, struct wr_frame_buf *buf)
 {
     buf->next = q->spare;
@@ -60,7 +67,7 @@ struct wr_frame_buf *wr_frame_queue_put(struct wr_frame_queue *q, size_t len, we
     buf->gso_size = 0;
     buf->csum_valid = false;
     buf->at = now;
-    q->slot[(q->head + q->count) % q->cap] = buf;
+    q->slot[place(q, q->count)] = buf;
     q->count++;
     return buf;
 }
@@ -73,7 +80,7 @@ struct wr_frame_buf *wr_frame_queue_get(struct wr_frame_queue *q)
     if (q->count == 0)
         return NULL;
     q->lent = q->slot[q->head];
-    q->head = (q->head + 1) % q->cap;
+    q->head = place(q, 1);
     q->count--;
     return q->lent;
 }

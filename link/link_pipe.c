@@ -153,9 +153,8 @@ static void room_made(struct end *sender, const struct wr_frame_queue *q, weir_t
     ring_end(sender);
 }
 
-static int pipe_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+static int take(struct end *end, struct weir_frame *frame, weir_time now)
 {
-    struct end *end = (struct end *)link;
     struct wire *wire = end->wire;
     struct wr_frame_queue *q = &wire->dir[1 - end->side];
     struct end *peer = &wire->end[1 - end->side];
@@ -172,6 +171,16 @@ static int pipe_recv(struct weir_link *link, struct weir_frame *frame, weir_time
     }
     wire_unlock(wire);
     return rc;
+}
+
+static int pipe_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+{
+    struct end *end = (struct end *)link;
+    const struct wire *wire = end->wire;
+    const struct wr_frame_queue *q = &wire->dir[1 - end->side];
+    if (!wire->threads && q->count == 0 && q->lent == NULL && wire->end[1 - end->side].open)
+        return 0; /* as mostly, when it is asked again */
+    return take(end, frame, now);
 }
 
 static weir_time pipe_deadline(const struct weir_link *link)

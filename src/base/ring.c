@@ -77,13 +77,11 @@ static bool reallocate(struct wr_ring *ring, const struct weir_allocator *alloc,
     return true;
 }
 
-/* Makes room for `need` bytes from the head, need <= limit: the array may only grow. */
+/* Makes room for `need` bytes from the head, cap < need <= limit: the array may only grow. */
 static void reserve(struct wr_ring *ring, const struct weir_allocator *alloc, size_t need)
 {
     size_t cap = ring->buf != NULL ? (size_t)ring->cap * 2 : ring->peak;
 
-    if (need <= ring->cap)
-        return;
     if (cap < WR_RING_FIRST)
         cap = WR_RING_FIRST;
     bool cut = cap > ring->limit;
@@ -103,22 +101,24 @@ static void reserve(struct wr_ring *ring, const struct weir_allocator *alloc, si
 size_t wr_ring_write_at(struct wr_ring *ring, const struct weir_allocator *alloc, size_t off,
                         const void *data, size_t len)
 {
-    struct weir_span to[2];
+    size_t at, first;
 
     assert(off >= ring->len);
     if (len == 0 || off >= ring->limit)
         return 0;
     if (len > ring->limit - off)
         len = ring->limit - off;
-    reserve(ring, alloc, off + len);
+    if (off + len > ring->cap)
+        reserve(ring, alloc, off + len);
     if (off >= ring->cap)
         return 0;
     if (len > ring->cap - off)
         len = ring->cap - off;
 
-    pieces(ring, off, len, to);
-    memcpy(ring->buf + index_of(ring, off), data, to[0].len);
-    wr_bytes_copy(ring->buf, (const uint8_t *)data + to[0].len, to[1].len);
+    at = index_of(ring, off);
+    first = ring->cap - at < len ? ring->cap - at : len;
+    memcpy(ring->buf + at, data, first);
+    wr_bytes_copy(ring->buf, (const uint8_t *)data + first, len - first);
     if (ring->extent < off + len)
         ring->extent = (uint32_t)(off + len);
     if (ring->peak < ring->extent)
@@ -126,10 +126,28 @@ size_t wr_ring_write_at(struct wr_ring *ring, const struct weir_allocator *alloc
     return len;
 }
 
+/* The first bytes, few as in most exchanges. False: by the long way. */
+static bool write_first(struct wr_ring *ring, const struct weir_allocator *alloc, const void *data,
+                        size_t len)
+{
+    if (len > WR_RING_FIRST || ring->peak > WR_RING_FIRST || ring->limit < WR_RING_FIRST ||
+        len == 0)
+        return false;
+    ring->buf = wr_mem_alloc(alloc, WR_RING_FIRST);
+    if (ring->buf == NULL)
+        return false;
+    memcpy(ring->buf, data, len);
+    ring->cap = WR_RING_FIRST;
+    ring->len = ring->extent = ring->peak = (uint32_t)len;
+    return true;
+}
+
 size_t wr_ring_write(struct wr_ring *ring, const struct weir_allocator *alloc, const void *data,
                      size_t len)
 {
     assert(ring->extent == ring->len);
+    if (ring->buf == NULL && write_first(ring, alloc, data, len))
+        return len;
     len = wr_ring_write_at(ring, alloc, ring->len, data, len);
     ring->len += (uint32_t)len;
     return len;
@@ -154,6 +172,10 @@ size_t wr_ring_peek(const struct wr_ring *ring, size_t off, size_t len, struct w
         return 0;
     if (len > ring->len - off)
         len = ring->len - off;
+    if (ring->head + off + len <= ring->cap) {
+        out[0] = (struct weir_span){ring->buf + ring->head + off, len};
+        return 1;
+    }
     pieces(ring, off, len, out);
     return out[1].len > 0 ? 2 : 1;
 }
@@ -161,6 +183,11 @@ size_t wr_ring_peek(const struct wr_ring *ring, size_t off, size_t len, struct w
 size_t wr_ring_copy(const struct wr_ring *ring, size_t off, void *dst, size_t len)
 {
     struct weir_span from[2];
+
+    if (off + len <= ring->len && ring->head + off + len <= ring->cap) { /* in one piece */
+        wr_bytes_copy(dst, ring->buf + ring->head + off, len);
+        return len;
+    }
     return wr_spans_copy(dst, from, wr_ring_peek(ring, off, len, from));
 }
 
@@ -170,11 +197,13 @@ size_t wr_ring_drop(struct wr_ring *ring, const struct weir_allocator *alloc, si
         len = ring->len;
     if (len == 0)
         return 0;
+    if (len == ring->extent) {
+        release(ring, alloc);
+        return len;
+    }
     ring->head = (uint32_t)index_of(ring, len);
     ring->len -= (uint32_t)len;
     ring->extent -= (uint32_t)len;
-    if (ring->extent == 0)
-        release(ring, alloc);
     return len;
 }
 

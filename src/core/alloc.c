@@ -23,15 +23,8 @@ static bool exceeds(const struct weir_stack *stack, size_t size)
                                          size > stack->mem_max_bytes - stack->mem_bytes);
 }
 
-static void *counted_alloc(void *ctx, size_t size)
+static void *take(struct weir_stack *stack, size_t size)
 {
-    struct weir_stack *stack = ctx;
-    if (size == WR_RING_FIRST && stack->spares != NULL) {
-        struct wr_spare *spare = stack->spares;
-        stack->spares = spare->next;
-        stack->n_spares--;
-        return spare;
-    }
     if (exceeds(stack, size)) {
         wr_alloc_trim(stack);
         if (exceeds(stack, size))
@@ -41,6 +34,17 @@ static void *counted_alloc(void *ctx, size_t size)
     if (ptr != NULL)
         stack->mem_bytes += size;
     return ptr;
+}
+
+static void *counted_alloc(void *ctx, size_t size)
+{
+    struct weir_stack *stack = ctx;
+    struct wr_spare *spare = stack->spares;
+    if (size != WR_RING_FIRST || spare == NULL)
+        return take(stack, size);
+    stack->spares = spare->next;
+    stack->n_spares--;
+    return spare;
 }
 
 static void counted_free(void *ctx, void *ptr, size_t size)

@@ -213,14 +213,9 @@ static void take_back(struct weir_stack *stack, struct wr_netif *netif)
 }
 
 /* The next frame of an interface, from the queue and from TCP in turns. */
-static size_t output(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out,
-                     weir_time now)
+static size_t next_frame(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out,
+                         weir_time now)
 {
-    take_back(stack, netif);
-    if (wr_list_is_empty(&netif->tcp_ready) && wr_list_is_empty(&netif->queue)) {
-        netif->tcp_turn = false;
-        return 0;
-    }
     if (!netif->up)
         return 0;
     *out = (struct weir_out){.head = out->head};
@@ -238,6 +233,17 @@ static size_t output(struct weir_stack *stack, struct wr_netif *netif, struct we
         netif->tx_bytes += len;
     }
     return len;
+}
+
+/* It is asked until it has no more. */
+static size_t output(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out,
+                     weir_time now)
+{
+    take_back(stack, netif);
+    if (!wr_list_is_empty(&netif->tcp_ready) || !wr_list_is_empty(&netif->queue))
+        return next_frame(stack, netif, out, now);
+    netif->tcp_turn = false;
+    return 0;
 }
 
 size_t weir_output(struct weir_stack *stack, int ifindex, struct weir_out *out, weir_time now)

@@ -9,14 +9,16 @@
 
 static void fill(struct weir_stack *stack, const struct wr_ip_tx *tx, struct w_ip4 *ip)
 {
-    memset(ip, 0, sizeof *ip);
     ip->src = tx->src;
     ip->dst = tx->dst;
     ip->tos = tx->ds;
     ip->ttl = tx->hop_limit ? tx->hop_limit : (uint8_t)stack->tunables.ip_default_ttl;
     ip->proto = tx->proto;
     ip->hdr_len = W_IP4_HLEN;
+    ip->total_len = ip->id = ip->frag_off = 0;
     ip->dont_frag = tx->dont_fragment;
+    ip->more_frags = ip->reserved = false;
+    ip->opts = NULL;
 }
 
 void wr_ip4_write_header(struct weir_stack *stack, const struct wr_ip_tx *tx, size_t payload_len,

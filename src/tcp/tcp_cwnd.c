@@ -120,16 +120,16 @@ void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ac
                    uint8_t was, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
-    struct weir_cc_ack ack = {.acked_bytes = ev->delivered,
-                              .prior_in_flight_bytes = ev->prior_pipe,
-                              .in_flight_bytes = wr_tcb_pipe(tcb),
-                              .rtt = ev->cc_rtt,
-                              .ca_state = tx->ca_state,
-                              .ece = ev->ece,
-                              .ack_delayed = ev->ack_delayed,
-                              .in_recovery =
-                                  was >= WEIR_CA_RECOVERY || tx->ca_state >= WEIR_CA_RECOVERY};
+    struct weir_cc_ack ack; /* each of its fields is set, here and by the sample */
 
+    ack.acked_bytes = ev->delivered;
+    ack.prior_in_flight_bytes = ev->prior_pipe;
+    ack.in_flight_bytes = wr_tcb_pipe(tcb);
+    ack.rtt = ev->cc_rtt;
+    ack.ca_state = tx->ca_state;
+    ack.ece = ev->ece;
+    ack.ack_delayed = ev->ack_delayed;
+    ack.in_recovery = was >= WEIR_CA_RECOVERY || tx->ca_state >= WEIR_CA_RECOVERY;
     wr_rate_sample(tcb, ev->delivered, ev->ece, false, &ack, now);
     /* While cwnd comes down it is tcp_prr's. The ACK that ends that sets it and does not raise it, unless all
      * was a mistake; nor do duplicates, RFC 3042 2. */

@@ -33,7 +33,10 @@ static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg
         wr_drop(stack, WR_DROP_tcp_bad_checksum);
         return false;
     }
-    *seg = (struct seg){.pkt = pkt, .seq = th.seq, .ack = th.ack, .flags = th.flags};
+    seg->pkt = pkt;
+    seg->seq = th.seq;
+    seg->ack = th.ack;
+    seg->flags = th.flags;
     seg->wnd = th.wnd;
     seg->urg = th.urg;
     seg->data = pkt->data + th.data_off;
@@ -41,11 +44,14 @@ static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg
     seg->end_seq =
         seg->seq + seg->len + ((th.flags & W_TCP_SYN) ? 1 : 0) + ((th.flags & W_TCP_FIN) ? 1 : 0);
     seg->wire_mss = pkt->gso_size != 0 && pkt->gso_size < seg->len ? pkt->gso_size : seg->len;
-    seg->n_segs =
-        (uint16_t)(seg->wire_mss > 0 ? (seg->len + seg->wire_mss - 1) / seg->wire_mss : 1);
+    seg->n_segs = 1;
+    if (seg->wire_mss < seg->len)
+        seg->n_segs = (uint16_t)((seg->len + seg->wire_mss - 1) / seg->wire_mss);
     seg->tuple = (struct wr_tuple){pkt->dst, pkt->src, th.dst_port, th.src_port};
 
     n_opts = th.data_off - (size_t)W_TCP_HLEN;
+    /* Blocks and the cookie are there as far as their numbers say. */
+    memset(&seg->opt, 0, offsetof(struct w_tcpopt, sack));
     if (wr_w_tcpopt_parse_ts(pkt->data + W_TCP_HLEN, n_opts, &seg->opt.ts_val, &seg->opt.ts_ecr))
         seg->opt.has_ts = true;
     else if (n_opts > 0 && wr_w_tcpopt_parse(pkt->data + W_TCP_HLEN, n_opts,

@@ -153,7 +153,7 @@ static uint32_t new_data(struct weir_stack *stack, struct tcb *tcb, uint32_t mss
     uint32_t unsent = wr_tcb_unsent(tcb), pipe = wr_tcb_pipe(tcb), record = wr_push_record(tcb);
     uint32_t len = record;
     int32_t wnd = seq_diff(tcb->snd_una + tcb->snd_wnd, tcb->snd_nxt);
-    uint32_t most = most_payload(tcb, mss), cwnd;
+    uint32_t most, cwnd;
 
     *more = false;
     if (unsent == 0 || wnd <= 0)
@@ -172,8 +172,11 @@ static uint32_t new_data(struct weir_stack *stack, struct tcb *tcb, uint32_t mss
         if (len < mss)
             wr_cwnd_used(stack, tcb, true, now);
     }
-    if (len % mss != 0 && (len < record || (len == unsent && nagle_holds(tcb))))
+    if (len < record || (len == unsent && nagle_holds(tcb)))
         len = len / mss * mss;
+    if (len <= mss)
+        return len;
+    most = most_payload(tcb, mss);
     *more = len > most;
     return *more ? most : len;
 }
@@ -267,7 +270,7 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segm
     s->fresh = s->len > 0;
     s->why = wr_tracing(stack) ? why_new(tcb, s) : 0;
     tcb->want &= (uint8_t)~WR_WANT_FORCE;
-    if (s->len % mss != 0)
+    if (s->len < mss ? s->len > 0 : s->len % mss != 0)
         tcb->snd_sml = s->seq + s->len;
     tcb->snd_nxt = end;
     tcb->bytes_sent += s->len;
@@ -357,6 +360,12 @@ static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_se
     tx->last_sent_at = now;
     wr_timers_data_sent(stack, tcb, true, now);
     return wr_segment_build(stack, tcb, s, out, now);
+}
+
+/* Or else to be forgotten that the first of it was to go at once. */
+static bool anything_lost(const struct tcb *tcb)
+{
+    return (tcb->want & WR_WANT_HEAD) || (tcb->tx != NULL && wr_sendq_lost(&tcb->tx->q) != NULL);
 }
 
 static size_t send_lost(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
@@ -545,7 +554,7 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
         bool new_first = wr_recovery_new_first(tcb);
         if (tcb->want & WR_WANT_TLP)
             len = send_probe(stack, tcb, &s, mss, out, now);
-        if (len == 0 && !new_first && (!paced || (tcb->want & WR_WANT_HEAD)))
+        if (len == 0 && anything_lost(tcb) && !new_first && (!paced || (tcb->want & WR_WANT_HEAD)))
             len = send_lost(stack, tcb, &s, mss, out, now);
         if (len == 0 && (!paced || (tcb->want & WR_WANT_FORCE)))
             len = send_new(stack, tcb, &s, mss, out, now);

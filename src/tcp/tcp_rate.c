@@ -136,8 +136,13 @@ void wr_rate_sample(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged,
     ack->lost_bytes = (uint32_t)(rate->lost - rate->lost_told);
     rate->lost_told = rate->lost;
     ack->interval = -1;
-    if (pick->valid && !reneged) {
-        ack->has_sample = true;
+    ack->has_sample = pick->valid && !reneged;
+    if (!ack->has_sample) {
+        ack->sample_app_limited = ack->sample_rexmitted = false;
+        ack->sample_tx_in_flight = 0;
+        ack->prior_delivered = ack->sample_delivered = ack->sample_delivered_ce = 0;
+        ack->sample_lost = 0;
+    } else {
         ack->sample_app_limited = pick->sent.app_limited;
         ack->sample_rexmitted = pick->rexmitted;
         ack->sample_tx_in_flight = pick->sent.in_flight;

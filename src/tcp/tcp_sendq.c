@@ -305,7 +305,11 @@ static struct wr_sent *record_new(struct weir_stack *stack, struct wr_sendq *q)
     sent = take(stack);
     if (sent == NULL)
         return NULL;
-    *sent = (struct wr_sent){.prio = next_prio(stack->tcp)};
+    sent->prio = next_prio(stack->tcp);
+    sent->left = sent->right = NULL;
+    sent->flags = 0;
+    sent->psh = sent->eor = false;
+    sent->rate = (struct wr_sent_rate){0};
     wr_list_init(&sent->by_seq);
     wr_list_init(&sent->turn);
     q->count++;
