@@ -26,6 +26,8 @@
 
 #include "bench.h"
 
+enum { SEND_BYTES = 64 * 1024 }; /* what it sends fits into the cache beside the stack's copy */
+
 static struct weir_host *host;
 static struct weir_loop *loop;
 static char buffer[CHUNK_BYTES];
@@ -58,7 +60,7 @@ static void serve_source(struct weir_stack *stack, weir_sock sock, weir_time now
 {
     ptrdiff_t n;
 
-    while ((n = weir_sock_send(stack, sock, buffer, sizeof buffer, 0, NULL, now)) > 0)
+    while ((n = weir_sock_send(stack, sock, buffer, SEND_BYTES, 0, NULL, now)) > 0)
         continue;
     if (n != WEIR_EAGAIN)
         (void)weir_sock_close(stack, sock, now);

@@ -99,13 +99,25 @@ static bool send_all(struct wr_attach *a, weir_time now)
 
 /* ---- in ----------------------------------------------------------------------------------------- */
 
+/* The next frame, if the link can with its data where the program will read it. */
+static int next_frame(struct wr_attach *a, struct weir_frame *frame, weir_time now)
+{
+    struct weir_room room;
+    if (a->link->ops->recv_room == NULL || !weir_input_room(a->host->stack, a->ifindex, &room))
+        return a->link->ops->recv(a->link, frame, now);
+    int rc = a->link->ops->recv_room(a->link, &room, frame, now);
+    if (rc <= 0)
+        weir_input_room_unused(a->host->stack);
+    return rc;
+}
+
 /* Takes frames in until there are none or the batch is full. True when there were some. */
 static bool take_in(struct wr_attach *a, weir_time now)
 {
     size_t bytes = 0;
     for (unsigned n = 0; n < FRAMES_AT_ONCE && bytes < BYTES_AT_ONCE; n++) {
         struct weir_frame frame;
-        int rc = a->link->ops->recv(a->link, &frame, now);
+        int rc = next_frame(a, &frame, now);
         if (rc <= 0) {
             if (rc < 0)
                 link_down(a, now);

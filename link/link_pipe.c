@@ -162,7 +162,10 @@ static int take(struct end *end, struct weir_frame *frame, weir_time now)
     wire_lock(wire);
     struct wr_frame_buf *buf = wr_frame_queue_get(q);
     if (buf) {
-        *frame = (struct weir_frame){buf->data, buf->len, buf->gso_size, buf->csum_valid};
+        *frame = (struct weir_frame){.data = buf->data,
+                                     .len = buf->len,
+                                     .gso_size = buf->gso_size,
+                                     .csum_valid = buf->csum_valid};
         room_made(peer, q, now);
     } else {
         rc = peer->open ? 0 : WEIR_ENETDOWN;

@@ -78,30 +78,69 @@ static int tun_send(struct weir_link *link, const struct weir_out *out, weir_tim
 
 /* ---- in ----------------------------------------------------------------------------------------- */
 
-static int tun_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+enum { FRAME_AT = ALIGN_PAD + WR_VNET_HEAD }; /* in tun->buf; its vnet header stands before it */
+
+/* Reads one frame with its vnet header, by one call. Returns the frame's length, 0 or an error as recv. */
+static ssize_t read_frame(struct tun *tun, const struct iovec *iov, int n_iov)
 {
-    struct tun *tun = (struct tun *)link;
-    struct virtio_net_hdr head;
-    size_t lead = tun->vnet ? WR_VNET_HEAD : 0, at = ALIGN_PAD + WR_VNET_HEAD;
-    (void)now;
-    if (wr_vnet_next(&tun->rest, frame))
-        return 1;
+    size_t lead = tun->vnet ? WR_VNET_HEAD : 0;
     for (;;) {
-        ssize_t n = read(tun->fd, tun->buf + at - lead, sizeof tun->buf - at + lead);
+        ssize_t n =
+            n_iov == 1 ? read(tun->fd, iov->iov_base, iov->iov_len) : readv(tun->fd, iov, n_iov);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : WEIR_ENETDOWN;
-        if ((size_t)n <= lead)
-            continue;
-        if (tun->vnet) {
-            memcpy(&head, tun->buf + at - lead, sizeof head);
-            wr_vnet_in(&head, tun->buf + at, (size_t)n - lead, link->netif.kind, &tun->rest, frame);
-            return 1;
-        }
-        *frame = (struct weir_frame){.data = tun->buf + at, .len = (size_t)n};
-        return 1;
+        if ((size_t)n > lead)
+            return n - (ssize_t)lead;
     }
+}
+
+static int tun_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+{
+    struct tun *tun = (struct tun *)link;
+    struct virtio_net_hdr head;
+    uint8_t *data = tun->buf + FRAME_AT;
+    size_t lead = tun->vnet ? WR_VNET_HEAD : 0;
+    struct iovec iov = {data - lead, sizeof tun->buf - FRAME_AT + lead};
+    (void)now;
+    if (wr_vnet_next(&tun->rest, frame))
+        return 1;
+    ssize_t n = read_frame(tun, &iov, 1);
+    if (n <= 0)
+        return (int)n;
+    *frame = (struct weir_frame){.data = data, .len = (size_t)n};
+    if (tun->vnet) {
+        memcpy(&head, data - WR_VNET_HEAD, sizeof head);
+        wr_vnet_in(&head, data, (size_t)n, link->netif.kind, &tun->rest, frame);
+    }
+    return 1;
+}
+
+/* Only a super-segment of TCP stays in the room: what else there is may have to be changed in place. */
+static int tun_recv_room(struct weir_link *link, const struct weir_room *room,
+                         struct weir_frame *frame, weir_time now)
+{
+    struct tun *tun = (struct tun *)link;
+    struct virtio_net_hdr head;
+    uint8_t *data = tun->buf + FRAME_AT;
+    struct iovec iov[2] = {{data - WR_VNET_HEAD, WR_VNET_HEAD + room->head_len},
+                           {room->data, room->len}};
+    if (!tun->vnet || tun->rest.next < tun->rest.end)
+        return tun_recv(link, frame, now);
+    ssize_t n = read_frame(tun, iov, 2);
+    if (n <= 0)
+        return (int)n;
+    memcpy(&head, data - WR_VNET_HEAD, sizeof head);
+    bool inside = (size_t)n > room->head_len, stays = inside && wr_vnet_is_tcp(&head);
+    if (inside && !stays)
+        memcpy(data + room->head_len, room->data, (size_t)n - room->head_len);
+    wr_vnet_in(&head, data, (size_t)n, link->netif.kind, &tun->rest, frame);
+    if (stays) {
+        frame->body = room->data;
+        frame->body_at = room->head_len;
+    }
+    return 1;
 }
 
 /* ---- life --------------------------------------------------------------------------------------- */
@@ -127,6 +166,7 @@ static void tun_free(struct weir_link *link)
 static const struct weir_link_ops tun_ops = {
     .send = tun_send,
     .recv = tun_recv,
+    .recv_room = tun_recv_room,
     .deadline = tun_deadline,
     .fd = tun_fd,
     .free = tun_free,

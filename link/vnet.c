@@ -88,6 +88,13 @@ static void finish_udp(uint8_t *frame, size_t len, const struct virtio_net_hdr *
     wr_link_put16(frame + h->csum_start + 6, sum == 0 ? 0xffff : sum);
 }
 
+bool wr_vnet_is_tcp(const struct virtio_net_hdr *h)
+{
+    unsigned gso = h->gso_type & ~(unsigned)VIRTIO_NET_HDR_GSO_ECN;
+    return (gso == VIRTIO_NET_HDR_GSO_TCPV4 || gso == VIRTIO_NET_HDR_GSO_TCPV6) &&
+           (!(h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) || h->csum_offset == 16);
+}
+
 void wr_vnet_in(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
                 enum weir_netif_kind kind, struct wr_vnet_rest *rest, struct weir_frame *in)
 {

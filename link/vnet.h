@@ -36,6 +36,9 @@ struct wr_vnet_rest {
 /* The header for a frame to send. False: the frame cannot be told in one. */
 bool wr_vnet_out(const struct weir_out *out, struct virtio_net_hdr *h);
 
+/* Is it a super-segment of TCP? Then wr_vnet_in() looks at nothing behind the headers. */
+bool wr_vnet_is_tcp(const struct virtio_net_hdr *h);
+
 /* Makes sense of a frame that came in with the header `h`; it may be changed in place. What is left of
  * it for wr_vnet_next() is noted in *rest. */
 void wr_vnet_in(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,

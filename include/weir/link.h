@@ -34,6 +34,9 @@ struct weir_link_ops {
     void (*free)(struct weir_link *link);
     /* Called after a batch of sends: what a link has gathered leaves now. NULL: it gathers nothing. */
     void (*flush)(struct weir_link *link, weir_time now);
+    /* As recv, but it may leave a frame's data in the room (weir_input_room()). NULL: it has no use for room. */
+    int (*recv_room)(struct weir_link *link, const struct weir_room *room, struct weir_frame *frame,
+                     weir_time now);
 };
 
 struct weir_link {

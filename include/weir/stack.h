@@ -67,6 +67,9 @@ struct weir_frame {
     size_t len;          /* bytes; up to 64 KiB and the link header */
     uint16_t gso_size;   /* not 0: one large TCP segment made of segments of this many data bytes */
     bool csum_valid;     /* the link vouches for the transport checksum: do not verify it */
+    /* Not NULL: only the first body_at bytes stand at `data`, the others here, in weir_input_room()'s data. */
+    const uint8_t *body;
+    size_t body_at;
 };
 
 enum {
@@ -92,6 +95,19 @@ struct weir_out {
  * are dropped and counted, which is no error. */
 int weir_input(struct weir_stack *stack, int ifindex, const struct weir_frame *frame,
                weir_time now);
+
+/* Where the next frame's data is probably going to be read by the program. A link that copies frames out of the kernel
+ * may read the first head_len bytes of the next one to where it likes, and up to `len` more to `data`; if there are
+ * some, they are weir_frame.body. It costs nothing but a copy if the guess was wrong. */
+struct weir_room {
+    uint8_t *data;
+    size_t len;      /* as much as any frame has */
+    size_t head_len; /* bytes of headers expected in front, the link's own included */
+};
+/* True and *room, which is valid until the next call on the stack, or false: there is nothing to guess from. */
+bool weir_input_room(struct weir_stack *stack, int ifindex, struct weir_room *room);
+/* No more frames for now: memory that was taken for room alone goes back. */
+void weir_input_room_unused(struct weir_stack *stack);
 
 /* Puts the next frame for a link into *out. Returns its whole length in bytes, 0 when there is
  * nothing to send. */

@@ -117,7 +117,8 @@ size_t wr_ring_write_at(struct wr_ring *ring, const struct weir_allocator *alloc
 
     at = index_of(ring, off);
     first = ring->cap - at < len ? ring->cap - at : len;
-    memcpy(ring->buf + at, data, first);
+    if (data != ring->buf + at)
+        memcpy(ring->buf + at, data, first);
     wr_bytes_copy(ring->buf, (const uint8_t *)data + first, len - first);
     if (ring->extent < off + len)
         ring->extent = (uint32_t)(off + len);
@@ -151,6 +152,26 @@ size_t wr_ring_write(struct wr_ring *ring, const struct weir_allocator *alloc, c
     len = wr_ring_write_at(ring, alloc, ring->len, data, len);
     ring->len += (uint32_t)len;
     return len;
+}
+
+uint8_t *wr_ring_room(struct wr_ring *ring, const struct weir_allocator *alloc, size_t need)
+{
+    if (ring->extent != ring->len || wr_ring_space(ring) < need)
+        return NULL;
+    if (ring->len + need > ring->cap)
+        reserve(ring, alloc, ring->len + need);
+    if (ring->buf != NULL && ring->peak < ring->len + need)
+        ring->peak = (uint32_t)(ring->len + need);
+    if (ring->cap - ring->len < need || ring->cap - index_of(ring, ring->len) < need)
+        return NULL;
+    return ring->buf + index_of(ring, ring->len);
+}
+
+bool wr_ring_is_room(const struct wr_ring *ring, const uint8_t *data, size_t len)
+{
+    return ring->buf != NULL && ring->extent == ring->len && ring->cap - ring->len >= len &&
+           ring->cap - index_of(ring, ring->len) >= len &&
+           data == ring->buf + index_of(ring, ring->len);
 }
 
 void wr_ring_commit(struct wr_ring *ring, size_t len)

@@ -64,7 +64,7 @@ static inline uint32_t wr_ring_space(const struct wr_ring *ring)
 /*
  * Appends up to `len` bytes behind the tail and returns how many it took: fewer at the limit, or
  * when out of memory as many as fit what is allocated. May not be used while bytes lie beyond the
- * tail.
+ * tail. Bytes that stand in wr_ring_room() already are not copied.
  */
 size_t wr_ring_write(struct wr_ring *ring, const struct weir_allocator *alloc, const void *data,
                      size_t len);
@@ -75,6 +75,15 @@ size_t wr_ring_write(struct wr_ring *ring, const struct weir_allocator *alloc, c
  */
 size_t wr_ring_write_at(struct wr_ring *ring, const struct weir_allocator *alloc, size_t off,
                         const void *data, size_t len);
+
+/*
+ * Room for `need` bytes behind the tail, in one piece, for somebody to fill in before wr_ring_write() finds them there.
+ * NULL: the limit, memory, or the array's end is in the way, or bytes lie beyond the tail. Valid until the next call
+ * that changes the ring.
+ */
+uint8_t *wr_ring_room(struct wr_ring *ring, const struct weir_allocator *alloc, size_t need);
+/* Is `data` the room behind the tail, for at least `len` bytes? */
+bool wr_ring_is_room(const struct wr_ring *ring, const uint8_t *data, size_t len);
 
 /*
  * Makes `len` bytes behind the tail readable; the caller knows that write_at has filled them all.

@@ -306,6 +306,8 @@ struct wr_pkt {
     size_t l3_len;
     const uint8_t *data; /* transport header and payload */
     size_t len;
+    const uint8_t *
+        body; /* not NULL: the payload stands here and not behind the header, see weir_input_room() */
     uint8_t proto; /* 6, 17, 1, 58 */
     uint8_t hop_limit;
     uint8_t ds;       /* DS field with ECN bits */

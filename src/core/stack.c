@@ -45,6 +45,7 @@
 #include "sock/sock_entry.h"
 #include "tcp/tcp_entry.h"
 #include "udp/udp_entry.h"
+#include "wire/w_eth.h"
 
 enum {
     LO_FRAMES_PER_CALL = 256, /* looped by one weir_advance() */
@@ -152,6 +153,24 @@ void weir_stack_free(struct weir_stack *stack)
 
 /* ---- in -------------------------------------------------------------------------------------- */
 
+/* A frame whose data was read to where it does not belong. */
+static void input_gathered(struct weir_stack *stack, struct wr_netif *netif,
+                           const struct weir_frame *frame, weir_time now)
+{
+    uint8_t *copy = wr_alloc(stack, frame->len);
+    struct weir_frame whole = *frame;
+    if (copy == NULL) {
+        wr_drop(stack, WR_DROP_no_memory);
+        return;
+    }
+    memcpy(copy, frame->data, frame->body_at);
+    memcpy(copy + frame->body_at, frame->body, frame->len - frame->body_at);
+    whole.data = copy;
+    whole.body = NULL;
+    wr_ip_input(stack, netif, &whole, now);
+    wr_free(stack, copy, frame->len);
+}
+
 static void input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
                   weir_time now)
 {
@@ -161,7 +180,10 @@ static void input(struct weir_stack *stack, struct wr_netif *netif, const struct
         wr_drop(stack, WR_DROP_netif_down);
         return;
     }
-    wr_ip_input(stack, netif, frame, now);
+    if (frame->body != NULL && !wr_tcp_room_fits(stack, netif, frame))
+        input_gathered(stack, netif, frame, now);
+    else
+        wr_ip_input(stack, netif, frame, now);
     wr_trace_frame_done(stack);
 }
 
@@ -173,6 +195,21 @@ int weir_input(struct weir_stack *stack, int ifindex, const struct weir_frame *f
         return WEIR_ENODEV;
     input(stack, netif, frame, now);
     return 0;
+}
+
+bool weir_input_room(struct weir_stack *stack, int ifindex, struct weir_room *room)
+{
+    const struct wr_netif *netif = wr_netif_by_index(stack, ifindex);
+    if (netif == NULL || netif->loopback || !wr_tcp_room(stack, netif, room))
+        return false;
+    if (netif->config.kind == WEIR_NETIF_ETHERNET)
+        room->head_len += W_ETH_HLEN;
+    return true;
+}
+
+void weir_input_room_unused(struct weir_stack *stack)
+{
+    wr_tcp_room_unused(stack);
 }
 
 /* ---- out ------------------------------------------------------------------------------------- */

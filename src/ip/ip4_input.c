@@ -174,5 +174,6 @@ void wr_ip4_input(struct weir_stack *stack, struct wr_netif *netif, const struct
     }
     pkt.csum_valid = frame->csum_valid;
     pkt.gso_size = frame->gso_size;
+    pkt.body = frame->body;
     wr_ip4_deliver(stack, &pkt, now);
 }

@@ -185,6 +185,7 @@ void wr_ip6_input(struct weir_stack *stack, struct wr_netif *netif, const struct
     from_header(&pkt, &ip, p);
     pkt.csum_valid = frame->csum_valid;
     pkt.gso_size = frame->gso_size;
+    pkt.body = frame->body;
     take(stack, &pkt, now);
 }
 

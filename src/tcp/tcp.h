@@ -103,7 +103,8 @@
 #define WR_TCP_MSS_V4        536u                    /* RFC 9293 3.7.1 */
 #define WR_TCP_MSS_V6        1220u
 #define WR_TCP_MAX_WSCALE    14u
-#define WR_TCP_IW_SEGMENTS   10u /* RFC 6928 */
+#define WR_TCP_NEAR_SPACE    262144u /* tcp_rcvbuf */
+#define WR_TCP_IW_SEGMENTS   10u     /* RFC 6928 */
 #define WR_TCP_MAX_QUICKACKS 16u
 #define WR_TCP_DUP_THRESH    3u
 #define WR_TCP_MAX_OFO       1024u            /* islands of out-of-order data kept */
@@ -462,6 +463,13 @@ static inline uint32_t wr_ack_window(const struct tcb *tcb, const struct seg *se
     return (uint32_t)seg->wnd << ((seg->flags & W_TCP_SYN) ? 0 : tcb->snd_wscale);
 }
 
+/* ---- tcp_direct --------------------------------------------------------------------------------------- */
+
+/* In-order data of this segment is in the ring: the next one may be read there. */
+void wr_direct_took(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg);
+/* The tcb goes. */
+void wr_direct_forget(struct weir_stack *stack, const struct tcb *tcb);
+
 /* ---- tcp_reasm ---------------------------------------------------------------------------------------- */
 
 /* RFC 9293 3.10.7.4 seventh: takes segment text in, in order or out of it, and notes what to acknowledge.
@@ -495,6 +503,8 @@ void wr_rcvbuf_data_received(struct weir_stack *stack, struct tcb *tcb, const st
                              weir_time now);
 /* The user has read. */
 void wr_rcvbuf_read(const struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* Is the peer so near that what is in flight waits in buffers only? `rtt`: as it is now. */
+bool wr_rcvbuf_is_near(const struct weir_stack *stack, const struct tcb *tcb, weir_time rtt);
 /* Bytes that a reader is taken to read in the first round trip. */
 uint32_t wr_rcvbuf_first_space(const struct tcb *tcb);
 /* Its state, zeroed; NULL: out of memory. */

@@ -106,6 +106,13 @@ bool wr_mem_resets_orphan(const struct weir_stack *stack, const struct tcb *tcb)
 
 enum { WR_RECENT = 64 };
 
+/* Who gets the next frame straight into its ring, maybe: tcp_direct. */
+struct wr_direct {
+    struct tcb *tcb;              /* NULL: nobody */
+    const struct wr_netif *netif; /* where its last super-segment came in */
+    uint16_t head_len;            /* bytes of that one's IP and TCP headers */
+};
+
 struct wr_tcp {
     struct wr_hash flows;
     struct wr_flow *recent[WR_RECENT]; /* connections that segments came for, see tcp_demux */
@@ -116,6 +123,7 @@ struct wr_tcp {
     struct wr_pool syns[2];  /* IPv6, IPv4 */
     struct wr_tw_line tw[2]; /* likewise */
     struct wr_mem mem;
+    struct wr_direct direct;
     int64_t challenge_second; /* in which challenges_left counts */
     uint32_t challenges_left; /* RFC 5961 7, of the whole host */
     struct wr_cc_list cc;

@@ -39,7 +39,7 @@ static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg
     seg->flags = th.flags;
     seg->wnd = th.wnd;
     seg->urg = th.urg;
-    seg->data = pkt->data + th.data_off;
+    seg->data = pkt->body != NULL ? pkt->body : pkt->data + th.data_off;
     seg->len = (uint32_t)(pkt->len - th.data_off);
     seg->end_seq =
         seg->seq + seg->len + ((th.flags & W_TCP_SYN) ? 1 : 0) + ((th.flags & W_TCP_FIN) ? 1 : 0);

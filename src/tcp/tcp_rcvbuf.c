@@ -8,11 +8,20 @@
  * timestamps, from the time at which we sent what a full segment echoes (RFC 7323 4); else a window of data takes at
  * least one round trip, and the smallest such time counts.
  *
+ * Near peers (weir.tcp_near_rtt_us, 1 ms; 0: there are none). What is in flight to a peer on the same machine waits in
+ * buffers and for the CPU, and not on a path. So a larger window only makes more of it wait, which looks like a longer
+ * round trip, for which the window grows again, until data walks through more memory than the caches hold: that costs
+ * half of the throughput. With such a peer a round trip is the shortest that was seen, and the buffer grows
+ * no further than twice what is read in that time, or in small numbers than NEAR_SPACE, which a few super-segments
+ * fill. Both buffers follow this; for the one to send see grow_send_buffer() in tcp_ack.
+ *
  * The state of it (struct wr_rx) is made with the first data. Without memory for it the buffer stays as it is.
  */
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
+
+#define FAR (10 * WEIR_MS) /* a round trip that no waiting on one machine explains */
 
 /* From a pool: blocks as small as this are gathered by glibc when they are freed, and joined a hundred thousand at a
  * time in a later call of free(). */
@@ -94,13 +103,29 @@ void wr_rcvbuf_data_received(struct weir_stack *stack, struct tcb *tcb, const st
         rtt_by_window(rx, tcb, now);
 }
 
-static void grow(const struct weir_stack *stack, struct tcb *tcb, uint32_t copied)
+bool wr_rcvbuf_is_near(const struct weir_stack *stack, const struct tcb *tcb, weir_time rtt)
+{
+    return tcb->rtt.min_rtt > 0 && tcb->rtt.min_rtt < stack->tunables.tcp_near_rtt_us * WEIR_US &&
+           rtt < FAR;
+}
+
+/* What a near peer's data read in `elapsed` is in its shortest round trip. */
+static uint32_t near_part(const struct tcb *tcb, uint32_t copied, weir_time elapsed)
+{
+    uint32_t least = copied < WR_TCP_NEAR_SPACE ? copied : WR_TCP_NEAR_SPACE;
+    uint64_t part = (uint64_t)copied * (uint64_t)tcb->rtt.min_rtt / (uint64_t)elapsed;
+    return part > least ? (uint32_t)part : least;
+}
+
+/* `steady`: the sender does not double its rate from here on. */
+static void grow(const struct weir_stack *stack, struct tcb *tcb, uint32_t copied, bool steady)
 {
     uint64_t most = (uint64_t)stack->tunables.tcp_rmem_max, wnd;
     uint32_t before = tcb->rx->space;
 
     wnd = 2 * (uint64_t)copied + 16u * tcb->adv_mss;
-    wnd += 2 * (wnd * (copied - before) / (before > 0 ? before : 1));
+    if (!steady)
+        wnd += 2 * (wnd * (copied - before) / (before > 0 ? before : 1));
     if (wnd > most / 2)
         wnd = most / 2;
     if (2 * wnd <= tcb->opts.rcvbuf)
@@ -117,6 +142,7 @@ void wr_rcvbuf_read(const struct weir_stack *stack, struct tcb *tcb, weir_time n
     struct wr_rx *rx = tcb->rx;
     uint32_t at = wr_tcb_copied_seq(tcb), copied;
     weir_time rtt;
+    bool near;
 
     if (rx == NULL)
         return;
@@ -124,10 +150,13 @@ void wr_rcvbuf_read(const struct weir_stack *stack, struct tcb *tcb, weir_time n
     if (rtt == 0 || now - rx->at < rtt)
         return;
     copied = at - rx->seq;
+    near = now - rx->at > tcb->rtt.min_rtt && wr_rcvbuf_is_near(stack, tcb, rtt);
+    if (near)
+        copied = near_part(tcb, copied, now - rx->at);
     if (copied > rx->space) {
         if (stack->tunables.tcp_moderate_rcvbuf && !tcb->opts.rcvbuf_locked &&
             !wr_mem_is_pressed(stack))
-            grow(stack, tcb, copied);
+            grow(stack, tcb, copied, near);
         rx->space = copied;
     }
     rx->seq = at;

@@ -314,6 +314,7 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
     if (start == tcb->rcv_nxt) {
         if (end != start) {
             take_in_order(stack, tcb, data, end - start, now);
+            wr_direct_took(stack, tcb, seg);
             wr_rcvbuf_data_received(stack, tcb, seg, now);
             wr_delack_data_received(tcb, seg, now);
             if (seg->len >= 128 && !wr_mem_is_pressed(stack))

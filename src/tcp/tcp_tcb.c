@@ -217,6 +217,7 @@ void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 void wr_tcb_free(struct weir_stack *stack, struct tcb *tcb)
 {
     free_buffers(stack, tcb);
+    wr_direct_forget(stack, tcb);
     wr_mem_settle(stack, tcb);
     wr_pool_free(&stack->tcp->tcbs, tcb);
 }

@@ -129,8 +129,13 @@ static void tap_free(struct weir_link *link)
     free(tap);
 }
 
-static const struct weir_link_ops tap_ops = {tap_send, tap_recv, tap_deadline,
-                                             tap_fd,   tap_free, NULL};
+static const struct weir_link_ops tap_ops = {
+    .send = tap_send,
+    .recv = tap_recv,
+    .deadline = tap_deadline,
+    .fd = tap_fd,
+    .free = tap_free,
+};
 
 static struct weir_link *tap_new(struct sim *sim, struct weir_link *inner, uint64_t id)
 {

@@ -207,8 +207,13 @@ static void liar_free(struct weir_link *link)
     free(link);
 }
 
-static const struct weir_link_ops liar_ops = {liar_send, liar_recv, liar_deadline,
-                                              liar_fd,   liar_free, NULL};
+static const struct weir_link_ops liar_ops = {
+    .send = liar_send,
+    .recv = liar_recv,
+    .deadline = liar_deadline,
+    .fd = liar_fd,
+    .free = liar_free,
+};
 
 static void make_liar(struct chaos *c, unsigned host)
 {

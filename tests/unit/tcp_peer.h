@@ -52,6 +52,9 @@ struct peer {
     uint16_t next_port;
     uint32_t icmp_frames;
     weir_time rtt; /* between SYN-ACK and ACK of peer_open() */
+    uint16_t gso;  /* not 0: what it sends is of segments of so many bytes */
+    bool room;     /* data goes to where weir_input_room() says, as a link may do it */
+    unsigned in_room;
 };
 
 /* The peer's end of a connection. */
@@ -180,6 +183,20 @@ static inline void peer_clear(struct peer *p)
     p->n = 0;
 }
 
+/* As a link that reads the frame straight into the room, if there is one. */
+static inline void peer_use_room(struct peer *p, struct weir_frame *in)
+{
+    struct weir_room room;
+
+    if (!weir_input_room(p->stack, p->ifindex, &room) || in->len <= room.head_len)
+        return;
+    memcpy(room.data, in->data + room.head_len, in->len - room.head_len);
+    memset((void *)(uintptr_t)(in->data + room.head_len), 0xdb, in->len - room.head_len);
+    in->body = room.data;
+    in->body_at = room.head_len;
+    p->in_room++;
+}
+
 /* A segment with everything said. opts: written as they stand, n_opts a multiple of 4. */
 static inline void peer_raw(struct peer *p, const struct w_tcp *th, const uint8_t *opts,
                             size_t n_opts, const void *data, size_t len)
@@ -205,6 +222,10 @@ static inline void peer_raw(struct peer *p, const struct w_tcp *th, const uint8_
     put_be16(tcp + W_TCP_OFF_CSUM,
              wr_csum_finish(
                  wr_csum_add(wr_csum_pseudo(&p->them, &p->us, 6, (uint32_t)tlen), tcp, tlen)));
+    in.gso_size = p->gso;
+    in.csum_valid = p->gso != 0;
+    if (p->room)
+        peer_use_room(p, &in);
     assert_int_equal(weir_input(p->stack, p->ifindex, &in, p->now), 0);
     peer_drain(p);
 }

@@ -168,6 +168,37 @@ static void agrees_with_a_flat_model_over_random_operations(void **state)
     probe_done(&probe);
 }
 
+/* What was put into the room is taken by a write without being copied, and until then it is not there. */
+static void room_becomes_what_is_written(void **state)
+{
+    struct probe probe;
+    const struct weir_allocator *alloc = probe_init(&probe);
+    struct wr_ring ring;
+    uint8_t *room, out[3];
+
+    (void)state;
+    wr_ring_init(&ring, 16);
+    assert_int_equal(wr_ring_write(&ring, alloc, "abc", 3), 3);
+    room = wr_ring_room(&ring, alloc, 4);
+    assert_non_null(room);
+    memcpy(room, "defg", 4);
+    assert_reads(&ring, "abc", 3);
+    assert_true(wr_ring_is_room(&ring, room, 4));
+    assert_false(wr_ring_is_room(&ring, room + 1, 3));
+    assert_int_equal(wr_ring_write(&ring, alloc, room, 4), 4);
+    assert_reads(&ring, "abcdefg", 7);
+    assert_null(wr_ring_room(&ring, alloc, 10)); /* the limit */
+    assert_int_equal(wr_ring_read(&ring, alloc, out, 3), 3);
+    assert_int_equal(wr_ring_write_at(&ring, alloc, 6, "x", 1), 1);
+    assert_null(wr_ring_room(&ring, alloc, 1)); /* bytes beyond the tail */
+    assert_false(wr_ring_is_room(&ring, room + 4, 1));
+    wr_ring_forget_beyond(&ring, alloc);
+    assert_int_equal(wr_ring_drop(&ring, alloc, 4), 4);
+    assert_non_null(wr_ring_room(&ring, alloc, 16));
+    wr_ring_forget_beyond(&ring, alloc); /* unused */
+    probe_done(&probe);
+}
+
 /* A stream that is drained again and again does not climb from the smallest size each time. */
 static void a_busy_ring_comes_back_at_its_last_size(void **state)
 {
@@ -228,6 +259,7 @@ int main(void)
         cmocka_unit_test(agrees_with_a_flat_model_over_random_operations),
         cmocka_unit_test(a_limit_that_creeps_up_does_not_copy_at_each_step),
         cmocka_unit_test(a_busy_ring_comes_back_at_its_last_size),
+        cmocka_unit_test(room_becomes_what_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
