@@ -235,7 +235,8 @@ static void enter_state(struct lab_tape *tape, struct lab_tape_conn *conn, unsig
         .at = now, .packet = tape->arrived, .side = (uint8_t)side, .state = (uint8_t)state};
 }
 
-_Static_assert(sizeof(struct lab_tape_sample) == sizeof(weir_time) + 12 * sizeof(uint32_t),
+_Static_assert(sizeof(struct lab_tape_sample) ==
+                   offsetof(struct lab_tape_sample, backoff) + sizeof(uint32_t),
                "samples are compared as bytes");
 
 static void sample(struct lab_tape_side *side, const struct weir_tcp_info *info, weir_time now)
@@ -253,6 +254,7 @@ static void sample(struct lab_tape_side *side, const struct weir_tcp_info *info,
         .snd_wnd = info->tcpi_snd_wnd,
         .rcv_wnd = info->tcpi_rcv_wnd,
         .ca_state = info->tcpi_ca_state,
+        .backoff = info->tcpi_backoff,
     };
     if (side->n_samples > 0) {
         struct lab_tape_sample *last = &side->samples[side->n_samples - 1];

@@ -57,7 +57,7 @@ struct lab_tape_state {
 struct lab_tape_sample {
     weir_time at;
     uint32_t cwnd, ssthresh, pipe, lost, sacked, srtt_us, rttvar_us, rto_us, snd_wnd, rcv_wnd;
-    uint32_t ca_state; /* twelve, so that the struct has no padding */
+    uint32_t ca_state, backoff; /* twelve in all, so that there is no padding */
 };
 
 struct lab_tape_side {

@@ -125,7 +125,8 @@ static json_t *samples_json(const struct lab_tape_side *side, weir_time epoch)
                                 s->rto_us,
                                 s->snd_wnd,
                                 s->rcv_wnd,
-                                s->ca_state};
+                                s->ca_state,
+                                s->backoff};
         wr_lab_json_row(rows, row, sizeof row / sizeof *row);
     }
     return rows;
@@ -164,7 +165,7 @@ json_t *wr_lab_tape_json(const struct lab_tape *tape, weir_time epoch)
     json_object_set_new(object, "state_columns", wr_lab_json_columns("t side state packet"));
     json_object_set_new(object, "sample_columns",
                         wr_lab_json_columns("t cwnd ssthresh pipe lost sacked srtt rttvar rto "
-                                            "snd_wnd rcv_wnd ca_state"));
+                                            "snd_wnd rcv_wnd ca_state backoff"));
     json_object_set_new(object, "connections", conns);
     return object;
 }

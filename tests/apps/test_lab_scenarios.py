@@ -116,7 +116,8 @@ def test_sweeps_are_all_combinations_in_order(tmp_path):
 def test_threads_change_nothing(tmp_path):
     scenario = tmp_path / "sweep.lab"
     scenario.write_text(SWEEP)
-    texts = {answer("--json", "-", "--threads", n, scenario, "seed=1..3") for n in (1, 2, 7)}
+    texts = {answer("--json", "-", "--packets", "--threads", n, scenario, "seed=1..3")
+             for n in (1, 2, 7)}
     assert len(texts) == 1
 
 

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""`weir lab --html`: the page in a headless Chromium. One browser for all tests: it takes a second to start."""
+
+import os
+import subprocess
+
+import pytest
+
+pytest.importorskip("selenium", reason="python3-selenium is not installed")
+
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+
+from browser import chromium, open_page
+
+WEIR = os.environ["WEIR"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    made = chromium()
+    yield made
+    made.quit()
+
+
+def page(tmp_path, *words):
+    path = tmp_path / "page.html"
+    done = subprocess.run([WEIR, "lab", "--html", path, *words], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def no_complaint(browser):
+    """Nothing in the console, but the remark on how often this test reads pixels."""
+    assert [line for line in browser.get_log("browser") if "getImageData" not in line["message"]] == []
+
+
+def coloured_pixels(browser):
+    """Of each chart, the pixels of its curves that are neither transparent nor grey."""
+    return browser.execute_script("""
+        return [...document.querySelectorAll('.chart')].map(chart => {
+            let n = 0;
+            for (const canvas of chart.querySelectorAll('canvas')) {
+                if (!canvas.width) continue;
+                const p = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+                for (let i = 0; i < p.length; i += 4)
+                    n += p[i + 3] > 60 && Math.max(p[i], p[i + 1], p[i + 2]) - Math.min(p[i], p[i + 1], p[i + 2]) > 40;
+            }
+            return n;
+        });""")
+
+
+def titles(browser):
+    return [title.text for title in browser.find_elements(By.CSS_SELECTOR, "#charts h2")]
+
+
+def legends(browser):
+    return " ".join(one.text for one in browser.find_elements(By.CSS_SELECTOR, ".legend"))
+
+
+def test_two_runs_lie_over_each_other(browser, tmp_path):
+    open_page(browser, page(tmp_path, "bufferbloat-codel"))
+    no_complaint(browser)
+    assert titles(browser) == [
+        "Time and sequence number", "Congestion window, slow start threshold, packets in flight",
+        "Smoothed round trip time and retransmission timeout", "Queue",
+        "Throughput (what arrived, of each connection)"]
+    drawn = coloured_pixels(browser)
+    assert len(drawn) == 5 and min(drawn) > 1000
+    assert "bloat: cwnd" in legends(browser) and "codel: cwnd" in legends(browser)
+
+    # Without the first run its curves are gone, and come back with it.
+    boxes = browser.find_elements(By.CSS_SELECTOR, "#runs input")
+    assert len(boxes) == 2
+    boxes[0].click()
+    assert "bloat" not in legends(browser) and "codel: cwnd" in legends(browser)
+    assert min(coloured_pixels(browser)) > 500
+    boxes[0].click()
+    assert "bloat: cwnd" in legends(browser)
+    no_complaint(browser)
+
+
+def test_hovering_tells_values_in_all_charts(browser, tmp_path):
+    open_page(browser, page(tmp_path, "tail-loss"))
+    charts = browser.find_elements(By.CSS_SELECTOR, ".chart")
+    assert " s:" not in legends(browser)
+    ActionChains(browser).move_to_element_with_offset(charts[1], 40, 20).perform()
+    told = [one.text for one in browser.find_elements(By.CSS_SELECTOR, ".legend")]
+    assert "cwnd: " in told[1] and "srtt: " in told[2]
+    assert told[1].split(" s:")[0] == told[2].split(" s:")[0], "the same moment"
+    no_complaint(browser)
+
+
+def test_zoom_shows_what_was_thinned_out(browser, tmp_path):
+    """A window of a thousandth of the run has the packets that are in it, however many there are in all."""
+    open_page(browser, page(tmp_path, "rate=50mbit", "rtt=20ms", "time=4s"))
+    n, there = browser.execute_script("""
+        const P = JSON.parse(document.getElementById('data').textContent).jobs[0].result.tape;
+        const t = P.packet_columns.indexOf('t'), len = P.packet_columns.indexOf('len');
+        const there = P.packets.filter(p => p[t] >= 2e6 && p[t] <= 2.02e6 && p[len] > 0).length;
+        return [P.packets.length, there];""")
+    assert n > 20000 and there > 50
+    box = browser.find_elements(By.CSS_SELECTOR, ".chart")[0]
+    before = coloured_pixels(browser)[0]
+    width = box.size["width"]
+    ActionChains(browser).move_to_element_with_offset(box, -20, 0).click_and_hold().move_by_offset(
+        40, 0).release().perform()
+    assert width > 400 and coloured_pixels(browser)[0] != before
+    no_complaint(browser)
+
+
+def test_sequence_diagram_has_every_packet_and_state(browser, tmp_path):
+    open_page(browser, page(tmp_path, "handshake-syn-lost"))
+    packets = browser.find_elements(By.CSS_SELECTOR, "#diagram .packet")
+    assert len(packets) == 9
+    states = [one.text for one in browser.find_elements(By.CSS_SELECTOR, "#diagram .state text")]
+    assert states == ["SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "ESTABLISHED", "FIN-WAIT-1", "LAST-ACK",
+                      "TIME-WAIT", "CLOSED"]
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#diagram .cross")) == 1
+    assert [one.text for one in browser.find_elements(By.CSS_SELECTOR, "#diagram .packet text")][:3] == [
+        "SYN", "SYN (again)", "SYN ack 1"]
+
+    tip = browser.find_element(By.ID, "tip")
+    assert not tip.is_displayed()
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", packets[4])
+    ActionChains(browser).move_to_element(packets[4]).perform()
+    assert tip.is_displayed()
+    for said in ("flags [P.]", "sent     2.000000 s", "arrived  2.010000 s", "seq      1", "length   1000"):
+        assert said in tip.text
+    no_complaint(browser)
+
+
+def test_pages_of_a_long_sequence(browser, tmp_path):
+    open_page(browser, page(tmp_path, "rate=10mbit", "rtt=20ms", "bytes=300kb"))
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#diagram .packet")) == 150
+    browser.find_element(By.ID, "on").click()
+    assert browser.find_element(By.ID, "page").text.startswith("packets 151 to ")
+    assert browser.find_elements(By.CSS_SELECTOR, "#diagram .packet")[0].get_attribute("data-number") == "150"
+    no_complaint(browser)
+
+
+def test_flows_have_fairness(browser, tmp_path):
+    open_page(browser, page(tmp_path, "rate=20mbit", "rtt=20ms", "flows=3", "time=3s"))
+    assert titles(browser)[-1] == "Fairness (Jain's index; 1: all have the same)"
+    assert min(coloured_pixels(browser)) > 200
+    no_complaint(browser)
+
+
+def test_a_hundred_thousand_packets_open(browser, tmp_path):
+    """That it takes less than 3 s is a matter of bench/report."""
+    path = page(tmp_path, "rate=200mbit", "rtt=10ms", "queue=200", "time=4s")
+    open_page(browser, path)
+    n = browser.execute_script(
+        "return JSON.parse(document.getElementById('data').textContent).jobs[0].result.tape.packets.length")
+    assert n >= 100000
+    assert min(coloured_pixels(browser)) > 500
+    no_complaint(browser)
+
+
+def test_a_page_needs_nothing_else(tmp_path):
+    """No address of another place is in it but in comments of the library and names of formats."""
+    text = page(tmp_path, "simultaneous-open").read_text()
+    assert "src=" not in text.split("<script type")[0]
+    assert "@import" not in text and "<link rel=\"stylesheet" not in text
+
+
+def test_names_cannot_break_out_of_the_page(tmp_path):
+    scenario = tmp_path / "odd.lab"
+    scenario.write_text("title '</script><b id=evil>'\nlook 'One. Two.'\ntime 1s\nflows rtt=1ms bytes=1kb\n")
+    text = page(tmp_path, scenario).read_text()
+    assert "<b id=evil>" not in text and "\\u003cb id=evil>" in text
