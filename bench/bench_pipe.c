@@ -3,7 +3,7 @@
  * What the core costs when no system call is in the way: two stacks in one thread (pair.h).
  *
  *     bench_pipe bulk|rr|crr SECONDS [mtu] [--count N] [--message BYTES] [--standing N]
- *                                    [--timewait N] [--busy N]
+ *                                    [--timewait N] [--busy N] [--repeat N]
  *
  *     mtu         no super-segments, checksums computed and verified
  *     --count     so many bytes, round trips or connections instead of SECONDS, in virtual time: the same
@@ -12,6 +12,7 @@
  *     --standing  so many more connections are open, and at rest
  *     --timewait  so many more are in TIME-WAIT
  *     --busy      rr: the trips go over so many connections in turn
+ *     --repeat    measures so many times, a line each
  */
 #include <errno.h>
 #include <string.h>
@@ -24,9 +25,9 @@ static struct {
     double seconds;
     uint64_t count; /* 0: for `seconds` */
     size_t message;
-    unsigned standing, timewait, busy;
+    unsigned standing, timewait, busy, repeat;
     bool mtu;
-} opt = {.message = CHUNK_BYTES, .busy = 1};
+} opt = {.message = CHUNK_BYTES, .busy = 1, .repeat = 1};
 
 static weir_sock listeners[N_LISTENERS];
 static char buffer[CHUNK_BYTES];
@@ -226,18 +227,11 @@ static __attribute__((noinline)) uint64_t measured_crr(void)
     return connections;
 }
 
-static void bench(const char *mode)
+static void bench_once(const char *mode, const weir_sock *near, const weir_sock *far)
 {
-    weir_sock *near = calloc(opt.busy, sizeof *near), *far = calloc(opt.busy, sizeof *far);
+    uint64_t work, packets = segments_in(client.stack) + segments_in(server.stack);
     struct measure m;
-    uint64_t work, packets;
 
-    if (!near || !far)
-        die("out of memory");
-    open_others();
-    for (unsigned i = 0; i < opt.busy && *mode != 'c'; i++)
-        connect_pair(i, &near[i], &far[i]);
-    packets = segments_in(client.stack) + segments_in(server.stack);
     end = wall_seconds() + opt.seconds;
     m = measure_start();
     if (strcmp(mode, "bulk") == 0)
@@ -248,12 +242,26 @@ static void bench(const char *mode)
         work = measured_crr();
     packets = segments_in(client.stack) + segments_in(server.stack) - packets;
     measure_stop_packets(&m, work, packets);
+}
+
+static void bench(const char *mode)
+{
+    weir_sock *near = calloc(opt.busy, sizeof *near), *far = calloc(opt.busy, sizeof *far);
+
+    if (!near || !far)
+        die("out of memory");
+    open_others();
+    for (unsigned i = 0; i < opt.busy && *mode != 'c'; i++)
+        connect_pair(i, &near[i], &far[i]);
+    for (unsigned i = 0; i < opt.repeat; i++)
+        bench_once(mode, near, far);
     free(near);
     free(far);
 }
 
 static const char usage[] = "usage: bench_pipe bulk|rr|crr SECONDS [mtu] [--count N] "
-                            "[--message BYTES] [--standing N] [--timewait N] [--busy N]";
+                            "[--message BYTES] [--standing N] [--timewait N] [--busy N] "
+                            "[--repeat N]";
 
 static void read_option(const char *name, const char *value)
 {
@@ -269,6 +277,8 @@ static void read_option(const char *name, const char *value)
         opt.timewait = (unsigned)number;
     else if (strcmp(name, "--busy") == 0)
         opt.busy = (unsigned)number;
+    else if (strcmp(name, "--repeat") == 0)
+        opt.repeat = (unsigned)number;
     else
         die("%s", usage);
     if (opt.message == 0 || opt.message > sizeof buffer || opt.busy == 0)

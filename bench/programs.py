@@ -67,8 +67,6 @@ SYSTEMS = {
     "weir run server, TUN": "kernel veth",
     "weir run client, TUN": "kernel veth",
 }
-# What falls short is said: the aim for each load, as a ratio of work per CPU-second.
-AIMS = {"http_new": 0.6, "http_keep": 0.8, "redis_c20": 0.8, "redis_P16": 0.8}
 
 
 def missing(load):
