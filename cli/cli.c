@@ -37,6 +37,7 @@ static const struct command commands[] = {
     {"ping", wr_cli_ping, "send echo requests from a running host, or from one of its own"},
     {"nc", wr_cli_nc, "connect or listen on a running host, or on one of its own"},
     {"capture", wr_cli_capture, "show the packets of a running host, and why each was sent"},
+    {"explain", wr_cli_explain, "say why connections are slow or broken, from their packets"},
     {"drill", wr_cli_drill, "run packetdrill scripts against the stack in virtual time"},
     {"lab", wr_cli_lab, "run TCP flows over a network in virtual time"},
 };

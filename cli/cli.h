@@ -38,6 +38,7 @@ int wr_cli_nc(int argc, char **argv);
 int wr_cli_ss(int argc, char **argv);
 int wr_cli_sysctl(int argc, char **argv);
 int wr_cli_capture(int argc, char **argv);
+int wr_cli_explain(int argc, char **argv);
 int wr_cli_drill(int argc, char **argv);
 int wr_cli_lab(int argc, char **argv);
 
