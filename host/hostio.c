@@ -103,7 +103,8 @@ static bool send_all(struct wr_attach *a, weir_time now)
 static int next_frame(struct wr_attach *a, struct weir_frame *frame, weir_time now)
 {
     struct weir_room room;
-    if (a->link->ops->recv_room == NULL || !weir_input_room(a->host->stack, a->ifindex, &room))
+    if (a->link->ops->recv_room == NULL || a->host->taps || /* a capture wants it in one piece */
+        !weir_input_room(a->host->stack, a->ifindex, &room))
         return a->link->ops->recv(a->link, frame, now);
     int rc = a->link->ops->recv_room(a->link, &room, frame, now);
     if (rc <= 0)
