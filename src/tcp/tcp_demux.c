@@ -48,7 +48,7 @@ static uint32_t word(const uint8_t *p)
 /* The place in the array of those found last. */
 static struct wr_flow **recent(const struct weir_stack *stack, const struct wr_tuple *tuple)
 {
-    uint32_t x = word(tuple->remote.b + 12) + (uint32_t)(tuple->rport << 16 ^ tuple->lport);
+    uint32_t x = word(tuple->remote.b + 12) + ((uint32_t)tuple->rport << 16 ^ tuple->lport);
 
     x *= 0x9e3779b1u;
     return &stack->tcp->recent[x / (UINT32_MAX / WR_RECENT + 1)];
