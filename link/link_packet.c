@@ -12,7 +12,7 @@
  * Reading is by recvmmsg(2), up to SLOTS frames a call. A memory ring (TPACKET_V3) would save the call, but
  * hands a block over only when it is full or a timer of some milliseconds has passed: that much would be added
  * to each round trip. When frames are large few are asked for at once, so that they are still in the cache
- * when the stack reads them. Sending is one sendmsg(2) a frame, straight from the send ring.
+ * when the stack reads them, or one by one into the receive ring itself (weir_input_room()). Sending is one sendmsg(2) a frame, straight from the send ring.
  */
 #define _GNU_SOURCE /* recvmmsg */
 #include <errno.h>
@@ -123,6 +123,29 @@ static int packet_recv(struct weir_link *link, struct weir_frame *frame, weir_ti
     }
 }
 
+/* One large frame, its data into the room. What is out of the ordinary is left to packet_recv(). */
+static int packet_recv_room(struct weir_link *link, const struct weir_room *room,
+                            struct weir_frame *frame, weir_time now)
+{
+    struct packet *packet = (struct packet *)link;
+    uint8_t *data = packet->slots + ALIGN_PAD;
+    struct iovec iov[3] = {
+        {&packet->head[0], WR_VNET_HEAD}, {data, room->head_len}, {room->data, room->len}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 3};
+    if (packet->ask != SLOTS_LARGE || packet->next != packet->n_read ||
+        packet->rest.next < packet->rest.end)
+        return packet_recv(link, frame, now);
+    ssize_t n = recvmsg(packet->fd, &msg, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return 0;
+    if (n <= WR_VNET_HEAD || msg.msg_flags & MSG_TRUNC)
+        return packet_recv(link, frame, now);
+    size_t len = (size_t)n - WR_VNET_HEAD;
+    packet->ask = len > LARGE ? SLOTS_LARGE : SLOTS;
+    wr_vnet_in_room(&packet->head[0], data, len, WEIR_NETIF_ETHERNET, room, &packet->rest, frame);
+    return 1;
+}
+
 /* ---- life --------------------------------------------------------------------------------------- */
 
 static weir_time packet_deadline(const struct weir_link *link)
@@ -148,6 +171,7 @@ static void packet_free(struct weir_link *link)
 static const struct weir_link_ops packet_ops = {
     .send = packet_send,
     .recv = packet_recv,
+    .recv_room = packet_recv_room,
     .deadline = packet_deadline,
     .fd = packet_fd,
     .free = packet_free,

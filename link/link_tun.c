@@ -117,7 +117,6 @@ static int tun_recv(struct weir_link *link, struct weir_frame *frame, weir_time 
     return 1;
 }
 
-/* Only a super-segment of TCP stays in the room: what else there is may have to be changed in place. */
 static int tun_recv_room(struct weir_link *link, const struct weir_room *room,
                          struct weir_frame *frame, weir_time now)
 {
@@ -132,14 +131,7 @@ static int tun_recv_room(struct weir_link *link, const struct weir_room *room,
     if (n <= 0)
         return (int)n;
     memcpy(&head, data - WR_VNET_HEAD, sizeof head);
-    bool inside = (size_t)n > room->head_len, stays = inside && wr_vnet_is_tcp(&head);
-    if (inside && !stays)
-        memcpy(data + room->head_len, room->data, (size_t)n - room->head_len);
-    wr_vnet_in(&head, data, (size_t)n, link->netif.kind, &tun->rest, frame);
-    if (stays) {
-        frame->body = room->data;
-        frame->body_at = room->head_len;
-    }
+    wr_vnet_in_room(&head, data, (size_t)n, link->netif.kind, room, &tun->rest, frame);
     return 1;
 }
 

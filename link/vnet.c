@@ -88,13 +88,6 @@ static void finish_udp(uint8_t *frame, size_t len, const struct virtio_net_hdr *
     wr_link_put16(frame + h->csum_start + 6, sum == 0 ? 0xffff : sum);
 }
 
-bool wr_vnet_is_tcp(const struct virtio_net_hdr *h)
-{
-    unsigned gso = h->gso_type & ~(unsigned)VIRTIO_NET_HDR_GSO_ECN;
-    return (gso == VIRTIO_NET_HDR_GSO_TCPV4 || gso == VIRTIO_NET_HDR_GSO_TCPV6) &&
-           (!(h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) || h->csum_offset == 16);
-}
-
 void wr_vnet_in(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
                 enum weir_netif_kind kind, struct wr_vnet_rest *rest, struct weir_frame *in)
 {
@@ -111,4 +104,25 @@ void wr_vnet_in(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
         .gso_size = gso == VIRTIO_NET_HDR_GSO_NONE ? 0 : h->gso_size,
         .csum_valid = (h->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0,
     };
+}
+
+static bool is_tcp_super(const struct virtio_net_hdr *h)
+{
+    unsigned gso = h->gso_type & ~(unsigned)VIRTIO_NET_HDR_GSO_ECN;
+    return (gso == VIRTIO_NET_HDR_GSO_TCPV4 || gso == VIRTIO_NET_HDR_GSO_TCPV6) &&
+           h->csum_offset == 16;
+}
+
+void wr_vnet_in_room(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
+                     enum weir_netif_kind kind, const struct weir_room *room,
+                     struct wr_vnet_rest *rest, struct weir_frame *in)
+{
+    bool inside = len > room->head_len, stays = inside && is_tcp_super(h);
+    if (inside && !stays)
+        memcpy(frame + room->head_len, room->data, len - room->head_len);
+    wr_vnet_in(h, frame, len, kind, rest, in);
+    if (!stays)
+        return;
+    in->body = room->data;
+    in->body_at = room->head_len;
 }

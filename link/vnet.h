@@ -36,13 +36,17 @@ struct wr_vnet_rest {
 /* The header for a frame to send. False: the frame cannot be told in one. */
 bool wr_vnet_out(const struct weir_out *out, struct virtio_net_hdr *h);
 
-/* Is it a super-segment of TCP? Then wr_vnet_in() looks at nothing behind the headers. */
-bool wr_vnet_is_tcp(const struct virtio_net_hdr *h);
-
 /* Makes sense of a frame that came in with the header `h`; it may be changed in place. What is left of
  * it for wr_vnet_next() is noted in *rest. */
 void wr_vnet_in(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
                 enum weir_netif_kind kind, struct wr_vnet_rest *rest, struct weir_frame *in);
+
+/* The same for a frame that was read to `frame` only as far as room->head_len, with room behind that for all of it, and
+ * from there on to the room. A super-segment of TCP stays there; what else there is may have to be changed in place, and
+ * is brought together. */
+void wr_vnet_in_room(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
+                     enum weir_netif_kind kind, const struct weir_room *room,
+                     struct wr_vnet_rest *rest, struct weir_frame *in);
 
 /* The next datagram of a super-datagram; false when there is none left. */
 bool wr_vnet_next(struct wr_vnet_rest *rest, struct weir_frame *in);
