@@ -92,6 +92,8 @@ struct weir_host {
     bool doomed;    /* freed within a callback: goes at the end of the turn */
     weir_host_event_fn *event_fn;
     void *event_arg;
+    weir_host_told_fn *told_fn;
+    void *told_arg;
     weir_host_config_fn *config_fn;
     void *config_arg;
     uint32_t config_seen;     /* generation that config_fn was told of; 0: none */

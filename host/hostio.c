@@ -236,6 +236,8 @@ bool wr_host_events(struct weir_host *host, bool in_loop)
             host->stash[host->n_stash++] = event;
         }
     }
+    if (in_loop && told && host->told_fn && !host->doomed)
+        host->told_fn(host->told_arg);
     if (host->had_input)
         wr_wait_wake(host->lingering); /* the last ACK is no event */
     host->had_input = host->brimful = false;
@@ -350,6 +352,14 @@ void weir_host_on_event(struct weir_host *host, weir_host_event_fn *fn, void *ar
     wr_loop_lock(host->loop);
     host->event_fn = fn;
     host->event_arg = arg;
+    wr_loop_unlock(host->loop);
+}
+
+void weir_host_on_told(struct weir_host *host, weir_host_told_fn *fn, void *arg)
+{
+    wr_loop_lock(host->loop);
+    host->told_fn = fn;
+    host->told_arg = arg;
     wr_loop_unlock(host->loop);
 }
 

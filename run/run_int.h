@@ -6,6 +6,7 @@
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -14,7 +15,9 @@
 
 #include "run/run.h"
 
+struct run_ahead;
 struct run_joiner;
+struct run_ring;
 struct run_sock;
 
 /* Something in the supervisor's epoll: what to do when it is ready. Embedded in its owner. */
@@ -25,7 +28,8 @@ struct run_source {
 enum {
     RUN_PIDFD_SLOTS = 256, /* of the cache of run_fd.c */
     RUN_FDS_RESERVE = RUN_PIDFD_SLOTS + 64,
-    RUN_SCRATCH_BYTES = 256 << 10 /* what is read from a pair at once */
+    RUN_SCRATCH_BYTES = 256 << 10, /* what is read from a pair at once */
+    RUN_RING_MAX = 64              /* of run_ring.c; epoll tells no more events at once */
 };
 #define RUN_PAIR_EVENTS                                                                            \
     (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET) /* what our end of a pair is watched for */
@@ -65,6 +69,11 @@ struct weir_run {
 
     struct run_pidfd pidfds[RUN_PIDFD_SLOTS];
     uint8_t *scratch;
+    struct run_ring *ring;   /* run_ring.c; NULL: none is to be had */
+    struct run_ahead *ahead; /* run_pump.c: RUN_RING_MAX reads; NULL: no ring */
+    size_t n_ahead;
+    struct run_sock *later[RUN_RING_MAX]; /* run_pump.c: have bytes for the program */
+    size_t n_later;
     bool told_undumpable; /* the warning of run_fd.c was given */
     bool can_isolate;     /* namespaces are to be had */
 };
@@ -220,6 +229,7 @@ struct run_sock {
     bool urgent;              /* our end shows POLLPRI: run_pump.c */
     bool tuned;    /* options that the pair has itself were set: accepted ones get them */
     bool closed;   /* the program's last descriptor is closed */
+    bool later;    /* it is in run->later */
     bool parked;   /* a sendto() waits for room in the pair */
     bool was_open; /* dead: it was a connection */
     bool shut_wr;  /* the program has shut its sending side */
@@ -228,6 +238,7 @@ struct run_sock {
     int error;     /* that sending met; dead: what SO_ERROR says if it was not read yet */
     struct weir_endpoint local, peer; /* dead: as they were */
     struct weir_endpoint target;      /* of the connect under way, for reports */
+    struct run_ahead *ahead;          /* it is served together with others; else NULL */
     uint8_t *hold;                    /* bytes taken from the pair that Weir had no room for */
     size_t hold_off, hold_len;
     struct run_sock *bucket_next;
@@ -305,6 +316,15 @@ void wr_run_pump_down(struct run_sock *rs);
 /* Program to Weir only: before a control call, so that what was written counts as sent before. False if
  * the connection failed and the record is dead. */
 bool wr_run_pump_up(struct run_sock *rs);
+/* What it takes to read and write many pairs at once, if that is to be had. */
+void wr_run_pump_open(struct weir_run *run);
+void wr_run_pump_close(struct weir_run *run);
+/* Before so many pairs that are ready are pumped: reads of all at once what is likely small. */
+void wr_run_pump_ahead(struct weir_run *run, const struct epoll_event *ready, int n);
+/* After it. */
+void wr_run_pump_ahead_end(struct weir_run *run);
+/* All events have been told: what was put off is done (weir_host_on_told). */
+void wr_run_pump_told(void *arg);
 /* Puts a byte into a listener's pair for each connection that waits. */
 void wr_run_pump_tokens(struct run_sock *rs);
 /* An event of the Weir socket (weir_host_on_event). */
@@ -313,6 +333,20 @@ void wr_run_pump_event(void *arg, const struct weir_event *event);
 void wr_run_pump_ready(struct run_source *source, uint32_t events);
 /* Looks now whether the program's last descriptor is closed, without waiting for the event. */
 void wr_run_pump_look(struct run_sock *rs);
+
+/* ---- run_ring.c ------------------------------------------------------------------------------- */
+
+/* NULL: there is none here. The functions below take NULL for a ring that has no room. */
+struct run_ring *wr_run_ring_open(void);
+void wr_run_ring_close(struct run_ring *ring);
+/* Orders a recv(2) or send(2), which does not wait. The memory, and *result, are the ring's until
+ * wr_run_ring_go() has returned. False: RUN_RING_MAX are ordered, or the ring does not work. */
+bool wr_run_ring_recv(struct run_ring *ring, int fd, void *to, size_t cap, int flags,
+                      ssize_t *result);
+bool wr_run_ring_send(struct run_ring *ring, int fd, const void *from, size_t len, ssize_t *result);
+/* Does what was ordered. Each *result is what the call returned, or a negated errno; -ECANCELED: it was not
+ * done. */
+void wr_run_ring_go(struct run_ring *ring);
 
 /* ---- run_notify.c ----------------------------------------------------------------------------- */
 

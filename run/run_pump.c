@@ -52,6 +52,16 @@ enum {
     UNREAD_MAX_LARGE = 48
 };
 
+/* One of many pairs that are served together. What its queue held a moment ago: bytes that were sent on before,
+ * and new ones. */
+struct run_ahead {
+    struct run_sock *rs;
+    ssize_t got;
+    bool fresh; /* not yet looked at */
+    bool trim;  /* too much is kept in the queue */
+    uint8_t bytes[UNREAD_MAX + PEEK_BYTES];
+};
+
 /* The next byte of our end's queue is urgent. */
 static bool is_at_mark(const struct run_sock *rs)
 {
@@ -59,15 +69,21 @@ static bool is_at_mark(const struct run_sock *rs)
     return ioctl(rs->fd, SIOCATMARK, &mark) == 0 && mark;
 }
 
-/* Copies new bytes out from behind those that were sent on before, and leaves all in the queue. *empty:
- * there is no more; what comes later makes an edge of its own. */
-static size_t peek_few(struct run_sock *rs, uint8_t *to, bool *empty)
+/* Copies new bytes out from behind those that were sent on before, and leaves all in the queue. *from: the new
+ * ones. *empty: there is no more; what comes later makes an edge of its own. */
+static size_t peek_few(struct run_sock *rs, const uint8_t **from, bool *empty)
 {
-    uint8_t old[UNREAD_MAX];
-    struct iovec iov[2] = {{old, rs->unread}, {to, PEEK_BYTES}};
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-    ssize_t n = recvmsg(rs->fd, &msg, MSG_DONTWAIT | MSG_PEEK);
+    uint8_t *buf = rs->program->run->scratch;
+    ssize_t n;
+    if (rs->ahead && rs->ahead->fresh) {
+        n = rs->ahead->got;
+        buf = rs->ahead->bytes;
+        rs->ahead->fresh = false;
+    } else {
+        n = recv(rs->fd, buf, rs->unread + PEEK_BYTES, MSG_DONTWAIT | MSG_PEEK);
+    }
     size_t got = n > (ssize_t)rs->unread ? (size_t)n - rs->unread : 0;
+    *from = buf + rs->unread;
     *empty = got < PEEK_BYTES;
     rs->many = !*empty;
     rs->large |= rs->many;
@@ -75,30 +91,10 @@ static size_t peek_few(struct run_sock *rs, uint8_t *to, bool *empty)
     return got;
 }
 
-/* Takes up to `cap` new bytes out of the queue but for the newest. */
-static size_t take_many(struct run_sock *rs, uint8_t *to, size_t cap, bool *empty)
+/* Weir has no room, or no memory, now. */
+static bool is_full(ptrdiff_t n)
 {
-    uint8_t old[UNREAD_MAX];
-    int queued = 0;
-    *empty = true;
-    if (ioctl(rs->fd, FIONREAD, &queued) < 0 || queued <= (int)rs->unread)
-        return 0;
-    size_t fresh = (size_t)queued - rs->unread, want = fresh < cap ? fresh : cap;
-    bool to_the_end = want == fresh;
-    struct iovec iov[2] = {{old, rs->unread}, {to, want - to_the_end}};
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-    ssize_t n = recvmsg(rs->fd, &msg, MSG_DONTWAIT);
-    if (n < (ssize_t)rs->unread)
-        return 0;
-    size_t got = (size_t)n - rs->unread;
-    rs->unread = 0;
-    if (to_the_end && !is_at_mark(rs) && recv(rs->fd, to + got, 1, MSG_DONTWAIT | MSG_PEEK) == 1) {
-        rs->unread = 1;
-        got++;
-    }
-    *empty = to_the_end;
-    rs->many = fresh >= PEEK_BYTES;
-    return got;
+    return n == WEIR_EAGAIN || n == WEIR_ENOBUFS || n == WEIR_ENOMEM;
 }
 
 /* Bytes that Weir took, or a negative error that ends the connection's sending. */
@@ -108,7 +104,7 @@ static ptrdiff_t send_bytes(struct run_sock *rs, const uint8_t *data, size_t len
     ptrdiff_t n = weir_sock_send(stack, rs->sock, data, len, WEIR_MSG_DONTWAIT | WEIR_MSG_NOSIGNAL,
                                  NULL, weir_now());
     weir_host_unlock(rs->program->host);
-    return n == WEIR_EAGAIN || n == WEIR_ENOBUFS || n == WEIR_ENOMEM ? 0 : n;
+    return is_full(n) ? 0 : n;
 }
 
 /* Keeps what Weir had no room for. Without memory for it the connection cannot go on. */
@@ -132,6 +128,64 @@ static ptrdiff_t send_or_hold(struct run_sock *rs, const uint8_t *data, size_t l
     return n < 0 ? n : (size_t)n == len;
 }
 
+/* Reads new bytes out of the queue into what Weir has lent, and leaves the newest there, too. */
+static size_t read_into(struct run_sock *rs, const struct weir_piece room[2], bool to_the_end)
+{
+    uint8_t old[UNREAD_MAX];
+    struct iovec iov[3] = {
+        {old, rs->unread}, {room[0].ptr, room[0].len}, {room[1].ptr, room[1].len}};
+    struct iovec *last = &iov[room[1].len > 0 ? 2 : 1];
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 3};
+    last->iov_len -= to_the_end;
+    ssize_t n = recvmsg(rs->fd, &msg, MSG_DONTWAIT);
+    if (n < (ssize_t)rs->unread)
+        return 0;
+    size_t got = (size_t)n - rs->unread;
+    bool all = got == room[0].len + room[1].len - to_the_end;
+    uint8_t *newest = (uint8_t *)last->iov_base + last->iov_len;
+    rs->unread = 0;
+    if (to_the_end && all && !is_at_mark(rs) &&
+        recv(rs->fd, newest, 1, MSG_DONTWAIT | MSG_PEEK) == 1) {
+        rs->unread = 1;
+        got++;
+    }
+    return got;
+}
+
+/* What Weir takes no more is thrown away. */
+static void throw_away(struct run_sock *rs, size_t queued)
+{
+    rs->unread = (uint32_t)queued;
+    wr_run_sock_unfill(rs);
+}
+
+/* Sends a large batch on, read from the pair straight into Weir's send buffer. */
+static ptrdiff_t send_many(struct run_sock *rs, bool *empty)
+{
+    struct weir_piece room[2];
+    int queued = 0;
+    *empty = true;
+    if (ioctl(rs->fd, FIONREAD, &queued) < 0 || queued <= (int)rs->unread)
+        return 1;
+    size_t fresh = (size_t)queued - rs->unread;
+    rs->many = fresh >= PEEK_BYTES;
+    struct weir_stack *stack = weir_host_lock(rs->program->host);
+    ptrdiff_t n = weir_sock_reserve(stack, rs->sock, room, fresh, weir_now());
+    *empty = n == (ptrdiff_t)fresh;
+    if (n > 0)
+        n = weir_sock_commit(stack, rs->sock, read_into(rs, room, *empty), weir_now());
+    weir_host_unlock(rs->program->host);
+    if (n == WEIR_ENOTSUP) {
+        rs->many = false;
+        return 1;
+    }
+    if (is_full(n))
+        return 0;
+    if (n < 0)
+        throw_away(rs, (size_t)queued);
+    return n < 0 ? n : 1;
+}
+
 /* 1: nothing is held any more; 0: Weir is full; negative: an error. */
 static ptrdiff_t send_held(struct run_sock *rs)
 {
@@ -147,20 +201,92 @@ static ptrdiff_t send_held(struct run_sock *rs)
     return 1;
 }
 
+static bool keeps_too_much(const struct run_sock *rs)
+{
+    return rs->unread > (rs->large ? UNREAD_MAX_LARGE : UNREAD_MAX);
+}
+
 /* The same for one batch out of the pair. */
 static ptrdiff_t send_batch(struct run_sock *rs, bool *empty)
 {
-    uint8_t *scratch = rs->program->run->scratch;
-    size_t got =
-        rs->many ? take_many(rs, scratch, RUN_SCRATCH_BYTES, empty) : peek_few(rs, scratch, empty);
+    const uint8_t *from;
+    if (rs->many)
+        return send_many(rs, empty);
+    size_t got = peek_few(rs, &from, empty);
     if (!got)
         return 1;
-    ptrdiff_t n = send_or_hold(rs, scratch, got);
-    if (rs->unread > (rs->large ? UNREAD_MAX_LARGE : UNREAD_MAX)) {
-        wr_run_sock_unfill(rs);
+    ptrdiff_t n = send_or_hold(rs, from, got);
+    if (keeps_too_much(rs)) {
+        if (rs->ahead && *empty)
+            rs->ahead->trim = true;
+        else
+            wr_run_sock_unfill(rs);
         rs->large = got >= PEEK_BYTES;
     }
     return n;
+}
+
+/* ---- many at once ----------------------------------------------------------------------------- */
+
+void wr_run_pump_open(struct weir_run *run)
+{
+    run->ring = wr_run_ring_open();
+    run->ahead = run->ring ? malloc(RUN_RING_MAX * sizeof *run->ahead) : NULL;
+}
+
+void wr_run_pump_close(struct weir_run *run)
+{
+    wr_run_ring_close(run->ring);
+    free(run->ahead);
+}
+
+/* A small batch is all that is expected of it. */
+static bool can_read_ahead(const struct run_sock *rs, uint32_t events)
+{
+    return (events & EPOLLIN) && !(events & EPOLLPRI) && rs->state == RUN_OPEN && !rs->many &&
+           !rs->urgent && !rs->fin_sent && rs->hold_len == 0 && rs->unread <= UNREAD_MAX;
+}
+
+void wr_run_pump_ahead(struct weir_run *run, const struct epoll_event *ready, int n)
+{
+    for (int i = 0; n > 1 && run->ahead && i < n && run->n_ahead < RUN_RING_MAX; i++) {
+        struct run_source *source = ready[i].data.ptr;
+        struct run_sock *rs =
+            (struct run_sock *)((char *)source - offsetof(struct run_sock, source));
+        struct run_ahead *ahead = &run->ahead[run->n_ahead];
+        if (source->ready != wr_run_pump_ready || !can_read_ahead(rs, ready[i].events))
+            continue;
+        if (!wr_run_ring_recv(run->ring, rs->fd, ahead->bytes, rs->unread + PEEK_BYTES, MSG_PEEK,
+                              &ahead->got))
+            break;
+        ahead->rs = rs;
+        run->n_ahead++;
+    }
+    wr_run_ring_go(run->ring);
+    for (size_t i = 0; i < run->n_ahead; i++) {
+        struct run_ahead *ahead = &run->ahead[i];
+        ahead->fresh = ahead->got != -ECANCELED;
+        ahead->trim = false;
+        ahead->rs->ahead = ahead;
+    }
+}
+
+/* Takes out of the queues what they need not keep; the bytes are not looked at. */
+void wr_run_pump_ahead_end(struct weir_run *run)
+{
+    for (size_t i = 0; i < run->n_ahead; i++) {
+        struct run_ahead *ahead = &run->ahead[i];
+        struct run_sock *rs = ahead->rs;
+        rs->ahead = NULL;
+        ahead->trim =
+            ahead->trim && rs->state == RUN_OPEN && keeps_too_much(rs) &&
+            wr_run_ring_recv(run->ring, rs->fd, run->scratch, rs->unread - 1, 0, &ahead->got);
+    }
+    wr_run_ring_go(run->ring);
+    for (size_t i = 0; i < run->n_ahead; i++)
+        if (run->ahead[i].trim && run->ahead[i].got > 0)
+            run->ahead[i].rs->unread -= (uint32_t)run->ahead[i].got;
+    run->n_ahead = 0;
 }
 
 /* ---- urgent bytes ----------------------------------------------------------------------------- */
@@ -213,7 +339,7 @@ static ptrdiff_t send_urgent(struct run_sock *rs, bool *empty)
     n = weir_sock_send(stack, rs->sock, &byte, 1, WEIR_MSG_OOB | WEIR_MSG_NOSIGNAL, NULL,
                        weir_now());
     weir_host_unlock(rs->program->host);
-    if (n == WEIR_EAGAIN || n == WEIR_ENOBUFS || n == WEIR_ENOMEM)
+    if (is_full(n))
         return 0;
     rs->unread = 1;
     rs->urgent = false;
@@ -251,6 +377,8 @@ bool wr_run_pump_up(struct run_sock *rs)
     if (rs->state != RUN_OPEN || rs->fin_sent)
         return rs->state != RUN_DEAD;
     rs->stalled = false;
+    if (keeps_too_much(rs)) /* it was put off */
+        wr_run_sock_unfill(rs);
     while (!empty) {
         ptrdiff_t n = send_held(rs);
         if (n > 0)
@@ -469,6 +597,61 @@ void wr_run_pump_tokens(struct run_sock *rs)
         rs->tokens++;
 }
 
+/* Sends what waits for the first time at each of those that were put off. What it cannot, pump_down does. */
+static void put_together(struct weir_run *run)
+{
+    struct run_sock *sent[RUN_RING_MAX];
+    ssize_t put[RUN_RING_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < run->n_later; i++) {
+        struct run_sock *rs = run->later[i];
+        struct weir_span span[2] = {{0}, {0}};
+        if (rs->state != RUN_OPEN || rs->shut_rd)
+            continue;
+        struct weir_stack *stack = weir_host_lock(rs->program->host);
+        /* Asked first, for a peek that finds nothing takes a pending error. */
+        bool plain = weir_sock_inq(stack, rs->sock) > 0 && weir_sock_atmark(stack, rs->sock) != 1 &&
+                     weir_sock_peek(stack, rs->sock, span, weir_now()) > 0 && span[1].len == 0;
+        weir_host_unlock(rs->program->host);
+        if (plain && wr_run_ring_send(run->ring, rs->fd, span[0].ptr, span[0].len, &put[n]))
+            sent[n++] = rs;
+    }
+    wr_run_ring_go(run->ring);
+    for (size_t i = 0; i < n; i++) {
+        if (put[i] <= 0)
+            continue;
+        struct weir_stack *stack = weir_host_lock(sent[i]->program->host);
+        weir_sock_consume(stack, sent[i]->sock, (size_t)put[i], weir_now());
+        weir_host_unlock(sent[i]->program->host);
+    }
+}
+
+void wr_run_pump_told(void *arg)
+{
+    struct weir_run *run = arg;
+    if (run->n_later > 1)
+        put_together(run);
+    for (size_t i = 0; i < run->n_later; i++) {
+        struct run_sock *rs = run->later[i];
+        rs->later = false;
+        if (rs->state != RUN_DEAD)
+            wr_run_pump_down(rs);
+    }
+    run->n_later = 0;
+}
+
+/* There may be bytes for the program, as for many others. */
+static void put_off(struct run_sock *rs)
+{
+    struct weir_run *run = rs->program->run;
+    if (rs->later)
+        return;
+    if (run->n_later == RUN_RING_MAX)
+        wr_run_pump_told(run);
+    rs->later = true;
+    run->later[run->n_later++] = rs;
+}
+
 void wr_run_pump_event(void *arg, const struct weir_event *event)
 {
     struct weir_run *run = arg;
@@ -484,6 +667,6 @@ void wr_run_pump_event(void *arg, const struct weir_event *event)
         if (error || (event->ready & WEIR_POLLOUT))
             wr_run_connect_done(rs, error);
     } else {
-        wr_run_pump_down(rs);
+        put_off(rs);
     }
 }

@@ -249,6 +249,7 @@ void wr_run_sock_set(struct run_sock *rs, weir_sock sock)
 /* Takes n bytes off the head of our end's queue. */
 static void discard(struct run_sock *rs, size_t n)
 {
+    rs->ahead = NULL; /* what was read is not true any more */
     while (n > 0) {
         size_t want = n < RUN_SCRATCH_BYTES ? n : RUN_SCRATCH_BYTES;
         ssize_t got = recv(rs->fd, rs->program->run->scratch, want, MSG_DONTWAIT);

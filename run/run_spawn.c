@@ -101,12 +101,14 @@ static void signals_ready(struct run_source *source, uint32_t events)
 static void run_ready(void *arg, struct epoll_event *ready, int n)
 {
     struct weir_run *run = arg;
+    wr_run_pump_ahead(run, ready, n);
     for (int pass = 0; pass < 2; pass++) {
         for (int i = 0; i < n; i++) {
             struct run_source *source = ready[i].data.ptr;
             if ((source->ready == wr_run_notify_ready) == (pass == 1))
                 source->ready(source, ready[i].events);
         }
+        wr_run_pump_ahead_end(run);
     }
     wr_run_sock_sweep(run);
 }
@@ -151,6 +153,7 @@ static int run_set_up(struct weir_run *run)
     run->scratch = malloc(RUN_SCRATCH_BYTES);
     if (!run->scratch)
         return WEIR_ENOMEM;
+    wr_run_pump_open(run);
     int err = weir_loop_batch(run->loop, run_ready, run);
     if (err)
         return err;
@@ -223,6 +226,7 @@ void weir_run_free(struct weir_run *run)
         setrlimit(RLIMIT_NOFILE, &run->saved_nofile);
     free(run->socks);
     free(run->scratch);
+    wr_run_pump_close(run);
     free(run);
     the_one_exists = false;
 }
@@ -435,8 +439,10 @@ static void enlist(struct weir_program *program)
 {
     program->next = program->run->programs;
     program->run->programs = program;
-    if (program->host)
+    if (program->host) {
         weir_host_on_event(program->host, wr_run_pump_event, program->run);
+        weir_host_on_told(program->host, wr_run_pump_told, program->run);
+    }
 }
 
 /* Its own, those of an earlier program on the host, or those of a host in another process. */

@@ -115,6 +115,11 @@ void weir_host_unlock(struct weir_host *host);
 typedef void weir_host_event_fn(void *arg, const struct weir_event *event);
 void weir_host_on_event(struct weir_host *host, weir_host_event_fn *fn, void *arg); /* NULL: none */
 
+/* fn is called after fn of on_event was called for all events that there were, before anything is carried on:
+ * for what is better done for many sockets at once. */
+typedef void weir_host_told_fn(void *arg);
+void weir_host_on_told(struct weir_host *host, weir_host_told_fn *fn, void *arg); /* NULL: none */
+
 /* fn is called in the loop's thread, with the lock held, after interfaces, addresses or routes changed
  * (weir_config_generation()), and once soon after this call. NULL: no more. */
 typedef void weir_host_config_fn(void *arg, struct weir_host *host);

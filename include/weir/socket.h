@@ -185,6 +185,13 @@ ptrdiff_t weir_sock_recv(struct weir_stack *stack, weir_sock sock, void *data, s
 ptrdiff_t weir_sock_peek(struct weir_stack *stack, weir_sock sock, struct weir_span span[2],
                          weir_time now);
 int weir_sock_consume(struct weir_stack *stack, weir_sock sock, size_t len, weir_time now);
+/* And outwards. reserve lends room in the send buffer for up to `len` bytes, in up to two pieces, and returns
+ * how many, or send's error; WEIR_ENOTSUP where only a send() will do (TCP_FASTOPEN_CONNECT). The caller
+ * writes there and calls commit, as the next call on the stack, with how many of them are to be sent: it
+ * returns that, or send's error. Room that is not used is given back by a commit of 0. */
+ptrdiff_t weir_sock_reserve(struct weir_stack *stack, weir_sock sock, struct weir_piece room[2],
+                            size_t len, weir_time now);
+ptrdiff_t weir_sock_commit(struct weir_stack *stack, weir_sock sock, size_t len, weir_time now);
 
 /* A note of the socket's error queue, as recvmsg(MSG_ERRQUEUE) has it in struct sock_extended_err;
  * WEIR_POLLERR shows while there is one. That of a send with WEIR_MSG_ZEROCOPY is there when the send

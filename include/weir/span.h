@@ -15,6 +15,12 @@ struct weir_span {
     size_t len;
 };
 
+/* The same, to be written. */
+struct weir_piece {
+    uint8_t *ptr;
+    size_t len;
+};
+
 #ifdef __cplusplus
 }
 #endif

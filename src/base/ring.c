@@ -180,6 +180,36 @@ void wr_ring_commit(struct wr_ring *ring, size_t len)
     ring->len += (uint32_t)len;
 }
 
+size_t wr_ring_lend(struct wr_ring *ring, const struct weir_allocator *alloc, size_t len,
+                    struct weir_piece out[2])
+{
+    assert(ring->extent == ring->len);
+    out[0] = out[1] = (struct weir_piece){NULL, 0};
+    if (len > wr_ring_space(ring))
+        len = wr_ring_space(ring);
+    if (len > 0)
+        reserve(ring, alloc, ring->len + len);
+    if (len > wr_ring_spare(ring))
+        len = wr_ring_spare(ring);
+    if (len == 0)
+        return 0;
+    size_t at = index_of(ring, ring->len), first = ring->cap - at < len ? ring->cap - at : len;
+    out[0] = (struct weir_piece){ring->buf + at, first};
+    out[1] = (struct weir_piece){ring->buf, len - first};
+    return len;
+}
+
+void wr_ring_return(struct wr_ring *ring, const struct weir_allocator *alloc, size_t len)
+{
+    assert(ring->extent == ring->len && len <= wr_ring_spare(ring));
+    ring->len += (uint32_t)len;
+    ring->extent = ring->len;
+    if (ring->peak < ring->extent)
+        ring->peak = ring->extent;
+    if (ring->extent == 0)
+        release(ring, alloc);
+}
+
 void wr_ring_forget_beyond(struct wr_ring *ring, const struct weir_allocator *alloc)
 {
     ring->extent = ring->len;

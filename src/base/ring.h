@@ -90,6 +90,23 @@ bool wr_ring_is_room(const struct wr_ring *ring, const uint8_t *data, size_t len
  */
 void wr_ring_commit(struct wr_ring *ring, size_t len);
 
+/*
+ * Lends room behind the tail for up to `len` bytes, in two pieces of which the second may be empty; returns
+ * how many: fewer at the limit, fewer or none when out of memory. Valid until the next call that changes the
+ * ring. May not be used while bytes lie beyond the tail.
+ */
+size_t wr_ring_lend(struct wr_ring *ring, const struct weir_allocator *alloc, size_t len,
+                    struct weir_piece out[2]);
+
+/* Makes the first `len` bytes of what was lent readable, and takes the rest back. */
+void wr_ring_return(struct wr_ring *ring, const struct weir_allocator *alloc, size_t len);
+
+/* What may be lent without another allocation, and what may be returned. */
+static inline size_t wr_ring_spare(const struct wr_ring *ring)
+{
+    return ring->cap - ring->len;
+}
+
 /* Forgets all bytes beyond the tail (out-of-order data that is given up). */
 void wr_ring_forget_beyond(struct wr_ring *ring, const struct weir_allocator *alloc);
 

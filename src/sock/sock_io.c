@@ -186,6 +186,36 @@ int weir_sock_consume(struct weir_stack *stack, weir_sock handle, size_t len, we
     return wr_tcp_consume(stack, wr_sock_tcb(sock), len, now);
 }
 
+ptrdiff_t weir_sock_reserve(struct weir_stack *stack, weir_sock handle, struct weir_piece room[2],
+                            size_t len, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    room[0] = room[1] = (struct weir_piece){NULL, 0};
+    if (error != 0)
+        return error;
+    if (sock->is_udp)
+        return WEIR_ENOTSUP;
+    if (!wr_sock_has_tcb(sock))
+        return send_unconnected(sock);
+    return wr_tcp_reserve(stack, wr_sock_tcb(sock), room, len, now);
+}
+
+ptrdiff_t weir_sock_commit(struct weir_stack *stack, weir_sock handle, size_t len, weir_time now)
+{
+    now = wr_clock(stack, now);
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    if (error != 0)
+        return error;
+    if (sock->is_udp)
+        return WEIR_ENOTSUP;
+    if (!wr_sock_has_tcb(sock))
+        return WEIR_ENOTCONN;
+    return wr_tcp_commit(stack, wr_sock_tcb(sock), len, now);
+}
+
 /* ---- queues ---------------------------------------------------------------------------------- */
 
 ptrdiff_t weir_sock_inq(struct weir_stack *stack, weir_sock handle)

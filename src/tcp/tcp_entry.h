@@ -124,6 +124,10 @@ uint32_t wr_tcp_stamp_base(const struct tcb *tcb, bool from_write);
  * the pending socket error (as SO_ERROR) first. */
 ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *data, size_t len,
                       int flags, weir_time now);
+/* SEND of bytes that the caller writes into the ring: weir_sock_reserve(), weir_sock_commit(). */
+ptrdiff_t wr_tcp_reserve(struct weir_stack *stack, struct tcb *tcb, struct weir_piece room[2],
+                         size_t len, weir_time now);
+ptrdiff_t wr_tcp_commit(struct weir_stack *stack, struct tcb *tcb, size_t len, weir_time now);
 ptrdiff_t wr_tcp_recv(struct weir_stack *stack, struct tcb *tcb, void *data, size_t len, int flags,
                       weir_time now);
 /* RECEIVE with WEIR_MSG_PEEK, from `skip` bytes behind the next one to read. */

@@ -232,17 +232,13 @@ static void queued(struct weir_stack *stack, struct tcb *tcb, size_t n, size_t l
     wr_output_kick(stack, tcb, now);
 }
 
-ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *data, size_t len,
-                      int flags, weir_time now)
+/* How many of `len` bytes are taken now, or an error. */
+static ptrdiff_t send_begin(struct weir_stack *stack, struct tcb *tcb, size_t len, int flags,
+                            weir_time now)
 {
     int error = send_error(tcb);
     size_t n;
 
-    if (wr_tcp_deferred(tcb)) {
-        ptrdiff_t sent = wr_fastopen_send(stack, tcb, data, len, now);
-        wr_tcb_settle(stack, tcb, now);
-        return sent;
-    }
     if (error != 0)
         return error;
     if (len == 0)
@@ -257,6 +253,24 @@ ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *dat
         wr_chrono_buffer_full(tcb);
         return WEIR_EAGAIN;
     }
+    return (ptrdiff_t)n;
+}
+
+ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *data, size_t len,
+                      int flags, weir_time now)
+{
+    ptrdiff_t room;
+    size_t n;
+
+    if (wr_tcp_deferred(tcb)) {
+        ptrdiff_t sent = wr_fastopen_send(stack, tcb, data, len, now);
+        wr_tcb_settle(stack, tcb, now);
+        return sent;
+    }
+    room = send_begin(stack, tcb, len, flags, now);
+    if (room <= 0)
+        return room;
+    n = (size_t)room;
     wr_rate_check_app_limited(tcb);
     n = wr_ring_write(&tcb->snd_ring, &stack->alloc, data, n);
     if (n == 0)
@@ -264,6 +278,33 @@ ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *dat
     queued(stack, tcb, n, len, flags, now);
     wr_tcb_settle(stack, tcb, now);
     return (ptrdiff_t)n;
+}
+
+ptrdiff_t wr_tcp_reserve(struct weir_stack *stack, struct tcb *tcb, struct weir_piece room[2],
+                         size_t len, weir_time now)
+{
+    ptrdiff_t n;
+
+    if (wr_tcp_deferred(tcb))
+        return WEIR_ENOTSUP;
+    n = send_begin(stack, tcb, len, 0, now);
+    if (n <= 0)
+        return n;
+    n = (ptrdiff_t)wr_ring_lend(&tcb->snd_ring, &stack->alloc, (size_t)n, room);
+    return n > 0 ? n : WEIR_ENOBUFS;
+}
+
+ptrdiff_t wr_tcp_commit(struct weir_stack *stack, struct tcb *tcb, size_t len, weir_time now)
+{
+    if (len > wr_ring_spare(&tcb->snd_ring))
+        return WEIR_EINVAL;
+    if (len > 0)
+        wr_rate_check_app_limited(tcb);
+    wr_ring_return(&tcb->snd_ring, &stack->alloc, len);
+    if (len > 0)
+        queued(stack, tcb, len, len, 0, now);
+    wr_tcb_settle(stack, tcb, now);
+    return (ptrdiff_t)len;
 }
 
 /* ---- RECEIVE ------------------------------------------------------------------------------------------- */

@@ -646,6 +646,59 @@ static void peek_and_consume(void **state)
     assert_int_equal(weir_sock_peek(B, a, span, sim.now), 0);
 }
 
+/* First principles: what is written into the room that reserve lends and committed is sent as by send, whatever the
+ * place in the buffer; what is not committed is not, and room is at most what send would take. */
+static void reserve_and_commit(void **state)
+{
+    (void)state;
+    enum { BLOCK = 3000 };
+    struct weir_piece room[2];
+    uint8_t got[BLOCK];
+    unsigned next_out = 0, next_in = 0;
+    connected();
+    assert_int_equal(weir_sock_reserve(A, c, room, 0, sim.now), 0);
+    assert_int_equal(weir_sock_commit(A, c, BLOCK, sim.now), WEIR_EINVAL); /* nothing was lent */
+    for (int turn = 0; turn < 40; turn++) {
+        ptrdiff_t n = weir_sock_reserve(A, c, room, BLOCK, sim.now);
+        assert_true(n > 0 && n <= BLOCK);
+        assert_int_equal(room[0].len + room[1].len, n);
+        size_t used = (size_t)n - (size_t)(turn % 2); /* the last byte is not committed each time */
+        for (size_t i = 0; i < used; i++)
+            *(i < room[0].len ? room[0].ptr + i : room[1].ptr + i - room[0].len) =
+                (uint8_t)(next_out++ % 251);
+        assert_int_equal(weir_sock_commit(A, c, used, sim.now), used);
+        if (turn % 3 == 0)
+            continue; /* so that the ring's head moves while bytes are in it */
+        later();
+        while ((n = weir_sock_recv(B, a, got, sizeof got, 0, NULL, sim.now)) > 0)
+            for (ptrdiff_t i = 0; i < n; i++)
+                assert_int_equal(got[i], next_in++ % 251);
+    }
+    later();
+    for (ptrdiff_t n; (n = weir_sock_recv(B, a, got, sizeof got, 0, NULL, sim.now)) > 0;)
+        for (ptrdiff_t i = 0; i < n; i++)
+            assert_int_equal(got[i], next_in++ % 251);
+    assert_int_equal(next_in, next_out);
+}
+
+/* Errors and a full buffer are send's. */
+static void reserve_as_send(void **state)
+{
+    (void)state;
+    struct weir_piece room[2];
+    ptrdiff_t n;
+    connected();
+    while ((n = weir_sock_reserve(A, c, room, 1 << 20, sim.now)) > 0) {
+        memset(room[0].ptr, 0, room[0].len);
+        memset(room[1].ptr, 0, room[1].len);
+        assert_int_equal(weir_sock_commit(A, c, (size_t)n, sim.now), n);
+    }
+    assert_int_equal(n, WEIR_EAGAIN);
+    assert_int_equal(weir_sock_send(A, c, "x", 1, 0, NULL, sim.now), WEIR_EAGAIN);
+    assert_int_equal(weir_sock_shutdown(A, c, WEIR_SHUT_WR, sim.now), 0);
+    assert_int_equal(weir_sock_reserve(A, c, room, 1, sim.now), WEIR_EPIPE);
+}
+
 /* ---- events ---------------------------------------------------------------------------------- */
 
 static unsigned drain_events(struct weir_stack *stack, weir_sock sock, uint32_t *ready)
@@ -760,6 +813,8 @@ int main(void)
         TEST(LNX_MSG_06_the_urgent_byte_is_passed_by),
         TEST(LNX_MSG_01_peeks_go_on_at_SO_PEEK_OFF),
         TEST(peek_and_consume),
+        TEST(reserve_and_commit),
+        TEST(reserve_as_send),
         TEST(LNX_POLL_13_edges),
         TEST(rows_show_each_socket_once),
     };
