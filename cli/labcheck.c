@@ -5,6 +5,7 @@
  *
  *     run("NAME")      the result of that run (of the first job of it); result: that of the first job
  *     packets          of a result with a tape: its packets as objects
+ *     notes(C; SIDE)   of a result with a tape: what that side of connection C decided, as {t, kind, why}
  *     path(C; SIDE)    of a result with a tape: the states that a side of connection C went through
  */
 #include <stdlib.h>
@@ -20,7 +21,10 @@ static const char prelude[] =
     "def run($n): first(.jobs[] | select(.run == $n)).result;"
     "def result: .jobs[0].result;"
     "def packets: .tape as $t | $t.packets | map([$t.packet_columns, .] | transpose"
-    " | map({key: .[0], value: .[1]}) | from_entries);"
+    " | map({key: .[0], value: .[1]}) | from_entries"
+    " | if .why == null then . else .why = $t.points[.why][1] end);"
+    "def notes($c; $side): .tape as $t | [$t.connections[$c].notes[] | select(.[1] == $side)"
+    " | {t: .[0], kind: $t.points[.[2]][0], why: $t.points[.[2]][1]}];"
     "def path($c; $side): [.tape.connections[$c].states[] | select(.[1] == $side) | .[2]];";
 
 static void on_error(void *arg, jv message)

@@ -13,6 +13,7 @@
  */
 
 #include <weir/event.h>
+#include <weir/trace.h>
 
 #include "lab/lab_node.h"
 
@@ -27,6 +28,8 @@ struct lab_host {
     bool touched; /* its sockets were used from outside: there may be output */
     void (*on_event)(void *arg, const struct weir_event *event, weir_time now);
     void *arg;
+    bool tells; /* its stack's trace is on, and read by */
+    struct weir_trace_reader reader;
     uint64_t *trace; /* hash of what hosts sent; not owned */
 };
 

@@ -7,6 +7,7 @@
 
 #include <weir/info.h>
 #include <weir/socket.h>
+#include <weir/trace.h>
 
 #include "base/seq.h"
 #include "lab/lab_node.h"
@@ -30,6 +31,7 @@ void wr_lab_tape_free(struct lab_tape *tape)
         return;
     for (size_t i = 0; i < tape->n_conns; i++) {
         free(tape->conns[i].states);
+        free(tape->conns[i].notes);
         free(tape->conns[i].side[0].samples);
         free(tape->conns[i].side[1].samples);
     }
@@ -192,6 +194,7 @@ void wr_lab_tape_sent(struct lab_tape *tape, struct lab_packet *packet, bool cop
         .over_at = -1,
         .conn = number,
         .side = (uint8_t)side,
+        .why = copy ? 0 : tape->why,
         .again = again,
         .copy = copy,
         .flags = view.tcp.flags,
@@ -202,6 +205,8 @@ void wr_lab_tape_sent(struct lab_tape *tape, struct lab_packet *packet, bool cop
         .n_sack = view.opt.n_sack,
     };
     memcpy(record->sack, view.opt.sack, sizeof record->sack);
+    if (!copy)
+        tape->why = 0;
     packet->number = (uint32_t)tape->n_packets;
 }
 
@@ -219,6 +224,47 @@ void wr_lab_tape_lost(struct lab_tape *tape, const struct lab_packet *packet, un
         return;
     tape->packets[packet->number - 1].over_at = now;
     tape->packets[packet->number - 1].fate = (uint8_t)(cause + 1);
+}
+
+/* ---- decisions ---------------------------------------------------------------------------------- */
+
+static bool is_kind(const struct weir_trace *record, const char *kind)
+{
+    return strcmp(weir_trace_kind(record->point), kind) == 0;
+}
+
+static void add_note(struct lab_tape *tape, const struct weir_trace *record)
+{
+    struct weir_endpoint local = {.addr = record->local, .port = record->lport};
+    struct weir_endpoint remote = {.addr = record->remote, .port = record->rport};
+    unsigned side;
+    int32_t i = find(tape, &local, &remote, &side);
+    if (i < 0)
+        return;
+    struct lab_tape_conn *conn = &tape->conns[i];
+    struct lab_tape_note *notes = more(conn->notes, conn->n_notes, sizeof *notes);
+    if (notes == NULL)
+        return;
+    bool lost = is_kind(record, "lost");
+    conn->notes = notes;
+    notes[conn->n_notes++] = (struct lab_tape_note){
+        .at = record->at,
+        .side = (uint8_t)side,
+        .point = record->point,
+        .seq = lost && conn->side[side].has_first ? record->seq - conn->side[side].first : 0,
+        .len = lost ? record->len : 0,
+    };
+}
+
+void wr_lab_tape_note(struct lab_tape *tape, const struct weir_trace *record)
+{
+    if (is_kind(record, "sent"))
+        tape->why = (uint8_t)(record->point + 1);
+    else if (record->point == WEIR_TRACE_DROPPED && tape->arrived >= 0)
+        tape->packets[tape->arrived].refused = (uint16_t)(record->reason + 1);
+    else if (is_kind(record, "lost") || is_kind(record, "recovery") || is_kind(record, "timer") ||
+             is_kind(record, "window"))
+        add_note(tape, record);
 }
 
 /* ---- the ends ---------------------------------------------------------------------------------- */

@@ -9,6 +9,8 @@
  *     host sends a packet    a record: headers, moment, connection        wr_lab_tape_sent
  *     it arrives             the moment                                   wr_lab_tape_arrived
  *     it is lost             where and when                               wr_lab_tape_lost
+ *     a stack decides        why a packet is sent, or not taken; what is taken for lost, recoveries,
+ *                            timers, windows (weir/trace.h)               wr_lab_tape_note
  *     a host has settled     for each connection of it that changed: its state, and a sample of its
  *                            TCP_INFO                                     wr_lab_tape_look
  *
@@ -31,6 +33,7 @@
 
 struct weir_stack;
 struct lab_packet;
+struct weir_trace;
 
 enum { LAB_TAPE_PACKETS = 1000000, LAB_TAPE_CONNS = 4096, LAB_TAPE_LOOKED = 256 };
 
@@ -39,6 +42,8 @@ struct lab_tape_packet {
     int32_t conn;               /* -1: of none */
     uint8_t side;               /* that sent it */
     uint8_t fate;               /* 0: arrived, or on its way; else enum lab_cause + 1 */
+    uint8_t why;                /* it was sent: a point of weir/trace.h + 1; 0: not known */
+    uint16_t refused;           /* by the host it arrived at: a reason of weir_drop_name() + 1 */
     bool again;                 /* its data, SYN or FIN has been sent before */
     bool copy;                  /* made by the net */
     uint16_t flags;
@@ -51,6 +56,13 @@ struct lab_tape_state {
     weir_time at;
     int32_t packet; /* that arrived last before it at this very moment; -1: none */
     uint8_t side, state;
+};
+
+/* A decision of one side that is neither a packet nor a state. */
+struct lab_tape_note {
+    weir_time at;
+    uint8_t side, point; /* of weir/trace.h */
+    uint32_t seq, len;   /* of what is lost; else 0 */
 };
 
 /* A sample of one side's TCP_INFO; packets and microseconds as there. */
@@ -76,6 +88,8 @@ struct lab_tape_conn {
     bool over; /* a SYN of the same pair begins another */
     struct lab_tape_state *states;
     size_t n_states;
+    struct lab_tape_note *notes;
+    size_t n_notes;
     int32_t older; /* of the same hash */
 };
 
@@ -86,6 +100,7 @@ struct lab_tape {
     size_t n_conns;
     int32_t bucket[1024];
     int32_t arrived; /* the packet that a host is looking at; -1 */
+    uint8_t why;     /* of the packet that comes next */
 };
 
 /* NULL when out of memory. */
@@ -98,6 +113,8 @@ void wr_lab_tape_arrived(struct lab_tape *tape, const struct lab_packet *packet,
 /* cause: enum lab_cause */
 void wr_lab_tape_lost(struct lab_tape *tape, const struct lab_packet *packet, unsigned cause,
                       weir_time now);
+/* A record of the stack of a host, before the packet that it belongs to. */
+void wr_lab_tape_note(struct lab_tape *tape, const struct weir_trace *record);
 /* Looks at all connections of host number `host`; stack NULL: it has crashed. */
 void wr_lab_tape_look(struct lab_tape *tape, int host, struct weir_stack *stack, weir_time now);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A tape as JSON: tables as arrays of rows, whose columns are named once. */
 #include <weir/info.h>
+#include <weir/stack.h>
+#include <weir/trace.h>
 
 #include "base/text.h"
 #include "lab/lab_json.h"
@@ -91,6 +93,9 @@ static json_t *packet_json(const struct lab_tape *tape, const struct lab_tape_pa
     json_array_append_new(row, json_integer(packet->again));
     json_array_append_new(row, json_integer(packet->copy));
     json_array_append_new(row, sacks_json(packet, to));
+    json_array_append_new(row, packet->why > 0 ? json_integer(packet->why - 1) : json_null());
+    json_array_append_new(
+        row, packet->refused > 0 ? json_string(weir_drop_name(packet->refused - 1U)) : json_null());
     return row;
 }
 
@@ -107,6 +112,32 @@ static json_t *states_json(const struct lab_tape_conn *conn, weir_time epoch)
         json_array_append_new(rows, row);
     }
     return rows;
+}
+
+static json_t *notes_json(const struct lab_tape_conn *conn, weir_time epoch)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < conn->n_notes; i++) {
+        const struct lab_tape_note *n = &conn->notes[i];
+        const uint64_t row[] = {(uint64_t)((n->at - epoch) / WEIR_US), n->side, n->point, n->seq,
+                                n->len};
+        wr_lab_json_row(rows, row, sizeof row / sizeof *row);
+    }
+    return rows;
+}
+
+/* The sentences that "why" and notes mean by their numbers. */
+static json_t *points_json(void)
+{
+    json_t *points = json_array();
+    for (unsigned i = 0; i < WEIR_TRACE_POINTS; i++) {
+        json_t *row = json_array();
+        json_array_append_new(row, json_string(weir_trace_kind(i)));
+        json_array_append_new(row, json_string(weir_trace_why(i)));
+        json_array_append_new(row, json_string(weir_trace_text(i)));
+        json_array_append_new(points, row);
+    }
+    return points;
 }
 
 static json_t *samples_json(const struct lab_tape_side *side, weir_time epoch)
@@ -147,6 +178,7 @@ static json_t *conn_json(const struct lab_tape_conn *conn, weir_time epoch)
     }
     json_object_set_new(object, "sides", sides);
     json_object_set_new(object, "states", states_json(conn, epoch));
+    json_object_set_new(object, "notes", notes_json(conn, epoch));
     return object;
 }
 
@@ -159,13 +191,15 @@ json_t *wr_lab_tape_json(const struct lab_tape *tape, weir_time epoch)
         json_array_append_new(conns, conn_json(&tape->conns[i], epoch));
     json_object_set_new(object, "packet_columns",
                         wr_lab_json_columns("t over fate conn side flags seq ack len win again "
-                                            "copy sack"));
+                                            "copy sack why refused"));
     json_object_set_new(object, "packets", packets);
     json_object_set_new(object, "unkept", json_integer((json_int_t)tape->n_unkept));
     json_object_set_new(object, "state_columns", wr_lab_json_columns("t side state packet"));
     json_object_set_new(object, "sample_columns",
                         wr_lab_json_columns("t cwnd ssthresh pipe lost sacked srtt rttvar rto "
                                             "snd_wnd rcv_wnd ca_state backoff"));
+    json_object_set_new(object, "note_columns", wr_lab_json_columns("t side point seq len"));
+    json_object_set_new(object, "points", points_json());
     json_object_set_new(object, "connections", conns);
     return object;
 }

@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "lab/lab_tape.h"
 
-enum { TRACED_BYTES = 80 };
+enum { TRACED_BYTES = 80, TRACED_RECORDS = 16384 };
 
 /* FNV-1a by 64-bit words, over the moment and what is not payload. */
 static uint64_t mix(uint64_t hash, uint64_t word)
@@ -28,6 +28,20 @@ static void trace(struct lab_host *host, const struct lab_packet *packet, weir_t
     *host->trace = hash;
 }
 
+/* What the stack has decided since, for the tape. */
+static void listen_in(struct lab_host *host)
+{
+    struct weir_trace record;
+    if (host->node.net->tape == NULL)
+        return;
+    if (!host->tells) {
+        host->tells = weir_trace_on(host->stack, TRACED_RECORDS) == 0;
+        weir_trace_begin(host->stack, &host->reader);
+    }
+    while (weir_trace_read(host->stack, &host->reader, &record))
+        wr_lab_tape_note(host->node.net->tape, &record);
+}
+
 static void send_all(struct lab_host *host, weir_time now)
 {
     uint8_t head[WEIR_HEAD_MAX];
@@ -35,6 +49,7 @@ static void send_all(struct lab_host *host, weir_time now)
     struct lab_net *net = host->node.net;
     size_t len;
     while ((len = weir_output(host->stack, host->ifindex, &out, now)) > 0) {
+        listen_in(host);
         struct lab_packet *packet = wr_lab_packet_new(net, len);
         if (packet == NULL)
             continue;
@@ -52,10 +67,12 @@ static void send_all(struct lab_host *host, weir_time now)
 static void settle(struct lab_host *host, weir_time now)
 {
     struct weir_event event;
+    listen_in(host);
     while (weir_next_event(host->stack, &event))
         if (host->on_event != NULL)
             host->on_event(host->arg, &event, now);
     send_all(host, now);
+    listen_in(host);
     if (host->node.net->tape != NULL)
         wr_lab_tape_look(host->node.net->tape, host->number, host->stack, now);
     host->touched = false;
@@ -148,6 +165,7 @@ bool wr_lab_host_reboot(struct lab_host *host)
     struct lab_net *net = host->node.net;
     weir_stack_free(host->stack);
     host->stack = NULL;
+    host->tells = false;
     if (net->tape != NULL)
         wr_lab_tape_look(net->tape, host->number, NULL, net->now);
     bool done = boot(host);

@@ -396,6 +396,8 @@ function fields(job, number) {
     else lines.push(packet[P.over] === null ? 'on its way at the end' : `arrived  ${seconds(packet[P.over]).toFixed(6)} s`);
     lines.push(`seq      ${packet[P.seq]}`, `ack      ${packet[P.ack] === null ? '-' : packet[P.ack]}`,
         `length   ${packet[P.len]}`, `window   ${packet[P.win]}`);
+    if (packet[P.why] !== null) lines.push(`why      ${job.tape.points[packet[P.why]][2]}`);
+    if (packet[P.refused]) lines.push(`refused  ${packet[P.refused]}`);
     if (packet[P.sack]) lines.push(`sack     ${packet[P.sack].join(' ')}`);
     if (packet[P.again]) lines.push('sent before');
     if (packet[P.copy]) lines.push('a copy, made by the net');
@@ -420,6 +422,11 @@ function layOut(job, numbers) {
         if (time < from || (time > to && !isLast)) continue;
         const arrived = packet !== null ? events.find(event => event.number === packet && event.what === 'over') : null;
         events.push({time, order: arrived ? arrived.order + 1e-9 : -2, what: 'state', side: at, state});
+    }
+    for (const [time, at, point] of job.tape.connections[conn].notes) {
+        const [kind, why, text] = job.tape.points[point];
+        if (time < from || (time > to && !isLast) || kind === 'lost' || why === 'delack') continue;
+        events.push({time, order: 1e-6, what: 'note', side: at, text});
     }
     events.sort((a, b) => a.time - b.time || a.order - b.order);
     let y = 56, before = null;
@@ -468,6 +475,12 @@ function stateLabel(event, width) {
         svg('text', {x, y: event.y + 3, 'text-anchor': 'middle'}, event.state));
 }
 
+function noteLabel(event, width) {
+    const left = event.side === 0;
+    return svg('text', {class: 'note', x: left ? 206 : width - 206, y: event.y + 3,
+        'text-anchor': left ? 'start' : 'end'}, event.text);
+}
+
 function drawDiagram() {
     const job = jobs[seqJob], one = job && job.tape.connections[conn];
     $('diagram').replaceChildren();
@@ -485,6 +498,7 @@ function drawDiagram() {
     let labelled = -20;
     for (const event of events) {
         if (event.what === 'state') picture.append(stateLabel(event, width));
+        else if (event.what === 'note') picture.append(noteLabel(event, width));
         else (event.what === 'sent' ? sentAt : overAt).set(event.number, event.y);
         if (event.y - labelled < 12 || (event.gap === 0 && labelled > 0)) continue;
         labelled = event.y;
