@@ -77,11 +77,13 @@ static bool reallocate(struct wr_ring *ring, const struct weir_allocator *alloc,
     return true;
 }
 
-/* Makes room for `need` bytes from the head, cap < need <= limit: the array may only grow. */
+/* Makes room for `need` bytes from the head, need <= limit: the array may only grow. */
 static void reserve(struct wr_ring *ring, const struct weir_allocator *alloc, size_t need)
 {
     size_t cap = ring->buf != NULL ? (size_t)ring->cap * 2 : ring->peak;
 
+    if (need <= ring->cap)
+        return;
     if (cap < WR_RING_FIRST)
         cap = WR_RING_FIRST;
     bool cut = cap > ring->limit;

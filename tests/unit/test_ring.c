@@ -199,6 +199,35 @@ static void room_becomes_what_is_written(void **state)
     probe_done(&probe);
 }
 
+/* A ring that is never quite empty, as a send buffer is: room that is there is lent without an allocation. */
+static void lending_what_is_there_allocates_nothing(void **state)
+{
+    struct probe probe;
+    const struct weir_allocator *alloc = probe_init(&probe);
+    struct weir_piece piece[2];
+    struct wr_ring ring;
+    size_t calls;
+
+    (void)state;
+    wr_ring_init(&ring, 4096);
+    assert_int_equal(wr_ring_write(&ring, alloc, "abc", 3), 3);
+    assert_int_equal(wr_ring_lend(&ring, alloc, 4000, piece), 4000);
+    wr_ring_return(&ring, alloc, 0);
+    calls = probe.calls;
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(wr_ring_lend(&ring, alloc, 1000, piece), 1000);
+        memset(piece[0].ptr, 'x', piece[0].len);
+        if (piece[1].len > 0)
+            memset(piece[1].ptr, 'x', piece[1].len);
+        wr_ring_return(&ring, alloc, 1000);
+        assert_int_equal(wr_ring_drop(&ring, alloc, 1000), 1000);
+        (void)wr_ring_room(&ring, alloc, 500);
+    }
+    assert_int_equal(probe.calls, calls);
+    wr_ring_fini(&ring, alloc);
+    probe_done(&probe);
+}
+
 /* A stream that is drained again and again does not climb from the smallest size each time. */
 static void a_busy_ring_comes_back_at_its_last_size(void **state)
 {
@@ -260,6 +289,7 @@ int main(void)
         cmocka_unit_test(a_limit_that_creeps_up_does_not_copy_at_each_step),
         cmocka_unit_test(a_busy_ring_comes_back_at_its_last_size),
         cmocka_unit_test(room_becomes_what_is_written),
+        cmocka_unit_test(lending_what_is_there_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
