@@ -9,8 +9,8 @@
  *     --bytes        in all: 10^12
  *     --block        connections of a block; bytes are shared out likewise
  *     --state        what was done is kept there, and a later run goes on from it
- *     --leak         one byte of the stack's memory, or of the process's heap, is kept for each connection; or one
- *                    socket for each thousand: to see that it is seen
+ *     --leak         one byte that a stack asked for, or of the process's heap, is lost with each connection; or one
+ *                    socket with each thousand: to see that it is seen
  *
  * A short connection carries 1 to 3,000 bytes there and back. Three of four are closed by one end after the other, by
  * either one first, and every fourth is reset. The bytes go one way over a connection of a block, and what arrives
@@ -23,7 +23,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/core.h"
 #include "pair.h"
 
 enum { N_LISTENERS = 64, MOST_SENT = 3000, QUIET_S = 70 };
@@ -47,6 +46,32 @@ static weir_time now = WEIR_SEC;
 static uint8_t
     data[CHUNK_BYTES + 256]; /* data[i] is i: each byte of a stream tells where it stands */
 static uint8_t got[CHUNK_BYTES];
+
+/* ---- memory -------------------------------------------------------------------------------------- */
+
+static size_t held_by_client, held_by_server;
+
+static void *counted_alloc(void *ctx, size_t size)
+{
+    void *block = malloc(size);
+
+    if (!block)
+        die("out of memory");
+    *(size_t *)ctx += size;
+    return block;
+}
+
+static void counted_free(void *ctx, void *block, size_t size)
+{
+    *(size_t *)ctx -= size;
+    free(block);
+}
+
+static void count_memory(void)
+{
+    client_memory = (struct weir_allocator){counted_alloc, counted_free, &held_by_client};
+    server_memory = (struct weir_allocator){counted_alloc, counted_free, &held_by_server};
+}
 
 /* ---- time ---------------------------------------------------------------------------------------- */
 
@@ -178,12 +203,14 @@ static void short_connection(uint64_t n)
 
 static void spring_leak(uint64_t n)
 {
+    static void *volatile lost;
     weir_sock sock;
 
-    if (opt.leak == LEAK_STACK && !wr_alloc(server.stack, 1))
-        die("out of memory");
-    if (opt.leak == LEAK_HEAP && !malloc(1))
-        die("out of memory");
+    if (opt.leak == LEAK_STACK)
+        lost = counted_alloc(&held_by_server, 1);
+    if (opt.leak == LEAK_HEAP)
+        lost = malloc(1);
+    (void)lost;
     if (opt.leak == LEAK_SOCKET && n % 1000 == 0)
         check(weir_sock_open(client.stack, WEIR_AF_INET, WEIR_SOCK_DGRAM, 0, &sock), "open");
 }
@@ -218,7 +245,7 @@ static size_t resident_bytes(void)
 
 static struct held held_now(void)
 {
-    return (struct held){.stack = {weir_mem_bytes(client.stack), weir_mem_bytes(server.stack)},
+    return (struct held){.stack = {held_by_client, held_by_server},
                          .heap = mallinfo2().uordblks,
                          .resident = resident_bytes()};
 }
@@ -341,9 +368,15 @@ int main(int argc, char **argv)
         die("%s", usage);
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (uint8_t)i;
+    count_memory();
     pair_open(true, now);
     open_listeners();
     soak();
+    if (held_by_client != weir_mem_bytes(client.stack) ||
+        held_by_server != weir_mem_bytes(server.stack))
+        die("a stack does not know what it holds");
     pair_close();
+    if (held_by_client + held_by_server > 0)
+        die("the stacks left %zu bytes behind", held_by_client + held_by_server);
     return 0;
 }

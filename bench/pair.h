@@ -21,19 +21,24 @@ struct side {
 
 static struct side client, server;
 
+/* Where each takes its memory from, if it is said before pair_open(). */
+static struct weir_allocator client_memory, server_memory;
+
 static inline void check(ptrdiff_t result, const char *what)
 {
     if (result < 0)
         die("%s: %s", what, weir_error_text((int)result));
 }
 
-static inline void side_open(struct side *side, struct weir_link *link, uint8_t seed, uint32_t addr,
-                             weir_time now)
+static inline void side_open(struct side *side, const struct weir_allocator *memory,
+                             struct weir_link *link, uint8_t seed, uint32_t addr, weir_time now)
 {
     struct weir_config config;
 
     weir_config_default(&config);
     config.max_sockets = 1u << 21;
+    if (memory->alloc)
+        config.alloc = *memory;
     memset(config.seed, seed, sizeof config.seed);
     side->stack = weir_stack_new(&config, now);
     if (!side->stack)
@@ -54,8 +59,8 @@ static inline void pair_open(bool offload, weir_time now)
     config.gso_max_bytes = offload ? 65535 : 0;
     config.csum_offload = offload;
     check(weir_link_pipe(&config, ends), "weir_link_pipe");
-    side_open(&client, ends[0], 1, 0x0a000001, now);
-    side_open(&server, ends[1], 2, 0x0a000002, now);
+    side_open(&client, &client_memory, ends[0], 1, 0x0a000001, now);
+    side_open(&server, &server_memory, ends[1], 2, 0x0a000002, now);
 }
 
 static inline void pair_close(void)
