@@ -74,16 +74,24 @@ static bool send_pending(struct wr_attach *a, weir_time now)
     return true;
 }
 
-static bool send_all(struct wr_attach *a, weir_time now)
+/* Sends what the stack has, up to a bound. A peer on the same machine may have answered by then, and what it has
+ * acknowledged need not be kept any longer: so the link is read, and the program asked for more, before it goes on. */
+static bool send_some(struct wr_attach *a, weir_time now)
 {
     uint8_t head[WEIR_HEAD_MAX];
     bool moved = false;
+    size_t bytes = 0;
     while (!a->has_pending && !a->dead) {
         struct weir_out out = {.head = head};
+        if (bytes >= BYTES_AT_ONCE) {
+            a->kick = a->host->brimful = true;
+            break;
+        }
         size_t len = weir_output(a->host->stack, a->ifindex, &out, now);
         if (len == 0)
             break;
         moved = true;
+        bytes += len;
         if (a->host->taps)
             wr_host_capture_out(a->host, a->ifindex, &out, now);
         int rc = a->link->ops->send(a->link, &out, now);
@@ -156,7 +164,7 @@ bool wr_host_io(struct weir_host *host, weir_time now)
         host->had_input = true; /* loopback's frames are carried there */
     }
     for (struct wr_attach *a = host->links; a; a = a->next)
-        moved |= send_all(a, now);
+        moved |= send_some(a, now);
     if (host->taps)
         wr_host_capture_flush(host);
     return moved;
@@ -287,11 +295,11 @@ static void say_goodbye(struct weir_host *host)
     weir_time now = weir_now();
     wr_hostsock_abort_all(host, now);
     for (struct wr_attach *a = host->links; a; a = a->next)
-        if (!a->dead)
-            send_all(a, now);
+        while (!a->dead && send_some(a, now))
+            continue;
     for (struct wr_attach *a = host->links; a; a = a->next)
         if (!a->dead && weir_dhcp_stop(host->stack, a->ifindex, now) == 0)
-            send_all(a, now);
+            send_some(a, now);
 }
 
 static void host_destroy(struct weir_host *host)

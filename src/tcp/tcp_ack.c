@@ -167,12 +167,15 @@ static bool is_duplicate(const struct tcb *tcb, const struct seg *seg, bool wind
            wr_tcb_in_flight(tcb);
 }
 
-/* The most that is worth buffering for a near peer (tcp_rcvbuf): four times what its shortest round trip carries. */
+/* The most that is worth buffering for a near peer (tcp_rcvbuf): four times what its shortest round trip carries, or
+ * the few super-segments of NEAR_SPACE; whole ones, lest each filling of the buffer ends with a short one. */
 static uint64_t near_send_buffer(const struct tcb *tcb)
 {
     uint64_t a_us = wr_rate_delivery_rate(&tcb->tx->rate) / 1000000;
     uint64_t flight = a_us * (uint64_t)tcb->rtt.min_rtt / WEIR_US;
-    return flight > WR_TCP_NEAR_SPACE / 2 ? 4 * flight : 2 * WR_TCP_NEAR_SPACE;
+    uint64_t most = 4 * flight > WR_TCP_NEAR_SPACE ? 4 * flight : WR_TCP_NEAR_SPACE;
+    uint32_t mss = tcb->smss, room = UINT16_MAX - 60 - W_TCP_HLEN_MAX;
+    return most - most % (mss < room ? room / mss * mss : mss);
 }
 
 /* Linux: the send buffer follows cwnd, twice over, so that a window of data can wait behind the one in
@@ -184,7 +187,7 @@ static void grow_send_buffer(const struct weir_stack *stack, struct tcb *tcb)
 
     if (tcb->opts.sndbuf_locked || wr_mem_is_pressed(stack))
         return;
-    if (want > 2 * WR_TCP_NEAR_SPACE && wr_rcvbuf_is_near(stack, tcb, tcb->rtt.srtt) &&
+    if (want > WR_TCP_NEAR_SPACE && wr_rcvbuf_is_near(stack, tcb, tcb->rtt.srtt) &&
         want > near_send_buffer(tcb))
         want = near_send_buffer(tcb);
     if (want > (uint64_t)stack->tunables.tcp_wmem_max)
