@@ -116,7 +116,9 @@ size_t weir_output(struct weir_stack *stack, int ifindex, struct weir_out *out, 
 /* When weir_advance() should be called next; WEIR_TIME_NEVER if nothing is pending. */
 weir_time weir_deadline(const struct weir_stack *stack);
 
-/* Runs all timers due at `now`, and carries what is waiting on the loopback interface. */
+/* Runs timers due at `now`, and carries what is waiting on the loopback interface. However many are due, it does a
+ * bounded amount: while weir_deadline() is not after `now` there is more to do, in another call, and what there
+ * is to send may go out in between. */
 void weir_advance(struct weir_stack *stack, weir_time now);
 
 /* ---- interfaces, addresses, routes ------------------------------------------------------------- */
