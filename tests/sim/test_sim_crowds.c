@@ -294,14 +294,69 @@ static void syn_crowd_is_asked_again_and_given_up_in_steps(void **state)
     assert_int_equal(gone, CROWD);
 }
 
+/* ---- no more memory than allowed ------------------------------------------------------------------ */
+
+static void holds_no_more_than_allowed(size_t most)
+{
+    assert_in_range(weir_mem_bytes(stack_of(1)), 0, most);
+    assert_int_equal(weir_mem_bytes(stack_of(1)), sim.host[1].mem.bytes);
+}
+
+/* A server with room for a part of the crowd at rest, and for fewer that are awake. Those that it took it keeps, through
+ * rounds of keepalive that wake them all. */
+static void crowd_stays_within_mem_max_bytes(void **state)
+{
+    enum { MOST = 1 << 20 };
+    struct weir_endpoint at = sim_endpoint(0, 2, WEIR_AF_INET, SERVER_PORT);
+    struct weir_config config;
+    weir_sock listener;
+    unsigned taken = 0;
+    (void)state;
+    sim_init(&sim, 1);
+    sim_host(&sim, NULL);
+    weir_config_default(&config);
+    config.mem_max_bytes = MOST;
+    sim_host(&sim, &config);
+    sim_join(&sim, 0, 1, NULL);
+    listener = sim_listen(&sim, 1, &at, 100);
+    for (unsigned i = 0; i < CROWD; i++) {
+        weir_sock sock = sim_socket(&sim, 0, WEIR_AF_INET, WEIR_SOCK_STREAM);
+        sim_setopt(&sim, 0, sock, WEIR_SOL_TCP, WEIR_TCP_KEEPIDLE, 30);
+        sim_setopt(&sim, 0, sock, WEIR_SOL_SOCKET, WEIR_SO_KEEPALIVE, 1);
+        weir_sock_connect(stack_of(0), sock, &at, sim.now);
+        sim_run(&sim, 10 * WEIR_MS);
+        if (weir_sock_accept(stack_of(1), listener, &server[taken], NULL, sim.now) == 0)
+            client[taken++] = sock;
+        else
+            weir_sock_abort(stack_of(0), sock, sim.now);
+        holds_no_more_than_allowed(MOST);
+        drop_events();
+    }
+    print_message("%u of %u connections in %u bytes\n", taken, CROWD, MOST);
+    assert_in_range(taken, CROWD / 4, CROWD - 1);
+    for (unsigned s = 0; s < 200; s++) {
+        sim_run(&sim, WEIR_SEC);
+        holds_no_more_than_allowed(MOST);
+    }
+    for (unsigned i = 0; i < taken; i++) {
+        assert_int_equal(sim_state(&sim, 0, client[i]), WEIR_TCP_ESTABLISHED);
+        assert_int_equal(weir_sock_ready(stack_of(1), server[i]), WEIR_POLLOUT);
+    }
+    sim_free(&sim);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(timewait_crowd_expires_in_steps), EACH(others_wait_behind_the_timewait_crowd),
-        EACH(crowd_comes_to_rest_in_steps),    EACH(keepalive_of_a_crowd_goes_out_in_steps),
-        EACH(keepalive_leaves_nobody_awake),   EACH(syn_crowd_is_asked_again_and_given_up_in_steps),
+        EACH(timewait_crowd_expires_in_steps),
+        EACH(others_wait_behind_the_timewait_crowd),
+        EACH(crowd_comes_to_rest_in_steps),
+        EACH(keepalive_of_a_crowd_goes_out_in_steps),
+        EACH(keepalive_leaves_nobody_awake),
+        EACH(syn_crowd_is_asked_again_and_given_up_in_steps),
+        cmocka_unit_test(crowd_stays_within_mem_max_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
