@@ -304,18 +304,15 @@ static bool number(const char *text, long *value)
     return false;
 }
 
-/* The filter's words, joined. False when out of memory. */
+/* The filter's words, joined; the caller frees them. False when out of memory. */
 static bool join_words(int n, char **words, char **filter)
 {
-    size_t len = 1;
-    for (int i = 0; i < n; i++)
-        len += strlen(words[i]) + 1;
-    *filter = n > 0 ? calloc(1, len) : NULL;
-    for (int i = 0; i < n && *filter; i++) {
-        strcat(*filter, words[i]);
-        strcat(*filter, i + 1 < n ? " " : "");
-    }
-    return n == 0 || *filter;
+    size_t len;
+    *filter = NULL;
+    FILE *out = n > 0 ? open_memstream(filter, &len) : NULL;
+    for (int i = 0; i < n && out; i++)
+        fprintf(out, "%s%s", i > 0 ? " " : "", words[i]);
+    return n == 0 || (out && fclose(out) == 0);
 }
 
 int wr_cli_capture(int argc, char **argv)

@@ -26,16 +26,21 @@ struct wr_tap {
 
 static void ready(void *arg, int fd, uint32_t events);
 
+static void release(struct wr_tap *tap)
+{
+    if (tap->served)
+        weir_loop_watch(tap->host->loop, tap->fd, 0, NULL, NULL);
+    weir_capture_free(tap->capture);
+    free(tap);
+}
+
 static void end(struct wr_tap *tap)
 {
     struct wr_tap **at = &tap->host->taps;
     while (*at != tap)
         at = &(*at)->next;
     *at = tap->next;
-    if (tap->served)
-        weir_loop_watch(tap->host->loop, tap->fd, 0, NULL, NULL);
-    weir_capture_free(tap->capture);
-    free(tap);
+    release(tap);
 }
 
 /* Writes, and watches for what it waits for. It may have ended then. */
@@ -134,6 +139,9 @@ void wr_host_capture_flush(struct weir_host *host)
 
 void wr_host_capture_end_all(struct weir_host *host)
 {
-    while (host->taps)
-        end(host->taps);
+    struct wr_tap *tap;
+    while ((tap = host->taps) != NULL) {
+        host->taps = tap->next;
+        release(tap);
+    }
 }

@@ -433,7 +433,7 @@ int weir_capture_new(struct weir_stack *stack, const struct weir_capture_config 
     capture->virtual_time = config->virtual_time;
     capture->quiet = (fcntl(config->fd, F_GETFL) & O_NONBLOCK) != 0;
     if (config->link)
-        strcpy(capture->only, config->link);
+        snprintf(capture->only, sizeof capture->only, "%s", config->link);
     if (!wr_pcapng_section(&capture->buf))
         err = WEIR_ENOMEM;
     if (!err)

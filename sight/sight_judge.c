@@ -165,7 +165,7 @@ static bool matters(const struct sight_verdict *verdict, const struct sight_find
 /* Those that matter, in the order of the causes. */
 static void settle(struct sight_verdict *verdict)
 {
-    struct sight_finding kept[SIGHT_FINDINGS];
+    struct sight_finding kept[SIGHT_FINDINGS] = {{0}};
     unsigned n = 0;
 
     for (unsigned cause = 0; cause < SIGHT_CAUSE_COUNT; cause++)

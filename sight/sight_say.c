@@ -7,32 +7,45 @@
 /* %A: the one whose finding it is; %B: the other. */
 static const char *sentence_of(enum sight_cause cause)
 {
-    static const char *const sentences[SIGHT_CAUSE_COUNT] = {
-        [SIGHT_SYN_UNANSWERED] =
-            "The SYN was never answered: %A is not there, or what is between drops it",
-        [SIGHT_REFUSED] = "Refused: nobody listens at %A",
-        [SIGHT_UNREACHABLE] = "There is no way to it",
-        [SIGHT_ACCEPT_QUEUE] =
-            "The accept queue of %A is full: its program does not accept as fast as connections come",
-        [SIGHT_RESET] = "Reset by %A",
-        [SIGHT_UNANSWERED] = "%A has fallen silent: nothing that was sent at the end was answered",
-        [SIGHT_BLACK_HOLE] =
-            "A black hole for large packets from %A: the path's MTU is smaller, and no ICMP says so",
-        [SIGHT_ZERO_WINDOW] = "%B closed its window: its program did not read, and %A had to wait",
-        [SIGHT_LOSS] = "Segments of %A were lost",
-        [SIGHT_SPURIOUS] =
-            "%A sent again what had arrived: its segments or their ACKs were late, not lost",
-        [SIGHT_REORDERING] = "Segments of %A were reordered on the way",
-        [SIGHT_NAGLE_DELACK] =
-            "Nagle against delayed ACK: %A holds short segments back until %B's delayed ACK comes. TCP_NODELAY, or "
-            "one write instead of two, ends it",
-        [SIGHT_WINDOW] = "%A was limited by %B's window: a larger receive buffer there would help",
-        [SIGHT_CWND] = "%A was limited by its congestion window",
-        [SIGHT_PACING] = "%A was held by pacing",
-        [SIGHT_APP] = "%A's application had nothing to send",
-    };
-
-    return sentences[cause];
+    switch (cause) {
+    case SIGHT_SYN_UNANSWERED:
+        return "The SYN was never answered: %A is not there, or what is between drops it";
+    case SIGHT_REFUSED:
+        return "Refused: nobody listens at %A";
+    case SIGHT_UNREACHABLE:
+        return "There is no way to it";
+    case SIGHT_ACCEPT_QUEUE:
+        return "The accept queue of %A is full: its program does not accept as fast as connections "
+               "come";
+    case SIGHT_RESET:
+        return "Reset by %A";
+    case SIGHT_UNANSWERED:
+        return "%A has fallen silent: nothing that was sent at the end was answered";
+    case SIGHT_BLACK_HOLE:
+        return "A black hole for large packets from %A: the path's MTU is smaller, and no ICMP "
+               "says so";
+    case SIGHT_ZERO_WINDOW:
+        return "%B closed its window: its program did not read, and %A had to wait";
+    case SIGHT_LOSS:
+        return "Segments of %A were lost";
+    case SIGHT_SPURIOUS:
+        return "%A sent again what had arrived: its segments or their ACKs were late, not lost";
+    case SIGHT_REORDERING:
+        return "Segments of %A were reordered on the way";
+    case SIGHT_NAGLE_DELACK:
+        return "Nagle against delayed ACK: %A holds short segments back until %B's delayed ACK "
+               "comes. TCP_NODELAY, or one write instead of two, ends it";
+    case SIGHT_WINDOW:
+        return "%A was limited by %B's window: a larger receive buffer there would help";
+    case SIGHT_CWND:
+        return "%A was limited by its congestion window";
+    case SIGHT_PACING:
+        return "%A was held by pacing";
+    case SIGHT_APP:
+    case SIGHT_CAUSE_COUNT:
+        break;
+    }
+    return "%A's application had nothing to send";
 }
 
 static double percent_of(const struct sight_verdict *verdict, uint64_t ns)
