@@ -32,7 +32,8 @@ static struct {
 static weir_sock listeners[N_LISTENERS];
 static char buffer[CHUNK_BYTES];
 static weir_time clock_ahead; /* of the real one; with --count all there is */
-static double end;
+static weir_time turned_at;   /* by the clock: who drives stacks reads it once a turn */
+static weir_time end;
 
 static weir_time bench_now(void)
 {
@@ -42,7 +43,7 @@ static weir_time bench_now(void)
 /* Whether the measurement goes on after `done` bytes, trips or connections. */
 static bool more(uint64_t done)
 {
-    return opt.count ? done < opt.count : wall_seconds() < end;
+    return opt.count ? done < opt.count : turned_at < end;
 }
 
 static void turn(void)
@@ -51,7 +52,7 @@ static void turn(void)
 
     if (opt.count)
         clock_ahead += WEIR_US;
-    now = bench_now();
+    now = turned_at = bench_now();
     if (weir_deadline(client.stack) <= now)
         weir_advance(client.stack, now);
     if (weir_deadline(server.stack) <= now)
@@ -188,10 +189,10 @@ static void send_byte(struct side *from, weir_sock near, struct side *to, weir_s
     char byte = 1;
     ptrdiff_t n;
 
-    check(weir_sock_send(from->stack, near, &byte, 1, 0, NULL, bench_now()), "send");
+    check(weir_sock_send(from->stack, near, &byte, 1, 0, NULL, turned_at), "send");
     do {
         turn();
-        n = weir_sock_recv(to->stack, far, &byte, 1, 0, NULL, bench_now());
+        n = weir_sock_recv(to->stack, far, &byte, 1, 0, NULL, turned_at);
     } while (n == WEIR_EAGAIN);
     if (n != 1)
         die("a byte was lost: %s", n ? weir_error_text((int)n) : "end of stream");
@@ -232,7 +233,8 @@ static void bench_once(const char *mode, const weir_sock *near, const weir_sock 
     uint64_t work, packets = segments_in(client.stack) + segments_in(server.stack);
     struct measure m;
 
-    end = wall_seconds() + opt.seconds;
+    turned_at = bench_now();
+    end = turned_at + (weir_time)(opt.seconds * (double)WEIR_SEC);
     m = measure_start();
     if (strcmp(mode, "bulk") == 0)
         work = measured_bulk(near[0], far[0]);

@@ -336,7 +336,8 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
         wr_timers_acked(stack, tcb, false, now);
         return WR_ACK_FINE;
     }
-    note_evidence(tcb, seg, &acked, &sack, &ev);
+    if (tcb->tx->ca_state != WEIR_CA_OPEN || sack.dsack || sack.new_bytes > 0)
+        note_evidence(tcb, seg, &acked, &sack, &ev); /* else there is nothing to be judged */
     ev.ece = ev.prior_flight > 0 && wr_ecn_echoed(tcb, seg);
     ev.delivered = acked.fresh_bytes + sack.new_bytes;
     ev.rtt = rtt_sample(tcb, seg, &acked, &sack, now);

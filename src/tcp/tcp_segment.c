@@ -43,14 +43,17 @@ static uint16_t urgent_field(const struct tcb *tcb, const struct wr_segment *s, 
 
 static size_t emit_options(struct tcb *tcb, const struct wr_segment *s, uint8_t *p, weir_time now)
 {
-    struct w_tcpopt opt = {0};
+    struct w_tcpopt opt;
 
     if (s->flags & W_TCP_SYN) {
+        opt = (struct w_tcpopt){0};
         syn_options(tcb, &opt, now);
         return wr_w_tcpopt_emit_syn(p, &opt);
     }
     if (!tcb->ts_ok && s->n_sack == 0)
         return 0;
+    if (s->n_sack == 0)
+        return wr_w_tcpopt_emit_ts(p, wr_ts_now(tcb->ts_offset, now), tcb->ts_recent);
     opt.has_ts = tcb->ts_ok;
     opt.ts_val = wr_ts_now(tcb->ts_offset, now);
     opt.ts_ecr = tcb->ts_recent;

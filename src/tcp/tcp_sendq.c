@@ -316,12 +316,22 @@ static struct wr_sent *record_new(struct weir_stack *stack, struct wr_sendq *q)
     return sent;
 }
 
+/* Of a record that goes, its node needs not to know. One in no list leads to itself. */
+static void unlink_node(struct wr_list *node)
+{
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+}
+
 static void record_free(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent)
 {
     account(q, sent, false);
-    treap_remove(q, sent);
-    wr_list_remove(&sent->by_seq);
-    wr_list_remove(&sent->turn);
+    if (q->count == 1)
+        q->root = NULL;
+    else
+        treap_remove(q, sent);
+    unlink_node(&sent->by_seq);
+    unlink_node(&sent->turn);
     q->count--;
     give_back(stack, sent);
 }

@@ -191,3 +191,11 @@ size_t wr_w_tcpopt_emit(uint8_t p[W_TCPOPT_MAX], const struct w_tcpopt *opt)
     }
     return (size_t)(at - p);
 }
+
+size_t wr_w_tcpopt_emit_ts(uint8_t p[W_TCPOPT_MAX], uint32_t ts_val, uint32_t ts_ecr)
+{
+    put_be32(p, WORD_NOP_NOP_TS);
+    put_be32(p + 4, ts_val);
+    put_be32(p + 8, ts_ecr);
+    return W_TCPOPT_TS_LEN;
+}

@@ -82,6 +82,9 @@ size_t wr_w_tcpopt_emit_syn(uint8_t p[W_TCPOPT_MAX], const struct w_tcpopt *opt)
  */
 size_t wr_w_tcpopt_emit(uint8_t p[W_TCPOPT_MAX], const struct w_tcpopt *opt);
 
+/* The same with timestamps alone, as most segments have them. */
+size_t wr_w_tcpopt_emit_ts(uint8_t p[W_TCPOPT_MAX], uint32_t ts_val, uint32_t ts_ecr);
+
 /* The bytes that wr_w_tcpopt_emit would write with these: to know the room left for data. */
 static inline size_t wr_w_tcpopt_len(bool has_ts, unsigned n_sack)
 {

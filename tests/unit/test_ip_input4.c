@@ -107,6 +107,30 @@ static void test_impossible_sources_are_dropped(void **state)
     kit_close(&k);
 }
 
+/* What was found good once is good only as long as addresses stay as they are. */
+static void test_known_addresses_are_forgotten_when_they_change(void **state)
+{
+    struct weir_addr ours = kit_addr("10.0.0.1"), theirs = kit_addr("10.0.0.2");
+    struct kit k;
+    struct kit_packet p;
+    struct kit_view v;
+    (void)state;
+    kit_open(&k, KIT_TUN);
+    for (unsigned i = 0; i < 3; i++) {
+        make_ping(&p, "10.0.0.2", "10.0.0.1");
+        kit_input(&k, p.b, p.len);
+        kit_expect_icmp(&k, &v, W_ICMP4_ECHO_REPLY, 0);
+    }
+    assert_int_equal(weir_addr_add(k.stack, k.ifindex, &theirs, 32, k.now), 0);
+    expect_drop(&k, &p, WR_DROP_ip4_bad_source);
+    assert_int_equal(weir_addr_remove(k.stack, k.ifindex, &theirs, k.now), 0);
+    kit_input(&k, p.b, p.len);
+    kit_expect_icmp(&k, &v, W_ICMP4_ECHO_REPLY, 0);
+    assert_int_equal(weir_addr_remove(k.stack, k.ifindex, &ours, k.now), 0);
+    expect_drop(&k, &p, WR_DROP_ip4_not_ours);
+    kit_close(&k);
+}
+
 static void test_what_is_not_for_us_is_not_forwarded(void **state)
 {
     static const char *const others[] = {"10.0.0.3", "192.0.2.1", "224.0.0.2", "239.255.255.250"};
@@ -302,6 +326,7 @@ int main(void)
         cmocka_unit_test(test_bad_headers_are_dropped_0791_5),
         cmocka_unit_test(test_trailing_padding_is_ignored),
         cmocka_unit_test(test_impossible_sources_are_dropped),
+        cmocka_unit_test(test_known_addresses_are_forgotten_when_they_change),
         cmocka_unit_test(test_what_is_not_for_us_is_not_forwarded),
         cmocka_unit_test(test_low_ttl_is_delivered),
         cmocka_unit_test(test_unicast_in_a_link_broadcast_is_dropped),

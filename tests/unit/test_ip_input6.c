@@ -111,6 +111,30 @@ static void test_impossible_addresses_are_dropped(void **state)
     kit_close(&k);
 }
 
+/* What was found good once is good only as long as addresses stay as they are. */
+static void test_known_addresses_are_forgotten_when_they_change(void **state)
+{
+    struct weir_addr ours = kit_addr("fd00::1"), theirs = kit_addr("fd00::2");
+    struct kit k;
+    struct kit_packet p;
+    struct kit_view v;
+    (void)state;
+    kit_open(&k, KIT_TUN);
+    for (unsigned i = 0; i < 3; i++) {
+        make_ping(&p, "fd00::2", "fd00::1");
+        kit_input(&k, p.b, p.len);
+        kit_expect_icmp(&k, &v, W_ICMP6_ECHO_REPLY, 0);
+    }
+    assert_int_equal(weir_addr_add(k.stack, k.ifindex, &theirs, 128, k.now), 0);
+    expect_drop(&k, &p, WR_DROP_ip6_bad_source);
+    assert_int_equal(weir_addr_remove(k.stack, k.ifindex, &theirs, k.now), 0);
+    kit_input(&k, p.b, p.len);
+    kit_expect_icmp(&k, &v, W_ICMP6_ECHO_REPLY, 0);
+    assert_int_equal(weir_addr_remove(k.stack, k.ifindex, &ours, k.now), 0);
+    expect_drop(&k, &p, WR_DROP_ip6_not_ours);
+    kit_close(&k);
+}
+
 static void test_extension_headers_in_good_order_are_passed(void **state)
 {
     static const uint8_t ext[] = {
@@ -290,6 +314,7 @@ int main(void)
         cmocka_unit_test(test_bad_headers_are_dropped),
         cmocka_unit_test(test_trailing_padding_is_ignored),
         cmocka_unit_test(test_impossible_addresses_are_dropped),
+        cmocka_unit_test(test_known_addresses_are_forgotten_when_they_change),
         cmocka_unit_test(test_extension_headers_in_good_order_are_passed),
         cmocka_unit_test(test_unknown_options_by_their_action_bits),
         cmocka_unit_test(test_routing_headers_are_refused),

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/ring.h"
 #include "core/core.h"
 #include "sim/sim.h"
 
@@ -75,6 +76,43 @@ static void new_survives_each_failing_allocation(void **state)
         weir_stack_free(stack);
         assert_int_equal(mem.bytes, 0);
     }
+}
+
+/* A few blocks that come back are kept for the next who asks: they count as held, their number is bounded, and they
+ * go when memory is short. With an address sanitizer none is kept. */
+static void blocks_are_kept_for_the_next_and_given_up_when_short(void **state)
+{
+    enum { N = 100 };
+    void *block[N];
+    (void)state;
+    struct weir_config config;
+    weir_config_default(&config);
+    config.mem_max_bytes = 1000 * 1000;
+    struct weir_stack *stack = new_stack(&config);
+    assert_non_null(stack);
+    size_t before = weir_mem_bytes(stack);
+    for (unsigned i = 0; i < N; i++)
+        assert_non_null(block[i] = wr_alloc(stack, WR_RING_FIRST));
+    for (unsigned i = 0; i < N; i++)
+        wr_free(stack, block[i], WR_RING_FIRST);
+    size_t kept = weir_mem_bytes(stack) - before;
+    assert_int_equal(kept, WR_SPARES(16) * (size_t)WR_RING_FIRST);
+    assert_int_equal(weir_mem_bytes(stack), mem.bytes);
+
+    uint64_t calls = mem.calls;
+    void *again = wr_alloc(stack, WR_RING_FIRST);
+    assert_int_equal(mem.calls, calls + (kept > 0 ? 0 : 1));
+    wr_free(stack, again, WR_RING_FIRST);
+
+    size_t rest = config.mem_max_bytes - before; /* all there is, with what is kept */
+    void *large = wr_alloc(stack, rest);
+    assert_non_null(large);
+    assert_int_equal(weir_mem_bytes(stack), config.mem_max_bytes);
+    assert_null(wr_alloc(stack, WR_RING_FIRST));
+    wr_free(stack, large, rest);
+    assert_int_equal(weir_mem_bytes(stack), before);
+    weir_stack_free(stack);
+    assert_int_equal(mem.bytes, 0);
 }
 
 static void memory_bound_holds(void **state)
@@ -347,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_counted_and_given_back),
         cmocka_unit_test(new_survives_each_failing_allocation),
+        cmocka_unit_test(blocks_are_kept_for_the_next_and_given_up_when_short),
         cmocka_unit_test(memory_bound_holds),
         cmocka_unit_test(max_sockets_holds),
         cmocka_unit_test(default_allocator_works),

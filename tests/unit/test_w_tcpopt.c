@@ -183,6 +183,9 @@ static void the_fast_path_takes_exactly_nop_nop_ts(void **state)
     }
     assert_int_equal(val, 5);
     assert_int_equal(ecr, 6);
+    uint8_t out[W_TCPOPT_MAX];
+    assert_int_equal(wr_w_tcpopt_emit_ts(out, 5, 6), 12);
+    assert_memory_equal(out, ts, 12);
     for (size_t at = 0; at < 4; at++) {
         uint8_t other[12];
         memcpy(other, ts, 12);
