@@ -3,7 +3,7 @@
  * What the core costs when no system call is in the way: two stacks in one thread (pair.h).
  *
  *     bench_pipe bulk|rr|crr SECONDS [mtu] [--count N] [--message BYTES] [--standing N]
- *                                    [--timewait N] [--busy N] [--repeat N]
+ *                                    [--timewait N] [--busy N] [--repeat N] [--trace RECORDS]
  *
  *     mtu         no super-segments, checksums computed and verified
  *     --count     so many bytes, round trips or connections instead of SECONDS, in virtual time: the same
@@ -13,6 +13,7 @@
  *     --timewait  so many more are in TIME-WAIT
  *     --busy      rr: the trips go over so many connections in turn
  *     --repeat    measures so many times, a line each
+ *     --trace     both stacks' traces are on, with such rings, and all is read
  */
 #include <errno.h>
 #include <string.h>
@@ -25,7 +26,7 @@ static struct {
     double seconds;
     uint64_t count; /* 0: for `seconds` */
     size_t message;
-    unsigned standing, timewait, busy, repeat;
+    unsigned standing, timewait, busy, repeat, trace;
     bool mtu;
 } opt = {.message = CHUNK_BYTES, .busy = 1, .repeat = 1};
 
@@ -46,8 +47,17 @@ static bool more(uint64_t done)
     return opt.count ? done < opt.count : turned_at < end;
 }
 
+static void read_trace(struct side *side, struct weir_trace_reader *reader)
+{
+    struct weir_trace record;
+
+    while (weir_trace_read(side->stack, reader, &record))
+        check(record.point < WEIR_TRACE_POINTS ? 0 : WEIR_EPROTO, "trace");
+}
+
 static void turn(void)
 {
+    static struct weir_trace_reader readers[2];
     weir_time now;
 
     if (opt.count)
@@ -59,6 +69,10 @@ static void turn(void)
         weir_advance(server.stack, now);
     (void)carry(&client, &server, now);
     (void)carry(&server, &client, now);
+    if (opt.trace > 0) {
+        read_trace(&client, &readers[0]);
+        read_trace(&server, &readers[1]);
+    }
 }
 
 static void open_listeners(void)
@@ -263,7 +277,7 @@ static void bench(const char *mode)
 
 static const char usage[] = "usage: bench_pipe bulk|rr|crr SECONDS [mtu] [--count N] "
                             "[--message BYTES] [--standing N] [--timewait N] [--busy N] "
-                            "[--repeat N]";
+                            "[--repeat N] [--trace RECORDS]";
 
 static void read_option(const char *name, const char *value)
 {
@@ -281,6 +295,8 @@ static void read_option(const char *name, const char *value)
         opt.busy = (unsigned)number;
     else if (strcmp(name, "--repeat") == 0)
         opt.repeat = (unsigned)number;
+    else if (strcmp(name, "--trace") == 0)
+        opt.trace = (unsigned)number;
     else
         die("%s", usage);
     if (opt.message == 0 || opt.message > sizeof buffer || opt.busy == 0)
@@ -307,6 +323,10 @@ int main(int argc, char **argv)
     check(weir_sysctl_set(client.stack, "net.ipv4.tcp_tw_reuse", 1), "tcp_tw_reuse");
     check(weir_sysctl_set(server.stack, "net.ipv4.tcp_tw_reuse", 1), "tcp_tw_reuse");
     open_listeners();
+    if (opt.trace > 0) {
+        check(weir_trace_on(client.stack, opt.trace), "weir_trace_on");
+        check(weir_trace_on(server.stack, opt.trace), "weir_trace_on");
+    }
     bench(mode);
     pair_close();
     return 0;

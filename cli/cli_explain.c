@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -289,7 +290,8 @@ int wr_cli_explain(int argc, char **argv)
         return CLI_USAGE;
     }
     words.connection = argv[optind + 1];
-    if (!words.connection || access(argv[optind], F_OK) == 0)
+    struct stat what;
+    if (!words.connection || (stat(argv[optind], &what) == 0 && !S_ISDIR(what.st_mode)))
         return explain_file(argv[optind], &words);
     return explain_host(argv[optind], &words);
 }

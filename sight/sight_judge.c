@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-enum { WAIT_PERCENT = 20, NAGLE_PERCENT = 10 };
+enum { WAIT_PERCENT = 20, NAGLE_PERCENT = 10, ZERO_WINDOW_PERCENT = 20, ZERO_WINDOW_MS = 100 };
 
 static const struct {
     const char *name;
@@ -153,6 +153,9 @@ static bool matters(const struct sight_verdict *verdict, const struct sight_find
     case SIGHT_PACING:
     case SIGHT_APP:
         return percent(verdict, finding->ns) >= WAIT_PERCENT;
+    case SIGHT_ZERO_WINDOW:
+        return finding->ns >= ZERO_WINDOW_MS * SIGHT_MS ||
+               percent(verdict, finding->ns) >= ZERO_WINDOW_PERCENT;
     case SIGHT_NAGLE_DELACK:
         return finding->n >= 2 && percent(verdict, finding->ns) >= NAGLE_PERCENT;
     case SIGHT_LOSS:

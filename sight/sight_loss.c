@@ -6,11 +6,12 @@
  *                |--acked--|---in flight---|            nxt: end of the newest data seen
  *
  *     beyond nxt      what lies between was lost before this place, or comes later: a hole
- *     in a hole       soon after: it was overtaken. Later: it was lost, and this is its retransmission
+ *     in a hole       with a timestamp from before what showed the hole, or without timestamps soon after: it was
+ *                     overtaken. Else it was lost, and this is its retransmission
  *     below nxt       a retransmission. In vain if a D-SACK says so (RFC 2883), if the ACK that covers it echoes a
  *                     timestamp from before it (RFC 3522), or comes sooner than a round trip
  *
- * An ACK over a gap that SACK blocks had shown, with nothing sent again, is reordering as the sender sees it.
+ * An ACK over a gap that SACK blocks had shown, with nothing sent again or in vain, is reordering as the sender sees it.
  *
  * A black hole: the largest segments go again and again in vain while smaller ones pass (RFC 2923 2.1). A size is known
  * to pass when a range all of whose transmissions were at least so large was acknowledged.
@@ -28,7 +29,7 @@ struct range {
     uint32_t number, ts_val;
     uint32_t len, least,
         tries; /* of new data: sizes of its transmissions, how many of the largest */
-    bool has_ts, spurious, judged, probe, counted;
+    bool has_ts, spurious, judged, probe, counted, gap;
 };
 
 struct ranges {
@@ -89,6 +90,15 @@ static uint64_t soon(const struct losses *l)
     return rtt > 3 * SIGHT_MS ? rtt : 3 * SIGHT_MS;
 }
 
+/* What fills the hole was sent before what showed it: by its timestamp, or else it comes soon. */
+static bool was_overtaken(const struct losses *l, const struct sight_segment *s,
+                          const struct range *hole)
+{
+    if (s->has_ts && hole->has_ts)
+        return (int32_t)(s->ts_val - hole->ts_val) <= 0;
+    return s->time - hole->time < soon(l);
+}
+
 /* True: it fills a hole. */
 static bool fills(struct losses *l, const struct sight_segment *s, uint64_t pos, uint64_t end)
 {
@@ -98,8 +108,8 @@ static bool fills(struct losses *l, const struct sight_segment *s, uint64_t pos,
         struct range *hole = &l->holes.all[i];
         if (!overlaps(hole, pos, end))
             continue;
-        sight_note(verdict, s->time - hole->time < soon(l) ? SIGHT_REORDERING : SIGHT_LOSS,
-                   l->way->side, s->number, 0);
+        sight_note(verdict, was_overtaken(l, s, hole) ? SIGHT_REORDERING : SIGHT_LOSS, l->way->side,
+                   s->number, 0);
         if (pos <= hole->pos && end >= hole->end)
             *hole = l->holes.all[--l->holes.n];
         else if (pos <= hole->pos)
@@ -137,6 +147,7 @@ static void sent_again(struct losses *l, const struct sight_segment *s, uint64_t
     if (again == NULL)
         return;
     *again = fill_range(s, pos);
+    again->gap = pos >= l->missing_from; /* SACK had shown it missing */
     if (s->note.sent)
         again->probe = strncmp(s->note.why, "tlp", 3) == 0;
     else /* RFC 8985 7: the last segment, after two round trips and the longest delay of an ACK */
@@ -165,7 +176,12 @@ static void take_data(struct losses *l, const struct sight_segment *s)
         return;
     }
     if (pos > l->nxt && (range = append(l, &l->holes)) != NULL)
-        *range = (struct range){.pos = l->nxt, .end = pos, .time = s->time, .number = s->number};
+        *range = (struct range){.pos = l->nxt,
+                                .end = pos,
+                                .time = s->time,
+                                .number = s->number,
+                                .ts_val = s->ts_val,
+                                .has_ts = s->has_ts};
     if ((range = append(l, &l->sent)) != NULL)
         *range = fill_range(s, pos);
     l->nxt = end;
@@ -197,25 +213,36 @@ static void take_dsack(struct losses *l, const struct sight_segment *s)
     }
 }
 
-/* Is the ACK of what was sent first? */
+/* Is the ACK of what was sent first? `stamp`: of the first retransmission that it covers, whose echo it would be. */
 static bool answers_the_first(const struct losses *l, const struct range *again,
-                              const struct sight_segment *ack)
+                              const struct sight_segment *ack, uint32_t stamp)
 {
     uint64_t there = l->way->rtt > l->way->lag ? l->way->rtt - l->way->lag : 0;
 
     if (again->has_ts && ack->has_ts)
-        return (int32_t)(ack->ts_ecr - again->ts_val) < 0;
+        return (int32_t)(ack->ts_ecr - stamp) < 0;
     return there > 2 * SIGHT_MS && ack->time - again->time < there / 2;
 }
 
 static void judge_acked(struct losses *l, const struct sight_segment *s, uint64_t ack)
 {
+    uint32_t stamp = 0;
+    bool any = false;
+
     for (size_t i = l->again.n; i > 0; i--) {
+        const struct range *again = &l->again.all[i - 1];
+        if (again->judged || again->end > ack)
+            continue;
+        if (!any || (int32_t)(again->ts_val - stamp) < 0)
+            stamp = again->ts_val;
+        any = true;
+    }
+    for (size_t i = l->again.n; any && i > 0; i--) {
         struct range *again = &l->again.all[i - 1];
         if (again->judged || again->end > ack)
             continue;
         again->judged = true;
-        again->spurious = answers_the_first(l, again, s);
+        again->spurious = answers_the_first(l, again, s, stamp);
     }
 }
 
@@ -324,7 +351,8 @@ static void sum_up(struct losses *l)
     for (size_t i = 0; i < l->again.n; i++) {
         const struct range *again = &l->again.all[i];
         if (again->spurious && !again->probe)
-            sight_note(verdict, SIGHT_SPURIOUS, l->way->side, again->number, 0);
+            sight_note(verdict, again->gap ? SIGHT_REORDERING : SIGHT_SPURIOUS, l->way->side,
+                       again->number, 0);
         else if (!again->spurious && !again->counted && !hole && again->number < silent)
             sight_note(verdict, SIGHT_LOSS, l->way->side, again->number, 0);
     }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""`weir capture` and the comments of captures, read by tshark.
+"""`weir capture` and the comments of captures, read by tshark; `weir explain` of a running host's connection.
 
 That a file is well-formed is tshark's judgement; which packets must be there follows from what the programs did.
 """
+import json
 import os
 import re
 import signal
@@ -43,7 +44,7 @@ for line in sys.stdin:
 class Net:
     """Two hosts of `weir net`; the third data segment and its like that the client sends are lost by rule."""
 
-    def __init__(self, folder, *options, rules="out drop data 3"):
+    def __init__(self, folder, *options, rules="out drop data 3", link=""):
         self.folder = folder
         (folder / "run").mkdir(mode=0o700, exist_ok=True)
         (folder / "server.py").write_text(SERVER)
@@ -51,7 +52,7 @@ class Net:
         (folder / "file.net").write_text(
             f"host web 10.0.0.1 daemon -- python3 {folder}/server.py\n"
             f"host cli 10.0.0.2 -- python3 {folder}/client.py\n"
-            f"link cli web delay=5ms rules='{rules}'\n")
+            f"link cli web delay=5ms {link} rules='{rules}'\n")
         self.env = dict(os.environ, XDG_RUNTIME_DIR=str(folder / "run"))
         self.process = subprocess.Popen([apps.WEIR, "net", *options, folder / "file.net"], env=self.env,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -217,3 +218,25 @@ def test_run_writes_a_capture_by_itself(tmp_path):
     assert run.returncode == 0, run.stderr
     comments = [c for c, in tshark(path, "frame.comment")]
     assert comments[0].startswith("sent syn") and sum(c.startswith("sent new") for c in comments) >= 4
+
+
+def test_explain_of_a_running_connection(tmp_path):
+    net = Net(tmp_path, link="rate=6mbit")
+    net.process.stdin.write("80 4000000\n")  # some 5 s
+    net.process.stdin.flush()
+    time.sleep(0.5)
+
+    def explain(*words):
+        return subprocess.run([apps.WEIR, "explain", *words], env=net.env, capture_output=True, text=True, timeout=20)
+
+    told = explain("-t", "1", "cli", "10.0.0.1:80")
+    assert told.returncode in (0, 1), told.stderr
+    assert re.match(r"10\.0\.0\.2:\d+ to 10\.0\.0\.1:80: ESTAB, cwnd \d+ segments, round trip [\d.]+ ms\n", told.stdout)
+    assert "bytes wait to be sent" in told.stdout
+    assert re.search(r"In the last 1 s:\n10\.0\.0\.[12]:", told.stdout)
+    rows = [json.loads(line) for line in explain("-J", "-t", "1", "web", "80").stdout.splitlines()]
+    assert rows[0]["info"]["bytes_received"] > 10000 and rows[-1]["annotated"] is True
+    wrong = explain("-t", "1", "cli", "4711")
+    assert wrong.returncode == 125 and "no connection 4711" in wrong.stderr
+    net.process.stdout.readline()
+    net.end()
