@@ -8,7 +8,8 @@
  *     bench_kernel idle ADDR COUNT                 opens COUNT connections, prints a line, waits
  *     bench_kernel stand ADDR COUNT TIMEWAITS      the same, and after each line read on standard input
  *                                                  TIMEWAITS that the server closes first; then a line
- *     bench_kernel self-bulk|self-rr|self-crr SECONDS [BYTES]   BYTES: of one send of bulk
+ *     bench_kernel self-bulk|self-rr|self-crr SECONDS [BYTES [COUNT]]
+ *                                                  BYTES: of one send of bulk; COUNT connections more are open
  *
  * Congestion control is cubic where it may be chosen, so that a host whose default is bbr does not
  * measure its pacing.
@@ -209,12 +210,17 @@ static void client_crr(const char *addr, double seconds)
     measure_stop(&m, connections);
 }
 
-static void client_idle(const char *addr, long count)
+static void allow_descriptors(long count)
 {
     struct rlimit limit = {(rlim_t)count + 64, (rlim_t)count + 64};
 
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         die("setrlimit: %s", strerror(errno));
+}
+
+static void client_idle(const char *addr, long count)
+{
+    allow_descriptors(count);
     for (long i = 0; i < count; i++)
         (void)connect_to(addr, PORT_HOLD);
     printf("{\"work\": %ld}\n", count);
@@ -312,12 +318,15 @@ static void self_crr(int listener, double seconds)
     measure_stop(&m, connections);
 }
 
-static void self(const char *mode, double seconds, long message)
+static void self(const char *mode, double seconds, long message, long standing)
 {
-    int listener = listen_on("127.0.0.1", PORT_SINK);
+    int listener = listen_on("127.0.0.1", PORT_SINK), pair[2];
 
     if (message <= 0 || message > CHUNK_BYTES)
         die("a message has 1 to %d bytes", CHUNK_BYTES);
+    allow_descriptors(2 * standing);
+    for (long i = 0; i < standing; i++)
+        self_pair(listener, PORT_SINK, pair);
     if (strcmp(mode, "bulk") == 0)
         self_bulk(listener, seconds, (size_t)message);
     else if (strcmp(mode, "rr") == 0)
@@ -347,9 +356,10 @@ int main(int argc, char **argv)
     } else if (argc == 5 && strcmp(mode, "stand") == 0)
         client_stand(argv[2], atol(argv[3]), atol(argv[4]));
     else if (argc >= 3 && strncmp(mode, "self-", 5) == 0)
-        self(mode + 5, atof(argv[2]), argc > 3 ? atol(argv[3]) : CHUNK_BYTES);
+        self(mode + 5, atof(argv[2]), argc > 3 ? atol(argv[3]) : CHUNK_BYTES,
+             argc > 4 ? atol(argv[4]) : 0);
     else
         die("usage: bench_kernel server|up|down|rr|crr|idle|stand ADDR [SECONDS|COUNT [TIMEWAITS]], "
-            "or self-bulk|self-rr|self-crr SECONDS [BYTES]");
+            "or self-bulk|self-rr|self-crr SECONDS [BYTES [COUNT]]");
     return 0;
 }
