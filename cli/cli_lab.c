@@ -14,6 +14,7 @@
 struct wish {
     const char *seed;                    /* NULL: not given */
     const char *json, *csv, *html;       /* file names, "-" for standard output, or NULL */
+    const char *pcap;                    /* a capture to make a page of */
     const char *scene, *merge;           /* file or name of a scenario; folder of shards */
     const char *shards, *folder, *shard; /* --shards N DIR, --shard I/N */
     const char *threads;                 /* NULL: as many as there are CPUs */
@@ -28,6 +29,7 @@ static void usage(FILE *out)
     fputs(
         "usage: weir lab [--seed N] [--json FILE] [--html FILE] [KEY=VALUE...]\n"
         "       weir lab [OPTION...] SCENARIO [NAME=VALUE...]\n"
+        "       weir lab --pcap FILE --html FILE\n"
         "       weir lab --list\n"
         "       weir lab --shards N DIR SCENARIO [NAME=VALUE...], weir lab --merge DIR [OPTION...]\n\n"
         "Runs TCP over a network in virtual time and prints what came of it. The same words and seed\n"
@@ -40,6 +42,7 @@ static void usage(FILE *out)
         "    --check      evaluates the scenario's assertions; exit status 1: not all hold\n"
         "    --threads N  (default: one for each CPU)\n"
         "    --seed N     the same as seed=N\n"
+        "    --pcap FILE  makes the page of a capture, pcap or pcapng\n"
         "    --shards N DIR, --merge DIR\n"
         "                 the sweep as N commands for other machines, and what they wrote as one\n\n"
         "    weir lab rate=100mbit rtt=50ms loss=1% flows=4 cc=reno time=30s\n"
@@ -85,7 +88,7 @@ static bool take_valued(struct wish *wish, int argc, char **argv, int *i)
     } options[] = {
         {"--seed", &wish->seed},   {"--json", &wish->json},       {"--csv", &wish->csv},
         {"--html", &wish->html},   {"--merge", &wish->merge},     {"--shards", &wish->shards},
-        {"--shard", &wish->shard}, {"--threads", &wish->threads},
+        {"--shard", &wish->shard}, {"--threads", &wish->threads}, {"--pcap", &wish->pcap},
     };
     for (size_t j = 0; j < sizeof options / sizeof *options; j++) {
         const char *value = option_value(options[j].name, argc, argv, i);
@@ -373,6 +376,23 @@ static int run_scene(const struct wish *wish)
     return status;
 }
 
+/* A capture as a page. */
+static int show_capture(const struct wish *wish)
+{
+    if (wish->html == NULL && wish->json == NULL) {
+        wr_cli_error("lab: --pcap FILE wants --html FILE or --json FILE");
+        return CLI_USAGE;
+    }
+    json_t *document = wr_labpcap_document(wish->pcap);
+    bool done = document != NULL;
+    if (wish->html != NULL)
+        done = done && wr_labout_html(document, wish->html);
+    if (wish->json != NULL)
+        done = done && wr_labout_json(document, true, wish->json);
+    json_decref(document);
+    return done ? 0 : CLI_FAILED;
+}
+
 static int write_shards(const struct wish *wish)
 {
     unsigned n = (unsigned)atoi(wish->shards);
@@ -396,6 +416,8 @@ int wr_cli_lab(int argc, char **argv)
         usage(stdout);
     else if (wish.list)
         wr_labscene_list(stdout);
+    else if (wish.pcap != NULL)
+        return show_capture(&wish);
     else if (wish.shards != NULL)
         return write_shards(&wish);
     else if (wish.scene != NULL || wish.merge != NULL)

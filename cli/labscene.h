@@ -51,6 +51,12 @@ void wr_labout_print(const json_t *document);
  * -1: it cannot be done, and a sentence on standard error. */
 int wr_labcheck(const struct lab_file *file, const json_t *document, bool quiet);
 
+/* ---- labpcap.c ----------------------------------------------------------------------------------- */
+
+/* A capture as a document: its packets and, of pcapng that `weir capture` and its like wrote, what their comments
+ * tell. NULL, and a sentence on standard error. */
+json_t *wr_labpcap_document(const char *path);
+
 /* ---- labshard.c ---------------------------------------------------------------------------------- */
 
 /* Writes the scenario and a list of n commands into a folder, which it makes. settings: the words "NAME=VALUE" and

@@ -285,9 +285,36 @@ _Static_assert(sizeof(struct lab_tape_sample) ==
                    offsetof(struct lab_tape_sample, backoff) + sizeof(uint32_t),
                "samples are compared as bytes");
 
+void wr_lab_tape_state(struct lab_tape *tape, int32_t conn, unsigned side, unsigned state,
+                       weir_time now)
+{
+    if (tape->conns[conn].side[side].state != state)
+        enter_state(tape, &tape->conns[conn], side, state, now);
+}
+
+void wr_lab_tape_sample(struct lab_tape_side *side, const struct lab_tape_sample *sample)
+{
+    if (side->n_samples > 0) {
+        struct lab_tape_sample *last = &side->samples[side->n_samples - 1];
+        struct lab_tape_sample same = *sample;
+        same.at = last->at;
+        if (memcmp(&same, last, sizeof same) == 0)
+            return;
+        if (last->at == sample->at) { /* the last of a moment counts */
+            *last = *sample;
+            return;
+        }
+    }
+    struct lab_tape_sample *samples = more(side->samples, side->n_samples, sizeof *samples);
+    if (samples == NULL)
+        return;
+    side->samples = samples;
+    samples[side->n_samples++] = *sample;
+}
+
 static void sample(struct lab_tape_side *side, const struct weir_tcp_info *info, weir_time now)
 {
-    struct lab_tape_sample new = {
+    const struct lab_tape_sample new = {
         .at = now,
         .cwnd = info->tcpi_snd_cwnd,
         .ssthresh = info->tcpi_snd_ssthresh,
@@ -302,22 +329,7 @@ static void sample(struct lab_tape_side *side, const struct weir_tcp_info *info,
         .ca_state = info->tcpi_ca_state,
         .backoff = info->tcpi_backoff,
     };
-    if (side->n_samples > 0) {
-        struct lab_tape_sample *last = &side->samples[side->n_samples - 1];
-        struct lab_tape_sample same = new;
-        same.at = last->at;
-        if (memcmp(&same, last, sizeof same) == 0)
-            return;
-        if (last->at == now) { /* the last of a moment counts */
-            *last = new;
-            return;
-        }
-    }
-    struct lab_tape_sample *samples = more(side->samples, side->n_samples, sizeof *samples);
-    if (samples == NULL)
-        return;
-    side->samples = samples;
-    samples[side->n_samples++] = new;
+    wr_lab_tape_sample(side, &new);
 }
 
 static void look_at(struct lab_tape *tape, int host, struct weir_stack *stack,

@@ -118,6 +118,11 @@ void wr_lab_tape_note(struct lab_tape *tape, const struct weir_trace *record);
 /* Looks at all connections of host number `host`; stack NULL: it has crashed. */
 void wr_lab_tape_look(struct lab_tape *tape, int host, struct weir_stack *stack, weir_time now);
 
+/* What a capture tells of connection `conn` of the tape, whose packet was written down last. */
+void wr_lab_tape_state(struct lab_tape *tape, int32_t conn, unsigned side, unsigned state,
+                       weir_time now);
+void wr_lab_tape_sample(struct lab_tape_side *side, const struct lab_tape_sample *sample);
+
 /* All of it; times in microseconds since `epoch`. NULL when out of memory. */
 json_t *wr_lab_tape_json(const struct lab_tape *tape, weir_time epoch);
 

@@ -169,3 +169,43 @@ def test_names_cannot_break_out_of_the_page(tmp_path):
     scenario.write_text("title '</script><b id=evil>'\nlook 'One. Two.'\ntime 1s\nflows rtt=1ms bytes=1kb\n")
     text = page(tmp_path, scenario).read_text()
     assert "<b id=evil>" not in text and "\\u003cb id=evil>" in text
+
+
+def test_a_capture_becomes_the_same_page(browser, tmp_path):
+    """A capture with comments (`weir net --capture`) has states, windows and reasons; a plain one has its packets."""
+    net, noted, plain = tmp_path / "net", tmp_path / "noted.pcapng", tmp_path / "plain.pcapng"
+    (tmp_path / "file").write_bytes(bytes(100000))
+    net.write_text(
+        f"host web 10.0.0.1 daemon -- python3 -m http.server --bind 10.0.0.1 --directory {tmp_path} 80\n"
+        f"host cli 10.0.0.2 -- curl -s -o {tmp_path}/got http://web/file\n"
+        "link web cli delay=5ms rules='out drop data 20'\n")
+    done = subprocess.run([WEIR, "net", "--capture", f"web={noted}", "--pcap", plain, net], capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    page_of = {}
+    for capture in (noted, plain):
+        path = page_of[capture] = tmp_path / f"{capture.stem}.html"
+        done = subprocess.run([WEIR, "lab", "--pcap", capture, "--html", path], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    open_page(browser, page_of[noted])
+    assert "Congestion window, slow start threshold, packets in flight" in titles(browser)
+    assert min(coloured_pixels(browser)) > 200
+    states = [one.text for one in browser.find_elements(By.CSS_SELECTOR, "#diagram .state text")]
+    assert "ESTABLISHED" in states
+    again = browser.find_elements(By.CSS_SELECTOR, "#diagram .packet.again")
+    assert len(again) >= 1
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", again[0])
+    ActionChains(browser).move_to_element(again[0]).perform()
+    assert "why      " in browser.find_element(By.ID, "tip").text
+    no_complaint(browser)
+    open_page(browser, page_of[plain])
+    assert titles(browser)[0] == "Time and sequence number"
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#diagram .packet")) > 50
+    no_complaint(browser)
+
+
+def test_a_capture_that_is_none_is_told(tmp_path):
+    (tmp_path / "no.pcap").write_bytes(b"This is no capture at all.")
+    done = subprocess.run([WEIR, "lab", "--pcap", tmp_path / "no.pcap", "--html", tmp_path / "page.html"],
+                          capture_output=True, text=True)
+    assert done.returncode == 125 and "unknown file format" in done.stderr
