@@ -19,11 +19,12 @@
 #include "cli/cli_join.h"
 #include "cli/cli_link.h"
 #include "cli/cli_names.h"
+#include "cli/labscene.h"
 #include "run/run.h"
 
 struct run_words {
     struct cli_link_words link;
-    const char *name, *capture, *dns[CLI_DNS_MAX];
+    const char *name, *capture, *report, *dns[CLI_DNS_MAX];
     char *net; /* the file of a virtual network */
     unsigned n_dns;
     bool verbose;
@@ -73,6 +74,7 @@ static const char help[] =
     "\n"
     "  --capture FILE   write the packets of all links to FILE (pcapng), each with a comment that says\n"
     "                   why it was sent or what became of it (see `weir capture`)\n"
+    "  --report FILE    write a page with charts and sequence diagrams of its connections to FILE\n"
     "  --net FILE[,HOST]  instead of links: stand on the virtual network of FILE, which `weir net` reads,\n"
     "                   as HOST, or else the only host there without a program; the other hosts\n"
     "                   run theirs until PROGRAM ends. --impair: its links; --pcap: all of them\n"
@@ -115,6 +117,9 @@ static bool take_option(int option, struct run_words *words)
         return add_dns(words, optarg);
     case 'C':
         words->capture = optarg;
+        return true;
+    case 'R':
+        words->report = optarg;
         return true;
     case 'H':
         words->name = optarg;
@@ -159,6 +164,7 @@ static int read_words(int argc, char **argv, struct run_words *words)
         {"dns", required_argument, NULL, 'd'},
         {"host", required_argument, NULL, 'H'},
         {"net", required_argument, NULL, 'N'},
+        {"report", required_argument, NULL, 'R'},
         {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -435,13 +441,40 @@ static int run_by_name(struct run_words *words, char **argv)
     return CLI_FAILED;
 }
 
+static int run_words(struct run_words *words, char **argv)
+{
+    if (words->net)
+        return run_on_net(words, argv);
+    return words->name ? run_by_name(words, argv) : run_on_own(words, -1, argv);
+}
+
+/* A page is made of the capture, which is a passing one if none was asked for. The program's exit status stays
+ * what it is, unless it is 0 and there is no page. */
+static int run_reported(struct run_words *words, char **argv)
+{
+    char path[] = "/tmp/weir-report-XXXXXX";
+    bool passing = words->capture == NULL;
+    int fd = passing ? mkstemp(path) : -1;
+    if (passing && fd < 0) {
+        wr_cli_error("--report: cannot make a file in /tmp: %s", strerror(errno));
+        return CLI_FAILED;
+    }
+    if (passing) {
+        close(fd);
+        words->capture = path;
+    }
+    int status = run_words(words, argv);
+    bool done = wr_labpcap_page(words->capture, words->report);
+    if (passing)
+        unlink(path);
+    return status == 0 && !done ? CLI_FAILED : status;
+}
+
 int wr_cli_run(int argc, char **argv)
 {
     struct run_words words = {0};
     int status = read_words(argc, argv, &words);
     if (status)
         return status - 1;
-    if (words.net)
-        return run_on_net(&words, argv + optind);
-    return words.name ? run_by_name(&words, argv + optind) : run_on_own(&words, -1, argv + optind);
+    return words.report ? run_reported(&words, argv + optind) : run_words(&words, argv + optind);
 }

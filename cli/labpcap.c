@@ -174,3 +174,11 @@ json_t *wr_labpcap_document(const char *path)
     wr_lab_capture_free(capture);
     return document;
 }
+
+bool wr_labpcap_page(const char *path, const char *page)
+{
+    json_t *document = wr_labpcap_document(path);
+    bool done = document != NULL && wr_labout_html(document, page);
+    json_decref(document);
+    return done;
+}

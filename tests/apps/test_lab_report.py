@@ -209,3 +209,19 @@ def test_a_capture_that_is_none_is_told(tmp_path):
     done = subprocess.run([WEIR, "lab", "--pcap", tmp_path / "no.pcap", "--html", tmp_path / "page.html"],
                           capture_output=True, text=True)
     assert done.returncode == 125 and "unknown file format" in done.stderr
+
+
+def test_a_program_is_reported(browser, tmp_path):
+    """`weir run --report`: its exit status is the program's, and the page has its connection."""
+    net, path = tmp_path / "net", tmp_path / "page.html"
+    (tmp_path / "file").write_bytes(bytes(50000))
+    net.write_text(
+        f"host web 10.0.0.1 daemon -- python3 -m http.server --bind 10.0.0.1 --directory {tmp_path} 80\n"
+        "host cli 10.0.0.2\nlink web cli delay=5ms\n")
+    done = subprocess.run([WEIR, "run", "--net", net, "--report", path, "--", "curl", "-sf", "-o",
+                           tmp_path / "got", "http://web/file"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    open_page(browser, path)
+    assert "Time and sequence number" in titles(browser)
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#diagram .packet")) > 20
+    no_complaint(browser)
