@@ -153,7 +153,7 @@ void wr_link_finish(uint8_t *frame, const struct wr_link_view *v)
 void wr_link_gather(const struct weir_out *out, size_t from, uint8_t *to, size_t len)
 {
     size_t at = 0;
-    if (from == 0 && len >= out->head_len) { /* mostly all of it */
+    if (from == 0 && out->head_len > 0 && len >= out->head_len) { /* mostly all of it */
         memcpy(to, out->head, out->head_len);
         to += out->head_len;
         from = out->head_len;
