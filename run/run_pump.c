@@ -249,7 +249,9 @@ static bool can_read_ahead(const struct run_sock *rs, uint32_t events)
 
 void wr_run_pump_ahead(struct weir_run *run, const struct epoll_event *ready, int n)
 {
-    for (int i = 0; n > 1 && run->ahead && i < n && run->n_ahead < RUN_RING_MAX; i++) {
+    if (n < 2 || !run->ahead)
+        return;
+    for (int i = 0; i < n && run->n_ahead < RUN_RING_MAX; i++) {
         struct run_source *source = ready[i].data.ptr;
         struct run_sock *rs =
             (struct run_sock *)((char *)source - offsetof(struct run_sock, source));
