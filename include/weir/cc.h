@@ -44,7 +44,6 @@ struct weir_cc {
     bool
         throttled; /* it holds itself back now (to see the empty queue): rate samples of what is sent
                      * meanwhile count as application limited */
-    uint64_t priv[WEIR_CC_PRIVATE_WORDS]; /* the algorithm's own, zeroed before init */
 
     uint32_t smss;           /* sender maximum segment size, may change with the path MTU */
     weir_time srtt, min_rtt; /* 0 before the first sample; min_rtt is that of tcp_min_rtt_wlen */
@@ -57,6 +56,9 @@ struct weir_cc {
     bool
         app_limited; /* now: the application leaves part of cwnd unused (what was sent since counts) */
     uint64_t random; /* see weir_cc_random() */
+
+    /* The algorithm's own, zeroed before init: no more of it is there than weir_cc_ops.private_words. */
+    uint64_t priv[WEIR_CC_PRIVATE_WORDS];
 };
 
 /* A random number, from the stack's seed: runs repeat. */
@@ -147,6 +149,8 @@ struct weir_cc_ops {
     void (*on_idle)(struct weir_cc *cc, weir_time idle, weir_time now);
     /* Each range as it is found lost, before on_ack of the same ACK. May be NULL. */
     void (*on_loss)(struct weir_cc *cc, const struct weir_cc_loss *loss);
+    /* So many of priv it needs: each connection pays for them. 0: all. */
+    uint32_t private_words;
 };
 
 /* RFC 5681 with appropriate byte counting (RFC 3465, RFC 9293 3.8.2). */

@@ -72,6 +72,17 @@ static inline void wr_list_remove(struct wr_list *node)
     wr_list_init(node);
 }
 
+/* The node or head was moved here, byte by byte, from `old`: it takes its place in the list. */
+static inline void wr_list_moved(struct wr_list *node, const struct wr_list *old)
+{
+    if (node->next == old) {
+        wr_list_init(node);
+        return;
+    }
+    node->prev->next = node;
+    node->next->prev = node;
+}
+
 /* First or last node, NULL when empty. */
 static inline struct wr_list *wr_list_first(const struct wr_list *head)
 {

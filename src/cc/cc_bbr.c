@@ -650,4 +650,5 @@ const struct weir_cc_ops weir_cc_bbr = {
     .on_rto = bbr_on_rto,
     .on_undo = bbr_on_undo,
     .on_idle = bbr_on_idle,
+    .private_words = (sizeof(struct bbr) + 7) / 8,
 };

@@ -888,4 +888,5 @@ const struct weir_cc_ops weir_cc_bbr3 = {
     .on_undo = bbr3_on_undo,
     .on_idle = bbr3_on_idle,
     .on_loss = bbr3_on_loss,
+    .private_words = (sizeof(struct bbr3) + 7) / 8,
 };

@@ -295,4 +295,5 @@ const struct weir_cc_ops weir_cc_cubic = {
     .on_rto = cubic_on_rto,
     .on_undo = cubic_on_undo,
     .on_idle = cubic_on_idle,
+    .private_words = (sizeof(struct cubic) + 7) / 8,
 };

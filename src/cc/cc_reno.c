@@ -76,4 +76,5 @@ const struct weir_cc_ops weir_cc_reno = {
     .on_ack = reno_on_ack,
     .on_congestion = reno_on_congestion,
     .on_rto = reno_on_rto,
+    .private_words = 1,
 };

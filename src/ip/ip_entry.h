@@ -30,10 +30,10 @@ void wr_addr_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time n
 /* Where packets to a destination go. Found once and kept by a connection; `generation` tells when it
  * must be found again. */
 struct wr_path {
-    struct wr_netif *netif;
     struct weir_addr src;      /* the address to send from */
     struct weir_addr next_hop; /* the neighbour; the destination itself when on link */
-    uint32_t generation;       /* of the routing table, see wr_path_stale() */
+    struct wr_netif *netif;
+    uint32_t generation; /* of the routing table, see wr_path_stale() */
 };
 
 /* Longest prefix match, source address selection (RFC 6724's rules 1, 2, 8 in short; `src` not any: must be

@@ -310,6 +310,8 @@ int wr_opt_set_congestion(const struct wr_opt_access *a, const void *value, size
     int found = wr_tcp_cc_find(a->stack, name);
     if (found < 0)
         return found;
+    if (wr_opt_conn(a) != NULL && !wr_tcp_cc_room(a->stack, wr_opt_conn(a), found))
+        return WEIR_ENOMEM;
     a->tcp->congestion = (uint8_t)found;
     return wr_opt_changed(a);
 }

@@ -268,6 +268,13 @@ enum { /* where struct tcb.out is linked */
        WR_OUT_NEIGH
 };
 
+/*
+ * In four groups. What each segment in or out touches stands together, and what few do is in the middle, between
+ * parts of a timer and of a path that few touch either: with many connections a segment costs as many
+ * cache lines of them as it touches.
+ *
+ *     hot | timer.at  rest of timer | cold | addresses of path  path.netif | warm: segments, too, and the user's calls
+ */
 struct tcb {
     /* hot: every segment in or out */
     struct wr_flow flow;
@@ -304,12 +311,12 @@ struct tcb {
     uint32_t rcv_nxt, rcv_wup, rcv_wnd;
     uint32_t rcv_ssthresh, window_clamp;
     uint32_t ts_recent, ts_offset;
+    uint32_t snd_up; /* urgent pointer to send, valid while after snd_una */
     weir_time ts_recent_at;
     struct wr_ring snd_ring, rcv_ring;
     struct wr_tx *tx;       /* NULL: nothing was sent yet */
     struct wr_fastopen *fo; /* NULL: an ordinary open */
     struct wr_list out;
-    struct wr_path path;
     struct wr_rtt rtt;
     struct wr_delack delack;
 
@@ -319,42 +326,43 @@ struct tcb {
     weir_time keep_at; /* keepalive; FIN-WAIT-2 of an orphan */
     struct wr_timer timer;
 
-    /* ack: less often */
-    struct wr_ranges *ofo; /* out-of-order data beyond rcv_nxt, in rcv_ring; NULL: never any */
+    /* cold: handshake and close, losses, urgent data */
     uint32_t iss, irs;
     uint16_t peer_mss; /* from its SYN, or the default */
     uint16_t adv_mss;  /* in our SYN */
     uint16_t pmtu;     /* path MTU when smss was last set; 0: not yet */
-    uint32_t snd_up;   /* urgent pointer to send, valid while after snd_una */
-    uint32_t urg_seq;
-    uint32_t dsack_start, dsack_end;
     uint8_t urg_byte;
-    uint8_t port_reuse;  /* as given to wr_port_hold() */
-    uint8_t retransmits; /* consecutive, of the head */
-    uint8_t probes;      /* unanswered */
-    uint8_t syn_retries;
+    uint8_t port_reuse;   /* as given to wr_port_hold() */
     union {               /* until the handshake has given a round-trip time, and from then on */
         weir_time syn_at; /* first SYN left, or the SYN-ACK of a passive open; NEVER: not known */
         weir_time opened_at; /* the handshake was done */
     };
-    weir_time oow_ack_at;  /* last challenge ACK, RFC 5961 7 */
-    weir_time stalled_at;  /* first transmission of what is being retransmitted; or 0 */
-    weir_time last_ack_at; /* an ACK came in */
-    struct wr_rx *rx;      /* NULL: no data came yet */
-    uint32_t fin_seq;      /* of the peer's FIN, when fin_seen */
-
-    /* cold: owner, options, counters */
-    struct wr_ready *ready;       /* its socket's; NULL: orphan or not yet accepted */
+    weir_time oow_ack_at; /* last challenge ACK, RFC 5961 7 */
+    uint32_t urg_seq;
+    uint32_t fin_seq; /* of the peer's FIN, when fin_seen */
+    uint32_t dsack_start, dsack_end;
     struct wr_listener *listener; /* while in_accept */
     struct wr_list accept;
-    int error, soft_error; /* positive errno */
-    struct wr_tcp_opts opts;
-    uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
-    uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
+    uint64_t bytes_retrans;
     uint32_t total_retrans, dsack_dups, ofo_packets;
     uint16_t total_rto, rto_recoveries;
+    uint32_t rto_ms; /* spent in recoveries after a time-out that are over */
+
+    /* warm */
+    struct wr_path path;
+    struct wr_ready *ready; /* its socket's; NULL: orphan or not yet accepted */
+    struct wr_ranges *ofo;  /* out-of-order data beyond rcv_nxt, in rcv_ring; NULL: never any */
+    struct wr_rx *rx;       /* NULL: no data came yet */
+    weir_time stalled_at;   /* first transmission of what is being retransmitted; or 0 */
+    weir_time last_ack_at;  /* an ACK came in */
+    int error, soft_error;  /* positive errno */
+    uint64_t bytes_acked, bytes_received, bytes_sent;
+    uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
     uint32_t mem_held; /* bytes of its rings, as counted in struct wr_mem */
-    uint32_t rto_ms;   /* spent in recoveries after a time-out that are over */
+    uint8_t syn_retries;
+    uint8_t retransmits; /* consecutive, of the head */
+    uint8_t probes;      /* unanswered */
+    struct wr_tcp_opts opts;
 };
 
 /* ---- tcp_tcb ------------------------------------------------------------------------------------------ */

@@ -31,8 +31,8 @@ int wr_tcp_cc_find(const struct weir_stack *stack, const char *name)
     return WEIR_ENOENT;
 }
 
-static const struct weir_cc_ops *chosen(const struct weir_stack *stack,
-                                        const struct wr_tcp_opts *opts)
+const struct weir_cc_ops *wr_cc_chosen(const struct weir_stack *stack,
+                                       const struct wr_tcp_opts *opts)
 {
     const struct wr_cc_list *list = &stack->tcp->cc;
 
@@ -41,7 +41,7 @@ static const struct weir_cc_ops *chosen(const struct weir_stack *stack,
 
 const char *wr_tcp_cc_name(const struct weir_stack *stack, const struct wr_tcp_opts *opts)
 {
-    return chosen(stack, opts)->name;
+    return wr_cc_chosen(stack, opts)->name;
 }
 
 /* ---- tunables ---------------------------------------------------------------------------------- */
@@ -90,14 +90,13 @@ int wr_tcp_cc_default_write(struct weir_stack *stack, const char *text)
 
 bool wr_cc_wants_ecn(const struct weir_stack *stack, const struct wr_tcp_opts *opts)
 {
-    return (chosen(stack, opts)->flags & WEIR_CC_WANTS_ECN) != 0;
+    return (wr_cc_chosen(stack, opts)->flags & WEIR_CC_WANTS_ECN) != 0;
 }
 
 void wr_cc_start(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     struct weir_cc *cc = &tcb->tx->cc;
 
-    tcb->tx->cc_ops = chosen(stack, &tcb->opts);
     cc->smss = tcb->smss;
     cc->srtt = tcb->rtt.srtt;
     cc->min_rtt = tcb->rtt.min_rtt;
@@ -112,6 +111,27 @@ void wr_cc_start(struct weir_stack *stack, struct tcb *tcb, weir_time now)
     wr_pace_setup(stack, tcb);
 }
 
+bool wr_tcp_cc_room(struct weir_stack *stack, struct tcb *tcb, int congestion)
+{
+    unsigned words = wr_cc_words(stack->tcp->cc.ops[congestion - 1]);
+    struct wr_tx *old = tcb->tx, *tx;
+
+    if (old == NULL || words <= old->cc_words)
+        return true;
+    tx = wr_alloc(stack, wr_tx_size(words));
+    if (tx == NULL)
+        return false;
+    memcpy(tx, old, wr_tx_size(old->cc_words));
+    wr_list_moved(&tx->q.by_seq, &old->q.by_seq);
+    wr_list_moved(&tx->q.lost, &old->q.lost);
+    wr_list_moved(&tx->q.flying, &old->q.flying);
+    wr_list_moved(&tx->mem_wait, &old->mem_wait);
+    wr_free(stack, old, wr_tx_size(old->cc_words));
+    tx->cc_words = (uint8_t)words;
+    tcb->tx = tx;
+    return true;
+}
+
 void wr_cc_changed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
@@ -119,12 +139,12 @@ void wr_cc_changed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 
     if (tx == NULL)
         return;
-    ops = tcb->opts.congestion != 0 ? chosen(stack, &tcb->opts) : tx->cc_ops;
+    ops = tcb->opts.congestion != 0 ? wr_cc_chosen(stack, &tcb->opts) : tx->cc_ops;
     if (ops != tx->cc_ops) {
         tx->cc_ops = ops;
         tx->cc.pacing_rate = 0;
         tx->cc.send_quantum = 0;
-        memset(tx->cc.priv, 0, sizeof tx->cc.priv);
+        memset(tx->cc.priv, 0, wr_cc_words(ops) * sizeof *tx->cc.priv);
         ops->init(&tx->cc, now);
     }
     wr_pace_setup(stack, tcb);

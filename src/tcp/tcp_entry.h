@@ -172,6 +172,8 @@ void wr_tcp_listener_info(const struct wr_listener *listener, struct weir_tcp_in
 /* TCP_CONGESTION: what opts.congestion shall be for the algorithm of that name. WEIR_ENOENT: there is none;
  * WEIR_EPERM: it is not in tcp_allowed_congestion_control. */
 int wr_tcp_cc_find(const struct weir_stack *stack, const char *name);
+/* Before opts.congestion becomes that: makes room for the state of that algorithm. False: out of memory. */
+bool wr_tcp_cc_room(struct weir_stack *stack, struct tcb *tcb, int congestion);
 const char *wr_tcp_cc_name(const struct weir_stack *stack, const struct wr_tcp_opts *opts);
 /* Tunables that are texts, see TEXT in tunable.def. */
 void wr_tcp_cc_available_read(const struct weir_stack *stack, struct wr_text *text);

@@ -38,6 +38,14 @@ static unsigned level_of(const struct wr_syn *syn)
 
 /* ---- windows and MSS ------------------------------------------------------------------------------ */
 
+static uint8_t shift_to_16_bits(uint64_t value)
+{
+    unsigned bits = value != 0 ? 64u - (unsigned)__builtin_clzll(value) : 0;
+    unsigned shift = bits > 16 ? bits - 16 : 0;
+
+    return (uint8_t)(shift < WR_TCP_MAX_WSCALE ? shift : WR_TCP_MAX_WSCALE);
+}
+
 void wr_listen_window(const struct weir_stack *stack, const struct wr_tcp_opts *opts, uint32_t mss,
                       bool wscale_ok, uint32_t *wnd, uint32_t *clamp, uint8_t *wscale)
 {
@@ -57,9 +65,7 @@ void wr_listen_window(const struct weir_stack *stack, const struct wr_tcp_opts *
         most = opts->rcvbuf;
     if (opts->window_clamp != 0 && most > opts->window_clamp)
         most = opts->window_clamp;
-    *wscale = 0;
-    while (wscale_ok && *wscale < WR_TCP_MAX_WSCALE && most >> (*wscale + 16) != 0)
-        (*wscale)++; /* so that `most` fits in 16 bits */
+    *wscale = wscale_ok ? shift_to_16_bits(most) : 0;
     *wnd = space > UINT16_MAX ? UINT16_MAX : space;
     if (!wscale_ok && *clamp > UINT16_MAX)
         *clamp = UINT16_MAX;
@@ -121,16 +127,21 @@ static void syn_free(struct weir_stack *stack, struct wr_syn *syn)
     syn_forget(stack, syn);
 }
 
-/* Not kept in the entry: it follows from the way back. path: that way if it is known, or NULL. */
+/* Not kept in the entry: it follows from the way back. path: that way if it is known, or NULL; without a netif
+ * there is none. */
 static uint16_t syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn,
                             const struct wr_tuple *tuple, const struct wr_path *path)
 {
     struct wr_path found;
 
-    if (path == NULL && wr_path_find(stack, &tuple->remote, &tuple->local, &found) < 0)
+    if (path == NULL) {
+        if (wr_path_find(stack, &tuple->remote, &tuple->local, &found) < 0)
+            found.netif = NULL;
+        path = &found;
+    }
+    if (path->netif == NULL)
         return WR_TCP_MSS_V4;
-    return wr_listen_adv_mss(stack, path != NULL ? path : &found, &tuple->remote,
-                             syn->listener->opts);
+    return wr_listen_adv_mss(stack, path, &tuple->remote, syn->listener->opts);
 }
 
 /* extra: a fast open cookie to give, or NULL. */
@@ -449,7 +460,9 @@ static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn
     tcb->snd_una = tcb->snd_nxt = tcb->write_seq = syn->iss + 1;
     tcb->rcv_nxt = tcb->rcv_wup = syn->irs + 1;
     tcb->peer_mss = syn->peer_mss;
-    tcb->adv_mss = syn_adv_mss(stack, syn, tuple, NULL);
+    if (wr_path_find(stack, &tuple->remote, &tuple->local, &tcb->path) < 0)
+        tcb->path.netif = NULL;
+    tcb->adv_mss = syn_adv_mss(stack, syn, tuple, &tcb->path);
     tcb->ts_ok = syn->ts_ok;
     tcb->ts_recent = syn->ts_recent;
     tcb->ts_recent_at = now;

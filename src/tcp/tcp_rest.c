@@ -54,11 +54,11 @@ static const weir_time DOZE_EVERY = WEIR_SEC; /* a connection dozes at most so o
 /* A connection between its two forms. */
 struct image {
     struct tcb tcb;
-    struct wr_tx tx; /* if struct wr_rest.has_tx */
+    struct wr_tx tx; /* if struct wr_rest.tx_words, with so many */
     struct wr_rx rx; /* if struct wr_rest.has_rx */
 };
 static_assert(sizeof(struct tcb) % sizeof(uint32_t) == 0 &&
-                  sizeof(struct wr_tx) % sizeof(uint32_t) == 0 &&
+                  offsetof(struct wr_tx, cc.priv) % sizeof(uint32_t) == 0 &&
                   sizeof(struct wr_rx) % sizeof(uint32_t) == 0,
               "images are packed in units");
 
@@ -285,8 +285,8 @@ static size_t pack_image(const struct wr_rest *rest, const struct image *image, 
 
     begin(&p, out);
     pack(&p, &image->tcb, sizeof image->tcb);
-    if (rest->has_tx)
-        pack(&p, &image->tx, sizeof image->tx);
+    if (rest->tx_words != 0)
+        pack(&p, &image->tx, wr_tx_size(rest->tx_words));
     if (rest->has_rx)
         pack(&p, &image->rx, sizeof image->rx);
     return (p.nibbles + 1) / 2;
@@ -298,8 +298,8 @@ static void unpack_image(struct wr_rest *rest, struct image *image)
 
     begin(&p, image_of(rest));
     unpack(&p, &image->tcb, sizeof image->tcb);
-    if (rest->has_tx)
-        unpack(&p, &image->tx, sizeof image->tx);
+    if (rest->tx_words != 0)
+        unpack(&p, &image->tx, wr_tx_size(rest->tx_words));
     if (rest->has_rx)
         unpack(&p, &image->rx, sizeof image->rx);
 }
@@ -342,7 +342,7 @@ static void take_image(struct image *image, const struct tcb *tcb)
     copy->tx = NULL;
     copy->rx = NULL;
     if (tcb->tx != NULL) {
-        image->tx = *tcb->tx;
+        memcpy(&image->tx, tcb->tx, wr_tx_size(tcb->tx->cc_words));
         image->tx.mem_wait = nowhere;
         image->tx.mem_tcb = NULL;
         image->tx.push.marks = NULL;
@@ -374,7 +374,7 @@ static struct wr_rest *make_rest(struct weir_stack *stack, const struct tcb *tcb
 {
     struct wr_rest head = {.ready = tcb->ready,
                            .flow.v4 = tcb->flow.v4,
-                           .has_tx = tcb->tx != NULL,
+                           .tx_words = tcb->tx != NULL ? tcb->tx->cc_words : 0,
                            .has_rx = tcb->rx != NULL,
                            .has_timer = tcb->keep_at != WEIR_TIME_NEVER};
     uint8_t packed[IMAGE_MAX], *block;
@@ -487,7 +487,7 @@ static void put_back(struct tcb *tcb, const struct image *image, struct wr_tx *t
     tcb->tx = tx;
     tcb->rx = rx;
     if (tx != NULL) {
-        *tx = image->tx;
+        memcpy(tx, &image->tx, wr_tx_size(image->tx.cc_words));
         wr_list_init(&tx->mem_wait);
         wr_list_init(&tx->q.by_seq);
         wr_list_init(&tx->q.lost);
@@ -509,7 +509,7 @@ struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest)
     if (wr_pool_alloc(&stack->tcp->tcbs, &obj) == 0)
         return NULL;
     tcb = obj;
-    if (rest->has_tx && (tx = wr_alloc(stack, sizeof *tx)) == NULL)
+    if (rest->tx_words != 0 && (tx = wr_alloc(stack, wr_tx_size(rest->tx_words))) == NULL)
         goto no_tx;
     if (rest->has_rx && (rx = wr_rcvbuf_new(stack)) == NULL)
         goto no_rx;
@@ -522,7 +522,7 @@ struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest)
     tcb->dozing = stack->now - weir_time_max(tcb->last_ack_at, tcb->oow_ack_at) >= DOZE_EVERY;
     return tcb;
 no_rx:
-    wr_free(stack, tx, sizeof *tx);
+    wr_free(stack, tx, wr_tx_size(rest->tx_words));
 no_tx:
     wr_pool_free(&stack->tcp->tcbs, tcb);
     return NULL;

@@ -439,8 +439,8 @@ size_t wr_push_takes(const struct tcb *tcb, uint32_t lowat, size_t len, int flag
 enum { WR_CHRONO_IDLE, WR_CHRONO_BUSY, WR_CHRONO_RWND, WR_CHRONO_SNDBUF };
 
 struct wr_chrono {
+    weir_time spent[3]; /* in BUSY, RWND and SNDBUF, before `since` */
     weir_time since;    /* when `type` began */
-    weir_time spent[3]; /* in BUSY, RWND and SNDBUF before that */
     uint8_t type;       /* WR_CHRONO_* */
     bool buffer_full;   /* a send was refused, or taken in part, for want of room */
 };
@@ -491,7 +491,15 @@ void wr_mtup_black_hole(struct weir_stack *stack, struct tcb *tcb, weir_time now
 
 /* ---- congestion control: tcp_cc ----------------------------------------------------------------- */
 
-/* tx is new: its algorithm, the initial window. */
+/* That of a connection with these options, and the words of its state. */
+const struct weir_cc_ops *wr_cc_chosen(const struct weir_stack *stack,
+                                       const struct wr_tcp_opts *opts);
+static inline uint8_t wr_cc_words(const struct weir_cc_ops *ops)
+{
+    bool told = ops->private_words > 0 && ops->private_words < WEIR_CC_PRIVATE_WORDS;
+    return (uint8_t)(told ? ops->private_words : WEIR_CC_PRIVATE_WORDS);
+}
+/* tx is new and has its algorithm: the initial window. */
 void wr_cc_start(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* Does the algorithm of such a socket need ECN? */
 bool wr_cc_wants_ecn(const struct weir_stack *stack, const struct wr_tcp_opts *opts);
@@ -514,34 +522,43 @@ enum {                 /* struct wr_tx.rto_kind, RFC 8985 8: one at a time */
        WR_RTO_PROBE    /* PTO, RFC 8985 7.2 */
 };
 
+/* What few segments touch is in the middle, as in struct tcb. */
 struct wr_tx {
-    struct weir_cc cc;
     const struct weir_cc_ops *cc_ops;
     struct wr_sendq q;
     struct wr_rate rate;
-    struct wr_pace pace;
     struct wr_cwnd cwnd;
     uint8_t ca_state;       /* WEIR_CA_* */
     uint8_t dupacks;        /* duplicate ACKs without SACK information, RFC 5681 2 */
+    uint8_t frto;           /* WR_FRTO_* */
+    uint8_t rto_kind;       /* WR_RTO_*: what rto_at stands for while data is in flight */
     uint32_t reno_sacked;   /* bytes that dupacks stand for, of a peer without SACK */
     uint32_t recover;       /* snd_nxt when recovery or loss state began, RFC 6582 */
     uint32_t high_sacked;   /* highest end of a SACK block, or snd_una */
-    uint32_t lost_edge;     /* below it everything not SACKed was marked lost, RFC 6675 4 IsLost */
-    uint32_t rescue;        /* RFC 6675 4 NextSeg (4): no rescue before snd_una passes it */
     weir_time last_sent_at; /* of data */
-    struct wr_prr prr;
-    struct wr_undo undo;
-    uint8_t frto; /* WR_FRTO_* */
+    weir_time rto_since;    /* recovery after a time-out began; 0: none is under way */
+    struct wr_tlp tlp;
     struct wr_push push;
     struct wr_rack rack;
-    struct wr_tlp tlp;
-    uint8_t rto_kind; /* WR_RTO_*: what rto_at stands for while data is in flight */
-    struct wr_chrono chrono;
+    struct wr_prr prr;
+    uint32_t lost_edge; /* below it everything not SACKed was marked lost, RFC 6675 4 IsLost */
+    struct wr_pace pace;
+
+    uint32_t rescue;  /* RFC 6675 4 NextSeg (4): no rescue before snd_una passes it */
+    uint8_t cc_words; /* how many of cc.priv are there */
+    struct wr_undo undo;
+    struct tcb *mem_tcb;     /* whose mem_wait is, then */
     struct wr_list mem_wait; /* struct wr_mem.waiting */
-    struct tcb *mem_tcb;     /* whose this is then */
+
     struct wr_mtup mtup;
-    weir_time rto_since; /* recovery after a time-out began; 0: none is under way */
+    struct wr_chrono chrono;
+    struct weir_cc cc; /* the last: it is cut off behind the words that are there */
 };
+
+static inline size_t wr_tx_size(unsigned cc_words)
+{
+    return offsetof(struct wr_tx, cc.priv) + cc_words * sizeof(uint64_t);
+}
 
 /* Bytes of the flight that are thought to be in the network, RFC 6675 3 `pipe`. */
 static inline uint32_t wr_tcb_pipe(const struct tcb *tcb)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* What a connection costs while nothing is buffered, the sending side's struct wr_tx aside. */
-static_assert(sizeof(struct tcb) <= 744, "keep the connection small");
+static_assert(sizeof(struct tcb) <= 736, "keep the connection small");
 
 /* ---- TCP as a whole --------------------------------------------------------------------------- */
 
@@ -56,7 +56,7 @@ static void free_tx(struct weir_stack *stack, struct tcb *tcb)
     wr_list_remove(&tcb->tx->mem_wait);
     wr_sendq_clear(stack, &tcb->tx->q);
     wr_push_free(stack, &tcb->tx->push);
-    wr_free(stack, tcb->tx, sizeof *tcb->tx);
+    wr_free(stack, tcb->tx, wr_tx_size(tcb->tx->cc_words));
     tcb->tx = NULL;
 }
 
@@ -144,14 +144,18 @@ struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple, u
 
 struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
+    const struct weir_cc_ops *ops;
     struct wr_tx *tx = tcb->tx;
 
     if (tx != NULL)
         return tx;
-    tx = wr_zalloc(stack, sizeof *tx);
+    ops = wr_cc_chosen(stack, &tcb->opts);
+    tx = wr_zalloc(stack, wr_tx_size(wr_cc_words(ops)));
     if (tx == NULL)
         return NULL;
     tcb->tx = tx;
+    tx->cc_ops = ops;
+    tx->cc_words = wr_cc_words(ops);
     wr_sendq_init(&tx->q);
     wr_list_init(&tx->mem_wait);
     tx->recover = tcb->iss; /* RFC 6582 3.2 (1) */

@@ -107,12 +107,14 @@ void wr_tcp_timewait_timer(struct weir_stack *stack, struct wr_timer *timer, wei
 
 /* ---- segments -------------------------------------------------------------------------------------- */
 
+/* path: the way there if it is known, or NULL. */
 static void send_ack(struct weir_stack *stack, const struct wr_tw *tw, const struct wr_tuple *tuple,
-                     uint32_t ts_offset, weir_time now)
+                     const struct wr_path *path, uint32_t ts_offset, weir_time now)
 {
     struct w_tcpopt opt = {
         .has_ts = tw->flow.ts_ok, .ts_val = wr_ts_now(ts_offset, now), .ts_ecr = tw->ts_recent};
     struct wr_bare ack = {.tuple = tuple,
+                          .path = path,
                           .hash = tw->flow.node.hash,
                           .seq = tw->snd_nxt,
                           .ack = tw->rcv_nxt,
@@ -153,7 +155,8 @@ void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 
     /* With or without a record the peer's FIN is acknowledged. */
     if (tcb->want & WR_WANT_ACK)
-        send_ack(stack, &left, &tuple, tcb->ts_offset, now);
+        send_ack(stack, &left, &tuple, tcb->path.netif != NULL ? &tcb->path : NULL, tcb->ts_offset,
+                 now);
     tw = make_record(stack, &left, v4);
     wr_tcb_done(stack, tcb, 0);
     wr_trace_timewait(stack, tcb);
@@ -237,7 +240,7 @@ bool wr_tw_input(struct weir_stack *stack, struct wr_tw *tw, struct seg *seg, ui
     if (old || (seg->flags & W_TCP_ACK)) /* a FIN sent again: the peer lost our ACK */
         restart(stack, tw, now);
     if (!limited(stack, tw, seg, now))
-        send_ack(stack, tw, &seg->tuple, wr_isn_ts_offset(stack, &seg->tuple), now);
+        send_ack(stack, tw, &seg->tuple, NULL, wr_isn_ts_offset(stack, &seg->tuple), now);
     return false;
 }
 

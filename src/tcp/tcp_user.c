@@ -467,7 +467,8 @@ void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time no
     if (tcb->opts.nodelay || !tcb->opts.cork) {
         if (!tcb->opts.cork)
             tcb->more = false;
-        wr_output_kick(stack, tcb, now);
+        if (wr_tcb_unsent(tcb) > 0)
+            wr_output_kick(stack, tcb, now);
     }
     wr_cc_changed(stack, tcb, now);
     wr_timers_keepalive(stack, tcb, now);
