@@ -71,7 +71,7 @@ struct wr_rest {
     struct wr_flow flow;
     struct wr_ready *ready; /* its socket's */
     uint16_t size;          /* of image */
-    uint8_t tx_words;       /* struct wr_tx.cc_words; 0: there is none */
+    uint8_t tx_words : 6;   /* struct wr_tx.cc_words; 0: there is none */
     bool has_rx : 1, has_timer : 1;
     uint8_t addrs[]; /* WR_ADDRS_V4 or WR_ADDRS_V6 bytes, then the image: see tcp_rest */
 };

@@ -61,6 +61,7 @@ static_assert(sizeof(struct tcb) % sizeof(uint32_t) == 0 &&
                   offsetof(struct wr_tx, cc.priv) % sizeof(uint32_t) == 0 &&
                   sizeof(struct wr_rx) % sizeof(uint32_t) == 0,
               "images are packed in units");
+static_assert(WEIR_CC_PRIVATE_WORDS < 64, "struct wr_rest.tx_words holds them");
 
 /* ---- packing ---------------------------------------------------------------------------------------- */
 
@@ -300,6 +301,7 @@ static void unpack_image(struct wr_rest *rest, struct image *image)
     unpack(&p, &image->tcb, sizeof image->tcb);
     if (rest->tx_words != 0)
         unpack(&p, &image->tx, wr_tx_size(rest->tx_words));
+    image->tx.cc_words = rest->tx_words;
     if (rest->has_rx)
         unpack(&p, &image->rx, sizeof image->rx);
 }
@@ -345,6 +347,7 @@ static void take_image(struct image *image, const struct tcb *tcb)
         memcpy(&image->tx, tcb->tx, wr_tx_size(tcb->tx->cc_words));
         image->tx.mem_wait = nowhere;
         image->tx.mem_tcb = NULL;
+        image->tx.cc_words = 0; /* the record has it */
         image->tx.push.marks = NULL;
         image->tx.rate.pick = (struct wr_rate_pick){0};
         image->tx.q.by_seq = image->tx.q.lost = image->tx.q.flying = nowhere;
@@ -374,7 +377,7 @@ static struct wr_rest *make_rest(struct weir_stack *stack, const struct tcb *tcb
 {
     struct wr_rest head = {.ready = tcb->ready,
                            .flow.v4 = tcb->flow.v4,
-                           .tx_words = tcb->tx != NULL ? tcb->tx->cc_words : 0,
+                           .tx_words = tcb->tx != NULL ? tcb->tx->cc_words & 63u : 0,
                            .has_rx = tcb->rx != NULL,
                            .has_timer = tcb->keep_at != WEIR_TIME_NEVER};
     uint8_t packed[IMAGE_MAX], *block;
