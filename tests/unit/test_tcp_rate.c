@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Delivery-rate samples, pacing and use of cwnd, seen through TCP_INFO and the times of segments. */
+#include "core/core.h"
 #include "unit/tcp_peer.h"
 
 #include <weir/cc.h>
@@ -572,6 +573,47 @@ static void rounds_end_at_window_end_9406_1(void **state)
     peer_free(&p);
 }
 
+static int choose(const char *name)
+{
+    return weir_sock_setsockopt(p.stack, c.sock, WEIR_SOL_TCP, WEIR_TCP_CONGESTION, name,
+                                strlen(name), p.now);
+}
+
+/* First principles: a sender whose new algorithm needs more room moves with its flight; without memory it stays
+ * as it is. */
+static void algorithms_change_in_flight(void **state)
+{
+    char name[WEIR_CC_NAME_MAX] = "";
+    size_t len = sizeof name;
+
+    (void)state;
+    peer_init(&p);
+    p.rtt = RTT;
+    assert_int_equal(weir_sysctl_write(p.stack, "net.ipv4.tcp_congestion_control", "reno"), 0);
+    peer_listen(&p, 80, 5);
+    c = peer_open(&p, 80);
+    conn_fill(&p, &c, 10 * MSS);
+    peer_run(&p, RTT);
+    p.stack->mem_max_bytes = p.stack->mem_bytes;
+    assert_int_equal(choose("bbr3"), WEIR_ENOMEM);
+    assert_int_equal(
+        weir_sock_getsockopt(p.stack, c.sock, WEIR_SOL_TCP, WEIR_TCP_CONGESTION, name, &len, p.now),
+        0);
+    assert_string_equal(name, "reno");
+    p.stack->mem_max_bytes = 0;
+    assert_int_equal(choose("bbr3"), 0);
+    ack_to(3 * MSS);
+    assert_int_equal(choose("reno"), 0); /* the room stays */
+    ack_to(6 * MSS);
+    assert_int_equal(choose("cubic"), 0);
+    ack_to(10 * MSS);
+    conn_fill(&p, &c, 3 * MSS);
+    ack_to(13 * MSS);
+    assert_int_equal(conn_info(&p, &c).tcpi_unacked, 0);
+    assert_int_equal(conn_info(&p, &c).tcpi_retransmits, 0);
+    peer_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -593,6 +635,7 @@ int main(void)
         cmocka_unit_test(send_buffer_follows_cwnd),
         cmocka_unit_test(never_more_than_cwnd_5681_01),
         cmocka_unit_test(rounds_end_at_window_end_9406_1),
+        cmocka_unit_test(algorithms_change_in_flight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
