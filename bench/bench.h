@@ -9,7 +9,6 @@
 #ifndef BENCH_H
 #define BENCH_H
 
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -62,14 +61,6 @@ static inline void measure_stop_packets(struct measure *m, uint64_t work, uint64
 static inline void measure_stop(struct measure *m, uint64_t work)
 {
     measure_stop_packets(m, work, 0);
-}
-
-/* Buffers of streams come and go with each burst; by default glibc gives what is free at the end of the heap back to
- * the kernel each time, and fetches it again, page by page. */
-static inline void keep_memory(void)
-{
-    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    (void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 
 /* A message to standard error, and exit status 1. */

@@ -320,7 +320,6 @@ int main(int argc, char **argv)
             i++;
         }
     }
-    keep_memory();
     clock_ahead = opt.count ? WEIR_SEC : 0;
     pair_open(!opt.mtu, bench_now());
     /* As on the kernel's side: TIME-WAIT must not be what limits connections per second. */

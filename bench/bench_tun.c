@@ -238,7 +238,6 @@ int main(int argc, char **argv)
     if (argc < 2)
         die("usage: bench_tun NAME [plain | csum | packet|xdp ADDR/PREFIX] [TUNABLE=VALUE...]");
     link = beside ? open_beside(argv[1], xdp) : open_tun(argv[1], plain, csum);
-    keep_memory();
     check(weir_loop_new(&loop), "weir_loop_new");
     check(weir_host_new(loop, NULL, &host), "weir_host_new");
     ifindex = weir_host_add_link(host, link);

@@ -9,7 +9,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -212,9 +211,6 @@ int main(int argc, char **argv)
         puts("weir " WEIR_VERSION);
         return 0;
     }
-    /* Buffers of streams come and go with each burst: their memory is not to go back to the kernel each time. */
-    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    (void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
     for (int i = 0; i < N_COMMANDS; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);

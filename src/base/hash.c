@@ -47,12 +47,17 @@ void wr_hash_fini(struct wr_hash *h)
     h->n_slots = h->split = h->count = 0;
 }
 
-uint64_t wr_hash_of(const struct wr_hash *h, const void *key, size_t len)
+uint64_t wr_hash_keyed(const uint8_t key[16], const void *data, size_t len)
 {
     uint8_t out[crypto_shorthash_BYTES];
 
-    crypto_shorthash(out, key, len, h->key);
+    crypto_shorthash(out, data, len, key);
     return get_be64(out);
+}
+
+uint64_t wr_hash_of(const struct wr_hash *h, const void *key, size_t len)
+{
+    return wr_hash_keyed(h->key, key, len);
 }
 
 static struct wr_hash_node **chain_of(const struct wr_hash *h, uint64_t hash)

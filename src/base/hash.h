@@ -46,6 +46,8 @@ void wr_hash_init(struct wr_hash *h, const struct weir_allocator *alloc, const u
 /* Frees the table's own memory. Nodes belong to their owners and are not touched. */
 void wr_hash_fini(struct wr_hash *h);
 
+/* The hash (SipHash-2-4) of `len` bytes under a secret key: who does not know it cannot choose bytes for their hash. */
+uint64_t wr_hash_keyed(const uint8_t key[16], const void *data, size_t len);
 /* The hash of `len` bytes under the table's key. Padding inside a struct key must be zero. */
 uint64_t wr_hash_of(const struct wr_hash *h, const void *key, size_t len);
 

@@ -4,9 +4,11 @@
  * here, so that weir_mem_bytes() is the whole truth and mem_max_bytes holds for all of it.
  *
  * A connection takes a block for the first bytes of a stream and gives it back with the last, which in an
- * exchange of short messages is twice a packet. A few blocks of that size are therefore kept when they come back,
- * and counted as held; they go when memory is short, or when no connection is awake (wr_alloc_trim). Where
- * an address sanitizer watches none is kept, so that it sees each use of what was given back.
+ * exchange of short messages is twice a packet; and a transfer that its reader keeps up with takes and gives back
+ * one large array for each burst, which many allocators fetch from the system and return each time, page by page. A
+ * few blocks of the first size, and the few large ones that came back last, are therefore kept and counted as held;
+ * they go when memory is short, or when no connection is awake (wr_alloc_trim). Where an address sanitizer watches
+ * none is kept, so that it sees each use of what was given back.
  */
 #include <string.h>
 
@@ -15,7 +17,12 @@
 #include "base/ring.h"
 #include "core/core.h"
 
-enum { SPARES = WR_SPARES(16) };
+enum {
+    SPARES = WR_SPARES(16),
+    LARGE_SPARES = WR_SPARES(WR_LARGE_SPARES),
+    LARGE_MIN = 64 << 10, /* bytes */
+    LARGE_MAX = 1 << 20
+};
 
 static bool exceeds(const struct weir_stack *stack, size_t size)
 {
@@ -23,14 +30,47 @@ static bool exceeds(const struct weir_stack *stack, size_t size)
                                          size > stack->mem_max_bytes - stack->mem_bytes);
 }
 
+/* The kept block of just this size, which is now the caller's, or NULL. */
+static void *take_large(struct weir_stack *stack, size_t size)
+{
+    for (int i = 0; i < LARGE_SPARES; i++) {
+        struct wr_large_spare *spare = &stack->large_spares[i];
+        if (spare->size == size) {
+            spare->size = 0;
+            return spare->block;
+        }
+    }
+    return NULL;
+}
+
+static void give_back(struct weir_stack *stack, void *ptr, size_t size)
+{
+    stack->mem_bytes -= size;
+    stack->user_alloc.free(stack->user_alloc.ctx, ptr, size);
+}
+
+/* Keeps a block in place of the one that was kept longest. */
+static void keep_large(struct weir_stack *stack, void *ptr, size_t size)
+{
+    struct wr_large_spare *spare = &stack->large_spares[stack->next_large];
+
+    stack->next_large = (stack->next_large + 1) % WR_LARGE_SPARES;
+    if (spare->size > 0)
+        give_back(stack, spare->block, spare->size);
+    *spare = (struct wr_large_spare){.block = ptr, .size = size};
+}
+
 static void *take(struct weir_stack *stack, size_t size)
 {
+    void *ptr = size >= LARGE_MIN ? take_large(stack, size) : NULL;
+    if (ptr != NULL)
+        return ptr;
     if (exceeds(stack, size)) {
         wr_alloc_trim(stack);
         if (exceeds(stack, size))
             return NULL;
     }
-    void *ptr = stack->user_alloc.alloc(stack->user_alloc.ctx, size);
+    ptr = stack->user_alloc.alloc(stack->user_alloc.ctx, size);
     if (ptr != NULL)
         stack->mem_bytes += size;
     return ptr;
@@ -57,8 +97,10 @@ static void counted_free(void *ctx, void *ptr, size_t size)
         stack->n_spares++;
         return;
     }
-    stack->mem_bytes -= size;
-    stack->user_alloc.free(stack->user_alloc.ctx, ptr, size);
+    if (LARGE_SPARES > 0 && size >= LARGE_MIN && size <= LARGE_MAX)
+        keep_large(stack, ptr, size);
+    else
+        give_back(stack, ptr, size);
 }
 
 void wr_alloc_trim(struct weir_stack *stack)
@@ -66,10 +108,15 @@ void wr_alloc_trim(struct weir_stack *stack)
     while (stack->spares != NULL) {
         struct wr_spare *spare = stack->spares;
         stack->spares = spare->next;
-        stack->mem_bytes -= WR_RING_FIRST;
-        stack->user_alloc.free(stack->user_alloc.ctx, spare, WR_RING_FIRST);
+        give_back(stack, spare, WR_RING_FIRST);
     }
     stack->n_spares = 0;
+    for (int i = 0; i < LARGE_SPARES; i++) {
+        struct wr_large_spare *spare = &stack->large_spares[i];
+        if (spare->size > 0)
+            give_back(stack, spare->block, spare->size);
+        spare->size = 0;
+    }
 }
 
 void wr_alloc_init(struct weir_stack *stack, const struct weir_config *config)

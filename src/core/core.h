@@ -67,6 +67,12 @@ struct wr_tunables {
 struct wr_spare {
     struct wr_spare *next;
 };
+/* The same of a large one. */
+struct wr_large_spare {
+    void *block;
+    size_t size; /* 0: there is none */
+};
+enum { WR_LARGE_SPARES = 4 };
 
 struct weir_stack {
     struct weir_allocator alloc; /* counts what is taken, and says no above mem_max_bytes */
@@ -74,6 +80,8 @@ struct weir_stack {
     size_t mem_bytes, mem_max_bytes;
     struct wr_spare *spares; /* counted in mem_bytes */
     int n_spares;
+    struct wr_large_spare large_spares[WR_LARGE_SPARES]; /* counted, too */
+    unsigned next_large;                                 /* to be filled next */
     weir_time now; /* the latest time any call brought; for what has no `now` argument */
 
     struct wr_rng rng;       /* choices that need not be secret: jitter of timers */

@@ -2,8 +2,6 @@
 /* The IP layer's life, and the link header of what comes in. */
 #include "ip/ip.h"
 
-#include <sodium/crypto_shorthash.h>
-
 #include "wire/w_eth.h"
 
 int wr_ip_init(struct weir_stack *stack)
@@ -69,9 +67,7 @@ void wr_ip_netif_gone(struct weir_stack *stack, struct wr_netif *netif)
 
 uint64_t wr_ip_hash(const struct weir_stack *stack, const void *key, size_t len)
 {
-    uint8_t out[crypto_shorthash_BYTES];
-    crypto_shorthash(out, key, len, stack->ip->key);
-    return get_be64(out);
+    return wr_hash_keyed(stack->ip->key, key, len);
 }
 
 bool wr_ip_is_own(struct weir_stack *stack, const struct weir_addr *addr)

@@ -32,7 +32,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/sip.h"
+#include "base/hash.h"
 #include "sock/sock.h"
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -183,7 +183,7 @@ static uint64_t secret_hash(const struct wr_socks *socks, const struct weir_endp
     memcpy(text, local->addr.b, 16);
     memcpy(text + 16, remote->addr.b, 16);
     put_be16(text + 32, remote->port);
-    return wr_sip24(socks->port_key, text, sizeof text);
+    return wr_hash_keyed(socks->port_key, text, sizeof text);
 }
 
 /* Is the port bound by a socket that did not get it from connect()? Those have it for

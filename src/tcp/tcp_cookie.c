@@ -51,13 +51,6 @@ enum {
 /* What peers say: 1460 by far the most, then PPPoE and tunnels, the defaults, jumbo frames. */
 static const uint16_t mss_table[8] = {48, 256, 536, 1220, 1300, 1440, 1460, 8940};
 
-static uint64_t keyed(const uint8_t key[16], const void *data, size_t len)
-{
-    uint8_t out[crypto_shorthash_BYTES];
-    crypto_shorthash(out, data, len, key);
-    return get_be64(out);
-}
-
 void wr_cookie_init(struct weir_stack *stack)
 {
     struct wr_cookies *cookies = &stack->tcp->cookies;
@@ -118,7 +111,7 @@ static uint32_t value_of(struct wr_cookies *cookies, const struct wr_tuple *tupl
                          uint64_t minute, uint64_t current, unsigned mss)
 {
     struct cookie_input input = {*tuple, irs, (uint32_t)minute, mss};
-    uint64_t mac = keyed(key_of(cookies, minute, current), &input, sizeof input);
+    uint64_t mac = wr_hash_keyed(key_of(cookies, minute, current), &input, sizeof input);
 
     return (uint32_t)(minute & 3) << MINUTE_SHIFT | (uint32_t)mss << MSS_SHIFT |
            (uint32_t)(mac & MAC_MASK);
@@ -126,7 +119,7 @@ static uint32_t value_of(struct wr_cookies *cookies, const struct wr_tuple *tupl
 
 static uint32_t mask_of(const struct wr_cookies *cookies, const struct wr_tuple *tuple)
 {
-    return (uint32_t)keyed(cookies->secret + 16, tuple, sizeof *tuple);
+    return (uint32_t)wr_hash_keyed(cookies->secret + 16, tuple, sizeof *tuple);
 }
 
 uint32_t wr_cookie_make(struct weir_stack *stack, const struct wr_tuple *tuple, uint32_t irs,

@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-#include "base/sip.h"
+#include "base/hash.h"
 
 /* An IPv4 tuple without what all of them have in common. */
 struct v4_key {
@@ -32,10 +32,10 @@ uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tu
     struct v4_key key = {.lport = tuple->lport, .rport = tuple->rport};
 
     if (!weir_addr_is_v4(&tuple->local))
-        return wr_sip24(secret, tuple, sizeof *tuple);
+        return wr_hash_keyed(secret, tuple, sizeof *tuple);
     memcpy(key.local, tuple->local.b + 12, 4);
     memcpy(key.remote, tuple->remote.b + 12, 4);
-    return wr_sip24(secret, &key, sizeof key);
+    return wr_hash_keyed(secret, &key, sizeof key);
 }
 
 static uint32_t word(const uint8_t *p)

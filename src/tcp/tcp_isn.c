@@ -12,11 +12,11 @@
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
 
-#include "base/sip.h"
+#include "base/hash.h"
 
 uint32_t wr_isn(const struct weir_stack *stack, const struct wr_tuple *tuple, weir_time now)
 {
-    uint32_t hash = (uint32_t)wr_sip24(stack->tcp->isn_key, tuple, sizeof *tuple);
+    uint32_t hash = (uint32_t)wr_hash_keyed(stack->tcp->isn_key, tuple, sizeof *tuple);
     uint32_t clock = (uint32_t)((uint64_t)now >> 6);
 
 #ifdef WEIR_HARD
@@ -35,5 +35,5 @@ uint32_t wr_isn_ts_offset(const struct weir_stack *stack, const struct wr_tuple 
 
     if (stack->tunables.tcp_timestamps == 2)
         return shift;
-    return (uint32_t)wr_sip24(stack->tcp->ts_key, pair, sizeof pair) + shift;
+    return (uint32_t)wr_hash_keyed(stack->tcp->ts_key, pair, sizeof pair) + shift;
 }

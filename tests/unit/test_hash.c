@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/hash.h"
 #include "base/list.h"
-#include "base/sip.h"
 #include "probe.h"
 
 struct item {
@@ -44,22 +43,6 @@ static void hashes_with_siphash_2_4(void **state)
         message[i] = i;
     wr_hash_init(&h, probe_init(&probe), secret, 1);
     assert_true(wr_hash_of(&h, message, sizeof message) == 0xe545be4961ca29a1u);
-    probe_done(&probe);
-}
-
-/* The same hash in line and by libsodium, for keys of every length up to that of the largest. */
-static void hashes_in_line_as_libsodium_does(void **state)
-{
-    struct probe probe;
-    struct wr_hash h;
-    uint8_t message[48];
-
-    (void)state;
-    for (uint8_t i = 0; i < sizeof message; i++)
-        message[i] = (uint8_t)(i * 37 + 200);
-    wr_hash_init(&h, probe_init(&probe), secret, 1);
-    for (size_t len = 0; len <= sizeof message; len++)
-        assert_true(wr_sip24(secret, message, len) == wr_hash_of(&h, message, len));
     probe_done(&probe);
 }
 
@@ -200,7 +183,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_with_siphash_2_4),
-        cmocka_unit_test(hashes_in_line_as_libsodium_does),
         cmocka_unit_test(finds_all_that_was_inserted_through_every_growth),
         cmocka_unit_test(agrees_with_an_array_over_random_operations),
         cmocka_unit_test(equal_hashes_are_all_found_newest_first),

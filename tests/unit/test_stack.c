@@ -87,7 +87,7 @@ static void blocks_are_kept_for_the_next_and_given_up_when_short(void **state)
     (void)state;
     struct weir_config config;
     weir_config_default(&config);
-    config.mem_max_bytes = 1000 * 1000;
+    config.mem_max_bytes = 3000 * 1000;
     struct weir_stack *stack = new_stack(&config);
     assert_non_null(stack);
     size_t before = weir_mem_bytes(stack);
@@ -110,6 +110,42 @@ static void blocks_are_kept_for_the_next_and_given_up_when_short(void **state)
     assert_int_equal(weir_mem_bytes(stack), config.mem_max_bytes);
     assert_null(wr_alloc(stack, WR_RING_FIRST));
     wr_free(stack, large, rest);
+    assert_int_equal(weir_mem_bytes(stack), before);
+    weir_stack_free(stack);
+    assert_int_equal(mem.bytes, 0);
+}
+
+/* The same of large ones: the last few that came back, for who asks for just their size. */
+static void large_blocks_are_kept_for_their_size(void **state)
+{
+    const size_t size = 256 << 10, other = 300 << 10;
+    void *block[WR_LARGE_SPARES + 1];
+    (void)state;
+    struct weir_config config;
+    weir_config_default(&config);
+    config.mem_max_bytes = 8 << 20;
+    struct weir_stack *stack = new_stack(&config);
+    assert_non_null(stack);
+    size_t before = weir_mem_bytes(stack);
+    for (unsigned i = 0; i <= WR_LARGE_SPARES; i++)
+        assert_non_null(block[i] = wr_alloc(stack, size));
+    for (unsigned i = 0; i <= WR_LARGE_SPARES; i++)
+        wr_free(stack, block[i], size);
+    size_t kept = weir_mem_bytes(stack) - before;
+    assert_int_equal(kept, (size_t)WR_SPARES(WR_LARGE_SPARES) * size);
+    assert_int_equal(weir_mem_bytes(stack), mem.bytes);
+
+    uint64_t calls = mem.calls;
+    void *again = wr_alloc(stack, size), *fresh = wr_alloc(stack, other);
+    assert_int_equal(mem.calls, calls + (kept > 0 ? 1 : 2));
+    wr_free(stack, again, size);
+    wr_free(stack, fresh, other);
+    assert_true(weir_mem_bytes(stack) <= before + (size_t)WR_LARGE_SPARES * other);
+
+    size_t rest = config.mem_max_bytes - before; /* all there is, with what is kept */
+    void *all = wr_alloc(stack, rest);
+    assert_non_null(all);
+    wr_free(stack, all, rest);
     assert_int_equal(weir_mem_bytes(stack), before);
     weir_stack_free(stack);
     assert_int_equal(mem.bytes, 0);
@@ -386,6 +422,7 @@ int main(void)
         cmocka_unit_test(memory_is_counted_and_given_back),
         cmocka_unit_test(new_survives_each_failing_allocation),
         cmocka_unit_test(blocks_are_kept_for_the_next_and_given_up_when_short),
+        cmocka_unit_test(large_blocks_are_kept_for_their_size),
         cmocka_unit_test(memory_bound_holds),
         cmocka_unit_test(max_sockets_holds),
         cmocka_unit_test(default_allocator_works),
