@@ -450,9 +450,10 @@ static int run_words(struct run_words *words, char **argv)
 
 /* A page is made of the capture, which is a passing one if none was asked for. The program's exit status stays
  * what it is, unless it is 0 and there is no page. */
-static int run_reported(struct run_words *words, char **argv)
+static int run_reported(const struct run_words *words, char **argv)
 {
     char path[] = "/tmp/weir-report-XXXXXX";
+    struct run_words captured = *words;
     bool passing = words->capture == NULL;
     int fd = passing ? mkstemp(path) : -1;
     if (passing && fd < 0) {
@@ -461,10 +462,10 @@ static int run_reported(struct run_words *words, char **argv)
     }
     if (passing) {
         close(fd);
-        words->capture = path;
+        captured.capture = path;
     }
-    int status = run_words(words, argv);
-    bool done = wr_labpcap_page(words->capture, words->report);
+    int status = run_words(&captured, argv);
+    bool done = wr_labpcap_page(captured.capture, words->report);
     if (passing)
         unlink(path);
     return status == 0 && !done ? CLI_FAILED : status;

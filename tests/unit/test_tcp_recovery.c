@@ -3,8 +3,8 @@
  * are off (test_tcp_rack has them). */
 #include "unit/tcp_peer.h"
 
-#include "tcp/tcp_sender.h"
 #include "tcp/tcp_host.h"
+#include "tcp/tcp_sender.h"
 
 enum { MSS = 1000 };
 
