@@ -114,6 +114,7 @@ size_t wr_ring_write_at(struct wr_ring *ring, const struct weir_allocator *alloc
         reserve(ring, alloc, off + len);
     if (off >= ring->cap)
         return 0;
+    assert(ring->buf != NULL);
     if (len > ring->cap - off)
         len = ring->cap - off;
 
