@@ -11,21 +11,18 @@
 
 struct wr_sent;
 
-/* The same without asking whether the trace is on. Out of the way of what is done when it is off. */
-#define COLD __attribute__((cold))
-COLD void wr_trace_tcb(const struct weir_stack *stack, const struct tcb *tcb,
-                       enum weir_trace_point point, uint32_t seq, uint32_t len);
-COLD void wr_trace_state_of(const struct weir_stack *stack, const struct tcb *tcb, uint8_t state,
-                            int error);
-COLD void wr_trace_segment_sent(const struct weir_stack *stack, const struct tcb *tcb,
-                                const struct wr_segment *s, const struct w_tcp *th,
-                                uint32_t rcv_wnd);
-COLD void wr_trace_bare_sent(const struct weir_stack *stack, const struct wr_bare *bare);
-COLD void wr_trace_subject_is(const struct weir_stack *stack, const struct seg *seg);
-COLD void wr_trace_segment_received(const struct weir_stack *stack, const struct tcb *tcb,
-                                    const struct seg *seg);
-COLD void wr_trace_turn_ended(const struct weir_stack *stack, const struct tcb *tcb);
-#undef COLD
+/* The same without asking whether the trace is on. */
+void wr_trace_tcb(const struct weir_stack *stack, const struct tcb *tcb,
+                  enum weir_trace_point point, uint32_t seq, uint32_t len);
+void wr_trace_state_of(const struct weir_stack *stack, const struct tcb *tcb, uint8_t state,
+                       int error);
+void wr_trace_segment_sent(const struct weir_stack *stack, const struct tcb *tcb,
+                           const struct wr_segment *s, const struct w_tcp *th, uint32_t rcv_wnd);
+void wr_trace_bare_sent(const struct weir_stack *stack, const struct wr_bare *bare);
+void wr_trace_subject_is(const struct weir_stack *stack, const struct seg *seg);
+void wr_trace_segment_received(const struct weir_stack *stack, const struct tcb *tcb,
+                               const struct seg *seg);
+void wr_trace_turn_ended(const struct weir_stack *stack, const struct tcb *tcb);
 
 /* A decision about the connection. */
 static inline void wr_trace(const struct weir_stack *stack, const struct tcb *tcb,
