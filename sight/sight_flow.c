@@ -13,7 +13,7 @@
 #include "wire/w_tcp.h"
 #include "wire/w_tcpopt.h"
 
-enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_ICMP6 = 58, EXT_LAST = 3 };
+enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_ICMP6 = 58, EXT_LAST = 3, WSCALE_MAX = 14 };
 
 /* An IP packet, whole or its beginning. */
 struct ip_view {
@@ -241,6 +241,8 @@ static void take_options(struct sight_flow *flow, struct sight_segment *segment,
         end->known = true;
         end->has_wscale = opt->has_wscale;
         end->wscale = opt->has_wscale ? opt->wscale : 0;
+        if (end->wscale > WSCALE_MAX) /* RFC 7323 2.3: larger ones mean 14 */
+            end->wscale = WSCALE_MAX;
         end->mss = opt->has_mss ? opt->mss : 0;
     } else if (!end->known) {
         end->iss = segment->seq - 1;

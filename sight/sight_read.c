@@ -322,13 +322,22 @@ static int open_classic(struct sight_reader *reader, const char *path, const cha
     return 0;
 }
 
+static bool is_pcapng(const struct sight_reader *reader)
+{
+    uint32_t first;
+    if (reader->len < sizeof first)
+        return false;
+    memcpy(&first, reader->bytes, sizeof first);
+    return first == BLOCK_SHB;
+}
+
+/* What is no pcapng is given up after its beginning: it may be large, or have no end. */
 int sight_open(struct sight_reader *reader, const char *path, const char **why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC), err = fd < 0 ? -errno : 0;
     ssize_t n = 1;
     memset(reader, 0, sizeof *reader);
-    *why = err ? strerror(-err) : NULL;
-    while (!err && n > 0) {
+    while (!err && n > 0 && (reader->len < 4 || is_pcapng(reader))) {
         size_t room;
         uint8_t *to = sight_room(reader, 1 << 16, &room);
         n = to ? read(fd, to, room) : -1;
@@ -339,12 +348,8 @@ int sight_open(struct sight_reader *reader, const char *path, const char **why)
     }
     if (fd >= 0)
         close(fd);
-    if (!err && reader->len >= 4) {
-        uint32_t first;
-        memcpy(&first, reader->bytes, sizeof first);
-        if (first == BLOCK_SHB)
-            return 0;
-    }
+    if (!err && is_pcapng(reader))
+        return 0;
     sight_reader_free(reader);
     if (err) {
         *why = strerror(-err);
