@@ -37,6 +37,7 @@ static const struct command commands[] = {
     {"ping", wr_cli_ping, "send echo requests from a running host, or from one of its own"},
     {"nc", wr_cli_nc, "connect or listen on a running host, or on one of its own"},
     {"capture", wr_cli_capture, "show the packets of a running host, and why each was sent"},
+    {"trace", wr_cli_trace, "follow what the TCP of a running host decides, and why"},
     {"explain", wr_cli_explain, "say why connections are slow or broken, from their packets"},
     {"drill", wr_cli_drill, "run packetdrill scripts against the stack in virtual time"},
     {"lab", wr_cli_lab, "run TCP flows over a network in virtual time"},
@@ -52,6 +53,17 @@ void wr_cli_error(const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
+}
+
+bool wr_cli_count(const char *text, long *value)
+{
+    char *end;
+    errno = 0;
+    *value = strtol(text, &end, 10);
+    if (!errno && end != text && !*end && *value > 0 && *value <= INT32_MAX)
+        return true;
+    wr_cli_error("\"%s\" is no number that would do", text);
+    return false;
 }
 
 bool wr_cli_seed(const char *text, uint64_t *seed)

@@ -38,6 +38,7 @@ int wr_cli_nc(int argc, char **argv);
 int wr_cli_ss(int argc, char **argv);
 int wr_cli_sysctl(int argc, char **argv);
 int wr_cli_capture(int argc, char **argv);
+int wr_cli_trace(int argc, char **argv);
 int wr_cli_explain(int argc, char **argv);
 int wr_cli_drill(int argc, char **argv);
 int wr_cli_lab(int argc, char **argv);
@@ -45,6 +46,8 @@ int wr_cli_lab(int argc, char **argv);
 /* "weir: " and a formatted line on standard error. */
 __attribute__((format(printf, 1, 2))) void wr_cli_error(const char *format, ...);
 
+/* A number of at least 1, for an option; false after telling that it is none. */
+bool wr_cli_count(const char *text, long *value);
 /* A seed given as a number; false if it is none. */
 bool wr_cli_seed(const char *text, uint64_t *seed);
 /* The stack's configuration with a seed of its own for host number `n`; seed 0: a random one. */

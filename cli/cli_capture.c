@@ -293,17 +293,6 @@ int wr_cli_capture_host(struct weir_host *host, const char *path)
 
 /* ---- words ------------------------------------------------------------------------------------------ */
 
-static bool number(const char *text, long *value)
-{
-    char *end;
-    errno = 0;
-    *value = strtol(text, &end, 10);
-    if (!errno && end != text && !*end && *value > 0 && *value <= INT32_MAX)
-        return true;
-    wr_cli_error("\"%s\" is no number that would do", text);
-    return false;
-}
-
 /* The filter's words, joined; the caller frees them. False when out of memory. */
 static bool join_words(int n, char **words, char **filter)
 {
@@ -338,7 +327,7 @@ int wr_cli_capture(int argc, char **argv)
         else if (option == 'q')
             words.quiet = true;
         else if ((option != 'c' && option != 's') ||
-                 !number(optarg, option == 'c' ? &words.count : &words.snap))
+                 !wr_cli_count(optarg, option == 'c' ? &words.count : &words.snap))
             return CLI_USAGE;
     }
     char *filter;

@@ -11,11 +11,13 @@
  *   {"op":"open","type":T,"family":F,...}  a socket of the host: control_relay.c
  *   {"op":"counters"}                      {"stats":{...},"drops":{...}}
  *   {"op":"capture","link":L}              {"ok":true} and a descriptor of pcapng: hostcapture.c
+ *   {"op":"trace","connection":C}          {"ok":true} and a descriptor of lines: hosttrace.c
  *   {"op":"join"}                          an error, or other words than these: run/run_join.c
  */
 #define _GNU_SOURCE /* program_invocation_short_name */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,7 +28,7 @@
 
 #include "host/control_int.h"
 
-enum { ROWS_AT_ONCE = 16, CONTROL_VERSION = 1, CAPTURE_ROOM = 1 << 20 };
+enum { ROWS_AT_ONCE = 16, CONTROL_VERSION = 1, STREAM_ROOM = 1 << 20 };
 
 /* Bytes that are no printable ASCII become "?": JSON is UTF-8, and a process's name may be anything. */
 static json_t *plain(const char *text)
@@ -267,20 +269,17 @@ static void ask_counters(struct wr_talk *talk, json_t *request)
                                    (json_int_t)weir_mem_bytes(stack)));
 }
 
-/* A descriptor from which pcapng can be read, until the client shuts it down. */
-static void ask_capture(struct wr_talk *talk, json_t *request)
+/* Answers with a descriptor from which can be read what `begin` writes to its other end, until the client shuts
+ * it down. */
+static void pass_stream(struct wr_talk *talk, const json_t *request,
+                        int (*begin)(struct weir_host *host, const json_t *request, int fd))
 {
-    const json_t *snap = json_object_get(request, "snap");
-    struct weir_capture_config config = {
-        .link = json_string_value(json_object_get(request, "link")),
-        .snap_len = (uint32_t)(json_integer_value(snap) & INT32_MAX)};
-    int pair[2], room = CAPTURE_ROOM;
+    int pair[2], room = STREAM_ROOM;
     int err = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0;
     if (!err) {
         fcntl(pair[0], F_SETFL, O_NONBLOCK);
         setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-        config.fd = pair[0];
-        err = weir_host_capture(talk->control->host, &config, NULL);
+        err = begin(talk->control->host, request, pair[0]);
         if (err) {
             close(pair[0]);
             close(pair[1]);
@@ -294,6 +293,58 @@ static void ask_capture(struct wr_talk *talk, json_t *request)
         close(talk->out_fd);
     talk->out_fd = pair[1];
     wr_control_say(talk, json_pack("{s:b}", "ok", 1));
+}
+
+static int begin_capture(struct weir_host *host, const json_t *request, int fd)
+{
+    const json_t *snap = json_object_get(request, "snap");
+    struct weir_capture_config config = {
+        .fd = fd,
+        .link = json_string_value(json_object_get(request, "link")),
+        .snap_len = (uint32_t)(json_integer_value(snap) & INT32_MAX)};
+    return weir_host_capture(host, &config, NULL);
+}
+
+static void ask_capture(struct wr_talk *talk, json_t *request)
+{
+    pass_stream(talk, request, begin_capture);
+}
+
+/* ADDR:PORT, [ADDR]:PORT or PORT. */
+static int read_end(const char *text, struct weir_endpoint *end)
+{
+    char addr[WEIR_ADDR_STRLEN + 2], *stop;
+    const char *colon = strrchr(text, ':'), *port = colon ? colon + 1 : text;
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    unsigned long value = strtoul(port, &stop, 10);
+    memset(end, 0, sizeof *end);
+    if (*port < '0' || *port > '9' || *stop || value == 0 || value > UINT16_MAX ||
+        len >= sizeof addr)
+        return WEIR_EINVAL;
+    end->port = (uint16_t)value;
+    if (!colon)
+        return 0;
+    bool brackets = len > 2 && text[0] == '[' && colon[-1] == ']';
+    snprintf(addr, sizeof addr, "%.*s", (int)(brackets ? len - 2 : len), text + brackets);
+    bool good = weir_addr_parse(addr, &end->addr) && weir_addr_is_v4(&end->addr) != brackets &&
+                !weir_addr_is_any(&end->addr);
+    return good ? 0 : WEIR_EINVAL;
+}
+
+static int begin_trace(struct weir_host *host, const json_t *request, int fd)
+{
+    const json_t *connection = json_object_get(request, "connection");
+    struct wr_follow_config config = {.fd = fd,
+                                      .json = !json_is_true(json_object_get(request, "text"))};
+    if (connection && !json_is_string(connection))
+        return WEIR_EINVAL;
+    int err = connection ? read_end(json_string_value(connection), &config.connection) : 0;
+    return err ? err : wr_host_follow(host, &config);
+}
+
+static void ask_trace(struct wr_talk *talk, json_t *request)
+{
+    pass_stream(talk, request, begin_trace);
 }
 
 /* The stream goes on as another's; the conversation ends without closing it. */
@@ -318,7 +369,7 @@ static const struct {
     {"hello", ask_hello},     {"sysctl", ask_sysctl},     {"sysctls", ask_sysctls},
     {"sockets", ask_sockets}, {"counters", ask_counters}, {"open", ask_open},
     {"listen", ask_listen},   {"accept", ask_accept},     {"join", ask_join},
-    {"capture", ask_capture},
+    {"capture", ask_capture}, {"trace", ask_trace},
 };
 
 void wr_control_ask(struct wr_talk *talk, const char *line, size_t len)

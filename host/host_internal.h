@@ -103,6 +103,7 @@ struct weir_host {
     size_t n_table, low_free;       /* no free descriptor is below low_free */
     struct wr_wait_link *lingering; /* threads in close() that wait for the last ACK */
     struct wr_tap *taps;            /* captures of its traffic, hostcapture.c; NULL: none */
+    struct wr_follower *followers;  /* of its decisions, hosttrace.c; NULL: none */
 };
 
 /* ---- loop.c ------------------------------------------------------------------------------------- */
@@ -142,6 +143,23 @@ void wr_host_capture_out(struct weir_host *host, int ifindex, const struct weir_
 /* At the end of a round of traffic. */
 void wr_host_capture_flush(struct weir_host *host);
 void wr_host_capture_end_all(struct weir_host *host);
+
+/* ---- hosttrace.c -------------------------------------------------------------------------------- */
+
+struct wr_follow_config {
+    int fd; /* where lines are written; the follower closes it */
+    struct weir_endpoint
+        connection; /* either end is this one; no address: any; port 0: all records */
+    bool json;
+};
+/* Writes what the host's stack decides from now on, a line a record. A descriptor that does not block (a socket) is
+ * written to as it can be, and what is overwritten meanwhile is lost and counted; it ends by itself when its reader has
+ * closed, or has shut down and all is written. One that blocks (a file) lasts as long as the host. WEIR_ENOMEM,
+ * and the descriptor is still the caller's. */
+int wr_host_follow(struct weir_host *host, const struct wr_follow_config *config);
+/* At the end of a round of traffic, while host->followers is not NULL. */
+void wr_host_follow_flush(struct weir_host *host);
+void wr_host_follow_end_all(struct weir_host *host);
 
 /* ---- hostwait.c --------------------------------------------------------------------------------- */
 

@@ -167,6 +167,8 @@ bool wr_host_io(struct weir_host *host, weir_time now)
         moved |= send_some(a, now);
     if (host->taps)
         wr_host_capture_flush(host);
+    if (host->followers)
+        wr_host_follow_flush(host);
     return moved;
 }
 
@@ -315,6 +317,7 @@ static void host_destroy(struct weir_host *host)
         attach_free(a);
     }
     wr_host_capture_end_all(host);
+    wr_host_follow_end_all(host);
     weir_stack_free(host->stack);
     free(host->stash);
     free(host);

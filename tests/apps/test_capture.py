@@ -4,80 +4,14 @@
 That a file is well-formed is tshark's judgement; which packets must be there follows from what the programs did.
 """
 import json
-import os
 import re
-import signal
 import subprocess
 import time
 
 import pytest
 
 import apps
-
-SERVER = """
-import socket
-s = socket.create_server(("0.0.0.0", 80))
-while True:
-    c, _ = s.accept()
-    while c.recv(65536):
-        pass
-    c.close()
-"""
-# One connection a word of input: its bytes.
-CLIENT = """
-import socket, sys
-for line in sys.stdin:
-    port, size = map(int, line.split())
-    c = socket.socket()
-    try:
-        c.connect(("10.0.0.1", port))
-        c.sendall(bytes(size))
-        c.shutdown(socket.SHUT_WR)
-        c.recv(1)
-    except OSError as e:
-        print(e.strerror, flush=True)
-    c.close()
-    print("done", flush=True)
-"""
-
-
-class Net:
-    """Two hosts of `weir net`; the third data segment and its like that the client sends are lost by rule."""
-
-    def __init__(self, folder, *options, rules="out drop data 3", link=""):
-        self.folder = folder
-        (folder / "run").mkdir(mode=0o700, exist_ok=True)
-        (folder / "server.py").write_text(SERVER)
-        (folder / "client.py").write_text(CLIENT)
-        (folder / "file.net").write_text(
-            f"host web 10.0.0.1 daemon -- python3 {folder}/server.py\n"
-            f"host cli 10.0.0.2 -- python3 {folder}/client.py\n"
-            f"link cli web delay=5ms {link} rules='{rules}'\n")
-        self.env = dict(os.environ, XDG_RUNTIME_DIR=str(folder / "run"))
-        self.process = subprocess.Popen([apps.WEIR, "net", *options, folder / "file.net"], env=self.env,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.talk(80, 1)
-
-    def talk(self, port, size):
-        """A connection; what the client had to say of it."""
-        self.process.stdin.write(f"{port} {size}\n")
-        self.process.stdin.flush()
-        said = []
-        while not said or said[-1] not in ("done", ""):
-            said.append(self.process.stdout.readline().strip())
-        return said[:-1]
-
-    def capture(self, *words):
-        process = subprocess.Popen([apps.WEIR, "capture", *words], env=self.env, text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        time.sleep(0.7)
-        assert process.poll() is None, process.communicate()
-        return process
-
-    def end(self):
-        self.process.stdin.close()
-        assert self.process.wait(20) == 0
-
+from talkers import CLIENT, SERVER, Net, stop
 
 @pytest.fixture
 def net(tmp_path):
@@ -85,15 +19,6 @@ def net(tmp_path):
     yield net
     if net.process.poll() is None:
         net.end()
-
-
-def stop(process):
-    """^C; what it printed, and its counts: captured, dropped by filter, lost."""
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
-    assert process.returncode == 0, err
-    counts = [int(line.split()[0]) for line in err.splitlines() if " packets " in line]
-    return out, counts
 
 
 def tshark(path, *fields, display=None):
@@ -107,7 +32,7 @@ def tshark(path, *fields, display=None):
 
 
 def test_lines_tell_why(net):
-    process = net.capture("--host", "cli")
+    process = net.capture("cli")
     net.talk(80, 20000)
     out, counts = stop(process)
     lines = out.splitlines()
@@ -123,22 +48,22 @@ def test_lines_tell_why(net):
 
 
 def test_filters_are_tcpdumps(net):
-    one = net.capture("--host", "cli", "tcp[tcpflags] & tcp-syn != 0")
-    other = net.capture("--host", "web", "-v", "tcp", "port", "81")
+    one = net.capture("cli", "tcp[tcpflags] & tcp-syn != 0")
+    other = net.capture("web", "-v", "tcp", "port", "81")
     net.talk(80, 3000)
     assert net.talk(81, 1) == ["Connection refused"]
     out, counts = stop(one)
     assert out.count("Flags [S") == 3 == counts[0] and counts[1] > 5
     out, counts = stop(other)
     assert counts[0] == 2 and "dropped tcp_no_socket" in out and "sent rst" in out
-    wrong = subprocess.run([apps.WEIR, "capture", "--host", "cli", "tcp", "prot", "80"], env=net.env,
+    wrong = subprocess.run([apps.WEIR, "capture", "--host", net.name("cli"), "tcp", "prot", "80"], env=net.env,
                            capture_output=True, text=True, timeout=10)
     assert wrong.returncode != 0 and 'filter "tcp prot 80"' in wrong.stderr
 
 
 def test_pcapng_is_well_formed_and_tells_all(net, tmp_path):
     path = tmp_path / "out.pcapng"
-    process = net.capture("--host", "cli", "-w", str(path))
+    process = net.capture("cli", "-w", str(path))
     net.talk(80, 20000)
     _, counts = stop(process)
     rows = tshark(path, "frame.comment", "tcp.flags.str", "tcp.len", "frame.packet_flags_direction")
@@ -160,17 +85,17 @@ def test_pcapng_is_well_formed_and_tells_all(net, tmp_path):
 
 
 def test_count_snap_and_link(net):
-    process = net.capture("--host", "cli", "-c", "3", "-s", "60", "-i", "link1")
+    process = net.capture("cli", "-c", "3", "-s", "60", "-i", "link1")
     net.talk(80, 100)
     out, err = process.communicate(timeout=10)
     assert process.returncode == 0 and err.startswith("3 packets captured\n") and len(out.splitlines()) == 6
-    wrong = subprocess.run([apps.WEIR, "capture", "--host", "cli", "-i", "eth9"], env=net.env,
+    wrong = subprocess.run([apps.WEIR, "capture", "--host", net.name("cli"), "-i", "eth9"], env=net.env,
                            capture_output=True, text=True, timeout=10)
     assert wrong.returncode == 125 and wrong.stderr.startswith("weir: eth9: ")
 
 
 def test_reader_who_stops_loses_packets_and_not_the_host(net, tmp_path):
-    process = subprocess.Popen([apps.WEIR, "capture", "--host", "cli", "-w", "-"], env=net.env,
+    process = subprocess.Popen([apps.WEIR, "capture", "--host", net.name("cli"), "-w", "-"], env=net.env,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     time.sleep(0.7)
     for _ in range(2):
@@ -178,7 +103,7 @@ def test_reader_who_stops_loses_packets_and_not_the_host(net, tmp_path):
     process.kill()
     process.communicate(timeout=10)
     assert net.talk(80, 1000) == []
-    process = net.capture("--host", "cli")
+    process = net.capture("cli")
     net.talk(80, 1000)
     _, counts = stop(process)
     assert counts[0] > 5 and counts[2] == 0
@@ -186,7 +111,7 @@ def test_reader_who_stops_loses_packets_and_not_the_host(net, tmp_path):
 
 def test_host_that_ends_ends_the_capture(net, tmp_path):
     path = tmp_path / "out.pcapng"
-    process = net.capture("--host", "web", "-w", str(path))
+    process = net.capture("web", "-w", str(path))
     net.talk(80, 1000)
     net.end()
     _, err = process.communicate(timeout=10)
@@ -229,14 +154,14 @@ def test_explain_of_a_running_connection(tmp_path):
     def explain(*words):
         return subprocess.run([apps.WEIR, "explain", *words], env=net.env, capture_output=True, text=True, timeout=20)
 
-    told = explain("-t", "1", "cli", "10.0.0.1:80")
+    told = explain("-t", "1", net.name("cli"), "10.0.0.1:80")
     assert told.returncode in (0, 1), told.stderr
     assert re.match(r"10\.0\.0\.2:\d+ to 10\.0\.0\.1:80: ESTAB, cwnd \d+ segments, round trip [\d.]+ ms\n", told.stdout)
     assert "bytes wait to be sent" in told.stdout
     assert re.search(r"In the last 1 s:\n10\.0\.0\.[12]:", told.stdout)
-    rows = [json.loads(line) for line in explain("-J", "-t", "1", "web", "80").stdout.splitlines()]
+    rows = [json.loads(line) for line in explain("-J", "-t", "1", net.name("web"), "80").stdout.splitlines()]
     assert rows[0]["info"]["bytes_received"] > 0 and rows[-1]["annotated"] is True
-    wrong = explain("-t", "1", "cli", "4711")
+    wrong = explain("-t", "1", net.name("cli"), "4711")
     assert wrong.returncode == 125 and "no connection 4711" in wrong.stderr
     net.process.terminate()  # it would go on for a while
     net.process.wait(20)
