@@ -75,13 +75,8 @@ static void udp_free(struct weir_link *link)
 /* It neither cuts super-segments nor finishes checksums: the stack does both itself. */
 static struct weir_link *udp_link(const struct sockaddr_in *local, const struct sockaddr_in *remote)
 {
-    static const struct weir_link_ops ops = {
-        .send = udp_send,
-        .recv = udp_recv,
-        .deadline = udp_deadline,
-        .fd = udp_fd,
-        .free = udp_free,
-    };
+    static const struct weir_link_ops ops = {udp_send, udp_recv, udp_deadline, udp_fd,
+                                             udp_free, NULL,     NULL};
     struct udp_link *udp = calloc(1, sizeof *udp);
     if (!udp)
         die("link", "out of memory");

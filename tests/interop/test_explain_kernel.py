@@ -98,7 +98,7 @@ def test_sentences_and_wrong_files(tmp_path):
     text = run(WEIR, "explain", str(path), check=False)
     assert re.search(r"Segments of 10\.78\.0\.1:\d+ were lost\. 1 of \d+ segments, .* %\..* Packet \d+\.", text)
     classic = tmp_path / "classic.pcap"
-    run("tshark", "-F", "pcap", "-r", str(path), "-w", str(classic))
+    run("tshark", "-F", "nsecpcap", "-r", str(path), "-w", str(classic))
     assert run(WEIR, "explain", str(classic), check=False) == text
     broken = tmp_path / "broken.pcapng"
     broken.write_bytes(path.read_bytes()[:5000])
