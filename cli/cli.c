@@ -184,9 +184,12 @@ int wr_cli_start_status(int error)
 
 int wr_cli_pass_status(int wait_status)
 {
-    if (WIFEXITED(wait_status))
-        return WEXITSTATUS(wait_status);
-    int sig = WTERMSIG(wait_status);
+    return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -WTERMSIG(wait_status);
+}
+
+/* Ends this process as a signal ended a program. */
+static int die_by(int sig)
+{
     struct rlimit none = {0, 0}; /* the program's core is the one of interest */
     sigset_t set;
     fflush(NULL);
@@ -224,8 +227,10 @@ int main(int argc, char **argv)
         return 0;
     }
     for (int i = 0; i < N_COMMANDS; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            int status = commands[i].run(argc - 1, argv + 1);
+            return status < 0 ? die_by(-status) : status;
+        }
     wr_cli_error("there is no command \"%s\"; `weir --help` lists them", argv[1]);
     return CLI_USAGE;
 }

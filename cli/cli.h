@@ -19,7 +19,8 @@ enum {
     CLI_NOT_FOUND = 127   /* there is no such program */
 };
 
-/* The subcommands. argv[0] is the subcommand's name. Each returns the exit status. */
+/* The subcommands. argv[0] is the subcommand's name. Each returns the exit status, or minus the number of
+ * a signal: the command is to end by it, as a program of it did. */
 int wr_cli_run(int argc, char **argv);
 int wr_cli_net(int argc, char **argv);
 /* The same for one program of the command line, on the host `host` of the file at `path` (NULL: the only one
@@ -78,7 +79,7 @@ struct weir_control *wr_cli_control(struct weir_host *host, const char *name, st
 
 /* The exit status for a program that could not be started. */
 int wr_cli_start_status(int error);
-/* Ends this process as the program ended: with its exit status, or killed by the same signal. */
+/* What a subcommand returns to end as the program ended: with its exit status, or killed by the same signal. */
 int wr_cli_pass_status(int wait_status);
 
 /* ---- cli_signal.c ----------------------------------------------------------------------------- */

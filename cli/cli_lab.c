@@ -383,7 +383,7 @@ static int show_capture(const struct wish *wish)
         wr_cli_error("lab: --pcap FILE wants --html FILE or --json FILE");
         return CLI_USAGE;
     }
-    json_t *document = wr_labpcap_document(wish->pcap);
+    json_t *document = wr_labpcap_document(wish->pcap, wish->pcap);
     bool done = document != NULL;
     if (wish->html != NULL)
         done = done && wr_labout_html(document, wish->html);

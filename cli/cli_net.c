@@ -12,7 +12,7 @@
  * It starts last, when all daemons listen; it alone has standard input; when it ends the others are ended,
  * and its exit status is the command's.
  */
-#define _GNU_SOURCE /* asprintf, pipe2 */
+#define _GNU_SOURCE /* asprintf */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,18 +27,14 @@
 #include <weir/control.h>
 
 #include "cli/cli.h"
+#include "cli/cli_report.h"
 #include "cli/netbuild.h"
 #include "cli/netfile.h"
+#include "cli/nettee.h"
 #include "run/run.h"
 
 #define LISTEN_WAIT (3 * WEIR_SEC)
 #define KILL_WAIT   (3 * WEIR_SEC)
-
-/* Output of a program that is passed on and kept. */
-struct net_tee {
-    struct weir_loop *loop;
-    int from, to, log; /* from: -1 when it has ended */
-};
 
 struct net_program {
     struct net_session *session;
@@ -64,6 +59,7 @@ struct net_session {
     size_t next;        /* how many programs have been started: see nth() */
     size_t front;       /* the host of the command line's program; n_hosts: there is none */
     const char *called; /* its name for others; NULL: the host's */
+    const char *report; /* page to be made of the capture; NULL: none */
     bool verbose, check, ending, failed, done, hurry;
     int signal; /* that ended it */
 };
@@ -86,65 +82,14 @@ static const char help[] =
     "  --pcap FILE   write the packets of all links to FILE (pcapng)\n"
     "  --capture HOST=FILE  write those of one host to FILE, each with a comment that says why it was\n"
     "                sent or what became of it (see `weir capture`)\n"
+    "  --report [HOST=]FILE  write a page with charts and sequence diagrams of one host's connections\n"
+    "                to FILE: --capture's host, else the first with a program\n"
     "  --keep DIR    keep each program's output and each link's capture in DIR\n"
     "  --seed N      take every random choice, losses too, from N\n"
     "  --check       only read FILE and say what it holds\n"
     "  -v, --verbose say on standard error what each connection did\n";
 
-/* ---- kept output ------------------------------------------------------------------------------ */
-
-static void tee_ready(void *arg, int fd, uint32_t events)
-{
-    struct net_tee *tee = arg;
-    char buf[65536];
-    (void)events;
-    ssize_t n = read(fd, buf, sizeof buf);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        weir_loop_watch(tee->loop, fd, 0, NULL, NULL);
-        close(fd);
-        tee->from = -1;
-        return;
-    }
-    for (int i = 0; i < 2; i++) {
-        int to = i ? tee->log : tee->to;
-        for (ssize_t done = 0, m; done < n; done += m)
-            if ((m = write(to, buf + done, (size_t)(n - done))) <= 0)
-                break;
-    }
-}
-
-/* Returns the end for the program, which the caller closes, or -1. */
-static int tee_open(struct net_tee *tee, struct weir_loop *loop, int to, int log)
-{
-    int pipes[2];
-    if (pipe2(pipes, O_CLOEXEC) < 0)
-        return -1;
-    fcntl(pipes[0], F_SETFL, O_NONBLOCK);
-    *tee = (struct net_tee){.loop = loop, .from = pipes[0], .to = to, .log = log};
-    if (weir_loop_watch(loop, pipes[0], EPOLLIN, tee_ready, tee) < 0) {
-        close(pipes[0]);
-        close(pipes[1]);
-        tee->from = -1;
-        return -1;
-    }
-    return pipes[1];
-}
-
-static void tee_close(struct net_tee *tee)
-{
-    while (tee->from >= 0) {
-        int from = tee->from;
-        struct pollfd p = {from, POLLIN, 0};
-        if (poll(&p, 1, 0) <= 0) {
-            weir_loop_watch(tee->loop, from, 0, NULL, NULL);
-            close(from);
-            return;
-        }
-        tee_ready(tee, from, 0);
-    }
-}
+/* ---- programs --------------------------------------------------------------------------------- */
 
 static int log_open(const struct net_session *session, const struct net_host *host)
 {
@@ -157,8 +102,6 @@ static int log_open(const struct net_session *session, const struct net_host *ho
     free(path);
     return fd;
 }
-
-/* ---- programs --------------------------------------------------------------------------------- */
 
 static void go_on(struct net_session *session);
 
@@ -252,8 +195,8 @@ static int start(struct net_session *session, size_t n)
         log = log_open(session, &session->file.hosts[n]);
         if (log < 0)
             return WEIR_EIO;
-        options.stdio[1] = tee_open(&p->tee[0], session->loop, STDOUT_FILENO, log);
-        options.stdio[2] = tee_open(&p->tee[1], session->loop, STDERR_FILENO, log);
+        options.stdio[1] = wr_nettee_open(&p->tee[0], session->loop, STDOUT_FILENO, log);
+        options.stdio[2] = wr_nettee_open(&p->tee[1], session->loop, STDERR_FILENO, log);
     }
     int err = spawn(session, n, &options);
     for (int i = 0; i < 3; i++)
@@ -394,10 +337,15 @@ static void on_signal(void *arg, int sig, int from)
 static int read_words(int argc, char **argv, struct net_session *session, const char **path)
 {
     static const struct option options[] = {
-        {"pcap", required_argument, NULL, 'p'}, {"capture", required_argument, NULL, 'C'},
-        {"keep", required_argument, NULL, 'k'}, {"seed", required_argument, NULL, 's'},
-        {"check", no_argument, NULL, 'c'},      {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
+        {"pcap", required_argument, NULL, 'p'},
+        {"capture", required_argument, NULL, 'C'},
+        {"keep", required_argument, NULL, 'k'},
+        {"seed", required_argument, NULL, 's'},
+        {"check", no_argument, NULL, 'c'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"report", required_argument, NULL, 'R'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "vh", options, NULL)) != -1;) {
         switch (option) {
@@ -406,6 +354,9 @@ static int read_words(int argc, char **argv, struct net_session *session, const 
             break;
         case 'C':
             session->options.capture = optarg;
+            break;
+        case 'R':
+            session->report = optarg;
             break;
         case 'k':
             session->options.keep = optarg;
@@ -511,8 +462,8 @@ static void close_tees(struct net_session *session)
     for (size_t i = 0; session->programs && i < session->file.n_hosts; i++) {
         struct net_tee *tee = session->programs[i].tee;
         int log = tee[0].log;
-        tee_close(&tee[0]);
-        tee_close(&tee[1]);
+        wr_nettee_close(&tee[0]);
+        wr_nettee_close(&tee[1]);
         if (log > 0)
             close(log);
     }
@@ -637,22 +588,87 @@ int wr_cli_net_front(const struct cli_net_front *front)
 
 /* ---- weir net ----------------------------------------------------------------------------------- */
 
-/* HOST=FILE. False after telling. */
+/* The file of HOST=FILE, and the number of the host. NULL if it is not that. */
+static const char *host_and_file(const struct net_file *file, const char *words, int *number)
+{
+    const char *sign = strchr(words, '=');
+    for (size_t h = 0; sign && h < file->n_hosts; h++) {
+        const char *name = file->hosts[h].name;
+        if (strlen(name) == (size_t)(sign - words) && strncmp(name, words, strlen(name)) == 0) {
+            *number = (int)h;
+            return sign + 1;
+        }
+    }
+    return NULL;
+}
+
+/* HOST=FILE of --capture. False after telling. */
 static bool find_capture(struct net_session *session)
 {
-    const char *words = session->options.capture, *file = words ? strchr(words, '=') : NULL;
+    struct net_build_options *options = &session->options;
+    const char *words = options->capture;
     if (!words)
         return true;
-    for (size_t h = 0; file && h < session->file.n_hosts; h++) {
-        const char *name = session->file.hosts[h].name;
-        if (strlen(name) != (size_t)(file - words) || strncmp(name, words, strlen(name)) != 0)
-            continue;
-        session->options.capture = file + 1;
-        session->options.capture_host = (int)h;
+    options->capture = host_and_file(&session->file, words, &options->capture_host);
+    if (!options->capture)
+        wr_cli_error("--capture: \"%s\" is not HOST=FILE with a host of the file", words);
+    return options->capture != NULL;
+}
+
+/* Whose page it is if none is said: that of the first with a program, commonly the server of the others. */
+static int host_of_interest(const struct net_file *file)
+{
+    for (size_t h = 0; h < file->n_hosts; h++)
+        if (file->hosts[h].argv)
+            return (int)h;
+    return 0;
+}
+
+/* [HOST=]PAGE of --report; it is made of the host's capture. False after telling. */
+static bool find_report(struct net_session *session)
+{
+    struct net_build_options *options = &session->options;
+    int host = options->capture ? options->capture_host : host_of_interest(&session->file);
+    if (!session->report)
         return true;
+    const char *page = host_and_file(&session->file, session->report, &host);
+    if (page)
+        session->report = page;
+    if (options->capture && options->capture_host != host) {
+        wr_cli_error("--report and --capture must be of the same host");
+        return false;
     }
-    wr_cli_error("--capture: \"%s\" is not HOST=FILE with a host of the file", words);
-    return false;
+    options->capture_host = host;
+    return true;
+}
+
+static bool check_words(struct net_session *session, const char *path)
+{
+    if (!find_capture(session) || !find_report(session))
+        return false;
+    if (session->options.pcap && session->file.n_links == 0) {
+        wr_cli_error("%s: there is no link to capture", path);
+        return false;
+    }
+    return true;
+}
+
+static int run_net(struct net_session *session)
+{
+    session->front = session->file.n_hosts;
+    int status = run_to_the_end(session);
+    return tear_down(session) == 0 || status ? status : CLI_FAILED;
+}
+
+static int run_reported(struct net_session *session, const char *path)
+{
+    struct cli_report report;
+    if (!wr_cli_report_begin(&report, session->report, path, session->options.capture)) {
+        wr_netfile_free(&session->file);
+        return CLI_FAILED;
+    }
+    session->options.capture = report.capture;
+    return wr_cli_report_end(&report, run_net(session));
 }
 
 int wr_cli_net(int argc, char **argv)
@@ -663,26 +679,15 @@ int wr_cli_net(int argc, char **argv)
     int status = read_words(argc, argv, &session, &path);
     if (status)
         return status - 1;
-    if (!wr_netfile_read(path, &session.file, error, sizeof error)) {
+    bool good = wr_netfile_read(path, &session.file, error, sizeof error);
+    if (!good)
         wr_cli_error("%s", error);
+    good = good && check_words(&session, path);
+    if (!good || session.check) {
+        if (good)
+            tell_file(&session.file);
         wr_netfile_free(&session.file);
-        return CLI_USAGE;
+        return good ? 0 : CLI_USAGE;
     }
-    if (!find_capture(&session)) {
-        wr_netfile_free(&session.file);
-        return CLI_USAGE;
-    }
-    if (session.options.pcap && session.file.n_links == 0) {
-        wr_cli_error("%s: there is no link to capture", path);
-        wr_netfile_free(&session.file);
-        return CLI_USAGE;
-    }
-    if (session.check) {
-        tell_file(&session.file);
-        wr_netfile_free(&session.file);
-        return 0;
-    }
-    session.front = session.file.n_hosts;
-    status = run_to_the_end(&session);
-    return tear_down(&session) == 0 || status ? status : CLI_FAILED;
+    return session.report ? run_reported(&session, path) : run_net(&session);
 }

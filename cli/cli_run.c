@@ -19,7 +19,7 @@
 #include "cli/cli_join.h"
 #include "cli/cli_link.h"
 #include "cli/cli_names.h"
-#include "cli/labscene.h"
+#include "cli/cli_report.h"
 #include "run/run.h"
 
 struct run_words {
@@ -448,27 +448,15 @@ static int run_words(struct run_words *words, char **argv)
     return words->name ? run_by_name(words, argv) : run_on_own(words, -1, argv);
 }
 
-/* A page is made of the capture, which is a passing one if none was asked for. The program's exit status stays
- * what it is, unless it is 0 and there is no page. */
+/* The program's exit status stays what it is, unless it is 0 and there is no page. */
 static int run_reported(const struct run_words *words, char **argv)
 {
-    char path[] = "/tmp/weir-report-XXXXXX";
+    struct cli_report report;
     struct run_words captured = *words;
-    bool passing = words->capture == NULL;
-    int fd = passing ? mkstemp(path) : -1;
-    if (passing && fd < 0) {
-        wr_cli_error("--report: cannot make a file in /tmp: %s", strerror(errno));
+    if (!wr_cli_report_begin(&report, words->report, argv[0], words->capture))
         return CLI_FAILED;
-    }
-    if (passing) {
-        close(fd);
-        captured.capture = path;
-    }
-    int status = run_words(&captured, argv);
-    bool done = wr_labpcap_page(captured.capture, words->report);
-    if (passing)
-        unlink(path);
-    return status == 0 && !done ? CLI_FAILED : status;
+    captured.capture = report.capture;
+    return wr_cli_report_end(&report, run_words(&captured, argv));
 }
 
 int wr_cli_run(int argc, char **argv)

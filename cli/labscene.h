@@ -55,9 +55,9 @@ int wr_labcheck(const struct lab_file *file, const json_t *document, bool quiet)
 
 /* A capture as a document: its packets and, of pcapng that `weir capture` and its like wrote, what their comments
  * tell. NULL, and a sentence on standard error. */
-json_t *wr_labpcap_document(const char *path);
+json_t *wr_labpcap_document(const char *path, const char *title);
 /* A capture as a page. False, and a sentence on standard error. */
-bool wr_labpcap_page(const char *path, const char *page);
+bool wr_labpcap_page(const char *path, const char *title, const char *page);
 
 /* ---- labshard.c ---------------------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 """`weir lab --html`: the page in a headless Chromium. One browser for all tests: it takes a second to start."""
 
 import os
+import signal
 import subprocess
 
 import pytest
@@ -222,6 +223,75 @@ def test_a_program_is_reported(browser, tmp_path):
                            tmp_path / "got", "http://web/file"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     open_page(browser, path)
+    assert "curl" in browser.find_element(By.TAG_NAME, "h1").text
     assert "Time and sequence number" in titles(browser)
     assert len(browser.find_elements(By.CSS_SELECTOR, "#diagram .packet")) > 20
     no_complaint(browser)
+
+
+def test_a_program_that_is_killed_is_reported_too(browser, tmp_path):
+    """The command ends by the same signal, when the page is there."""
+    net, path = tmp_path / "net", tmp_path / "page.html"
+    (tmp_path / "file").write_bytes(bytes(5000))
+    net.write_text(
+        f"host web 10.0.0.1 daemon -- python3 -m http.server --bind 10.0.0.1 --directory {tmp_path} 80\n"
+        "host cli 10.0.0.2\nlink web cli delay=5ms\n")
+    done = subprocess.run([WEIR, "run", "--net", net, "--report", path, "--", "sh", "-c",
+                           "curl -sf -o /dev/null http://web/file; kill -TERM $$"], capture_output=True, text=True,
+                          timeout=120)
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    open_page(browser, path)
+    assert "Time and sequence number" in titles(browser)
+
+
+def net_of_three(tmp_path):
+    """A program at either of two hosts fetches from the third; each from a port of its own."""
+    net = tmp_path / "net"
+    (tmp_path / "file").write_bytes(bytes(50000))
+    net.write_text(
+        f"host web 10.0.0.1 daemon -- python3 -m http.server --bind 10.0.0.1 --directory {tmp_path} 80\n"
+        f"host one 10.0.0.2 -- curl -sf --local-port 2222 -o {tmp_path}/got1 http://10.0.0.1/file\n"
+        f"host two 10.0.0.3 -- curl -sf --local-port 3333 -o {tmp_path}/got2 http://10.0.0.1/file\n"
+        "link web one delay=5ms rules='out drop data 20'\nlink web two delay=2ms\n")
+    return net
+
+
+def ends(browser):
+    return " ".join(one.text for one in browser.find_elements(By.CSS_SELECTOR, "#connection option")) or \
+        browser.find_element(By.TAG_NAME, "body").text
+
+
+def test_a_network_is_reported(browser, tmp_path):
+    """`weir net --report`: of the first host with a program, of the one that is named, or of --capture's."""
+    net = net_of_three(tmp_path)
+    kept = tmp_path / "kept.pcapng"
+    for words, there, not_there in ((["--report", "{}"], ["2222", "3333"], []),
+                                    (["--report", "one={}"], ["2222"], ["3333"]),
+                                    (["--capture", f"two={kept}", "--report", "{}"], ["3333"], ["2222"])):
+        page = tmp_path / "page.html"
+        done = subprocess.run([WEIR, "net", *[word.format(page) for word in words], net], capture_output=True,
+                              text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        open_page(browser, page)
+        assert titles(browser)[0] == "Time and sequence number" and coloured_pixels(browser)[0] > 100
+        # Only who sends much has windows to show.
+        windows = "Congestion window, slow start threshold, packets in flight" in titles(browser)
+        assert windows == (len(there) == 2)
+        assert len(browser.find_elements(By.CSS_SELECTOR, "#diagram .packet")) > 20
+        said = ends(browser)
+        assert all(port in said for port in there) and not any(port in said for port in not_there), said
+        no_complaint(browser)
+        page.unlink()
+    assert kept.stat().st_size > 0
+
+
+def test_a_page_that_cannot_be_is_told(tmp_path):
+    net = net_of_three(tmp_path)
+
+    def run(*words):
+        return subprocess.run([WEIR, "net", *words, net], capture_output=True, text=True, timeout=120)
+
+    other = run("--capture", f"web={tmp_path}/x", "--report", f"one={tmp_path}/y")
+    assert other.returncode == 2 and "same host" in other.stderr
+    nowhere = run("--report", tmp_path / "no folder" / "page")
+    assert nowhere.returncode == 125 and "no folder" in nowhere.stderr
