@@ -147,15 +147,13 @@ void wr_host_capture_end_all(struct weir_host *host);
 /* ---- hosttrace.c -------------------------------------------------------------------------------- */
 
 struct wr_follow_config {
-    int fd; /* where lines are written; the follower closes it */
-    struct weir_endpoint
-        connection; /* either end is this one; no address: any; port 0: all records */
+    int fd;                          /* a stream socket for the lines; the follower closes it */
+    struct weir_endpoint connection; /* either end; no address: any; port 0: all records */
     bool json;
 };
-/* Writes what the host's stack decides from now on, a line a record. A descriptor that does not block (a socket) is
- * written to as it can be, and what is overwritten meanwhile is lost and counted; it ends by itself when its reader has
- * closed, or has shut down and all is written. One that blocks (a file) lasts as long as the host. WEIR_ENOMEM,
- * and the descriptor is still the caller's. */
+/* Writes what the host's stack decides from now on, a line a record, as the socket takes it: what is overwritten
+ * meanwhile is lost and counted. It ends by itself when the reader has closed, or has shut down and all is written.
+ * WEIR_ENOMEM, and the descriptor is still the caller's. */
 int wr_host_follow(struct weir_host *host, const struct wr_follow_config *config);
 /* At the end of a round of traffic, while host->followers is not NULL. */
 void wr_host_follow_flush(struct weir_host *host);

@@ -10,11 +10,10 @@
  *                    |
  *                    overtaken: {"lost":17}
  *
- * Descriptors and the end in two steps are as those of captures: hostcapture.c. The last line is
+ * The end in two steps is as that of captures: hostcapture.c. The last line is
  * {"end":true,"records":N,"lost":M}.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +32,6 @@ struct wr_follower {
     struct wr_follower *next;
     struct weir_host *host;
     struct wr_follow_config config;
-    bool served;   /* the descriptor does not block: the loop watches it */
     bool finished; /* records from `until` on are not its own */
     bool said_end;
     uint32_t waits;
@@ -118,8 +116,7 @@ static int flush(struct wr_follower *f)
     size_t done = 0;
     int err = 0;
     while (done < f->len && !err) {
-        ssize_t n = f->served ? send(f->config.fd, f->lines + done, f->len - done, MSG_NOSIGNAL)
-                              : write(f->config.fd, f->lines + done, f->len - done);
+        ssize_t n = send(f->config.fd, f->lines + done, f->len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n > 0)
             done += (size_t)n;
         else if (n == 0 || errno != EINTR)
@@ -142,8 +139,7 @@ static void finish(struct wr_follower *f)
 
 static void release(struct wr_follower *f)
 {
-    if (f->served)
-        weir_loop_watch(f->host->loop, f->config.fd, 0, NULL, NULL);
+    weir_loop_watch(f->host->loop, f->config.fd, 0, NULL, NULL);
     weir_trace_off(f->host->stack);
     close(f->config.fd);
     free(f);
@@ -187,19 +183,6 @@ static void ready(void *arg, int fd, uint32_t events)
     serve(f);
 }
 
-/* A file takes all there is. */
-static void write_all(struct wr_follower *f)
-{
-    bool more;
-    int err;
-    do {
-        more = fill(f);
-        err = flush(f);
-    } while (more && !err);
-    if (err)
-        end(f);
-}
-
 int wr_host_follow(struct weir_host *host, const struct wr_follow_config *config)
 {
     struct wr_follower *f = calloc(1, sizeof *f);
@@ -212,11 +195,9 @@ int wr_host_follow(struct weir_host *host, const struct wr_follow_config *config
         f->host = host;
         f->config = *config;
         f->until = UINT64_MAX;
-        f->served = (fcntl(config->fd, F_GETFL) & O_NONBLOCK) != 0;
         f->next = host->followers;
         host->followers = f;
-        if (f->served)
-            serve(f);
+        serve(f);
     } else {
         free(f);
     }
@@ -228,10 +209,7 @@ void wr_host_follow_flush(struct weir_host *host)
 {
     for (struct wr_follower *f = host->followers, *next; f; f = next) {
         next = f->next;
-        if (f->served)
-            serve(f);
-        else
-            write_all(f);
+        serve(f);
     }
 }
 
