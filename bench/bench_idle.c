@@ -203,18 +203,6 @@ static void open_one(unsigned n, weir_sock *near, weir_sock *far)
     exchange(&server, *far, &client, *near);
 }
 
-static void open_listeners(void)
-{
-    for (int i = 0; i < N_LISTENERS; i++) {
-        struct weir_endpoint local = {.addr = weir_addr_any4(), .port = (uint16_t)(PORT_SINK + i)};
-
-        check(weir_sock_open(server.stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &listeners[i]),
-              "open");
-        check(weir_sock_bind(server.stack, listeners[i], &local), "bind");
-        check(weir_sock_listen(server.stack, listeners[i], 4096, now), "listen");
-    }
-}
-
 static void close_one(weir_sock near, weir_sock far)
 {
     ptrdiff_t result;
@@ -308,7 +296,7 @@ int main(int argc, char **argv)
         die("usage: bench_idle COUNT [--at-once] [--calls]");
     pair_open(true, now);
     check(weir_sysctl_set(client.stack, "net.ipv4.tcp_max_tw_buckets", 1 << 24), "tw_buckets");
-    open_listeners();
+    pair_listen(listeners, N_LISTENERS, 4096, now);
     run(count, near, far);
     pair_close();
     free(near);

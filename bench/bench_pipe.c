@@ -75,18 +75,6 @@ static void turn(void)
     }
 }
 
-static void open_listeners(void)
-{
-    for (int i = 0; i < N_LISTENERS; i++) {
-        struct weir_endpoint local = {.addr = weir_addr_any4(), .port = (uint16_t)(PORT_SINK + i)};
-
-        check(weir_sock_open(server.stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &listeners[i]),
-              "open");
-        check(weir_sock_bind(server.stack, listeners[i], &local), "bind");
-        check(weir_sock_listen(server.stack, listeners[i], 4096, bench_now()), "listen");
-    }
-}
-
 /* A connection to the n-th listener: ports of TIME-WAIT are spread over many destinations. */
 static void connect_pair(unsigned n, weir_sock *near, weir_sock *far)
 {
@@ -325,7 +313,7 @@ int main(int argc, char **argv)
     /* As on the kernel's side: TIME-WAIT must not be what limits connections per second. */
     check(weir_sysctl_set(client.stack, "net.ipv4.tcp_tw_reuse", 1), "tcp_tw_reuse");
     check(weir_sysctl_set(server.stack, "net.ipv4.tcp_tw_reuse", 1), "tcp_tw_reuse");
-    open_listeners();
+    pair_listen(listeners, N_LISTENERS, 4096, bench_now());
     if (opt.trace > 0) {
         check(weir_trace_on(client.stack, opt.trace), "weir_trace_on");
         check(weir_trace_on(server.stack, opt.trace), "weir_trace_on");

@@ -106,18 +106,6 @@ static void pass_time(weir_time duration)
 
 /* ---- connections --------------------------------------------------------------------------------- */
 
-static void open_listeners(void)
-{
-    for (int i = 0; i < N_LISTENERS; i++) {
-        struct weir_endpoint local = {.addr = weir_addr_any4(), .port = (uint16_t)(PORT_SINK + i)};
-
-        check(weir_sock_open(server.stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &listeners[i]),
-              "open");
-        check(weir_sock_bind(server.stack, listeners[i], &local), "bind");
-        check(weir_sock_listen(server.stack, listeners[i], 128, now), "listen");
-    }
-}
-
 static void connect_pair(uint64_t n, weir_sock *near, weir_sock *far)
 {
     struct weir_endpoint remote = {.addr = server.addr,
@@ -370,7 +358,7 @@ int main(int argc, char **argv)
         data[i] = (uint8_t)i;
     count_memory();
     pair_open(true, now);
-    open_listeners();
+    pair_listen(listeners, N_LISTENERS, 128, now);
     soak();
     if (held_by_client != weir_mem_bytes(client.stack) ||
         held_by_server != weir_mem_bytes(server.stack))

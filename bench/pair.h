@@ -88,4 +88,17 @@ static inline bool carry(struct side *from, struct side *to, weir_time now)
     return moved;
 }
 
+/* Listeners of the server at PORT_SINK and the ports behind it. */
+static inline void pair_listen(weir_sock *listeners, int n, int backlog, weir_time now)
+{
+    for (int i = 0; i < n; i++) {
+        struct weir_endpoint local = {.addr = weir_addr_any4(), .port = (uint16_t)(PORT_SINK + i)};
+
+        check(weir_sock_open(server.stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &listeners[i]),
+              "open");
+        check(weir_sock_bind(server.stack, listeners[i], &local), "bind");
+        check(weir_sock_listen(server.stack, listeners[i], backlog, now), "listen");
+    }
+}
+
 #endif

@@ -12,20 +12,8 @@
 
 static const char *state_name(unsigned state)
 {
-    static const char *const names[] = {
-        [WEIR_TCP_ESTABLISHED] = "ESTABLISHED",
-        [WEIR_TCP_SYN_SENT] = "SYN-SENT",
-        [WEIR_TCP_SYN_RECV] = "SYN-RECEIVED",
-        [WEIR_TCP_FIN_WAIT1] = "FIN-WAIT-1",
-        [WEIR_TCP_FIN_WAIT2] = "FIN-WAIT-2",
-        [WEIR_TCP_TIME_WAIT] = "TIME-WAIT",
-        [WEIR_TCP_CLOSE] = "CLOSED",
-        [WEIR_TCP_CLOSE_WAIT] = "CLOSE-WAIT",
-        [WEIR_TCP_LAST_ACK] = "LAST-ACK",
-        [WEIR_TCP_LISTEN] = "LISTEN",
-        [WEIR_TCP_CLOSING] = "CLOSING",
-    };
-    return state < sizeof names / sizeof *names && names[state] ? names[state] : "?";
+    const char *name = weir_trace_state(state);
+    return name != NULL ? name : "?";
 }
 
 /* As tcpdump has them: "S", "S.", "P.", "F.", "R", "." */

@@ -40,6 +40,20 @@ int wr_sock_get(struct weir_stack *stack, weir_sock handle, struct wr_sock **soc
     return 0;
 }
 
+int wr_sock_get_connection(struct weir_stack *stack, weir_sock handle, struct tcb **tcb)
+{
+    struct wr_sock *sock;
+    int error = wr_sock_get(stack, handle, &sock);
+    if (error != 0)
+        return error;
+    if (sock->is_udp)
+        return WEIR_ENOTSUP;
+    if (!wr_sock_has_tcb(sock))
+        return WEIR_ENOTCONN;
+    *tcb = wr_sock_tcb(sock);
+    return 0;
+}
+
 int wr_sock_new(struct weir_stack *stack, struct wr_sock **sock)
 {
     struct wr_pool *pool = &stack->socks->pool;

@@ -106,6 +106,8 @@ struct wr_sock *wr_sock_find(const struct weir_stack *stack, weir_sock handle);
 /* The same for a call that is to do something: its connection, if any, is awake. 0 and *sock, or WEIR_EBADF,
  * WEIR_ENOBUFS (no memory to wake it). */
 int wr_sock_get(struct weir_stack *stack, weir_sock handle, struct wr_sock **sock);
+/* For a call that only a connection has: 0 and *tcb, or as wr_sock_get(), WEIR_ENOTSUP of UDP, WEIR_ENOTCONN. */
+int wr_sock_get_connection(struct weir_stack *stack, weir_sock handle, struct tcb **tcb);
 /* A zeroed socket. 0 and *sock, or WEIR_EMFILE, WEIR_ENOMEM. */
 int wr_sock_new(struct weir_stack *stack, struct wr_sock **sock);
 /* Takes it out of events and of the table of bindings and frees it; the protocol's part is gone. */

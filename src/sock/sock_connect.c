@@ -385,14 +385,9 @@ int weir_sock_shutdown(struct weir_stack *stack, weir_sock handle, int how, weir
 int weir_sock_abort(struct weir_stack *stack, weir_sock handle, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock;
-    int error = wr_sock_get(stack, handle, &sock);
-    if (error != 0)
-        return error;
-    if (sock->is_udp)
-        return WEIR_ENOTSUP;
-    if (!wr_sock_has_tcb(sock))
-        return WEIR_ENOTCONN;
-    wr_tcp_abort(stack, wr_sock_tcb(sock), true, now);
-    return 0;
+    struct tcb *tcb;
+    int error = wr_sock_get_connection(stack, handle, &tcb);
+    if (error == 0)
+        wr_tcp_abort(stack, tcb, true, now);
+    return error;
 }

@@ -175,15 +175,9 @@ ptrdiff_t weir_sock_peek(struct weir_stack *stack, weir_sock handle, struct weir
 int weir_sock_consume(struct weir_stack *stack, weir_sock handle, size_t len, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock;
-    int error = wr_sock_get(stack, handle, &sock);
-    if (error != 0)
-        return error;
-    if (sock->is_udp)
-        return WEIR_ENOTSUP;
-    if (!wr_sock_has_tcb(sock))
-        return WEIR_ENOTCONN;
-    return wr_tcp_consume(stack, wr_sock_tcb(sock), len, now);
+    struct tcb *tcb;
+    int error = wr_sock_get_connection(stack, handle, &tcb);
+    return error != 0 ? error : wr_tcp_consume(stack, tcb, len, now);
 }
 
 ptrdiff_t weir_sock_reserve(struct weir_stack *stack, weir_sock handle, struct weir_piece room[2],
@@ -205,15 +199,9 @@ ptrdiff_t weir_sock_reserve(struct weir_stack *stack, weir_sock handle, struct w
 ptrdiff_t weir_sock_commit(struct weir_stack *stack, weir_sock handle, size_t len, weir_time now)
 {
     now = wr_clock(stack, now);
-    struct wr_sock *sock;
-    int error = wr_sock_get(stack, handle, &sock);
-    if (error != 0)
-        return error;
-    if (sock->is_udp)
-        return WEIR_ENOTSUP;
-    if (!wr_sock_has_tcb(sock))
-        return WEIR_ENOTCONN;
-    return wr_tcp_commit(stack, wr_sock_tcb(sock), len, now);
+    struct tcb *tcb;
+    int error = wr_sock_get_connection(stack, handle, &tcb);
+    return error != 0 ? error : wr_tcp_commit(stack, tcb, len, now);
 }
 
 /* ---- queues ---------------------------------------------------------------------------------- */
