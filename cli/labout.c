@@ -221,6 +221,13 @@ bool wr_labout_html(const json_t *document, const char *path)
 
 /* ---- lines --------------------------------------------------------------------------------------- */
 
+/* What should be a text, and is in results that we wrote. */
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "?";
+}
+
 static void print_job(const json_t *job)
 {
     const char *run = json_string_value(json_object_get(job, "run")), *key;
@@ -228,12 +235,12 @@ static void print_job(const json_t *job)
     printf("%s", run != NULL ? run : "run");
     json_object_foreach(json_object_get(job, "set"), key, value)
     {
-        printf(" %s=%s", key, json_string_value(value));
+        printf(" %s=%s", key, text_of(json_object_get(job, "set"), key));
     }
     json_t *result = json_object_get(job, "result");
     printf("  (%.3f s, trace %s)\n",
            (double)json_integer_value(json_object_get(result, "elapsed_us")) / 1e6,
-           json_string_value(json_object_get(result, "trace")));
+           text_of(result, "trace"));
 }
 
 static double number(const json_t *object, const char *key, double scale)
@@ -245,7 +252,7 @@ static void print_flow(size_t i, const json_t *flow)
 {
     printf("    flow %zu %-6s %9.3f Mbit/s, steady %9.3f, %4.0f retransmissions, %3.0f RTOs, "
            "srtt %.1f ms\n",
-           i, json_string_value(json_object_get(flow, "cc")), number(flow, "goodput_bps", 1e6),
+           i, text_of(flow, "cc"), number(flow, "goodput_bps", 1e6),
            number(flow, "steady_bps", 1e6), number(flow, "retransmits", 1), number(flow, "rto", 1),
            number(flow, "srtt_us", 1e3));
 }
@@ -254,7 +261,7 @@ static void print_sock(const char *name, const json_t *sock)
 {
     const char *error = json_string_value(json_object_get(sock, "error"));
     const json_t *info = json_object_get(sock, "info");
-    printf("    %-10s on %-8s", name, json_string_value(json_object_get(sock, "host")));
+    printf("    %-10s on %-8s", name, text_of(sock, "host"));
     if (json_object_get(sock, "accepted") != NULL)
         printf(" listens, accepted %.0f", number(sock, "accepted", 1));
     else if (json_is_null(json_object_get(sock, "connected_us")))
@@ -273,8 +280,7 @@ void wr_labout_print(const json_t *document)
     json_t *job, *one;
     const char *key;
     size_t i, j, shown = 0;
-    printf("%s\n%s\n\n", json_string_value(json_object_get(document, "title")),
-           json_string_value(json_object_get(document, "look")));
+    printf("%s\n%s\n\n", text_of(document, "title"), text_of(document, "look"));
     json_array_foreach(json_object_get(document, "jobs"), i, job)
     {
         json_t *result = json_object_get(job, "result");

@@ -17,6 +17,8 @@
 #include "cli/cli.h"
 #include "cli/labscene.h"
 
+enum { SHARDS_MAX = 1024 };
+
 static FILE *create(const char *folder, const char *name, char *path, size_t size)
 {
     snprintf(path, size, "%s/%s", folder, name);
@@ -128,35 +130,54 @@ static unsigned count_shards(const char *folder)
     return n;
 }
 
+/* A result as another weir has written it: what else is in it is for those who read it to see. */
+static bool is_job(const json_t *one, size_t number)
+{
+    const json_t *run = json_object_get(one, "run"), *job = json_object_get(one, "job");
+    return json_is_integer(job) && json_integer_value(job) == (json_int_t)number &&
+           (json_is_null(run) || json_is_string(run)) &&
+           json_is_object(json_object_get(one, "set")) &&
+           json_is_object(json_object_get(one, "result"));
+}
+
+/* Their jobs in order, each from its shard. NULL: they are not those of one scenario. */
+static json_t *join(json_t *const *shard, unsigned n)
+{
+    json_t *all = json_array();
+    size_t there = 0;
+    bool good = true;
+    for (unsigned i = 0; i < n; i++) {
+        good = good && json_is_array(json_object_get(shard[i], "jobs"));
+        there += json_array_size(json_object_get(shard[i], "jobs"));
+    }
+    for (size_t job = 0; all != NULL && job < there; job++) {
+        json_t *one = json_array_get(json_object_get(shard[job % n], "jobs"), job / n);
+        if (!good || !is_job(one, job) || json_array_append(all, one) != 0) {
+            json_decref(all);
+            all = NULL;
+        }
+    }
+    return all;
+}
+
 json_t *wr_labshard_merge(const char *folder, struct lab_file **file)
 {
     char scene[4096];
-    unsigned n = count_shards(folder);
-    json_t *all = json_array(), *shard[1024] = {NULL};
-    bool good = n > 0 && n <= 1024;
-    size_t taken = 0;
+    unsigned n = count_shards(folder), got = 0;
+    json_t *all = NULL, *shard[SHARDS_MAX] = {NULL};
     snprintf(scene, sizeof scene, "%s/scenario.lab", folder);
     *file = wr_labscene_open(scene);
-    for (unsigned i = 0; good && i < n; i++)
-        good = (shard[i] = read_shard(folder, i + 1)) != NULL;
-    for (size_t job = 0; good; job++) {
-        json_t *one = json_array_get(json_object_get(shard[job % n], "jobs"), job / n);
-        if (one == NULL)
-            break;
-        good = json_integer_value(json_object_get(one, "job")) == (json_int_t)job;
-        json_array_append(all, one);
-        taken++;
-    }
-    size_t there = 0;
-    for (unsigned i = 0; i < n && i < 1024; i++) {
-        there += json_array_size(json_object_get(shard[i], "jobs"));
-        json_decref(shard[i]);
-    }
-    if (good && there != taken) {
+    if (n > SHARDS_MAX)
+        wr_cli_error("lab: %s/jobs: there are %u shards, more than %d", folder, n, SHARDS_MAX);
+    while (n <= SHARDS_MAX && got < n && (shard[got] = read_shard(folder, got + 1)) != NULL)
+        got++;
+    if (got == n)
+        all = join(shard, n);
+    if (got == n && json_array_size(all) == 0)
         wr_cli_error("lab: the shards in %s do not belong together", folder);
-        good = false;
-    }
-    if (good && *file != NULL)
+    for (unsigned i = 0; i < got; i++)
+        json_decref(shard[i]);
+    if (*file != NULL && json_array_size(all) > 0)
         return all;
     json_decref(all);
     return NULL;

@@ -57,7 +57,11 @@ enum {
     LAB_SYSCTLS_MAX = 16,
     LAB_WORDS_MAX = 64,
     LAB_SAMPLES_MAX = 100000,
+    LAB_ROWS_MAX = 1000000, /* samples of all flows */
 };
+
+/* Of all times that a scenario names: sums of them, and moments, cannot overflow. */
+#define LAB_TIME_MAX (1000000 * WEIR_SEC)
 
 /* One direction of the shared path. */
 struct lab_direction {
@@ -109,7 +113,7 @@ struct lab_scenario {
 void wr_lab_scenario_default(struct lab_scenario *scenario);
 /* Takes one word "key=value" in; wr_lab_scenario_help() lists them. False: *why says what is wrong. */
 bool wr_lab_scenario_word(struct lab_scenario *scenario, const char *word, const char **why);
-/* Values as words have them: "1.5s", "64kb", "1000" , "1.5mbit". False: it is none. */
+/* Values as words have them: "1.5s", "64kb", "1000" , "1.5mbit". False: it is none; a time is LAB_TIME_MAX at most. */
 bool wr_lab_read_time(const char *text, weir_time *t);
 bool wr_lab_read_size(const char *text, uint64_t *bytes);
 bool wr_lab_read_count(const char *text, uint64_t *n);

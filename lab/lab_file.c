@@ -102,13 +102,20 @@ static void forget_values(struct var *var)
 
 static bool add_value(struct var *var, const char *text, size_t len)
 {
-    char **more =
-        var->n_values < VALUES_MAX ? realloc(var->value, (var->n_values + 1) * sizeof *more) : NULL;
-    if (more == NULL)
+    size_t n = var->n_values;
+    if (n == VALUES_MAX)
         return false;
-    var->value = more;
-    more[var->n_values] = strndup(text, len);
-    return more[var->n_values++] != NULL;
+    if ((n & (n - 1)) == 0) { /* full: 0, 1, 2, 4, ... */
+        char **more = realloc(var->value, (n > 0 ? 2 * n : 1) * sizeof *more);
+        if (more == NULL)
+            return false;
+        var->value = more;
+    }
+    var->value[n] = strndup(text, len);
+    if (var->value[n] == NULL)
+        return false;
+    var->n_values++;
+    return true;
 }
 
 /* "1..10", or one value. */
@@ -117,7 +124,7 @@ static bool add_values(struct var *var, const char *text, size_t len)
     unsigned long long from, to;
     int end = 0;
     char copy[64], number[32];
-    snprintf(copy, sizeof copy, "%.*s", (int)len, text);
+    snprintf(copy, sizeof copy, "%.*s", len < sizeof copy ? (int)len : 0, text);
     if (!isdigit((unsigned char)copy[0]) || sscanf(copy, "%llu..%llu%n", &from, &to, &end) != 2 ||
         copy[end] != '\0')
         return add_value(var, text, len);
@@ -384,8 +391,8 @@ size_t wr_lab_file_n_jobs(const struct lab_file *file)
 {
     size_t n = file->n_runs > 0 ? file->n_runs : 1;
     for (size_t i = 0; i < file->n_vars; i++)
-        if (file->var[i].swept)
-            n *= file->var[i].n_values;
+        if (file->var[i].swept && __builtin_mul_overflow(n, file->var[i].n_values, &n))
+            return SIZE_MAX;
     return n;
 }
 
@@ -416,9 +423,9 @@ static const char *value_of(const struct job *job, const char *name, size_t len)
     return var != NULL ? job->value[var - job->file->var] : NULL;
 }
 
-/* The word with its variables' values in their places; NULL: *bad is the name of one that there is not, or
- * out of memory. */
-static char *expand(const struct job *job, const char *word)
+/* The word with its variables' values in their places; NULL: it names one that there is not, or it is longer than
+ * *room, or out of memory. *room becomes less by it. */
+static char *expand(const struct job *job, const char *word, size_t *room)
 {
     char *text = NULL;
     size_t size;
@@ -436,8 +443,10 @@ static char *expand(const struct job *job, const char *word)
                (braced && name[len] == '-'))
             len++;
         const char *value = value_of(job, name, len);
-        good = good && value != NULL && (!braced || name[len] == '}');
-        fputs(value != NULL ? value : "", out);
+        size_t more = value != NULL ? strlen(value) : 0;
+        good = good && value != NULL && (!braced || name[len] == '}') && more <= *room;
+        *room -= more <= *room ? more : *room;
+        fputs(good ? value : "", out);
         word = name + len + (braced && name[len] == '}');
     }
     if (out != NULL && fclose(out) == 0 && good)
@@ -486,13 +495,17 @@ static bool add_expanded(struct word_list *list, const char *word, const char *t
 static char **expand_all(const struct job *job, const struct statement *s, size_t *n, char *error)
 {
     struct word_list list = {NULL, 0, 0};
+    size_t room = LAB_FILE_EXPANDED;
     for (size_t i = 0; i < s->n; i++) {
-        char *text = expand(job, s->words[i]);
+        char *text = expand(job, s->words[i], &room);
         bool good = text != NULL && add_expanded(&list, s->words[i], text);
         free(text);
         if (good)
             continue;
-        wrong(job->file, s->line, error, "\"%s\" names a variable that is not set", s->words[i]);
+        wrong(job->file, s->line, error,
+              room > 0 ? "\"%.60s\" names a variable that is not set"
+                       : "\"%.60s\" is too long with its variables' values",
+              s->words[i]);
         wr_words_free(list.words);
         return NULL;
     }
@@ -533,7 +546,7 @@ static bool take_setting(void *arg, char **words, size_t n, const char **why)
 {
     struct job *job = arg;
     if (n == 2 && strcmp(words[0], "time") == 0) {
-        *why = "is not a time";
+        *why = "is not a time, of 1000000s at most";
         return wr_lab_read_time(words[1], &job->duration) && job->duration > 0;
     }
     if (n == 2 && strcmp(words[0], "ip") == 0) {

@@ -28,7 +28,11 @@
 
 #include <jansson.h>
 
-enum { LAB_FILE_ERROR = 256 };
+enum {
+    LAB_FILE_ERROR = 256,
+    LAB_FILE_JOBS = 1000000,     /* of one run, whose results are all kept */
+    LAB_FILE_EXPANDED = 1 << 20, /* bytes of a statement with its variables' values */
+};
 
 struct lab_file;
 
@@ -48,6 +52,7 @@ const char *wr_lab_file_assert(const struct lab_file *file, size_t number);
  * False: there is no such variable, or it is not written so, or out of memory. */
 bool wr_lab_file_set(struct lab_file *file, const char *word, bool sweep);
 
+/* SIZE_MAX: more than can be counted. */
 size_t wr_lab_file_n_jobs(const struct lab_file *file);
 /* Runs one: {"job": number, "run": name, "set": {variables}, "result": {...}}. The caller decrefs. NULL:
  * error[LAB_FILE_ERROR] says why. Jobs may run at the same time in several threads. */

@@ -87,6 +87,11 @@ json_t *wr_lab_file_run(const struct lab_file *file, size_t first, size_t of, un
                         .progress = progress,
                         .arg = arg,
                         .error = error};
+    if (pool.n > LAB_FILE_JOBS) {
+        snprintf(error, LAB_FILE_ERROR, "%s: its sweeps make more than %d jobs",
+                 wr_lab_file_name(file), LAB_FILE_JOBS);
+        return NULL;
+    }
     pool.failed = pool.n;
     pool.results = calloc(pool.n + 1, sizeof *pool.results);
     json_t *all = json_array();

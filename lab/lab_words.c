@@ -74,7 +74,7 @@ static bool read_number(const char **text, const struct unit *units, uint64_t *v
 static bool read_time(const char **text, weir_time *t)
 {
     uint64_t value;
-    if (!read_number(text, time_units, &value))
+    if (!read_number(text, time_units, &value) || value > (uint64_t)LAB_TIME_MAX)
         return false;
     *t = (weir_time)value;
     return true;
@@ -628,6 +628,8 @@ const char *wr_lab_scenario_check(const struct lab_scenario *s)
         return "warmup must be shorter than time";
     if (s->sample > 0 && s->duration / s->sample >= LAB_SAMPLES_MAX)
         return "too many samples: make sample= longer";
+    if (s->sample > 0 && s->duration / s->sample * s->n_flows >= LAB_ROWS_MAX)
+        return "too many samples of so many flows: make sample= longer";
     if (s->queue_bdp_percent > 0 && s->forward.queue.rate_bps == 0)
         return "queue=...bdp needs a rate";
     if (s->forward.queue.rate_bps == 0 && s->forward.queue.kind != LAB_DROPTAIL)
@@ -645,12 +647,14 @@ void wr_lab_scenario_complete(struct lab_scenario *scenario)
 {
     struct lab_direction *directions[] = {&scenario->forward, &scenario->back};
     weir_time rtt = scenario->forward.delay.delay + scenario->back.delay.delay;
-    uint64_t bdp_bits = (uint64_t)((unsigned __int128)scenario->forward.queue.rate_bps *
-                                   (uint64_t)rtt / (uint64_t)WEIR_SEC);
+    unsigned __int128 bdp_bits =
+        (unsigned __int128)scenario->forward.queue.rate_bps * (uint64_t)rtt / (uint64_t)WEIR_SEC;
     if (scenario->queue_bdp_percent > 0) {
-        uint64_t bytes = bdp_bits / 8 * scenario->queue_bdp_percent / 100;
+        unsigned __int128 bytes = bdp_bits / 8 * scenario->queue_bdp_percent / 100;
         scenario->forward.queue.limit_packets = 0;
-        scenario->forward.queue.limit_bytes = bytes > scenario->mtu ? bytes : scenario->mtu;
+        scenario->forward.queue.limit_bytes = bytes > INT64_MAX       ? INT64_MAX
+                                              : bytes > scenario->mtu ? (uint64_t)bytes
+                                                                      : scenario->mtu;
     }
     for (int i = 0; i < 2; i++) {
         struct lab_queue_config *queue = &directions[i]->queue;

@@ -17,6 +17,7 @@ enum {
     PLAY_HOSTS = 16,
     PLAY_LINKS = 32,
     PLAY_SOCKS = 65536,
+    PLAY_ACTIONS = 1 << 20,
     PLAY_NAME = 24,
     PLAY_SEED_BYTES = 65521, /* the pattern that is sent: this long, and around */
 };

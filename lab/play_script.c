@@ -142,7 +142,10 @@ static bool read_rest(struct play_action *action, struct repeat *repeat, char **
 static bool add_action(struct play *play, const struct play_action *action,
                        const struct repeat *repeat, const char **why)
 {
-    size_t room = play->n_actions + 2 * (size_t)repeat->times;
+    size_t room = play->n_actions + (size_t)repeat->times * (repeat->close_after > 0 ? 2 : 1);
+    *why = "there are more than 1048576 actions, or they last longer than 1000000s";
+    if (room > PLAY_ACTIONS || (weir_time)repeat->times > LAB_TIME_MAX / (repeat->every + 1))
+        return false;
     struct play_action *all = realloc(play->action, room * sizeof *all);
     *why = "out of memory";
     if (all == NULL)
@@ -236,7 +239,7 @@ bool wr_play_read_action(struct play *play, char **words, size_t n, const char *
 {
     struct play_action action = {.options = {.linger = -1}};
     struct repeat repeat = {.times = 1};
-    *why = "an action is: at TIME HOST|NAME VERB ...";
+    *why = "an action is: at TIME HOST|NAME VERB ...; TIME 1000000s at most";
     if (n < 3 || strlen(words[1]) >= PLAY_NAME || !wr_lab_read_time(words[0], &action.at))
         return false;
     action.at += LAB_EPOCH;

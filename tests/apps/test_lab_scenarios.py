@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import resource
 import subprocess
 
 import pytest
@@ -86,6 +87,87 @@ def test_mistakes_are_told_with_their_line(tmp_path, text, says):
     scenario.write_text(text)
     done = lab(scenario)
     assert done.returncode in (2, 125) and says in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("text, says", [
+    ("sweep a 0..9999\nsweep b 0..9999\nsweep c 0..9\nflows rtt=1ms\n", "more than 1000000 jobs"),
+    ("".join(f"sweep {name} 0..9999\n" for name in "abcde") + "flows rtt=1ms\n", "more than 1000000 jobs"),
+    ("sweep a 0..999999999999\nflows rtt=1ms\n", ":1: too many values"),
+    ("time 99999999999s\nflows rtt=1ms\n", ":1: time: is not a time"),
+    ("flows rtt=9223372036s\n", "has a value that does not fit"),
+    ("flows flows=1000000000\n", "has a value that does not fit"),
+    ("flows queue=1000000000000\n", "has a value that does not fit"),
+    ("flows rate=9223372036854775808bit\n", "has a value that does not fit"),
+    ("time 9999s\nflows flows=256\n", "too many samples of so many flows"),
+    ("time 1000000s\nflows rtt=1ms\n", "too many samples"),
+    ("".join(f"host h{n}\n" for n in range(17)), ":17: host: a host is"),
+    ("host a\nhost b\nat 9223372036s a crash\n", ":3: at: an action is"),
+    ("host a\nhost b\nat 0s a flood b:1 count=2000000\n", ":3: at: a host can"),
+    ("host a\nhost b\n" + "at 0s a flood b:1 count=1000000\n" * 2, ":4: at: there are more than 1048576 actions"),
+    ("host a\nhost b\nat 0s a flood b:1 count=1000000 every=999999s\n", ":3: at: there are more than"),
+    ("host a\nhost b\nat 0s a connect b:1 as c sndbuf=999gb\n", ":3: at: a host can"),
+    ("set x " + 1000 * "x" + "\nflows " + 2000 * "$x" + "\n", "is too long with its variables"),
+], ids=lambda text: text.split("\n", 1)[0][:30])
+def test_absurd_numbers_are_told(tmp_path, text, says):
+    """At once, and without gigabytes of memory."""
+    scenario = tmp_path / "absurd.lab"
+    scenario.write_text(text)
+    done = subprocess.run([WEIR, "lab", scenario], capture_output=True, text=True, timeout=30,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)))
+    assert done.returncode in (2, 125) and says in done.stderr, done.stderr
+
+
+@pytest.fixture(name="shards")
+def fixture_shards(tmp_path):
+    """A sweep of two jobs that ran in two pieces; the second one's document."""
+    scenario = tmp_path / "two.lab"
+    scenario.write_text("time 10ms\nsweep rtt 1ms 2ms\nflows rtt=$rtt\n")
+    answer("--shards", 2, tmp_path / "shards", scenario)
+    for number in (1, 2):
+        answer("--shard", f"{number}/2", "--json", tmp_path / f"shards/shard-{number}.json", scenario)
+    answer("--merge", tmp_path / "shards")
+    return tmp_path / "shards"
+
+
+def nested(depth):
+    return "[" * depth + "]" * depth
+
+
+def job(**change):
+    return json.dumps({"jobs": [{"job": 1, "run": None, "set": {}, "result": {}} | change]})
+
+
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", "7", "{}", '{"jobs": 7}', '{"jobs": {}}', '{"jobs": [7]}', '{"jobs": [null]}',
+    '{"jobs": [[]]}', job(job="1"), job(job=2), job(job=1.0), job(job=None), job(result=7), job(result=None),
+    job(result=[]), job(set=7), job(run=7), '{"jobs": [{"job": 1}]}',
+    job(job=1)[:-2] + "," + job(job=1)[10:], '{"jobs": [{"job": 123456789012345678901234567890}]}',
+    '{"jobs": [{"job": 1e999}]}', nested(100000), '{"jobs": ' + nested(2000) + "}", "\0", '{"jobs": [{"job": 1, "job": 1}]}',
+], ids=lambda text: text[:30].replace("\0", "NUL"))
+def test_shards_that_are_no_results_are_told(shards, text):
+    (shards / "shard-2.json").write_text(text)
+    done = lab("--merge", shards)
+    assert done.returncode == 125 and "shard" in done.stderr, (done.returncode, done.stderr)
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("change", [
+    {"result": {"flows": 7, "sockets": []}}, {"result": {"flows": [7, None, {}], "sockets": {"a": 7, "b": {}}}},
+    {"result": {"tape": 7}}, {"set": {"rtt": 7, "other": []}}, {"result": {"elapsed_us": "x", "trace": 7}},
+    {"result": {"flows": [{"cc": 7, "goodput_bps": 9223372036854775807}]}}, {"more": json.loads(nested(500))},
+])
+def test_shards_with_strange_results_do_no_harm(shards, change, tmp_path):
+    (shards / "shard-2.json").write_text(job(**change))
+    done = lab("--merge", shards, "--csv", tmp_path / "csv", "--json", tmp_path / "json", "--html", tmp_path / "html")
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    assert "null)" not in lab("--merge", shards).stdout
+    assert lab("--merge", shards, "--check").returncode in (0, 1, 125)
+
+
+def test_more_shards_than_there_can_be(shards):
+    (shards / "jobs").write_text("weir lab\n" * 5000)
+    done = lab("--merge", shards)
+    assert done.returncode == 125 and "5000 shards" in done.stderr, done.stderr
 
 
 SWEEP = """
