@@ -156,8 +156,9 @@ static const char *take_interface(struct sight_reader *reader, const uint8_t *bo
 
 static uint64_t nanoseconds(uint64_t time, uint64_t ticks)
 {
-    return time / ticks * 1000000000u +
-           (uint64_t)((unsigned __int128)(time % ticks) * 1000000000u / ticks);
+    uint64_t whole = time / ticks * 1000000000u;
+    return (whole + (uint64_t)((unsigned __int128)(time % ticks) * 1000000000u / ticks)) &
+           INT64_MAX; /* a clock that is past the year 2262 is no clock */
 }
 
 /* Comments follow each other, with a newline between. */

@@ -23,7 +23,7 @@ struct sight_interface {
 };
 
 struct sight_packet {
-    uint64_t time; /* nanoseconds since 1970 */
+    uint64_t time; /* nanoseconds since 1970, below 2^63 */
     unsigned interface;
     int linktype;
     int direction;

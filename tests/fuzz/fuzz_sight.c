@@ -92,7 +92,7 @@ static void take_packet(struct sight_flows *flows, struct lab_capture *capture,
     must(sight_flows_add(flows, packet), "memory");
     if (at >= 0 && (size_t)at < packet->kept)
         wr_lab_capture_add(capture, packet->frame + at, packet->kept - (size_t)at, packet->comment,
-                           (weir_time)(packet->time & (INT64_MAX >> 1)));
+                           (weir_time)packet->time);
 }
 
 /* Returns how many packets there were. */
