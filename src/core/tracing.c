@@ -65,9 +65,16 @@ struct weir_trace *wr_trace_new(const struct weir_stack *stack, enum weir_trace_
     struct wr_trace *trace = stack->trace;
     struct weir_trace *record = &trace->ring[trace->written++ & trace->mask];
 
-    memset(record, 0, sizeof *record);
     record->at = stack->now;
     record->point = (uint8_t)point;
+    return record;
+}
+
+struct weir_trace *wr_trace_new_empty(const struct weir_stack *stack, enum weir_trace_point point)
+{
+    struct weir_trace *record = wr_trace_new(stack, point);
+
+    *record = (struct weir_trace){.at = record->at, .point = record->point};
     return record;
 }
 
@@ -94,7 +101,7 @@ void wr_trace_done(const struct weir_stack *stack, const struct weir_trace *reco
 void wr_trace_drop(struct weir_stack *stack, enum wr_drop reason)
 {
     const struct wr_trace_subject *subject = &stack->trace->subject;
-    struct weir_trace *record = wr_trace_new(stack, WEIR_TRACE_DROPPED);
+    struct weir_trace *record = wr_trace_new_empty(stack, WEIR_TRACE_DROPPED);
 
     record->reason = (uint16_t)reason;
     if (stack->trace->has_subject) {

@@ -28,8 +28,10 @@ static inline bool wr_tracing(const struct weir_stack *stack)
     return __builtin_expect(stack->trace != NULL, 0);
 }
 
-/* The next record, empty but for time and point; wr_trace_done() when it is filled. Only while wr_tracing(). */
+/* The next record with its time and point, all else in it to be written; wr_trace_done() when it is. Only while
+ * wr_tracing(). The second: all else is 0. */
 struct weir_trace *wr_trace_new(const struct weir_stack *stack, enum weir_trace_point point);
+struct weir_trace *wr_trace_new_empty(const struct weir_stack *stack, enum weir_trace_point point);
 void wr_trace_done(const struct weir_stack *stack, const struct weir_trace *record);
 /* The frame that came in is dealt with. */
 static inline void wr_trace_frame_done(struct weir_stack *stack)

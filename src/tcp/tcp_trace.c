@@ -16,12 +16,20 @@ static void put_tuple(struct weir_trace *record, const struct wr_tuple *tuple)
     record->rport = tuple->rport;
 }
 
+/* Of who has sent nothing yet, too: tx is NULL. */
 static void put_sender(struct weir_trace *record, const struct wr_tx *tx)
 {
-    record->ca_state = tx->ca_state;
-    record->cwnd = tx->cc.cwnd;
-    record->ssthresh = tx->cc.ssthresh;
-    record->pacing_rate = tx->pace.on ? tx->pace.rate : 0;
+    record->ca_state = tx != NULL ? tx->ca_state : WEIR_CA_OPEN;
+    record->cwnd = tx != NULL ? tx->cc.cwnd : 0;
+    record->ssthresh = tx != NULL ? tx->cc.ssthresh : UINT32_MAX;
+    record->pacing_rate = tx != NULL && tx->pace.on ? tx->pace.rate : 0;
+}
+
+/* What only some points have. */
+static void put_nothing(struct weir_trace *record)
+{
+    record->reason = record->flags = 0;
+    record->seq = record->len = record->ack = record->wnd = 0;
 }
 
 static struct weir_trace *begin(const struct weir_stack *stack, const struct tcb *tcb,
@@ -37,7 +45,6 @@ static struct weir_trace *begin(const struct weir_stack *stack, const struct tcb
     record->snd_una = tcb->snd_una;
     record->snd_nxt = tcb->snd_nxt;
     record->unsent = wr_tcb_unsent(tcb);
-    record->ssthresh = UINT32_MAX;
     record->pipe = wr_tcb_pipe(tcb);
     record->snd_wnd = tcb->snd_wnd;
     record->rcv_wnd = tcb->rcv_wnd;
@@ -45,8 +52,8 @@ static struct weir_trace *begin(const struct weir_stack *stack, const struct tcb
     record->srtt = tcb->rtt.srtt;
     record->rttvar = tcb->rtt.var;
     record->rto = tcb->rtt.rto;
-    if (tcb->tx != NULL)
-        put_sender(record, tcb->tx);
+    put_sender(record, tcb->tx);
+    put_nothing(record);
     return record;
 }
 
@@ -92,7 +99,7 @@ void wr_trace_bare_sent(const struct weir_stack *stack, const struct wr_bare *ba
     enum weir_trace_point point = bare->flags & W_TCP_RST   ? WEIR_TRACE_SENT_RST
                                   : bare->flags & W_TCP_SYN ? WEIR_TRACE_SENT_SYNACK
                                                             : WEIR_TRACE_SENT_ACK;
-    struct weir_trace *record = wr_trace_new(stack, point);
+    struct weir_trace *record = wr_trace_new_empty(stack, point);
 
     put_tuple(record, bare->tuple);
     record->seq = bare->seq;
