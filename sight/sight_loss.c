@@ -22,7 +22,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLACK_HOLE_TRIES = 3, BLACK_HOLE_LEAST = 600, PROBE_AFTER_MS = 250 };
+enum {
+    BLACK_HOLE_TRIES = 3,
+    BLACK_HOLE_LEAST = 600,
+    PROBE_AFTER_MS = 250,
+    LOOK_BACK = 4096 /* holes and retransmissions that a packet is compared with, the newest */
+};
 
 struct range {
     uint64_t pos, end, time;
@@ -40,6 +45,7 @@ struct ranges {
 struct losses {
     struct sight_way *way;
     struct ranges sent, holes, again;
+    size_t acked, judged;            /* of `sent`, of `again`: all before these are */
     uint64_t nxt, una, missing_from; /* SACK shows a gap from there; UINT64_MAX: none */
     bool began, failed;
     uint32_t proven; /* so large a segment passes */
@@ -60,6 +66,12 @@ static struct range *append(struct losses *l, struct ranges *list)
     }
     memset(&list->all[list->n], 0, sizeof *list->all);
     return &list->all[list->n++];
+}
+
+/* Where to begin, or to end. */
+static size_t oldest(const struct ranges *list)
+{
+    return list->n > LOOK_BACK ? list->n - LOOK_BACK : 0;
 }
 
 static bool overlaps(const struct range *range, uint64_t pos, uint64_t end)
@@ -104,7 +116,7 @@ static bool fills(struct losses *l, const struct sight_segment *s, uint64_t pos,
 {
     struct sight_verdict *verdict = l->way->verdict;
 
-    for (size_t i = 0; i < l->holes.n; i++) {
+    for (size_t i = oldest(&l->holes); i < l->holes.n; i++) {
         struct range *hole = &l->holes.all[i];
         if (!overlaps(hole, pos, end))
             continue;
@@ -204,7 +216,7 @@ static void take_dsack(struct losses *l, const struct sight_segment *s)
     uint64_t pos = sight_position(l->way, s->sack[0][0], l->una);
     uint64_t end = sight_position(l->way, s->sack[0][1], l->una);
 
-    for (size_t i = l->again.n; i > 0; i--) {
+    for (size_t i = l->again.n; i > oldest(&l->again); i--) {
         struct range *again = &l->again.all[i - 1];
         if (overlaps(again, pos, end) && !again->spurious) {
             again->spurious = again->judged = true;
@@ -227,9 +239,13 @@ static bool answers_the_first(const struct losses *l, const struct range *again,
 static void judge_acked(struct losses *l, const struct sight_segment *s, uint64_t ack)
 {
     uint32_t stamp = 0;
+    size_t first;
     bool any = false;
 
-    for (size_t i = l->again.n; i > 0; i--) {
+    while (l->judged < l->again.n && l->again.all[l->judged].judged)
+        l->judged++;
+    first = l->judged > oldest(&l->again) ? l->judged : oldest(&l->again);
+    for (size_t i = l->again.n; i > first; i--) {
         const struct range *again = &l->again.all[i - 1];
         if (again->judged || again->end > ack)
             continue;
@@ -237,7 +253,7 @@ static void judge_acked(struct losses *l, const struct sight_segment *s, uint64_
             stamp = again->ts_val;
         any = true;
     }
-    for (size_t i = l->again.n; any && i > 0; i--) {
+    for (size_t i = l->again.n; any && i > first; i--) {
         struct range *again = &l->again.all[i - 1];
         if (again->judged || again->end > ack)
             continue;
@@ -248,7 +264,7 @@ static void judge_acked(struct losses *l, const struct sight_segment *s, uint64_
 
 static bool was_sent_again(const struct losses *l, uint64_t pos, uint64_t end)
 {
-    for (size_t i = l->again.n; i > 0; i--)
+    for (size_t i = l->again.n; i > oldest(&l->again); i--)
         if (overlaps(&l->again.all[i - 1], pos, end))
             return true;
     return false;
@@ -256,13 +272,9 @@ static bool was_sent_again(const struct losses *l, uint64_t pos, uint64_t end)
 
 static void prove_sizes(struct losses *l, uint64_t ack)
 {
-    for (size_t i = l->sent.n; i > 0; i--) {
-        const struct range *range = &l->sent.all[i - 1];
-        if (range->end <= l->una)
-            break;
-        if (range->end <= ack && range->least > l->proven)
-            l->proven = range->least;
-    }
+    for (; l->acked < l->sent.n && l->sent.all[l->acked].end <= ack; l->acked++)
+        if (l->sent.all[l->acked].least > l->proven)
+            l->proven = l->sent.all[l->acked].least;
 }
 
 static void take_ack(struct losses *l, const struct sight_segment *s)
