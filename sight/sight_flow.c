@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium/randombytes.h>
+
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "wire/w_tcp.h"
 #include "wire/w_tcpopt.h"
 
@@ -127,15 +130,14 @@ static struct sight_note read_note(const char *comment)
 
 /* ---- finding the connection -------------------------------------------------------------------------- */
 
-static uint64_t hash_of(const struct weir_addr *a, uint16_t a_port, const struct weir_addr *b,
-                        uint16_t b_port)
+static uint64_t hash_of_end(const struct sight_flows *flows, const struct weir_addr *addr,
+                            uint16_t port)
 {
-    uint64_t sum = (uint64_t)a_port * 40503u + (uint64_t)b_port * 40503u;
+    uint8_t text[18];
 
-    for (unsigned i = 0; i < 16; i++) /* the same for both directions */
-        sum += ((uint64_t)a->b[i] + b->b[i]) << (i % 8 * 7);
-    sum *= UINT64_C(0x9e3779b97f4a7c15);
-    return sum ^ sum >> 29;
+    memcpy(text, addr->b, 16);
+    put_be16(text + 16, port);
+    return wr_hash_keyed(flows->key, text, sizeof text);
 }
 
 static bool is_end(const struct sight_end *end, const struct weir_addr *addr, uint16_t port)
@@ -147,7 +149,8 @@ static bool is_end(const struct sight_end *end, const struct weir_addr *addr, ui
 static size_t slot_of(const struct sight_flows *flows, const struct weir_addr *a, uint16_t a_port,
                       const struct weir_addr *b, uint16_t b_port)
 {
-    size_t at = hash_of(a, a_port, b, b_port) & (flows->table_size - 1);
+    uint64_t both = hash_of_end(flows, a, a_port) + hash_of_end(flows, b, b_port);
+    size_t at = both & (flows->table_size - 1); /* the same for both directions */
 
     while (flows->table[at] != UINT32_MAX) {
         const struct sight_flow *flow = &flows->flows[flows->table[at]];
@@ -169,6 +172,8 @@ static bool grow_table(struct sight_flows *flows)
     table = malloc(size * sizeof *table);
     if (table == NULL)
         return false;
+    if (flows->table == NULL)
+        randombytes_buf(flows->key, sizeof flows->key);
     free(flows->table);
     memset(table, 0xff, size * sizeof *table);
     flows->table = table;

@@ -76,6 +76,7 @@ struct sight_flows {
     size_t n, cap;
     uint32_t *table; /* open addressing by the pair of ends; UINT32_MAX: free */
     size_t table_size;
+    uint8_t key[16]; /* of the table's hash: nobody makes a capture whose connections collide */
     uint32_t packets;
 };
 
