@@ -55,7 +55,7 @@ def faults(verdict):
 
 
 @pytest.mark.parametrize("impair,cause,by_kernel", [
-    (None, None, True),
+    ("rate=10mbit", None, True),  # or it waits for a reader that has no turn
     ("delay=5ms", None, True),
     ("delay=5ms rules='in drop data 30'", "loss", True),
     ("delay=5ms rules='in drop data 30-32;in drop data 60'", "loss", True),
