@@ -336,6 +336,25 @@ static inline struct conn peer_open(struct peer *p, uint16_t port)
     return peer_open_with(p, port, NULL);
 }
 
+/* One that the stack opens to a port of the peer's; its SYN is in the log. */
+static inline struct conn peer_connect(struct peer *p, int expect)
+{
+    struct conn c = {.theirs = p->next_port++, .wnd = 65535, .iss = 9, .snd = 9};
+    struct weir_endpoint remote = {p->them, c.theirs}, local;
+
+    peer_clear(p);
+    assert_int_equal(weir_sock_open(p->stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &c.sock), 0);
+    assert_int_equal(weir_sock_connect(p->stack, c.sock, &remote, p->now), expect);
+    assert_int_equal(weir_sock_getsockname(p->stack, c.sock, &local), 0);
+    c.ours = local.port;
+    peer_drain(p);
+    if (p->n > 0) {
+        c.irs = p->log[0].th.seq;
+        c.rcv = c.irs + 1;
+    }
+    return c;
+}
+
 static inline ptrdiff_t conn_write(struct peer *p, struct conn *c, const void *data, size_t len)
 {
     ptrdiff_t n = weir_sock_send(p->stack, c->sock, data, len, 0, NULL, p->now);
