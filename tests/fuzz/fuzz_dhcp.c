@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "fuzz/fuzz_input.h"
 #include "weir/autoconf.h"
 #include "weir/stack.h"
 #include "wire/w_arp.h"
@@ -26,11 +27,6 @@ enum { OPS_MAX = 200, MESSAGE_MAX = 700, FRAMES_MAX = 200, EDITS_MAX = 7, ROUNDS
 
 enum op { OP_ANSWER, OP_OPTIONS, OP_TIME, OP_CLAIM, OP_STOP, OP_FAIL, OP_COUNT };
 
-struct input {
-    const uint8_t *p;
-    size_t n;
-};
-
 struct world {
     struct weir_stack *stack;
     weir_time now;
@@ -40,22 +36,6 @@ struct world {
 };
 
 static const uint8_t us_mac[6] = {2, 0, 0, 0, 0, 1}, peer_mac[6] = {2, 0, 0, 0, 0, 2};
-
-static uint8_t take8(struct input *in)
-{
-    if (in->n == 0)
-        return 0;
-    in->n--;
-    return *in->p++;
-}
-
-static void must(int truth, const char *what)
-{
-    if (truth)
-        return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
 
 static void *counted_alloc(void *ctx, size_t size)
 {

@@ -12,20 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/fuzz_input.h"
 #include "lab/lab.h"
 #include "lab/lab_file.h"
 #include "lab/play.h"
 #include "lab/words.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(int truth, const char *what)
-{
-    if (truth)
-        return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
 
 static void must_say(const char *error)
 {

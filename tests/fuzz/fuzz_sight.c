@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "fuzz/fuzz_input.h"
 #include "lab/lab_capture.h"
 #include "sight/sight_judge.h"
 #include "sight/sight_line.h"
@@ -30,14 +31,6 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { STEPS_MAX = 400, BLOCK_ROOM = 512 };
-
-static void must(int truth, const char *what)
-{
-    if (truth)
-        return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
 
 /* ---- what was read ------------------------------------------------------------------------------ */
 
@@ -172,28 +165,6 @@ static void run_stream(const uint8_t *p, size_t n)
 }
 
 /* ---- programs ------------------------------------------------------------------------------------- */
-
-/* Past its end everything is 0. */
-struct input {
-    const uint8_t *p;
-    size_t n;
-};
-
-static uint8_t take8(struct input *in)
-{
-    if (in->n == 0)
-        return 0;
-    in->n--;
-    return *in->p++;
-}
-
-static uint32_t take32(struct input *in)
-{
-    uint32_t v = 0;
-    for (int i = 0; i < 4; i++)
-        v = v << 8 | take8(in);
-    return v;
-}
 
 /* One of the connections: what each side sends next. */
 struct talk {

@@ -7,8 +7,9 @@ host into a state that random bytes would hardly find: connections established f
 streams with holes, zero windows, TIME-WAIT, path MTU changes, half-done reassembly, routers on the link.
 """
 
-import pathlib
 import struct
+
+import corpus
 
 OPS = ("RAW_ETHER RAW_IP TCP TCP_NEW UDP ICMP_ERROR ICMP NDP ARP FRAGMENT REFLECT TIME SOCK CONFIG "
        "FAIL").split()
@@ -234,13 +235,5 @@ seeds = {
 }
 
 
-def main():
-    folder = pathlib.Path(__file__).parent / "corpus" / "fuzz_host"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, program in seeds.items():
-        (folder / name).write_bytes(program)
-    print(f"{len(seeds)} seeds in {folder}")
-
-
 if __name__ == "__main__":
-    main()
+    corpus.write("fuzz_host", seeds)

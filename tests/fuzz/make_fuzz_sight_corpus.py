@@ -6,8 +6,9 @@ A capture of a connection as a file of each kind (pcapng of both byte orders, pc
 the language of fuzz_sight.c.
 """
 
-import pathlib
 import struct
+
+import corpus
 
 FIN, SYN, RST, PSH, ACK = (1 << bit for bit in range(5))
 FILE, STREAM, PROGRAM = b"\0", b"\1", b"\2"
@@ -100,13 +101,5 @@ seeds = {
 }
 
 
-def main():
-    folder = pathlib.Path(__file__).parent / "corpus" / "fuzz_sight"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, seed in seeds.items():
-        (folder / name).write_bytes(seed)
-    print(f"{len(seeds)} seeds in {folder}")
-
-
 if __name__ == "__main__":
-    main()
+    corpus.write("fuzz_sight", seeds)
