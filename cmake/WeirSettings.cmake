@@ -41,7 +41,7 @@ function(weir_settings target)
     set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON)
     target_compile_options(${target} PRIVATE
         "$<$<COMPILE_LANGUAGE:C>:${WEIR_WARN}>"
-        $<$<NOT:$<CONFIG:Release>>:-fno-omit-frame-pointer>)
+        $<$<NOT:$<CONFIG:Release,MinSizeRel>>:-fno-omit-frame-pointer>)
     if(WEIR_WERROR)
         target_compile_options(${target} PRIVATE -Werror)
     endif()
