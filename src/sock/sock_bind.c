@@ -98,14 +98,13 @@ static bool conflicts_with_socket(const struct weir_stack *stack, const struct c
 }
 
 /* Looks at each connection on the port. Rare: bind() to a port that old connections hold. */
-static bool overlaps_connection(struct weir_stack *stack, const struct claim *claim)
+static bool overlaps_connection(const struct weir_stack *stack, const struct claim *claim)
 {
-    uint64_t cursor = 0;
-    struct weir_sock_row row;
-    while (weir_sock_next_row(stack, &cursor, &row))
-        if (row.protocol == WEIR_SOL_TCP && row.state != WEIR_TCP_LISTEN &&
-            row.local.port == claim->local.port &&
-            addrs_overlap(&claim->local.addr, claim->sock->v6only, &row.local.addr, true))
+    struct wr_hash_iter it = {0};
+    struct weir_endpoint local;
+    while (wr_tcp_next_local(stack, &it, &local))
+        if (local.port == claim->local.port &&
+            addrs_overlap(&claim->local.addr, claim->sock->v6only, &local.addr, true))
             return true;
     return false;
 }

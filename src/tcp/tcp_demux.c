@@ -197,6 +197,18 @@ void wr_demux_remove(struct weir_stack *stack, struct wr_flow *flow)
     wr_hash_remove(&stack->tcp->flows, &flow->node);
 }
 
+bool wr_tcp_next_local(const struct weir_stack *stack, struct wr_hash_iter *it,
+                       struct weir_endpoint *local)
+{
+    struct wr_hash_node *node = wr_hash_each(&stack->tcp->flows, it);
+
+    if (node == NULL)
+        return false;
+    struct wr_tuple tuple = wr_flow_tuple(WR_CONTAINER(node, struct wr_flow, node));
+    *local = (struct weir_endpoint){tuple.local, tuple.lport};
+    return true;
+}
+
 /* ---- listeners -------------------------------------------------------------------------------- */
 
 static uint64_t listen_hash(const struct weir_addr *addr, uint16_t port)

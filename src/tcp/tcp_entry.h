@@ -9,6 +9,7 @@
 #include <weir/info.h>
 #include <weir/socket.h>
 
+#include "base/hash.h"
 #include "core/core.h"
 
 struct tcb;         /* a connection, from SYN-SENT or ESTABLISHED on; tcp.h */
@@ -188,6 +189,11 @@ int wr_tcp_cc_default_write(struct weir_stack *stack, const char *text);
  * reused now (tcp_tw_reuse)? Is any connection or TIME-WAIT record on this local port and address? */
 bool wr_tcp_tuple_taken(struct weir_stack *stack, const struct weir_endpoint *local,
                         const struct weir_endpoint *remote, weir_time now);
+
+/* The local endpoint of each connection, awake or at rest, SYN-RECEIVED entry and TIME-WAIT record, in no meaningful
+ * order; start from a zeroed iterator. False: that was all. */
+bool wr_tcp_next_local(const struct weir_stack *stack, struct wr_hash_iter *it,
+                       struct weir_endpoint *local);
 
 /* Calls for tables (ss): every connection that is awake, SYN-RECEIVED entry and TIME-WAIT record in a stable order. */
 bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row);
