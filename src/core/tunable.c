@@ -16,12 +16,12 @@ enum { PARTS_MAX = 4 }; /* of a vector */
 struct number {
     const char *name;
     size_t offset; /* of the field in struct wr_tunables */
-    int64_t initial, lowest, highest;
+    int64_t lowest, highest;
 };
 
 static const struct number numbers[] = {
 #define X(field, name, initial, lowest, highest)                                                   \
-    {name, offsetof(struct wr_tunables, field), initial, lowest, highest},
+    {name, offsetof(struct wr_tunables, field), lowest, highest},
 #include "core/tunable.def"
 #undef X
 #undef VECTOR
@@ -67,6 +67,19 @@ enum {
     N_VECTORS = sizeof vectors / sizeof vectors[0],
     N_TEXTS = sizeof texts / sizeof texts[0]
 };
+
+/* Beside the table, so that a program which names no tunable has no use for their names. */
+void wr_tunables_init(struct wr_tunables *tunables)
+{
+    static const struct wr_tunables initial_values = {
+#define X(field, name, initial, lowest, highest) .field = (initial),
+#include "core/tunable.def"
+#undef X
+#undef VECTOR
+#undef TEXT
+    };
+    *tunables = initial_values;
+}
 
 /* ---- finding --------------------------------------------------------------------------------- */
 
@@ -130,12 +143,6 @@ static int64_t value_at(const struct weir_stack *stack, size_t offset)
     int64_t value;
     memcpy(&value, (const char *)&stack->tunables + offset, sizeof value);
     return value;
-}
-
-void wr_tunables_init(struct wr_tunables *tunables)
-{
-    for (size_t i = 0; i < N_NUMBERS; i++)
-        memcpy((char *)tunables + numbers[i].offset, &numbers[i].initial, sizeof(int64_t));
 }
 
 /* Sets the values of a vector, or the one of a number that is none's part (count 1), if all of them
