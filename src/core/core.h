@@ -28,6 +28,7 @@ struct wr_udp;   /* src/udp */
 struct wr_ports; /* core/ports.c */
 struct wr_socks; /* src/sock: handles and port bindings */
 struct wr_dhcp;  /* src/dhcp: a client, one an interface */
+struct wr_netif;
 struct wr_trace; /* core/tracing.c */
 
 /* ---- counters and tunables: one X-macro list each -------------------------------------------- */
@@ -52,6 +53,18 @@ struct wr_tunables {
 #undef X
 #undef VECTOR
 #undef TEXT
+};
+
+/* What the stack may call of the DHCP client: through stack->dhcp, which weir_dhcp_start() sets, so that a program
+ * which starts no client does not link it in. */
+struct wr_dhcp_calls {
+    /* A datagram of `len` bytes, checked, came to the client's port on an interface whose netif->dhcp is
+     * set. */
+    void (*input)(struct weir_stack *stack, struct wr_netif *netif, const uint8_t *data, size_t len,
+                  weir_time now);
+    void (*timer)(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
+    /* Frees the client of an interface that goes, if it has one, without a word to its server. */
+    void (*netif_gone)(struct weir_stack *stack, struct wr_netif *netif);
 };
 
 /* ---- the stack ------------------------------------------------------------------------------- */
@@ -99,6 +112,7 @@ struct weir_stack {
     struct wr_tcp *tcp;
     struct wr_udp *udp;
     struct wr_socks *socks;
+    const struct wr_dhcp_calls *dhcp; /* NULL: no client was ever started */
     uint32_t max_sockets;
     struct wr_netif *netif_last; /* asked for by its index last; NULL: none, or it went */
     struct wr_netif *lo;         /* NULL: none */
@@ -167,7 +181,7 @@ enum wr_timer_kind {
     WR_TIMER_FRAG,       /* wr_frag_timer */
     WR_TIMER_PMTU,       /* wr_pmtu_timer */
     WR_TIMER_ADDR,       /* wr_addr_timer: duplicate address detection */
-    WR_TIMER_DHCP        /* wr_dhcp_timer */
+    WR_TIMER_DHCP        /* stack->dhcp->timer */
 };
 
 /* What one weir_advance() does at most, so that no crowd that is due at one moment holds its caller up: timers fired,

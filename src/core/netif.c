@@ -116,6 +116,8 @@ void wr_netif_free_all(struct weir_stack *stack)
         struct wr_netif *netif = WR_CONTAINER(node, struct wr_netif, node);
         for (unsigned i = 0; i < netif->n_addrs; i++)
             wr_timer_cancel(stack, &netif->addrs[i].timer);
+        if (stack->dhcp != NULL)
+            stack->dhcp->netif_gone(stack, netif);
         wr_netif_flush(stack, netif);
         wr_free(stack, netif, sizeof *netif);
     }

@@ -40,7 +40,6 @@
 #include "base/bytes.h"
 #include "core/core.h"
 #include "core/tracing.h"
-#include "dhcp/dhcp_entry.h"
 #include "ip/ip_entry.h"
 #include "sock/sock_entry.h"
 #include "tcp/tcp_entry.h"
@@ -142,7 +141,6 @@ void weir_stack_free(struct weir_stack *stack)
     /* No layer may find another's freed timer beside its own in the queue. */
     while (wr_timerq_pop(&stack->timers, WEIR_TIME_NEVER) != NULL) {
     }
-    wr_dhcp_fini(stack);
     wr_tcp_fini(stack);
     wr_ip_fini(stack);
     wr_netif_free_all(stack);
@@ -368,7 +366,7 @@ static void fire(struct weir_stack *stack, struct wr_timer *timer, weir_time now
         wr_addr_timer(stack, timer, now);
         return;
     case WR_TIMER_DHCP:
-        wr_dhcp_timer(stack, timer, now);
+        stack->dhcp->timer(stack, timer, now);
         return;
     }
 }

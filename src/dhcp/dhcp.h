@@ -25,7 +25,6 @@
 #include <weir/autoconf.h>
 
 #include "core/core.h"
-#include "dhcp/dhcp_entry.h"
 #include "ip/ip_entry.h"
 #include "wire/w_dhcp.h"
 
@@ -83,5 +82,9 @@ void wr_dhcp_lease_drop(struct weir_stack *stack, struct wr_dhcp *dhcp, weir_tim
 
 /* Begins anew at `at`. */
 void wr_dhcp_begin(struct weir_stack *stack, struct wr_dhcp *dhcp, weir_time at);
+/* As struct wr_dhcp_calls has them. */
+void wr_dhcp_input(struct weir_stack *stack, struct wr_netif *netif, const uint8_t *data,
+                   size_t len, weir_time now);
+void wr_dhcp_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
 
 #endif

@@ -148,6 +148,19 @@ void wr_dhcp_lease_drop(struct weir_stack *stack, struct wr_dhcp *dhcp, weir_tim
 
 /* ---- public ------------------------------------------------------------------------------------ */
 
+static void netif_gone(struct weir_stack *stack, struct wr_netif *netif)
+{
+    struct wr_dhcp *dhcp = netif->dhcp;
+    if (!dhcp)
+        return;
+    netif->dhcp = NULL;
+    netif->arp_asks = false;
+    wr_timer_cancel(stack, &dhcp->timer);
+    wr_free(stack, dhcp, sizeof *dhcp);
+}
+
+static const struct wr_dhcp_calls calls = {wr_dhcp_input, wr_dhcp_timer, netif_gone};
+
 int weir_dhcp_start(struct weir_stack *stack, int ifindex, const struct weir_dhcp_config *config,
                     weir_time now)
 {
@@ -164,6 +177,7 @@ int weir_dhcp_start(struct weir_stack *stack, int ifindex, const struct weir_dhc
         return WEIR_ENOMEM;
     dhcp->netif = netif;
     netif->dhcp = dhcp;
+    stack->dhcp = &calls;
     wr_timer_init(&dhcp->timer, WR_TIMER_DHCP);
     if (config && config->hostname)
         for (size_t i = 0; i < sizeof dhcp->hostname - 1 && config->hostname[i]; i++)
@@ -184,27 +198,8 @@ int weir_dhcp_stop(struct weir_stack *stack, int ifindex, weir_time now)
     if (dhcp->has_addr)
         wr_dhcp_send_release(stack, dhcp, now);
     wr_dhcp_lease_drop(stack, dhcp, now);
-    wr_dhcp_netif_gone(stack, netif);
+    netif_gone(stack, netif);
     return 0;
-}
-
-void wr_dhcp_netif_gone(struct weir_stack *stack, struct wr_netif *netif)
-{
-    struct wr_dhcp *dhcp = netif->dhcp;
-    if (!dhcp)
-        return;
-    netif->dhcp = NULL;
-    netif->arp_asks = false;
-    wr_timer_cancel(stack, &dhcp->timer);
-    wr_free(stack, dhcp, sizeof *dhcp);
-}
-
-void wr_dhcp_fini(struct weir_stack *stack)
-{
-    WR_LIST_FOREACH(node, &stack->netifs)
-    {
-        wr_dhcp_netif_gone(stack, WR_CONTAINER(node, struct wr_netif, node));
-    }
 }
 
 static void tell_lease(const struct wr_dhcp *dhcp, struct weir_dhcp_info *info)

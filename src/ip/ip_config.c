@@ -4,7 +4,6 @@
 
 #include <weir/autoconf.h>
 
-#include "dhcp/dhcp_entry.h"
 #include "tcp/tcp_entry.h"
 #include "wire/w_eth.h"
 
@@ -82,7 +81,8 @@ int weir_netif_remove(struct weir_stack *stack, int ifindex, weir_time now)
     if (netif == stack->lo)
         stack->lo = NULL;
     netif->up = false;
-    wr_dhcp_netif_gone(stack, netif);
+    if (stack->dhcp != NULL)
+        stack->dhcp->netif_gone(stack, netif);
     while (netif->n_addrs > 0)
         wr_addr_remove(stack, netif, &netif->addrs[netif->n_addrs - 1]);
     wr_ip_netif_gone(stack, netif);

@@ -9,7 +9,6 @@
  * socket. A datagram for a group or a broadcast address is copied to every socket that fits.
  */
 #include "base/bytes.h"
-#include "dhcp/dhcp_entry.h"
 #include "udp/udp.h"
 #include "wire/w_dhcp.h"
 #include "wire/w_udp.h"
@@ -134,7 +133,7 @@ void wr_udp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
         return;
     }
     if (udp.dst_port == W_DHCP_CLIENT_PORT && pkt->netif->dhcp) {
-        wr_dhcp_input(stack, pkt->netif, pkt->data + W_UDP_HLEN, udp.len - W_UDP_HLEN, now);
+        stack->dhcp->input(stack, pkt->netif, pkt->data + W_UDP_HLEN, udp.len - W_UDP_HLEN, now);
         return;
     }
     struct flow flow = {
