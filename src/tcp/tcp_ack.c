@@ -294,8 +294,78 @@ static void old_ack(struct weir_stack *stack, struct tcb *tcb, const struct seg 
     wr_output_kick(stack, tcb, now);
 }
 
-enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
-                                 weir_time now)
+/* The user learns what an ACK of data has changed. */
+static void tell_user(struct weir_stack *stack, struct tcb *tcb, bool was_writable, weir_time now)
+{
+    bool writable;
+
+    grow_send_buffer(stack, tcb);
+    writable = wr_tcb_writable(tcb);
+    if (writable)
+        wr_chrono_writable(tcb, now);
+    wr_chrono_acked(tcb, now);
+    wr_mtup_acked(stack, tcb);
+    if (!was_writable && writable)
+        wr_tcb_touch(stack, tcb, WR_HAPPENED_SPACE);
+    else if (tcb->snd_ring.len == 0)
+        wr_tcb_touch(stack, tcb, WR_HAPPENED_NOTHING);
+}
+
+/* ---- header prediction ------------------------------------------------------------------------------- */
+
+/* Does it acknowledge data of a flight of which nothing was SACKed, lost or sent again, and say nothing else? */
+static bool is_expected(const struct tcb *tcb, const struct seg *seg)
+{
+    const struct wr_tx *tx = tcb->tx;
+
+    return seg->ack - tcb->snd_una - 1 < tcb->snd_nxt - tcb->snd_una && tx != NULL &&
+           (tx->q.sacked_segs | tx->q.lost_segs | tx->q.ever_segs | seg->opt.n_sack) == 0 &&
+           tx->ca_state == WEIR_CA_OPEN && tcb->ecn == 0 && tcb->sack_ok && !tx->tlp.active &&
+           !tcb->stamping && tx->rto_since == 0 && tx->rto_kind != WR_RTO_REORDER &&
+           tx->rack.reo_at == WEIR_TIME_NEVER && seq_leq(tx->high_sacked, tcb->snd_una);
+}
+
+/* What is left of wr_ack_input() then: the same, in the same order, without all that could not have happened. */
+static void take_expected(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                          weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+    bool was_writable = wr_tcb_writable(tcb);
+    struct wr_acked acked = {.rate = &tx->rate};
+    struct wr_delivery d = {.sent_at = -1};
+    struct wr_ack_event ev = {.cc_rtt = -1};
+    uint32_t snd_wnd = tcb->snd_wnd;
+
+    tcb->last_ack_at = now;
+    ev.prior_pipe = tcb->snd_nxt - tcb->snd_una;
+    wr_rate_ack_begin(&tx->rate);
+    wr_rate_check_app_limited(tcb);
+    update_window(tcb, seg);
+    wr_trace_window(stack, tcb, snd_wnd);
+    tcb->more = false;
+    tcb->soft_error = 0;
+    wr_neigh_confirm(stack, &tcb->path, now);
+    advance(stack, tcb, seg->ack, &acked, &d);
+    ev.acked_bytes = ev.delivered = acked.bytes;
+    ev.cc_rtt = now - acked.last_sent;
+    ev.ack_delayed = maybe_delayed(tcb, &ev, &acked);
+    take_rtt(stack, tcb, now - acked.first_sent, now);
+    wr_timers_acked(stack, tcb, true, now);
+    wr_rack_delivered(&tx->rack, &d, now);
+    tx->dupacks = 0;
+    wr_cwnd_acked(stack, tcb, &ev, WEIR_CA_OPEN, now);
+    if (wr_tcb_in_flight(tcb))
+        wr_timers_judged(stack, tcb, true, now);
+    tell_user(stack, tcb, was_writable, now);
+    if (wr_tcb_unsent(tcb) > 0 || tcb->want != 0 ||
+        (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq))
+        wr_output_kick(stack, tcb, now);
+}
+
+/* ---- any ACK ------------------------------------------------------------------------------------------- */
+
+static enum wr_ack_verdict take_any(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                                    weir_time now)
 {
     struct wr_sack_result sack = {.last_sent = -1};
     struct wr_acked acked = {.first_sent = -1, .last_sent = -1};
@@ -357,20 +427,21 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
         wr_timers_reneging(stack, tcb, now);
     if (tcb->tx->ca_state != WEIR_CA_LOSS)
         wr_timers_rto_recovered(tcb, tcb->tx->rto_since, now);
-    if (acked.bytes > 0) {
-        grow_send_buffer(stack, tcb);
-        if (wr_tcb_writable(tcb))
-            wr_chrono_writable(tcb, now);
-        wr_chrono_acked(tcb, now);
-        wr_mtup_acked(stack, tcb);
-        if (!was_writable && wr_tcb_writable(tcb))
-            wr_tcb_touch(stack, tcb, WR_HAPPENED_SPACE);
-        else if (tcb->snd_ring.len == 0)
-            wr_tcb_touch(stack, tcb, WR_HAPPENED_NOTHING);
-    }
+    if (acked.bytes > 0)
+        tell_user(stack, tcb, was_writable, now);
     if (wr_tcb_unsent(tcb) > 0 || wr_sendq_lost(&tcb->tx->q) != NULL || tcb->want != 0 ||
         (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq) ||
         tcb->tx->ca_state == WEIR_CA_RECOVERY)
         wr_output_kick(stack, tcb, now);
     return WR_ACK_FINE;
+}
+
+enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                                 weir_time now)
+{
+    if (is_expected(tcb, seg)) {
+        take_expected(stack, tcb, seg, now);
+        return WR_ACK_FINE;
+    }
+    return take_any(stack, tcb, seg, now);
 }

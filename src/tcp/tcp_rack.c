@@ -94,6 +94,18 @@ static void widen(const struct weir_stack *stack, const struct tcb *tcb, struct 
         rack->steps++;
 }
 
+void wr_rack_delivered(struct wr_rack *rack, const struct wr_delivery *d, weir_time now)
+{
+    if (d->sent_at < 0)
+        return;
+    rack->rtt = now - d->sent_at;
+    if (rack->xmit_at < 0 || wr_sent_after(d->order, d->end, rack->order, rack->end_seq)) {
+        rack->xmit_at = d->sent_at;
+        rack->order = d->order;
+        rack->end_seq = d->end;
+    }
+}
+
 void wr_rack_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_delivery *d,
                    const struct wr_sack_result *sack, uint32_t prior_fack, weir_time now)
 {
@@ -101,14 +113,7 @@ void wr_rack_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_de
 
     if (!tcb->sack_ok)
         return;
-    if (d->sent_at >= 0) {
-        rack->rtt = now - d->sent_at;
-        if (rack->xmit_at < 0 || wr_sent_after(d->order, d->end, rack->order, rack->end_seq)) {
-            rack->xmit_at = d->sent_at;
-            rack->order = d->order;
-            rack->end_seq = d->end;
-        }
-    }
+    wr_rack_delivered(rack, d, now);
     detect_reordering(stack, tcb, d, sack, prior_fack);
     if (sack->dsack && !sack->dsack_tlp)
         widen(stack, tcb, rack);

@@ -178,6 +178,8 @@ bool wr_rack_is_on(const struct weir_stack *stack, const struct tcb *tcb);
 /* RFC 8985 6.2 steps 1 to 4: what an ACK has told. prior_fack: high_sacked before it. */
 void wr_rack_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_delivery *d,
                    const struct wr_sack_result *sack, uint32_t prior_fack, weir_time now);
+/* Of them steps 1 and 2, all there is to do for a flight of which nothing was SACKed, lost or sent again. */
+void wr_rack_delivered(struct wr_rack *rack, const struct wr_delivery *d, weir_time now);
 /* RFC 8985 6.2 step 5: marks what is lost by now, returns its bytes, and sets reo_at for what is in doubt.
  * Looks at what it marks and one record more. */
 uint32_t wr_rack_mark_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now);
