@@ -154,6 +154,13 @@ struct wr_ip_pair {
 };
 enum { WR_IP_PAIRS = 32 };
 
+/* What wr_path_find() has answered lately, and why it would again. A place each by the addresses asked for. */
+struct wr_way {
+    struct weir_addr dst, src; /* as asked: src may be unspecified */
+    struct wr_path path;       /* generation 0: the place is empty */
+};
+enum { WR_IP_WAYS = 32 };
+
 struct wr_ip {
     struct wr_list routes;
     unsigned n_routes, n_learnt; /* all; those of RA and redirects, which are bounded */
@@ -179,6 +186,7 @@ struct wr_ip {
     struct wr_slaac slaac[WR_SLAAC_MAX];
 
     struct wr_ip_pair known[WR_IP_PAIRS];
+    struct wr_way ways[WR_IP_WAYS];
 
     uint8_t key[16]; /* SipHash key of the three below */
     uint32_t id_counter[WR_ID_BUCKETS];
@@ -262,9 +270,6 @@ void wr_ip_copy_range(uint8_t *dst, const struct weir_span *spans, unsigned n_sp
 
 /* ---- ip_route ---------------------------------------------------------------------------------- */
 
-/* wr_path_find() by one interface only, when `only` is not NULL. */
-int wr_path_find_on(struct weir_stack *stack, const struct weir_addr *dst,
-                    const struct weir_addr *src, struct wr_netif *only, struct wr_path *path);
 /* Back to whom pkt came from, with `src` or (any) an address chosen. */
 int wr_path_back(struct weir_stack *stack, const struct wr_pkt *pkt, const struct weir_addr *src,
                  struct wr_path *path);

@@ -5,7 +5,8 @@
  * The table is one list, longest prefix first, then lowest metric: the first match wins (RFC 1122
  * 3.3.1.2). It holds what the user gave, one entry for each prefix that an interface has an address in,
  * and a bounded number that routers told. A connection looks once and keeps its path until the
- * table's generation moves on, so that the search costs no packet anything.
+ * table's generation moves on, so that the search costs no packet anything; and the paths found last are kept for
+ * the next connections (struct wr_way).
  *
  * Own addresses are not in the table: they are looked for first and go by the loopback interface. A host
  * answers to each of its addresses on every interface (the weak model of RFC 1122 3.3.4.2, as Linux).
@@ -252,9 +253,9 @@ bool wr_route_is_gateway(struct weir_stack *stack, const struct wr_netif *netif,
 }
 
 /* The route for dst; `only` restricts it to an interface. A gateway known to be dead is the second
- * choice within its prefix length. */
+ * choice within its prefix length; *passed_over: there was one. */
 static const struct wr_route *lookup(struct weir_stack *stack, const struct weir_addr *dst,
-                                     const struct wr_netif *only)
+                                     const struct wr_netif *only, bool *passed_over)
 {
     const struct wr_route *dead = NULL;
     WR_LIST_FOREACH(node, &stack->ip->routes)
@@ -268,6 +269,7 @@ static const struct wr_route *lookup(struct weir_stack *stack, const struct weir
             continue;
         if (!route->has_gateway || !wr_neigh_is_failed(stack, route->netif, &route->gateway))
             return route;
+        *passed_over = true;
         if (!dead)
             dead = route;
     }
@@ -408,14 +410,18 @@ static struct wr_netif *default_netif(struct weir_stack *stack, const struct wei
     return NULL;
 }
 
-int wr_path_find_on(struct weir_stack *stack, const struct weir_addr *dst,
-                    const struct weir_addr *src, struct wr_netif *only, struct wr_path *path)
+/* What `only` is for wr_path_find(): any interface. *lasting: as long as the generation does not change it is the
+ * same, but if it goes by a gateway, when that fails. */
+static int find_on(struct weir_stack *stack, const struct weir_addr *dst,
+                   const struct weir_addr *src, struct wr_netif *only, struct wr_path *path,
+                   bool *lasting)
 {
     const struct wr_route *route;
     struct wr_ifaddr *own;
     struct wr_netif *of_src = NULL;
-    bool scoped = !weir_addr_is_v4(dst) && weir_addr_is_link_local(dst);
+    bool scoped = !weir_addr_is_v4(dst) && weir_addr_is_link_local(dst), passed_over = false;
 
+    *lasting = false;
     if (weir_addr_is_any(dst))
         return WEIR_ENETUNREACH;
     if (!weir_addr_is_any(src)) {
@@ -433,10 +439,12 @@ int wr_path_find_on(struct weir_stack *stack, const struct weir_addr *dst,
         weir_addr_is_link_local(src))
         only = of_src;
 
-    route = lookup(stack, dst, only);
-    if (route)
+    route = lookup(stack, dst, only, &passed_over);
+    if (route) {
+        *lasting = !passed_over && !(route->has_gateway && weir_addr_eq(&route->gateway, dst));
         return path_by(stack, route->netif, dst, route->has_gateway ? &route->gateway : dst, src,
                        path);
+    }
     if (only && scoped)
         return path_by(stack, only, dst, dst, src, path);
     if (weir_addr_is_broadcast(dst) || (!weir_addr_is_v4(dst) && weir_addr_is_multicast(dst))) {
@@ -447,19 +455,49 @@ int wr_path_find_on(struct weir_stack *stack, const struct weir_addr *dst,
     return WEIR_ENETUNREACH;
 }
 
+/* The place of a path among those found last. */
+static struct wr_way *way_of(const struct weir_stack *stack, const struct weir_addr *dst,
+                             const struct weir_addr *src)
+{
+    uint32_t x = (get_be32(dst->b + 12) + 3 * get_be32(src->b + 12)) * 0x9e3779b1u;
+    return &stack->ip->ways[x / (UINT32_MAX / WR_IP_WAYS + 1)];
+}
+
+/* A new search would find the same. */
+static bool still_good(struct weir_stack *stack, const struct wr_way *way,
+                       const struct weir_addr *dst, const struct weir_addr *src)
+{
+    const struct wr_path *path = &way->path;
+    return path->generation == stack->ip->generation && weir_addr_eq(&way->dst, dst) &&
+           weir_addr_eq(&way->src, src) && path->netif->up &&
+           (weir_addr_eq(&path->next_hop, dst) ||
+            !wr_neigh_is_failed(stack, path->netif, &path->next_hop));
+}
+
 int wr_path_find(struct weir_stack *stack, const struct weir_addr *dst, const struct weir_addr *src,
                  struct wr_path *path)
 {
-    int err = wr_path_find_on(stack, dst, src, NULL, path);
+    struct wr_way *way = way_of(stack, dst, src);
+    bool lasting;
+    int err;
+    if (still_good(stack, way, dst, src)) {
+        *path = way->path;
+        return 0;
+    }
+    err = find_on(stack, dst, src, NULL, path, &lasting);
     /* A group is its own next hop, whatever router the route names. */
     if (err == 0 && (weir_addr_is_multicast(dst) || weir_addr_is_broadcast(dst)))
         path->next_hop = *dst;
+    else if (err == 0 && lasting)
+        *way = (struct wr_way){*dst, *src, *path};
     return err;
 }
 
 int wr_path_back(struct weir_stack *stack, const struct wr_pkt *pkt, const struct weir_addr *src,
                  struct wr_path *path)
 {
-    bool scoped = !weir_addr_is_v4(&pkt->src) && weir_addr_is_link_local(&pkt->src);
-    return wr_path_find_on(stack, &pkt->src, src, scoped ? pkt->netif : NULL, path);
+    bool scoped = !weir_addr_is_v4(&pkt->src) && weir_addr_is_link_local(&pkt->src), lasting;
+    if (!scoped)
+        return wr_path_find(stack, &pkt->src, src, path);
+    return find_on(stack, &pkt->src, src, pkt->netif, path, &lasting);
 }

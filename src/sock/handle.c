@@ -16,7 +16,6 @@ int wr_socks_init(struct weir_stack *stack)
         return WEIR_ENOMEM;
     uint8_t hash_key[16];
     wr_derive_key(stack, "sock: bindings", hash_key);
-    wr_derive_key(stack, "sock: ephemeral ports", socks->port_key);
     wr_pool_init(&socks->pool, &stack->alloc, sizeof(struct wr_sock), stack->max_sockets);
     wr_hash_init(&socks->binds, &stack->alloc, hash_key, UINT32_MAX);
     for (size_t i = 0; i < WR_TURNS; i++)

@@ -95,7 +95,6 @@ struct wr_port_turn {
 struct wr_socks {
     struct wr_pool pool;
     struct wr_hash binds; /* wr_sock.bind_node by protocol and port */
-    uint8_t port_key[16]; /* RFC 6056 3.3.4: F() and G() */
     struct wr_port_turn turns[WR_TURNS];
 };
 

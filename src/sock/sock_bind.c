@@ -31,7 +31,6 @@
  */
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/hash.h"
 #include "sock/sock.h"
 
@@ -174,17 +173,6 @@ static uint16_t choose_bind_port(struct weir_stack *stack, struct claim *claim)
     return 0;
 }
 
-/* F() is its high half, G() the low one. */
-static uint64_t secret_hash(const struct wr_socks *socks, const struct weir_endpoint *local,
-                            const struct weir_endpoint *remote)
-{
-    uint8_t text[34];
-    memcpy(text, local->addr.b, 16);
-    memcpy(text + 16, remote->addr.b, 16);
-    put_be16(text + 32, remote->port);
-    return wr_hash_keyed(socks->port_key, text, sizeof text);
-}
-
 /* Is the port bound by a socket that did not get it from connect()? Those have it for
  * themselves. */
 static bool is_bound(const struct weir_stack *stack, uint16_t port)
@@ -214,7 +202,7 @@ int wr_bind_choose_port(struct weir_stack *stack, struct weir_endpoint *local,
 {
     struct wr_socks *socks = stack->socks;
     struct port_range range = local_range(stack);
-    uint64_t hash = secret_hash(socks, local, remote);
+    uint64_t hash = wr_tcp_port_hash(stack, local, remote); /* F() is its high half, G() the low */
     struct wr_port_turn *turn = &socks->turns[hash % WR_TURNS];
     uint32_t start = (((uint32_t)(hash >> 32) + turn->count) % range.count) & ~1u;
     uint32_t in_order = turn->crowded ? 1 : IN_ORDER;

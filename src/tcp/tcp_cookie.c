@@ -72,6 +72,7 @@ int weir_syncookie_secret(struct weir_stack *stack, const uint8_t secret[32], we
     cookies->minute = UINT64_MAX;
     cookies->ahead = time_of_day - now;
     cookies->shared = true;
+    memset(stack->tcp->ts_pairs, 0, sizeof stack->tcp->ts_pairs); /* made by the old key */
     crypto_shorthash(stack->tcp->ts_key, (const uint8_t *)"tcp timestamps", 14, cookies->secret);
     crypto_shorthash(stack->tcp->ts_key + 8, (const uint8_t *)"tcp timestamps", 14,
                      cookies->secret + 16);

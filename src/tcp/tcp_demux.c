@@ -8,8 +8,12 @@
  * the exact address, the wildcard of its family, and for IPv4 the IPv6 wildcard that takes both.
  *
  * In front of the table stands a small array of connections that were found last, each at the one place where
- * a sum of its ports and addresses puts it. A peer may know that sum; all it can do with it is to have its segments
- * looked up in the table.
+ * a sum of its ports and addresses puts it, and one of the hashes made last: a connection's is asked for when it
+ * is opened, by the segments of its handshake, for its ISN, and at its end. A peer may know that sum; all it can do with
+ * it is to have its segments hashed and looked up in the table.
+ *
+ * The high half of the hash is in the ISN (tcp_isn), and so told to the peer; the low half is secret, and chooses
+ * the chain.
  */
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
@@ -26,7 +30,7 @@ struct v4_key {
 };
 static_assert(sizeof(struct v4_key) == 12, "a hash key must have no padding");
 
-uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple)
+static uint64_t hash_of(const struct weir_stack *stack, const struct wr_tuple *tuple)
 {
     const uint8_t *secret = stack->tcp->flows.key;
     struct v4_key key = {.lport = tuple->lport, .rport = tuple->rport};
@@ -45,25 +49,6 @@ static uint32_t word(const uint8_t *p)
     return v;
 }
 
-/* The place in the array of those found last. */
-static struct wr_flow **recent(const struct weir_stack *stack, const struct wr_tuple *tuple)
-{
-    uint32_t x = word(tuple->remote.b + 12) + ((uint32_t)tuple->rport << 16 ^ tuple->lport);
-
-    x *= 0x9e3779b1u;
-    return &stack->tcp->recent[x / (UINT32_MAX / WR_RECENT + 1)];
-}
-
-static void forget_recent(struct weir_stack *stack, const struct wr_flow *flow)
-{
-    if (flow->kind == WR_FLOW_TCB) {
-        struct wr_flow **place =
-            recent(stack, &WR_CONTAINER((uintptr_t)flow, const struct tcb, flow)->tuple);
-        if (*place == flow)
-            *place = NULL;
-    }
-}
-
 static uint64_t quad(const uint8_t *p)
 {
     uint64_t v;
@@ -76,6 +61,46 @@ static bool same_addr(const struct weir_addr *a, const struct weir_addr *b)
     return ((quad(a->b) ^ quad(b->b)) | (quad(a->b + 8) ^ quad(b->b + 8))) == 0;
 }
 
+static bool same_tuple(const struct wr_tuple *a, const struct wr_tuple *b)
+{
+    return a->lport == b->lport && a->rport == b->rport && same_addr(&a->remote, &b->remote) &&
+           same_addr(&a->local, &b->local);
+}
+
+/* The place of what is kept for a tuple, one of WR_RECENT. */
+static uint32_t place_of(const struct wr_tuple *tuple)
+{
+    uint32_t x = word(tuple->remote.b + 12) + ((uint32_t)tuple->rport << 16 ^ tuple->lport);
+
+    x *= 0x9e3779b1u;
+    return x / (UINT32_MAX / WR_RECENT + 1);
+}
+
+uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple)
+{
+    struct wr_hashed *kept = &stack->tcp->hashed[place_of(tuple)];
+
+    if (!same_tuple(&kept->tuple, tuple))
+        *kept = (struct wr_hashed){*tuple, hash_of(stack, tuple)};
+    return kept->hash;
+}
+
+/* The place in the array of those found last. */
+static struct wr_flow **recent(const struct weir_stack *stack, const struct wr_tuple *tuple)
+{
+    return &stack->tcp->recent[place_of(tuple)];
+}
+
+static void forget_recent(struct weir_stack *stack, const struct wr_flow *flow)
+{
+    if (flow->kind == WR_FLOW_TCB) {
+        struct wr_flow **place =
+            recent(stack, &WR_CONTAINER((uintptr_t)flow, const struct tcb, flow)->tuple);
+        if (*place == flow)
+            *place = NULL;
+    }
+}
+
 struct tcb *wr_demux_recent(const struct weir_stack *stack, const struct wr_tuple *tuple)
 {
     struct wr_flow *flow = *recent(stack, tuple);
@@ -84,11 +109,7 @@ struct tcb *wr_demux_recent(const struct weir_stack *stack, const struct wr_tupl
     if (flow == NULL)
         return NULL;
     tcb = WR_CONTAINER(flow, struct tcb, flow);
-    return tcb->tuple.lport == tuple->lport && tcb->tuple.rport == tuple->rport &&
-                   same_addr(&tcb->tuple.remote, &tuple->remote) &&
-                   same_addr(&tcb->tuple.local, &tuple->local)
-               ? tcb
-               : NULL;
+    return same_tuple(&tcb->tuple, tuple) ? tcb : NULL;
 }
 
 void wr_demux_found(struct weir_stack *stack, struct tcb *tcb)

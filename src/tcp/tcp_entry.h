@@ -185,6 +185,9 @@ int wr_tcp_fastopen_key_write(struct weir_stack *stack, const char *text);
 void wr_tcp_cc_default_read(const struct weir_stack *stack, struct wr_text *text);
 int wr_tcp_cc_default_write(struct weir_stack *stack, const char *text);
 
+/* For port choice, RFC 6056 3.3.4: a secret hash of addresses and remote port. local->port counts for nothing. */
+uint64_t wr_tcp_port_hash(const struct weir_stack *stack, const struct weir_endpoint *local,
+                          const struct weir_endpoint *remote);
 /* For port choice and bind: is the 4-tuple taken by a connection, or by a TIME-WAIT record that may not be
  * reused now (tcp_tw_reuse)? Is any connection or TIME-WAIT record on this local port and address? */
 bool wr_tcp_tuple_taken(struct weir_stack *stack, const struct weir_endpoint *local,

@@ -12,6 +12,7 @@
 
 /* Whose flow it is. */
 struct wr_tuple wr_flow_tuple(const struct wr_flow *flow);
+/* SipHash of the tuple under a secret. Cheap when it was asked for lately. */
 uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple);
 /* The connection, if it is one of those that wr_demux_found() was told of last: without a hash. */
 struct tcb *wr_demux_recent(const struct weir_stack *stack, const struct wr_tuple *tuple);
@@ -105,7 +106,19 @@ bool wr_mem_resets_orphan(const struct weir_stack *stack, const struct tcb *tcb)
 
 /* ---- all of it ---------------------------------------------------------------------------------- */
 
-enum { WR_RECENT = 64 };
+enum { WR_RECENT = 64, WR_TS_PAIRS = 32 };
+
+/* A hash of the flow table that was made lately: wr_demux_hash(). */
+struct wr_hashed {
+    struct wr_tuple tuple;
+    uint64_t hash;
+};
+
+/* Two hosts' part of a timestamp offset, as made lately: wr_isn_ts_offset(). */
+struct wr_ts_pair {
+    struct weir_addr local, remote;
+    uint32_t offset;
+};
 
 /* Who gets the next frame straight into its ring, maybe: tcp_direct. */
 struct wr_direct {
@@ -117,6 +130,8 @@ struct wr_direct {
 struct wr_tcp {
     struct wr_hash flows;
     struct wr_flow *recent[WR_RECENT]; /* connections that segments came for, see tcp_demux */
+    struct wr_hashed hashed[WR_RECENT];
+    struct wr_ts_pair ts_pairs[WR_TS_PAIRS];
     struct wr_hash listeners;
     struct wr_list listener_list;
     struct wr_pool tcbs;
@@ -134,7 +149,7 @@ struct wr_tcp {
     struct wr_timer tw_timer;
     struct wr_timer rest_timer;
     uint32_t rest_hand; /* slot of `tcbs` that was looked at last */
-    uint8_t isn_key[16], ts_key[16];
+    uint8_t ts_key[16];
     struct wr_cookies cookies;
     struct wr_metrics metrics;
     struct wr_fastopen_keys fastopen_keys;

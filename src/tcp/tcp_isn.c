@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Initial sequence numbers, RFC 6528: ISN = M + F(4-tuple, secret). F is SipHash-2-4 under a key of
- * its own; M is a clock of 64 ns as on Linux (RFC 6528 says 4 us), so that it passes 2^32 in 274 s
+ * Initial sequence numbers, RFC 6528: ISN = M + F(4-tuple, secret). F is the high half of the SipHash-2-4 that
+ * finds the connection in the flow table (tcp_demux), whose low half nobody is told; M is a clock of 64 ns as on Linux (RFC 6528 says 4 us), so that it passes 2^32 in 274 s
  * and stays ahead of what a connection can send at 62 MB/s. A new incarnation of a 4-tuple so
  * begins above the old one, and nobody without the key learns anything from the ISN of another.
  *
@@ -16,7 +16,7 @@
 
 uint32_t wr_isn(const struct weir_stack *stack, const struct wr_tuple *tuple, weir_time now)
 {
-    uint32_t hash = (uint32_t)wr_hash_keyed(stack->tcp->isn_key, tuple, sizeof *tuple);
+    uint32_t hash = (uint32_t)(wr_demux_hash(stack, tuple) >> 32);
     uint32_t clock = (uint32_t)((uint64_t)now >> 6);
 
 #ifdef WEIR_HARD
@@ -27,13 +27,24 @@ uint32_t wr_isn(const struct weir_stack *stack, const struct wr_tuple *tuple, we
 #endif
 }
 
-uint32_t wr_isn_ts_offset(const struct weir_stack *stack, const struct wr_tuple *tuple)
+/* The hash of two hosts; those made last are kept. */
+static uint32_t pair_offset(const struct weir_stack *stack, const struct wr_tuple *tuple)
 {
     struct weir_addr pair[2] = {tuple->local, tuple->remote};
+    uint32_t x = get_be32(pair[1].b + 12) * 0x9e3779b1u;
+    struct wr_ts_pair *kept = &stack->tcp->ts_pairs[x / (UINT32_MAX / WR_TS_PAIRS + 1)];
 
+    if (!weir_addr_eq(&kept->remote, &pair[1]) || !weir_addr_eq(&kept->local, &pair[0]))
+        *kept = (struct wr_ts_pair){pair[0], pair[1],
+                                    (uint32_t)wr_hash_keyed(stack->tcp->ts_key, pair, sizeof pair)};
+    return kept->offset;
+}
+
+uint32_t wr_isn_ts_offset(const struct weir_stack *stack, const struct wr_tuple *tuple)
+{
     uint32_t shift = wr_cookie_ts_shift(stack);
 
     if (stack->tunables.tcp_timestamps == 2)
         return shift;
-    return (uint32_t)wr_hash_keyed(stack->tcp->ts_key, pair, sizeof pair) + shift;
+    return pair_offset(stack, tuple) + shift;
 }

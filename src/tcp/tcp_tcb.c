@@ -26,7 +26,6 @@ int wr_tcp_init(struct weir_stack *stack)
     wr_hash_init(&tcp->flows, &stack->alloc, key, UINT32_MAX);
     wr_derive_key(stack, "tcp listeners", key);
     wr_hash_init(&tcp->listeners, &stack->alloc, key, UINT32_MAX);
-    wr_derive_key(stack, "tcp isn", tcp->isn_key);
     tcp->isn_epoch = (uint32_t)((uint64_t)stack->now >> 6);
     wr_derive_key(stack, "tcp timestamps", tcp->ts_key);
     wr_cookie_init(stack);

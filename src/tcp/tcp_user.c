@@ -24,6 +24,15 @@ static bool in_the_way(const struct weir_stack *stack, const struct wr_flow *flo
            !wr_tw_reusable(stack, WR_CONTAINER((uintptr_t)flow, const struct wr_tw, flow), now);
 }
 
+/* No flow has port 0. */
+uint64_t wr_tcp_port_hash(const struct weir_stack *stack, const struct weir_endpoint *local,
+                          const struct weir_endpoint *remote)
+{
+    struct wr_tuple tuple = {local->addr, remote->addr, 0, remote->port};
+
+    return wr_demux_hash(stack, &tuple);
+}
+
 bool wr_tcp_tuple_taken(struct weir_stack *stack, const struct weir_endpoint *local,
                         const struct weir_endpoint *remote, weir_time now)
 {
