@@ -73,7 +73,8 @@ struct wr_attach {
     int ifindex, fd;
     bool kick; /* its descriptor had an event, or recv stopped before the end */
     bool dead;
-    bool has_pending; /* `pending` was refused with EAGAIN and waits, its bytes in buf */
+    unsigned rounds, usual; /* of reading; frames that come at once, 0: not known yet */
+    bool has_pending;       /* `pending` was refused with EAGAIN and waits, its bytes in buf */
     struct weir_out pending;
     uint8_t *buf;
     size_t cap;
@@ -88,7 +89,6 @@ struct weir_host {
     struct weir_stack *stack;
     struct wr_attach *links;
     bool had_input; /* since events were handed out last */
-    bool brimful;   /* a round brought so much that events are to be handed out before the next */
     bool doomed;    /* freed within a callback: goes at the end of the turn */
     weir_host_event_fn *event_fn;
     void *event_arg;
@@ -121,12 +121,15 @@ void wr_loop_rouse(struct weir_loop *loop, atomic_uint *state);
 /* Makes a sleeping loop turn. */
 void wr_loop_wake(struct weir_loop *loop);
 int wr_loop_add_link(struct weir_loop *loop, struct wr_attach *attach);
+/* Have it told, or no more, when the link's descriptor can be written. */
+void wr_loop_want_room(struct weir_loop *loop, const struct wr_attach *attach, bool wanted);
 void wr_loop_remove_link(struct weir_loop *loop, struct wr_attach *attach);
 
 /* ---- hostio.c ----------------------------------------------------------------------------------- */
 
-/* One round of a host: link to stack, timers, stack to link. True when something moved. */
-bool wr_host_io(struct weir_host *host, weir_time now);
+/* The two ends of a round of a host; events come between them. True when something moved. */
+bool wr_host_in(struct weir_host *host, weir_time now);  /* links to stack, timers */
+bool wr_host_out(struct weir_host *host, weir_time now); /* stack to links */
 /* Hands out events. In the loop's thread those of on_event too: true when there were some. In others
  * these are kept: true when some are waiting. */
 bool wr_host_events(struct weir_host *host, bool in_loop);

@@ -2,10 +2,10 @@
 /*
  * Hosts: a stack with its links, and the traffic between them.
  *
- * A round takes frames from each link that has some, up to a bound, into the stack, lets timers run,
- * then gives each link all that the stack wants to send. So ACKs go out after a batch of data and not
- * after each segment, and what came in decides what goes out. A frame that a link refuses with
- * WEIR_EAGAIN is copied out of the stack's buffers and waits in front of the link; nothing more is
+ * A round takes frames from each link that has some, up to a bound, into the stack, lets timers run, hands out
+ * events, then gives each link all that the stack wants to send. So ACKs go out after a batch of data and not
+ * after each segment, and what came in, and what the program answered, decides what goes out. A frame that
+ * a link refuses with WEIR_EAGAIN is copied out of the stack's buffers and waits in front of the link; nothing more is
  * asked of the stack for that link until it has gone, so that a slow link is felt by the connections
  * and not by a queue.
  */
@@ -16,11 +16,9 @@
 
 #include "host/host_internal.h"
 
-enum {
-    FRAMES_AT_ONCE = 32,
-    BYTES_AT_ONCE =
-        128 * 1024 /* of a round, and then the program reads: what it finds is still in the cache */
-};
+/* BYTES_AT_ONCE of a round, and then the program reads: what it finds is still in the cache. LOOK_EVERY so many rounds
+ * a link is read until it is empty, to see how much it brings at once. */
+enum { FRAMES_AT_ONCE = 32, BYTES_AT_ONCE = 128 * 1024, SMALL_BYTES = 512, LOOK_EVERY = 16 };
 
 /* ---- out ---------------------------------------------------------------------------------------- */
 
@@ -52,6 +50,7 @@ static bool keep_pending(struct wr_attach *a, const struct weir_out *out, size_t
     a->pending.n_spans = 1;
     a->pending.span[0] = (struct weir_span){a->buf + out->head_len, len - out->head_len};
     a->has_pending = true;
+    wr_loop_want_room(a->host->loop, a, true);
     return true;
 }
 
@@ -69,6 +68,7 @@ static bool send_pending(struct wr_attach *a, weir_time now)
     if (rc == WEIR_EAGAIN)
         return false;
     a->has_pending = false;
+    wr_loop_want_room(a->host->loop, a, false);
     if (rc != 0)
         send_failed(a, rc, now);
     return true;
@@ -84,7 +84,7 @@ static bool send_some(struct wr_attach *a, weir_time now)
     while (!a->has_pending && !a->dead) {
         struct weir_out out = {.head = head};
         if (bytes >= BYTES_AT_ONCE) {
-            a->kick = a->host->brimful = true;
+            a->kick = true;
             break;
         }
         size_t len = weir_output(a->host->stack, a->ifindex, &out, now);
@@ -120,16 +120,27 @@ static int next_frame(struct wr_attach *a, struct weir_frame *frame, weir_time n
     return rc;
 }
 
-/* Takes frames in until there are none or the batch is full. True when there were some. */
+/* Takes frames in until there are none or the batch is full. True when there were some.
+ *
+ * To learn that there are none costs a system call. A peer on the same machine that waits for the answer to one
+ * frame has often sent the next by the time that the answer is written. So of small frames a batch is as many as there
+ * were when the link was last found empty, and it is asked for more when the answers are out. Large ones are taken in
+ * as they come: one acknowledgement for many counts for more. */
 static bool take_in(struct wr_attach *a, weir_time now)
 {
+    bool look = ++a->rounds % LOOK_EVERY == 0;
+    unsigned usual = look || a->usual == 0 ? FRAMES_AT_ONCE : a->usual;
     size_t bytes = 0;
+    struct weir_frame frame = {0};
     for (unsigned n = 0; n < FRAMES_AT_ONCE && bytes < BYTES_AT_ONCE; n++) {
-        struct weir_frame frame;
+        if (n >= usual && frame.len < SMALL_BYTES)
+            break;
         int rc = next_frame(a, &frame, now);
         if (rc <= 0) {
             if (rc < 0)
                 link_down(a, now);
+            if (n > 0)
+                a->usual = n;
             a->kick = false;
             return n > 0 || rc < 0;
         }
@@ -140,7 +151,6 @@ static bool take_in(struct wr_attach *a, weir_time now)
         a->host->had_input = true;
     }
     a->kick = true;
-    a->host->brimful |= bytes >= BYTES_AT_ONCE;
     return true;
 }
 
@@ -154,7 +164,7 @@ static bool serve_link(struct wr_attach *a, weir_time now)
     return take_in(a, now) || moved;
 }
 
-bool wr_host_io(struct weir_host *host, weir_time now)
+bool wr_host_in(struct weir_host *host, weir_time now)
 {
     bool moved = false;
     for (struct wr_attach *a = host->links; a; a = a->next)
@@ -163,6 +173,12 @@ bool wr_host_io(struct weir_host *host, weir_time now)
         weir_advance(host->stack, now);
         host->had_input = true; /* loopback's frames are carried there */
     }
+    return moved;
+}
+
+bool wr_host_out(struct weir_host *host, weir_time now)
+{
+    bool moved = false;
     for (struct wr_attach *a = host->links; a; a = a->next)
         moved |= send_some(a, now);
     if (host->taps)
@@ -250,7 +266,7 @@ bool wr_host_events(struct weir_host *host, bool in_loop)
         host->told_fn(host->told_arg);
     if (host->had_input)
         wr_wait_wake(host->lingering); /* the last ACK is no event */
-    host->had_input = host->brimful = false;
+    host->had_input = false;
     return told || (!in_loop && host->n_stash > 0);
 }
 

@@ -2,8 +2,9 @@
 /*
  * The loop: waits for descriptors and time, and has the hosts served.
  *
- * A turn is: sleep, callbacks of watches and alarms, then rounds of wr_host_io() over all hosts until
- * nothing moves (hosts joined by a pipe feed each other within a turn), then events. Links are
+ * A turn is: sleep, callbacks of watches and alarms, then rounds until nothing moves (hosts joined by a pipe
+ * feed each other within a turn). A round is three steps over all hosts: what has come in, events, what is to go
+ * out. So what a program says to what has come leaves with the acknowledgement of it, in one frame. Links are
  * registered edge-triggered, once: a link that is not drained keeps its `kick`.
  *
  * Any thread that ends a call does the same rounds itself before it releases the lock (settle), so
@@ -192,16 +193,11 @@ int weir_loop_alarm(struct weir_loop *loop, weir_time at, weir_alarm_fn *fn, voi
 
 /* ---- work --------------------------------------------------------------------------------------- */
 
-/* *full: there is so much to read that it should be now. */
-static bool all_io(struct weir_loop *loop, bool *full)
+static bool all_in(struct weir_loop *loop, weir_time now)
 {
-    weir_time now = weir_now();
     bool moved = false;
-    *full = false;
-    for (struct weir_host *host = loop->hosts; host; host = host->next) {
-        moved |= !host->doomed && wr_host_io(host, now);
-        *full |= host->brimful;
-    }
+    for (struct weir_host *host = loop->hosts; host; host = host->next)
+        moved |= !host->doomed && wr_host_in(host, now);
     return moved;
 }
 
@@ -213,22 +209,29 @@ static bool all_events(struct weir_loop *loop, bool in_loop)
     return any;
 }
 
-/* Rounds until nothing moves and there is no event that this thread may hand out. Events come when
- * traffic pauses, so that a thread is not woken only to wait for the lock, or when much has come. False when something is
+static bool all_out(struct weir_loop *loop, weir_time now)
+{
+    bool moved = false;
+    for (struct weir_host *host = loop->hosts; host; host = host->next)
+        moved |= !host->doomed && wr_host_out(host, now);
+    return moved;
+}
+
+/* Rounds until nothing moves and there is no event that this thread may hand out. False when something is
  * left for the loop's thread. */
 static bool serve(struct weir_loop *loop, bool in_loop)
 {
     int rounds = in_loop ? ROUNDS_IN_LOOP : ROUNDS_IN_CALL;
-    bool more, full;
+    bool moved, told;
     loop->serving++;
     do {
-        do
-            more = all_io(loop, &full);
-        while (more && --rounds > 0 && !full);
-        more |= all_events(loop, in_loop);
-    } while (more && in_loop && --rounds > 0);
+        weir_time now = weir_now();
+        moved = all_in(loop, now);
+        told = all_events(loop, in_loop);
+        moved |= all_out(loop, told ? weir_now() : now);
+    } while ((moved || (told && in_loop)) && --rounds > 0);
     loop->serving--;
-    return !more;
+    return !moved && !told;
 }
 
 void wr_loop_settle(struct weir_loop *loop)
@@ -282,7 +285,8 @@ static int wait_for_events(struct weir_loop *loop, struct epoll_event *events, i
     return n < 0 && errno != EINTR ? -errno : n;
 }
 
-int weir_loop_step(struct weir_loop *loop, int64_t timeout_ns)
+/* `more`: this thread takes the next turn too, so that nobody need be told that there is work left. */
+static int turn(struct weir_loop *loop, int64_t timeout_ns, bool more)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
     wr_loop_lock(loop);
@@ -298,14 +302,23 @@ int weir_loop_step(struct weir_loop *loop, int64_t timeout_ns)
     loop->serving++;
     dispatch_all(loop, events, n);
     run_alarms(loop, weir_now());
-    if (!serve(loop, true))
-        wr_loop_wake(loop);
+    if (!serve(loop, true)) {
+        if (more)
+            loop->again = true;
+        else
+            wr_loop_wake(loop);
+    }
     loop->serving--;
     if (loop->serving == 0)
         wr_host_free_doomed(loop);
     set_timer(loop);
     unlock_only(loop);
     return n < -1 ? n : 0;
+}
+
+int weir_loop_step(struct weir_loop *loop, int64_t timeout_ns)
+{
+    return turn(loop, timeout_ns, false);
 }
 
 /* ---- running ------------------------------------------------------------------------------------ */
@@ -321,7 +334,7 @@ int weir_loop_run(struct weir_loop *loop)
     loop->running = true;
     while (!loop->stop && rc == 0) {
         unlock_only(loop);
-        rc = weir_loop_step(loop, -1);
+        rc = turn(loop, -1, true);
         wr_loop_lock(loop);
     }
     loop->stop = false;
@@ -456,12 +469,20 @@ int wr_loop_add_link(struct weir_loop *loop, struct wr_attach *attach)
     struct wr_fd_entry *entry = &loop->fds[attach->fd];
     if (entry->kind != WR_FD_NONE)
         return WEIR_EBUSY;
-    rc = control(loop, EPOLL_CTL_ADD, attach->fd, EPOLLIN | EPOLLOUT | EPOLLET);
+    rc = control(loop, EPOLL_CTL_ADD, attach->fd, EPOLLIN | EPOLLET);
     if (rc != 0)
         return rc;
     entry->kind = WR_FD_LINK;
     entry->attach = attach;
     return 0;
+}
+
+/* Not asked for all the time: a link that can be written would then be an event whenever a frame has come, also
+ * when that has been read already. */
+void wr_loop_want_room(struct weir_loop *loop, const struct wr_attach *attach, bool wanted)
+{
+    if (attach->fd >= 0)
+        control(loop, EPOLL_CTL_MOD, attach->fd, EPOLLIN | EPOLLET | (wanted ? EPOLLOUT : 0u));
 }
 
 void wr_loop_remove_link(struct weir_loop *loop, struct wr_attach *attach)

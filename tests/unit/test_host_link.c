@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a host drives a link that has a descriptor: what leaves in one frame, how often the link is read for
+ * nothing, and what becomes of a frame that it does not take. The link is a pair of datagram sockets with a host
+ * and a loop at each end; all calls are counted.
+ */
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "unit/host_pair.h"
+
+enum { PORT = 7, TRIPS = 320 };
+
+struct wire {
+    struct weir_link link;
+    int fd;
+    unsigned sent, refused, taken, empty; /* calls, by what they did */
+    unsigned taken_first;                 /* `taken` when `sent` was 0 for the last time */
+    struct weir_loop *answers; /* has its turn after each frame sent, as a kernel does; or NULL */
+    uint8_t buf[2048];
+};
+
+static struct weir_loop *loops[2];
+static struct weir_host *hosts[2];
+static struct wire *wires[2];
+static weir_sock client;
+
+/* ---- the link ----------------------------------------------------------------------------------- */
+
+static int wire_send(struct weir_link *link, const struct weir_out *out, weir_time now)
+{
+    struct wire *wire = (struct wire *)link;
+    struct iovec iov[3] = {{out->head, out->head_len}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 1 + out->n_spans};
+    (void)now;
+    for (unsigned i = 0; i < out->n_spans; i++)
+        iov[1 + i] = (struct iovec){(void *)(uintptr_t)out->span[i].ptr, out->span[i].len};
+    if (sendmsg(wire->fd, &msg, MSG_DONTWAIT) < 0) {
+        assert_int_equal(errno, EAGAIN);
+        wire->refused++;
+        return WEIR_EAGAIN;
+    }
+    if (wire->sent++ == 0)
+        wire->taken_first = wire->taken;
+    if (wire->answers)
+        assert_int_equal(weir_loop_step(wire->answers, 0), 0);
+    return 0;
+}
+
+static int wire_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+{
+    struct wire *wire = (struct wire *)link;
+    ssize_t n = recv(wire->fd, wire->buf, sizeof wire->buf, MSG_DONTWAIT);
+    (void)now;
+    if (n <= 0) {
+        wire->empty++;
+        return 0;
+    }
+    wire->taken++;
+    *frame = (struct weir_frame){.data = wire->buf, .len = (size_t)n};
+    return 1;
+}
+
+static weir_time wire_deadline(const struct weir_link *link)
+{
+    (void)link;
+    return WEIR_TIME_NEVER;
+}
+
+static int wire_fd(const struct weir_link *link)
+{
+    return ((const struct wire *)link)->fd;
+}
+
+static void wire_free(struct weir_link *link)
+{
+    close(((struct wire *)link)->fd);
+    free(link);
+}
+
+static const struct weir_link_ops wire_ops = {
+    .send = wire_send,
+    .recv = wire_recv,
+    .deadline = wire_deadline,
+    .fd = wire_fd,
+    .free = wire_free,
+};
+
+/* ---- two hosts ---------------------------------------------------------------------------------- */
+
+static int setup(void **state)
+{
+    int fds[2];
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
+    for (int i = 0; i < 2; i++) {
+        wires[i] = calloc(1, sizeof *wires[i]);
+        assert_non_null(wires[i]);
+        wires[i]->fd = fds[i];
+        wires[i]->link.ops = &wire_ops;
+        wires[i]->link.netif = (struct weir_netif_config){.kind = WEIR_NETIF_IP, .mtu = 1500};
+        assert_int_equal(weir_loop_new(&loops[i]), 0);
+        hosts[i] = pair_host(loops[i], &wires[i]->link, i ? "10.0.0.2/24" : "10.0.0.1/24",
+                             i ? "fd00::2/64" : "fd00::1/64");
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        wires[i]->answers = NULL;
+    for (int i = 0; i < 2; i++) {
+        weir_host_free(hosts[i]);
+        assert_int_equal(weir_loop_free(loops[i]), 0);
+    }
+    return 0;
+}
+
+/* Both ends in turn until neither has a descriptor that is ready. */
+static void let_pass(void)
+{
+    bool more = true;
+    while (more) {
+        more = false;
+        for (int i = 0; i < 2; i++) {
+            struct pollfd wait = {.fd = weir_loop_fd(loops[i]), .events = POLLIN};
+            if (poll(&wait, 1, 0) > 0) {
+                assert_int_equal(weir_loop_step(loops[i], 0), 0);
+                more = true;
+            }
+        }
+    }
+}
+
+/* The server answers what it is sent, and closes when its peer does. */
+static void serve(void *arg, const struct weir_event *event)
+{
+    struct weir_stack *stack = weir_host_lock(hosts[1]);
+    char bytes[64];
+    ptrdiff_t n = 0;
+    weir_sock conn = event->sock;
+    (void)arg;
+    (void)weir_sock_accept(stack, event->sock, &conn, NULL, weir_now());
+    while ((n = weir_sock_recv(stack, conn, bytes, sizeof bytes, 0, NULL, weir_now())) > 0)
+        assert_int_equal(weir_sock_send(stack, conn, bytes, (size_t)n, 0, NULL, weir_now()), n);
+    if (n == 0)
+        assert_int_equal(weir_sock_close(stack, conn, weir_now()), 0);
+    weir_host_unlock(hosts[1]);
+}
+
+static void set_option(struct weir_stack *stack, int level, int option, int value)
+{
+    assert_int_equal(
+        weir_sock_setsockopt(stack, client, level, option, &value, sizeof value, weir_now()), 0);
+}
+
+static void listen_and_connect(void)
+{
+    struct weir_endpoint at = {.addr = weir_addr_v4(0x0a000002), .port = PORT};
+    weir_sock listener;
+    struct weir_stack *stack = weir_host_lock(hosts[1]);
+    assert_int_equal(weir_sock_open(stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &listener), 0);
+    assert_int_equal(weir_sock_bind(stack, listener, &at), 0);
+    assert_int_equal(weir_sock_listen(stack, listener, 8, weir_now()), 0);
+    weir_host_on_event(hosts[1], serve, NULL);
+    weir_host_unlock(hosts[1]);
+    stack = weir_host_lock(hosts[0]);
+    assert_int_equal(weir_sock_open(stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &client), 0);
+    set_option(stack, WEIR_SOL_TCP, WEIR_TCP_NODELAY, 1);
+    set_option(stack, WEIR_SOL_SOCKET, WEIR_SO_SNDBUF, 100 * 1000);
+    assert_int_equal(weir_sock_connect(stack, client, &at, weir_now()), WEIR_EINPROGRESS);
+    weir_host_unlock(hosts[0]);
+    let_pass();
+}
+
+static void say(const void *bytes, size_t len)
+{
+    struct weir_stack *stack = weir_host_lock(hosts[0]);
+    assert_int_equal(weir_sock_send(stack, client, bytes, len, 0, NULL, weir_now()), len);
+    weir_host_unlock(hosts[0]);
+}
+
+/* ---- tests -------------------------------------------------------------------------------------- */
+
+/* From first principles: what is owed and what is said to the same frame need one frame. */
+static void an_answer_leaves_with_the_acknowledgement(void **state)
+{
+    (void)state;
+    listen_and_connect();
+    unsigned sent = wires[1]->sent;
+    say("?", 1);
+    let_pass();
+    assert_int_equal(wires[1]->sent, sent + 1);
+    struct weir_stack *stack = weir_host_lock(hosts[0]);
+    assert_int_equal(weir_sock_shutdown(stack, client, WEIR_SHUT_WR, weir_now()), 0);
+    weir_host_unlock(hosts[0]);
+    let_pass();
+    assert_int_equal(wires[1]->sent, sent + 2); /* FIN, and the ACK of FIN */
+}
+
+static void talk_on(void *arg, const struct weir_event *event)
+{
+    unsigned *left = arg;
+    struct weir_stack *stack = weir_host_lock(hosts[0]);
+    char byte;
+    if (weir_sock_recv(stack, event->sock, &byte, 1, 0, NULL, weir_now()) == 1 && --*left > 0)
+        assert_int_equal(weir_sock_send(stack, event->sock, "?", 1, 0, NULL, weir_now()), 1);
+    weir_host_unlock(hosts[0]);
+}
+
+/* The peer has said the next word when the answer to the last is written, so a link that is asked first whether there
+ * is more says no each time. It is asked so once in 16 times, and when it really is empty. */
+static void a_link_is_seldom_read_for_nothing(void **state)
+{
+    unsigned left = TRIPS;
+    (void)state;
+    listen_and_connect();
+    weir_host_on_event(hosts[0], talk_on, &left);
+    wires[1]->answers = loops[0];
+    unsigned taken = wires[1]->taken, empty = wires[1]->empty;
+    say("?", 1);
+    while (left > 0)
+        assert_int_equal(weir_loop_step(loops[1], 0), 0);
+    assert_true(wires[1]->taken - taken >= TRIPS);
+    assert_true(wires[1]->empty - empty <= TRIPS / 16 + TRIPS / 64 + 2);
+}
+
+/* An echo request of ICMP (RFC 792), from host 0 to host 1. */
+static void ping(void)
+{
+    uint8_t frame[28] = {0x45, 0, 0,  28, 0, 0, 0x40, 0, 64,   1,    0x26, 0xdf, 10, 0,
+                         0,    1, 10, 0,  0, 2, 8,    0, 0xf7, 0xff, 0,    0,    0,  0};
+    assert_int_equal(send(wires[0]->fd, frame, sizeof frame, 0), sizeof frame);
+}
+
+static void throw_away(int fd)
+{
+    char byte;
+    while (recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
+        continue;
+}
+
+/* However few came at once before: 16 rounds later what comes together is read before anything is answered. */
+static void frames_that_come_together_are_taken_together(void **state)
+{
+    (void)state;
+    let_pass();
+    for (int round = 0; round < 20; round++) {
+        ping();
+        assert_int_equal(weir_loop_step(loops[1], -1), 0);
+    }
+    for (int round = 0; round < 16; round++) {
+        wires[1]->taken = wires[1]->sent = 0;
+        for (int i = 0; i < 8; i++)
+            ping();
+        assert_int_equal(weir_loop_step(loops[1], -1), 0);
+        assert_int_equal(wires[1]->taken, 8);
+        assert_int_equal(wires[1]->sent, 8);
+        throw_away(wires[0]->fd);
+    }
+    assert_int_equal(wires[1]->taken_first, 8);
+}
+
+/* A wire that holds few datagrams: what is refused goes when there is room, by the descriptor's own event, for
+ * nothing comes in. */
+static void a_refused_frame_goes_when_there_is_room(void **state)
+{
+    static char many[20 * 1000];
+    int room = 8 * 1024;
+    (void)state;
+    assert_int_equal(setsockopt(wires[0]->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room), 0);
+    listen_and_connect();
+    say(many, sizeof many);
+    assert_true(wires[0]->refused > 0);
+    unsigned sent = wires[0]->sent;
+    struct pollfd wait = {.fd = weir_loop_fd(loops[0]), .events = POLLIN};
+    while (poll(&wait, 1, 0) > 0) /* there may be a time that was set before */
+        assert_int_equal(weir_loop_step(loops[0], 0), 0);
+    assert_int_equal(wires[0]->sent, sent);
+    throw_away(wires[1]->fd);
+    assert_int_equal(poll(&wait, 1, 10000), 1);
+    assert_int_equal(weir_loop_step(loops[0], 0), 0);
+    assert_true(wires[0]->sent > sent);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_answer_leaves_with_the_acknowledgement, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_link_is_seldom_read_for_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(frames_that_come_together_are_taken_together, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_refused_frame_goes_when_there_is_room, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
