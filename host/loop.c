@@ -145,18 +145,19 @@ static void set_timer(struct weir_loop *loop)
     arm(loop, next_deadline(loop));
 }
 
-/* Calls what is due. A callback may change the list, so each search starts anew; what it sets to
+/* Calls what is due, the earliest first. A callback may change the list, so each search starts anew; what it sets to
  * a time already past waits for the next turn. */
 static void run_alarms(struct weir_loop *loop, weir_time now)
 {
-    for (size_t calls = loop->n_alarms; calls > 0; calls--) {
-        size_t i = 0;
-        while (i < loop->n_alarms && loop->alarms[i].at > now)
-            i++;
-        if (i == loop->n_alarms)
+    for (size_t calls = loop->n_alarms; calls > 0 && loop->n_alarms > 0; calls--) {
+        size_t first = 0;
+        for (size_t i = 1; i < loop->n_alarms; i++)
+            if (loop->alarms[i].at < loop->alarms[first].at)
+                first = i;
+        struct wr_alarm due = loop->alarms[first];
+        if (due.at > now)
             return;
-        struct wr_alarm due = loop->alarms[i];
-        loop->alarms[i] = loop->alarms[--loop->n_alarms];
+        loop->alarms[first] = loop->alarms[--loop->n_alarms];
         due.fn(due.arg, now);
     }
 }

@@ -70,7 +70,8 @@ struct epoll_event;
 typedef void weir_batch_fn(void *arg, struct epoll_event *events, int n);
 int weir_loop_batch(struct weir_loop *loop, weir_batch_fn *fn, void *arg);
 /* Calls fn once at `at` or soon after, in the loop's thread with the lock held; at WEIR_TIME_NEVER cancels.
- * One timer per (fn, arg): asking again moves it. WEIR_ENOMEM. */
+ * One timer per (fn, arg): asking again moves it. What is due in one turn is called in the order of its times.
+ * WEIR_ENOMEM. */
 typedef void weir_alarm_fn(void *arg, weir_time now);
 int weir_loop_alarm(struct weir_loop *loop, weir_time at, weir_alarm_fn *fn, void *arg);
 

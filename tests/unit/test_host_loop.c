@@ -142,6 +142,19 @@ static void alarms_ring_once_and_not_early(void **state)
     assert_int_equal(rung.order[1], 2);
 }
 
+static void alarms_of_one_turn_ring_in_their_order(void **state)
+{
+    weir_time soon = weir_now() - 2, later = soon + 1;
+    (void)state;
+    memset(&rung, 0, sizeof rung);
+    assert_int_equal(weir_loop_alarm(loop, later, on_second, &later), 0);
+    assert_int_equal(weir_loop_alarm(loop, soon, on_first, &soon), 0);
+    assert_int_equal(weir_loop_step(loop, 0), 0);
+    assert_int_equal(rung.n, 2);
+    assert_int_equal(rung.order[0], 1);
+    assert_int_equal(rung.order[1], 2);
+}
+
 static void its_descriptor_tells_of_alarms_too(void **state)
 {
     weir_time at = weir_now() + 5 * WEIR_MS;
@@ -364,6 +377,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_watch_is_called_until_it_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(ones_own_descriptors_come_in_a_batch, setup, teardown),
         cmocka_unit_test_setup_teardown(alarms_ring_once_and_not_early, setup, teardown),
+        cmocka_unit_test_setup_teardown(alarms_of_one_turn_ring_in_their_order, setup, teardown),
         cmocka_unit_test_setup_teardown(its_descriptor_tells_of_alarms_too, setup, teardown),
         cmocka_unit_test_setup_teardown(a_turn_ends_by_its_time, setup, teardown),
         cmocka_unit_test_setup_teardown(run_ends_by_stop, setup, teardown),
