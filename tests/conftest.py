@@ -3,7 +3,9 @@
 and with CI=true any skip is a failure, since there everything must be able to run.
 
 Temporary folders lie in one of this run's own. Pytest's usual one is shared by all runs of a user, and each closes it to other
-users when it begins: tests whose programs run as nobody could not be run beside others. It is removed if all went well."""
+users when it begins: tests whose programs run as nobody could not be run beside others. It is removed if all went well.
+
+So do control sockets: a host is found by its name, which others' hosts may have, too."""
 import os
 import shutil
 import tempfile
@@ -17,6 +19,11 @@ SKIPPED = 77
 def pytest_configure(config):
     if not config.option.basetemp:
         config.option.basetemp = config.own_basetemp = tempfile.mkdtemp(prefix="weir-pytest-")
+    os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="weir-runtime-")
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
 
 
 def pytest_sessionfinish(session, exitstatus):
