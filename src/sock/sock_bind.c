@@ -99,9 +99,9 @@ static bool conflicts_with_socket(const struct weir_stack *stack, const struct c
 /* Looks at each connection on the port. Rare: bind() to a port that old connections hold. */
 static bool overlaps_connection(const struct weir_stack *stack, const struct claim *claim)
 {
-    struct wr_hash_iter it = {0};
+    uint64_t cursor = 0;
     struct weir_endpoint local;
-    while (wr_tcp_next_local(stack, &it, &local))
+    while (wr_tcp_next_local(stack, &cursor, &local))
         if (local.port == claim->local.port &&
             addrs_overlap(&claim->local.addr, claim->sock->v6only, &local.addr, true))
             return true;

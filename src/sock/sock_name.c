@@ -91,7 +91,7 @@ bool weir_sock_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_
         const struct wr_sock *sock = wr_pool_at(pool, (uint32_t)(*cursor)++);
         if (sock == NULL)
             continue;
-        if (wr_sock_has_tcb(sock) && wr_tcp_rest_row(&sock->ready, row)) {
+        if (wr_sock_has_tcb(sock) && wr_tcp_rest_row(stack, &sock->ready, row)) {
             row->user = sock->ready.user;
             row->domain = sock->is_v6 ? WEIR_AF_INET6 : WEIR_AF_INET;
             return true;

@@ -83,6 +83,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/ranges.h"
+#include "base/records.h"
 #include "base/ring.h"
 #include "base/seq.h"
 #include "cc/cc_list.h"
@@ -122,10 +123,10 @@ static_assert(sizeof(struct wr_tuple) == 36, "a hash key must have no padding");
 
 enum wr_flow_kind { WR_FLOW_TCB, WR_FLOW_SYN, WR_FLOW_TIMEWAIT, WR_FLOW_REST };
 
-/* The head of each of them. A struct tcb has its tuple beside it; the others, which are many when it comes to
- * the worst, only the addresses, in WR_ADDRS_V4 or WR_ADDRS_V6 bytes: wr_flow_tuple() tells. */
+/* What they have in common, behind the head of the table that they are in. A struct tcb has its tuple beside it; the
+ * others, which are many when it comes to the worst, are records, and have only the addresses, in WR_ADDRS_V4
+ * or WR_ADDRS_V6 bytes: wr_flow_tuple() tells. */
 struct wr_flow {
-    struct wr_hash_node node;
     uint8_t kind : 2; /* enum wr_flow_kind */
     bool v4 : 1;
     /* Of TIME-WAIT, and else padding: as given to wr_port_hold(), were timestamps negotiated, the DS field. */
@@ -135,7 +136,7 @@ struct wr_flow {
     uint16_t wnd; /* of a SYN entry: the window offered; of TIME-WAIT: the field of its ACKs */
     uint16_t lport, rport;
 };
-static_assert(sizeof(struct wr_flow) == 24, "records of a flood begin with this");
+static_assert(sizeof(struct wr_flow) == 8, "records of a flood begin with this");
 
 enum { WR_ADDRS_V4 = 8, WR_ADDRS_V6 = 32 };
 
@@ -277,6 +278,7 @@ enum { /* where struct tcb.out is linked */
  */
 struct tcb {
     /* hot: every segment in or out */
+    struct wr_hash_node node; /* struct wr_tcp.flows */
     struct wr_flow flow;
     struct wr_tuple tuple;
     uint8_t state;         /* WEIR_TCP_* */

@@ -2,9 +2,10 @@
 /*
  * Whom is a segment for? RFC 9293 3.10.7.
  *
- * One table holds connections, awake and at rest, SYN queue entries and TIME-WAIT records by 4-tuple; one holds
- * listeners by local endpoint. The first is keyed with SipHash under a secret, so that a peer that
- * chooses its ports cannot aim for one chain; what is in the second no peer has a say in. A SYN for a listener is looked up at most three times:
+ * One table holds the connections that are awake by 4-tuple; one the records of what is less, and may be many: SYN queue
+ * entries, TIME-WAIT, connections at rest; one listeners by local endpoint. The first two share a hash, SipHash under
+ * a secret, so that a peer that chooses its ports cannot aim for one chain; what is in the third no peer has a say in.
+ * A SYN for a listener is looked up at most three times:
  * the exact address, the wildcard of its family, and for IPv4 the IPv6 wildcard that takes both.
  *
  * In front of the table stands a small array of connections that were found last, each at the one place where
@@ -91,14 +92,11 @@ static struct wr_flow **recent(const struct weir_stack *stack, const struct wr_t
     return &stack->tcp->recent[place_of(tuple)];
 }
 
-static void forget_recent(struct weir_stack *stack, const struct wr_flow *flow)
+static void forget_recent(struct weir_stack *stack, const struct tcb *tcb)
 {
-    if (flow->kind == WR_FLOW_TCB) {
-        struct wr_flow **place =
-            recent(stack, &WR_CONTAINER((uintptr_t)flow, const struct tcb, flow)->tuple);
-        if (*place == flow)
-            *place = NULL;
-    }
+    struct wr_flow **place = recent(stack, &tcb->tuple);
+    if (*place == &tcb->flow)
+        *place = NULL;
 }
 
 struct tcb *wr_demux_recent(const struct weir_stack *stack, const struct wr_tuple *tuple)
@@ -150,36 +148,30 @@ struct wr_tuple wr_flow_tuple(const struct wr_flow *flow)
     return tuple;
 }
 
-static void set_tuple(struct wr_flow *flow, enum wr_flow_kind kind, const struct wr_tuple *tuple)
-{
-    uint8_t *addrs;
-
-    flow->kind = (unsigned)kind & 3u;
-    flow->v4 = weir_addr_is_v4(&tuple->local);
-    flow->lport = tuple->lport;
-    flow->rport = tuple->rport;
-    addrs = addrs_of(flow);
-    if (addrs == NULL) {
-        WR_CONTAINER(flow, struct tcb, flow)->tuple = *tuple;
-    } else if (flow->v4) {
-        memcpy(addrs, tuple->local.b + 12, 4);
-        memcpy(addrs + 4, tuple->remote.b + 12, 4);
-    } else {
-        memcpy(addrs, tuple->local.b, 16);
-        memcpy(addrs + 16, tuple->remote.b, 16);
-    }
-}
-
-static bool has_tuple(struct wr_flow *flow, const struct wr_tuple *tuple)
+static bool has_tuple(const struct wr_flow *flow, const struct wr_tuple *tuple)
 {
     struct wr_tuple own;
 
     if (flow->lport != tuple->lport || flow->rport != tuple->rport)
         return false;
-    if (flow->kind == WR_FLOW_TCB)
-        return memcmp(&WR_CONTAINER(flow, struct tcb, flow)->tuple, tuple, sizeof *tuple) == 0;
     own = wr_flow_tuple(flow);
     return memcmp(&own, tuple, sizeof own) == 0;
+}
+
+static_assert(offsetof(struct wr_syn, flow) == sizeof(struct wr_record) &&
+                  offsetof(struct wr_tw, flow) == sizeof(struct wr_record) &&
+                  offsetof(struct wr_rest, flow) == sizeof(struct wr_record),
+              "the flow of a record is behind its head");
+
+static struct wr_flow *find_record(const struct wr_records *records, const struct wr_tuple *tuple,
+                                   uint32_t hash)
+{
+    struct wr_record *record = wr_records_first(records, hash);
+
+    for (; record != NULL; record = wr_records_next(records, record))
+        if (has_tuple((struct wr_flow *)(void *)(record + 1), tuple))
+            return (struct wr_flow *)(void *)(record + 1);
+    return NULL;
 }
 
 struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tuple *tuple,
@@ -188,46 +180,82 @@ struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tu
     struct wr_hash_node *node = wr_hash_first(&stack->tcp->flows, hash);
 
     for (; node != NULL; node = wr_hash_next(node)) {
-        struct wr_flow *flow = WR_CONTAINER(node, struct wr_flow, node);
-        if (has_tuple(flow, tuple))
-            return flow;
+        struct tcb *tcb = WR_CONTAINER(node, struct tcb, node);
+        if (memcmp(&tcb->tuple, tuple, sizeof *tuple) == 0)
+            return &tcb->flow;
     }
-    return NULL;
+    return find_record(&stack->tcp->records, tuple, wr_record_hash(hash));
 }
 
-bool wr_demux_insert(struct weir_stack *stack, struct wr_flow *flow, enum wr_flow_kind kind,
-                     const struct wr_tuple *tuple, uint64_t hash)
+static void set_flow(struct wr_flow *flow, enum wr_flow_kind kind, const struct wr_tuple *tuple)
 {
-    set_tuple(flow, kind, tuple);
-    return wr_hash_insert(&stack->tcp->flows, &flow->node, hash);
+    flow->kind = (unsigned)kind & 3u;
+    flow->v4 = weir_addr_is_v4(&tuple->local);
+    flow->lport = tuple->lport;
+    flow->rport = tuple->rport;
 }
 
-void wr_demux_replace(struct weir_stack *stack, struct wr_flow *was, struct wr_flow *now,
-                      enum wr_flow_kind kind)
+bool wr_demux_insert(struct weir_stack *stack, struct tcb *tcb, const struct wr_tuple *tuple,
+                     uint64_t hash)
 {
-    struct wr_tuple tuple = wr_flow_tuple(was);
-
-    forget_recent(stack, was);
-    set_tuple(now, kind, &tuple);
-    wr_hash_replace(&stack->tcp->flows, &was->node, &now->node);
+    set_flow(&tcb->flow, WR_FLOW_TCB, tuple);
+    tcb->tuple = *tuple;
+    return wr_hash_insert(&stack->tcp->flows, &tcb->node, hash);
 }
 
-void wr_demux_remove(struct weir_stack *stack, struct wr_flow *flow)
+void wr_demux_remove(struct weir_stack *stack, struct tcb *tcb)
 {
-    forget_recent(stack, flow);
-    wr_hash_remove(&stack->tcp->flows, &flow->node);
+    forget_recent(stack, tcb);
+    wr_hash_remove(&stack->tcp->flows, &tcb->node);
 }
 
-bool wr_tcp_next_local(const struct weir_stack *stack, struct wr_hash_iter *it,
+void *wr_demux_add(struct weir_stack *stack, enum wr_flow_kind kind, size_t size,
+                   const struct wr_tuple *tuple, uint64_t hash, uint32_t *number)
+{
+    struct wr_record *record =
+        wr_records_add(&stack->tcp->records, size, wr_record_hash(hash), number);
+    struct wr_flow *flow;
+    uint8_t *addrs;
+
+    if (record == NULL)
+        return NULL;
+    flow = (struct wr_flow *)(void *)(record + 1);
+    memset(flow, 0, size - sizeof *record);
+    set_flow(flow, kind, tuple);
+    addrs = addrs_of(flow);
+    if (flow->v4) {
+        memcpy(addrs, tuple->local.b + 12, 4);
+        memcpy(addrs + 4, tuple->remote.b + 12, 4);
+    } else {
+        memcpy(addrs, tuple->local.b, 16);
+        memcpy(addrs + 16, tuple->remote.b, 16);
+    }
+    return record;
+}
+
+/* The cursor counts the slots of connections, then the numbers of records. */
+bool wr_tcp_next_local(const struct weir_stack *stack, uint64_t *cursor,
                        struct weir_endpoint *local)
 {
-    struct wr_hash_node *node = wr_hash_each(&stack->tcp->flows, it);
+    const struct wr_tcp *tcp = stack->tcp;
+    uint32_t n_slots = tcp->tcbs.n_slots;
 
-    if (node == NULL)
-        return false;
-    struct wr_tuple tuple = wr_flow_tuple(WR_CONTAINER(node, struct wr_flow, node));
-    *local = (struct weir_endpoint){tuple.local, tuple.lport};
-    return true;
+    while (*cursor < (uint64_t)n_slots + wr_records_end(&tcp->records)) {
+        uint64_t i = (*cursor)++;
+        const struct tcb *tcb = i < n_slots ? wr_pool_at(&tcp->tcbs, (uint32_t)i) : NULL;
+        struct wr_record *record =
+            i < n_slots ? NULL : wr_records_at(&tcp->records, (uint32_t)(i - n_slots));
+        struct wr_tuple tuple;
+        if (tcb != NULL && tcb->state != WEIR_TCP_CLOSE)
+            tuple = tcb->tuple;
+        else if (record != NULL)
+            tuple = wr_flow_tuple((const struct wr_flow *)(const void *)(record + 1));
+        else
+            continue;
+        *local = (struct weir_endpoint){tuple.local, tuple.lport};
+        return true;
+    }
+    return false;
 }
 
 /* ---- listeners -------------------------------------------------------------------------------- */

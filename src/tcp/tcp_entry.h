@@ -194,13 +194,14 @@ bool wr_tcp_tuple_taken(struct weir_stack *stack, const struct weir_endpoint *lo
                         const struct weir_endpoint *remote, weir_time now);
 
 /* The local endpoint of each connection, awake or at rest, SYN-RECEIVED entry and TIME-WAIT record, in no meaningful
- * order; start from a zeroed iterator. False: that was all. */
-bool wr_tcp_next_local(const struct weir_stack *stack, struct wr_hash_iter *it,
+ * order; start from a cursor of 0. False: that was all. */
+bool wr_tcp_next_local(const struct weir_stack *stack, uint64_t *cursor,
                        struct weir_endpoint *local);
 
 /* Calls for tables (ss): every connection that is awake, SYN-RECEIVED entry and TIME-WAIT record in a stable order. */
 bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row);
 /* The row of a connection at rest, of which wr_tcp_next_row() tells nothing. False: it is not at rest. */
-bool wr_tcp_rest_row(const struct wr_ready *ready, struct weir_sock_row *row);
+bool wr_tcp_rest_row(const struct weir_stack *stack, const struct wr_ready *ready,
+                     struct weir_sock_row *row);
 
 #endif

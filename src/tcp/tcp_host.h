@@ -6,6 +6,7 @@
 #ifndef WR_TCP_HOST_H
 #define WR_TCP_HOST_H
 
+#include "base/dues.h"
 #include "tcp/tcp_open.h"
 
 /* ---- who a segment is for: tcp_demux ------------------------------------------------------------ */
@@ -20,13 +21,18 @@ void wr_demux_found(struct weir_stack *stack, struct tcb *tcb);
 /* The flow of a tuple, or NULL. */
 struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tuple *tuple,
                               uint64_t hash);
-/* `now` takes the place of `was`, as what it is called. */
-void wr_demux_replace(struct weir_stack *stack, struct wr_flow *was, struct wr_flow *now,
-                      enum wr_flow_kind kind);
-/* hash: wr_demux_hash() of the tuple. */
-bool wr_demux_insert(struct weir_stack *stack, struct wr_flow *flow, enum wr_flow_kind kind,
-                     const struct wr_tuple *tuple, uint64_t hash);
-void wr_demux_remove(struct weir_stack *stack, struct wr_flow *flow);
+/* Enters a connection that is awake. hash: wr_demux_hash() of the tuple. False: out of memory. */
+bool wr_demux_insert(struct weir_stack *stack, struct tcb *tcb, const struct wr_tuple *tuple,
+                     uint64_t hash);
+void wr_demux_remove(struct weir_stack *stack, struct tcb *tcb);
+/* What the tables keep chains by. A peer may learn the other half: flow labels are made of it. */
+static inline uint32_t wr_record_hash(uint64_t hash)
+{
+    return (uint32_t)hash;
+}
+/* A record of one of the other kinds: its head and flow, and room behind for `size` bytes in all. NULL: out of memory. */
+void *wr_demux_add(struct weir_stack *stack, enum wr_flow_kind kind, size_t size,
+                   const struct wr_tuple *tuple, uint64_t hash, uint32_t *number);
 /* The listener for a SYN to tuple->local: the most specific; of a reuseport group one by hash. */
 struct wr_listener *wr_demux_listener(const struct weir_stack *stack, const struct wr_tuple *tuple,
                                       uint64_t hash);
@@ -36,23 +42,17 @@ void wr_demux_remove_listener(struct weir_stack *stack, struct wr_listener *list
 /* ---- TIME-WAIT: tcp_timewait -------------------------------------------------------------------- */
 
 struct wr_tw {
+    struct wr_record record;
     struct wr_flow flow;
     uint32_t snd_nxt, rcv_nxt;
     uint32_t ts_recent;
-    uint32_t expires_ms; /* modulo 2^32 */
-    uint32_t prev, next; /* slots of struct wr_tw_line.pool */
-    uint16_t oow_tick;   /* last ACK to an unacceptable segment, 16 ms; 0: none */
-    uint8_t addrs[];     /* WR_ADDRS_V4 or WR_ADDRS_V6 bytes */
+    uint32_t expires_ms;        /* modulo 2^32 */
+    struct wr_record_link line; /* struct wr_tcp.tws */
+    uint16_t oow_tick;          /* last ACK to an unacceptable segment, 16 ms; 0: none */
+    uint8_t addrs[];            /* WR_ADDRS_V4 or WR_ADDRS_V6 bytes */
 };
-static_assert(offsetof(struct wr_tw, addrs) + WR_ADDRS_V4 <= 64, "TIME-WAIT records are many");
+static_assert(offsetof(struct wr_tw, addrs) + WR_ADDRS_V4 <= 52, "TIME-WAIT records are many");
 
-/* Those of one family, first to expire first. */
-struct wr_tw_line {
-    struct wr_pool pool;
-    uint32_t first, last; /* slots; UINT32_MAX: none */
-};
-
-void wr_tw_init(struct weir_stack *stack);
 /* When it ends. */
 weir_time wr_tw_expires_at(const struct wr_tw *tw, weir_time now);
 
@@ -69,18 +69,19 @@ bool wr_tw_reusable(const struct weir_stack *stack, const struct wr_tw *tw, weir
 /* ---- connections at rest: tcp_rest ---------------------------------------------------------------- */
 
 struct wr_rest {
+    struct wr_record record;
     struct wr_flow flow;
     struct wr_ready *ready; /* its socket's */
-    uint16_t size;          /* of image */
-    uint8_t tx_words : 6;   /* struct wr_tx.cc_words; 0: there is none */
-    bool has_rx : 1, has_timer : 1;
+    uint32_t due;           /* place in struct wr_tcp.rest_dues; WR_RECORD_NONE: no keepalive */
+    uint8_t tx_words;       /* struct wr_tx.cc_words; 0: there is none */
+    bool has_rx;
     uint8_t addrs[]; /* WR_ADDRS_V4 or WR_ADDRS_V6 bytes, then the image: see tcp_rest */
 };
 
 /* There is a connection that may come to rest. */
 void wr_rest_watch(struct weir_stack *stack, weir_time now);
 /* When keepalive will wake it; NEVER: not by itself. */
-weir_time wr_rest_keep_at(const struct wr_rest *rest);
+weir_time wr_rest_keep_at(const struct weir_stack *stack, const struct wr_rest *rest);
 /* The connection as it was; the record is gone. NULL: out of memory. */
 struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest);
 /* At the end of an entry point, instead of settling: a connection that dozes goes back to rest if nothing keeps it
@@ -128,27 +129,30 @@ struct wr_direct {
 };
 
 struct wr_tcp {
-    struct wr_hash flows;
+    struct wr_hash flows;              /* connections that are awake */
+    struct wr_records records;         /* all other flows */
     struct wr_flow *recent[WR_RECENT]; /* connections that segments came for, see tcp_demux */
     struct wr_hashed hashed[WR_RECENT];
     struct wr_ts_pair ts_pairs[WR_TS_PAIRS];
     struct wr_hash listeners;
     struct wr_list listener_list;
     struct wr_pool tcbs;
-    struct wr_pool rxs;      /* struct wr_rx */
-    struct wr_pool syns[2];  /* IPv6, IPv4 */
-    struct wr_tw_line tw[2]; /* likewise */
+    struct wr_pool rxs; /* struct wr_rx */
     struct wr_mem mem;
     struct wr_direct direct;
     int64_t challenge_second; /* in which challenges_left counts */
     uint32_t challenges_left; /* RFC 5961 7, of the whole host */
     struct wr_cc_list cc;
-    struct wr_list neigh_wait;              /* struct tcb.out: their next hop is being asked for */
-    struct wr_list syn_wait[WR_SYN_LEVELS]; /* each in the order of resend_at */
+    struct wr_list neigh_wait; /* struct tcb.out: their next hop is being asked for */
+    struct wr_record_line syn_wait[WR_SYN_LEVELS]; /* each in the order of resend_at */
+    struct wr_record_line tws;                     /* first to expire first */
+    uint32_t n_syns, n_tws;
     struct wr_timer syn_timer;
     struct wr_timer tw_timer;
-    struct wr_timer rest_timer;
-    uint32_t rest_hand; /* slot of `tcbs` that was looked at last */
+    struct wr_timer rest_timer; /* the hand */
+    uint32_t rest_hand;         /* slot of `tcbs` that was looked at last */
+    struct wr_dues rest_dues;   /* keepalive of those at rest */
+    struct wr_timer wake_timer; /* the first of them */
     uint8_t ts_key[16];
     struct wr_cookies cookies;
     struct wr_metrics metrics;

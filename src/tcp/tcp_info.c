@@ -147,8 +147,8 @@ void wr_tcp_listener_info(const struct wr_listener *listener, struct weir_tcp_in
 
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
-/* The cursor is the kind of row in its upper half and the next slot of that kind's pool in its lower. */
-enum { ROW_TCB, ROW_SYN6, ROW_SYN4, ROW_TW6, ROW_TW4, ROW_KINDS };
+/* The cursor is the kind of row in its upper half and the next slot of that kind's table in its lower. */
+enum { ROW_TCB, ROW_RECORD, ROW_KINDS };
 
 static void flow_row(const struct wr_flow *flow, int state, struct weir_sock_row *row)
 {
@@ -179,48 +179,47 @@ static void timer_of(const struct tcb *tcb, struct weir_sock_row *row)
     }
 }
 
-static bool row_at(struct weir_stack *stack, unsigned kind, uint32_t slot,
-                   struct weir_sock_row *row)
+static bool tcb_row(const struct tcb *tcb, struct weir_sock_row *row)
 {
-    struct wr_tcp *tcp = stack->tcp;
-
-    if (kind == ROW_TCB) {
-        const struct tcb *tcb = wr_pool_at(&tcp->tcbs, slot);
-        if (tcb == NULL || tcb->state == WEIR_TCP_CLOSE)
-            return false;
-        flow_row(&tcb->flow, wr_tcp_state(tcb), row);
-        row->sock = tcb->ready != NULL ? tcb->ready->sock : 0;
-        row->recv_q = wr_tcp_inq(tcb);
-        row->send_q = wr_tcp_outq(tcb);
-        timer_of(tcb, row);
-        return true;
-    }
-    if (kind <= ROW_SYN4) {
-        const struct wr_syn *syn = wr_pool_at(&tcp->syns[kind - ROW_SYN6], slot);
-        if (syn == NULL)
-            return false;
-        flow_row(&syn->flow, WEIR_TCP_SYN_RECV, row);
-        row->timer = WEIR_TIMER_RETRANSMIT;
-        row->timer_at = wr_syn_resend_at(syn, stack->now);
-        row->retransmits = syn->retries;
-        return true;
-    }
-    const struct wr_tw *tw = wr_pool_at(&tcp->tw[kind - ROW_TW6].pool, slot);
-    if (tw == NULL)
+    if (tcb == NULL || tcb->state == WEIR_TCP_CLOSE)
         return false;
-    flow_row(&tw->flow, WEIR_TCP_TIME_WAIT, row);
-    row->timer = WEIR_TIMER_TIME_WAIT;
-    row->timer_at = wr_tw_expires_at(tw, stack->now);
+    flow_row(&tcb->flow, wr_tcp_state(tcb), row);
+    row->sock = tcb->ready != NULL ? tcb->ready->sock : 0;
+    row->recv_q = wr_tcp_inq(tcb);
+    row->send_q = wr_tcp_outq(tcb);
+    timer_of(tcb, row);
     return true;
 }
 
-bool wr_tcp_rest_row(const struct wr_ready *ready, struct weir_sock_row *row)
+/* Those at rest have their rows with their sockets. */
+static bool record_row(const struct wr_record *record, struct weir_sock_row *row, weir_time now)
+{
+    const struct wr_flow *flow = (const struct wr_flow *)(const void *)(record + 1);
+
+    if (record == NULL || flow->kind == WR_FLOW_REST)
+        return false;
+    if (flow->kind == WR_FLOW_SYN) {
+        const struct wr_syn *syn = WR_CONTAINER((uintptr_t)flow, const struct wr_syn, flow);
+        flow_row(flow, WEIR_TCP_SYN_RECV, row);
+        row->timer = WEIR_TIMER_RETRANSMIT;
+        row->timer_at = wr_syn_resend_at(syn, now);
+        row->retransmits = syn->retries;
+        return true;
+    }
+    flow_row(flow, WEIR_TCP_TIME_WAIT, row);
+    row->timer = WEIR_TIMER_TIME_WAIT;
+    row->timer_at = wr_tw_expires_at(WR_CONTAINER((uintptr_t)flow, const struct wr_tw, flow), now);
+    return true;
+}
+
+bool wr_tcp_rest_row(const struct weir_stack *stack, const struct wr_ready *ready,
+                     struct weir_sock_row *row)
 {
     if (ready->flow == NULL || ready->flow->kind != WR_FLOW_REST)
         return false;
     flow_row(ready->flow, WEIR_TCP_ESTABLISHED, row);
     row->sock = ready->sock;
-    row->timer_at = wr_rest_keep_at(WR_CONTAINER(ready->flow, struct wr_rest, flow));
+    row->timer_at = wr_rest_keep_at(stack, WR_CONTAINER(ready->flow, struct wr_rest, flow));
     if (row->timer_at != WEIR_TIME_NEVER)
         row->timer = WEIR_TIMER_KEEPALIVE;
     return true;
@@ -229,14 +228,16 @@ bool wr_tcp_rest_row(const struct wr_ready *ready, struct weir_sock_row *row)
 bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row)
 {
     struct wr_tcp *tcp = stack->tcp;
-    const struct wr_pool *pools[ROW_KINDS] = {&tcp->tcbs, &tcp->syns[0], &tcp->syns[1],
-                                              &tcp->tw[0].pool, &tcp->tw[1].pool};
+    uint32_t ends[ROW_KINDS] = {tcp->tcbs.n_slots, wr_records_end(&tcp->records)};
     unsigned kind = (unsigned)(*cursor >> 32);
     uint32_t slot = (uint32_t)*cursor;
 
     for (; kind < ROW_KINDS; kind++, slot = 0) {
-        while (slot < pools[kind]->n_slots) {
-            bool found = row_at(stack, kind, slot++, row);
+        while (slot < ends[kind]) {
+            bool found = kind == ROW_TCB
+                             ? tcb_row(wr_pool_at(&tcp->tcbs, slot), row)
+                             : record_row(wr_records_at(&tcp->records, slot), row, stack->now);
+            slot++;
             *cursor = (uint64_t)kind * (UINT64_C(1) << 32) + slot;
             if (found)
                 return true;

@@ -131,7 +131,7 @@ void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
     wr_trace_subject(stack, &seg);
     tcb = wr_demux_recent(stack, &seg.tuple);
     if (tcb != NULL) {
-        seg.hash = tcb->flow.node.hash;
+        seg.hash = tcb->node.hash;
         to_connection(stack, tcb, &seg, now);
         return;
     }

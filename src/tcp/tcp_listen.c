@@ -91,40 +91,40 @@ static void arm(struct weir_stack *stack)
     weir_time at = WEIR_TIME_NEVER;
 
     for (unsigned i = 0; i < WR_SYN_LEVELS; i++) {
-        struct wr_list *first = wr_list_first(&tcp->syn_wait[i]);
+        const struct wr_syn *first = wr_record_line_first(&tcp->records, &tcp->syn_wait[i]);
         if (first != NULL)
-            at = weir_time_min(
-                at, wr_syn_resend_at(WR_CONTAINER(first, struct wr_syn, wait), stack->now));
+            at = weir_time_min(at, wr_syn_resend_at(first, stack->now));
     }
     if (at != tcp->syn_timer.at)
         wr_timer_arm(stack, &tcp->syn_timer, at);
 }
 
-static void enqueue(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
+/* number: its own; it stands in no line. */
+static void enqueue(struct weir_stack *stack, struct wr_syn *syn, uint32_t number, weir_time now)
 {
     unsigned level = level_of(syn);
 
-    wr_list_remove(&syn->wait);
     syn->resend_us = (uint32_t)((now + level_wait(level)) / WEIR_US);
-    wr_list_push_back(&stack->tcp->syn_wait[level], &syn->wait);
+    wr_record_line_push(&stack->tcp->records, &stack->tcp->syn_wait[level], number);
     arm(stack);
 }
 
-/* Takes the entry out of everything but the flow table, and frees it. */
-static void syn_forget(struct weir_stack *stack, struct wr_syn *syn)
+static void dequeue(struct weir_stack *stack, const struct wr_syn *syn)
 {
-    wr_list_remove(&syn->wait);
-    wr_list_remove(&syn->of_listener);
-    syn->listener->n_syns--;
-    if (syn->retries == 0)
-        syn->listener->n_young--;
-    wr_pool_free(&stack->tcp->syns[syn->flow.v4], syn);
+    wr_record_line_remove(&stack->tcp->records, &stack->tcp->syn_wait[level_of(syn)], &syn->record);
 }
 
 static void syn_free(struct weir_stack *stack, struct wr_syn *syn)
 {
-    wr_demux_remove(stack, &syn->flow);
-    syn_forget(stack, syn);
+    struct wr_records *records = &stack->tcp->records;
+
+    dequeue(stack, syn);
+    wr_record_line_remove(records, &syn->listener->syns, &syn->record);
+    syn->listener->n_syns--;
+    if (syn->retries == 0)
+        syn->listener->n_young--;
+    wr_records_remove(records, &syn->record);
+    stack->tcp->n_syns--;
 }
 
 /* Not kept in the entry: it follows from the way back. path: that way if it is known, or NULL; without a netif
@@ -146,7 +146,7 @@ static uint16_t syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn,
 
 /* extra: a fast open cookie to give, or NULL. */
 static void send_synack(struct weir_stack *stack, const struct wr_syn *syn,
-                        const struct wr_tuple *tuple, const struct wr_path *path,
+                        const struct wr_tuple *tuple, uint64_t hash, const struct wr_path *path,
                         const struct w_tcpopt *extra, weir_time now)
 {
     struct w_tcpopt opt = {.has_mss = true,
@@ -158,7 +158,7 @@ static void send_synack(struct weir_stack *stack, const struct wr_syn *syn,
                            .ts_ecr = syn->ts_recent};
     struct wr_bare synack = {.tuple = tuple,
                              .path = path,
-                             .hash = syn->flow.node.hash,
+                             .hash = hash,
                              .seq = syn->iss,
                              .ack = syn->irs + 1,
                              .flags = W_TCP_SYN | W_TCP_ACK,
@@ -189,7 +189,7 @@ static void resend_synack(struct weir_stack *stack, struct wr_syn *syn, weir_tim
     syn->resent = true;
     wr_count(stack, WR_STAT_tcp_retrans_segs);
     wr_count(stack, WR_STAT_tcp_syn_retrans);
-    send_synack(stack, syn, &tuple, NULL, NULL, now);
+    send_synack(stack, syn, &tuple, wr_demux_hash(stack, &tuple), NULL, NULL, now);
 }
 
 /* TCP_DEFER_ACCEPT in seconds as a number of SYN-ACK retransmissions. */
@@ -232,24 +232,26 @@ static void syn_expired(struct weir_stack *stack, struct wr_syn *syn, weir_time 
         syn_free(stack, syn);
         return;
     }
+    dequeue(stack, syn);
     if (syn->retries == 0)
         syn->listener->n_young--;
     if (syn->retries < UINT8_MAX)
         syn->retries++;
-    enqueue(stack, syn, now);
+    enqueue(stack, syn, wr_records_number(&stack->tcp->records, &syn->record), now);
     if (resend)
         resend_synack(stack, syn, now);
 }
 
 void wr_tcp_listen_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now)
 {
+    struct wr_tcp *tcp = stack->tcp;
+
     (void)timer;
     for (unsigned i = WR_SYN_LEVELS; i-- > 0;) {
-        struct wr_list *first;
-        while ((first = wr_list_first(&stack->tcp->syn_wait[i])) != NULL &&
-               wr_syn_resend_at(WR_CONTAINER(first, struct wr_syn, wait), now) <= now &&
-               wr_work(stack))
-            syn_expired(stack, WR_CONTAINER(first, struct wr_syn, wait), now);
+        struct wr_syn *first;
+        while ((first = wr_record_line_first(&tcp->records, &tcp->syn_wait[i])) != NULL &&
+               wr_syn_resend_at(first, now) <= now && wr_work(stack))
+            syn_expired(stack, first, now);
     }
     arm(stack);
 }
@@ -345,29 +347,27 @@ static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct 
 
 /* Into the SYN queue. NULL: no memory. */
 static struct wr_syn *queue_syn(struct weir_stack *stack, const struct wr_syn *filled,
-                                const struct wr_tuple *tuple)
+                                const struct seg *seg, weir_time now)
 {
     struct wr_listener *listener = filled->listener;
-    struct wr_pool *pool = &stack->tcp->syns[weir_addr_is_v4(&tuple->local)];
+    size_t head = offsetof(struct wr_syn, addrs), own = offsetof(struct wr_syn, listener);
+    bool v4 = weir_addr_is_v4(&seg->tuple.local);
     struct wr_syn *syn;
-    void *obj = NULL;
+    uint32_t number;
 
-    if (wr_pool_alloc(pool, &obj) == 0) {
+    syn = wr_demux_add(stack, WR_FLOW_SYN, head + (v4 ? WR_ADDRS_V4 : WR_ADDRS_V6), &seg->tuple,
+                       seg->hash, &number);
+    if (syn == NULL) {
         wr_drop(stack, WR_DROP_no_memory);
         return NULL;
     }
-    syn = obj;
-    memcpy(syn, filled, offsetof(struct wr_syn, addrs));
-    wr_list_init(&syn->wait);
-    wr_list_init(&syn->of_listener);
-    if (!wr_demux_insert(stack, &syn->flow, WR_FLOW_SYN, tuple, filled->flow.node.hash)) {
-        wr_pool_free(pool, syn);
-        wr_drop(stack, WR_DROP_no_memory);
-        return NULL;
-    }
-    wr_list_push_back(&listener->syns, &syn->of_listener);
+    syn->flow.wnd = filled->flow.wnd;
+    memcpy((uint8_t *)syn + own, (const uint8_t *)filled + own, head - own);
+    wr_record_line_push(&stack->tcp->records, &listener->syns, number);
     listener->n_syns++;
     listener->n_young++;
+    stack->tcp->n_syns++;
+    enqueue(stack, syn, number, now);
     return syn;
 }
 
@@ -379,18 +379,18 @@ static void answer_by_cookie(struct weir_stack *stack, struct wr_syn *syn, struc
     syn->is_cookie = true;
     syn->listener->cookie_at = now;
     wr_count(stack, WR_STAT_tcp_syncookies_sent);
-    send_synack(stack, syn, &seg->tuple, path, NULL, now);
+    send_synack(stack, syn, &seg->tuple, seg->hash, path, NULL, now);
 }
 
 static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn,
-                              const struct wr_tuple *tuple, weir_time now);
+                              const struct seg *seg, weir_time now);
 
 /* The SYN brings a valid fast open cookie: the connection is made at once. False: no memory. */
 static bool open_fast(struct weir_stack *stack, const struct wr_syn *filled, struct seg *seg,
                       const struct w_tcpopt *reply, weir_time now)
 {
     struct wr_fastopen *fo = wr_fastopen_new(stack);
-    struct tcb *tcb = fo != NULL ? make_child(stack, filled, &seg->tuple, now) : NULL;
+    struct tcb *tcb = fo != NULL ? make_child(stack, filled, seg, now) : NULL;
 
     if (tcb == NULL) {
         wr_free(stack, fo, sizeof *fo);
@@ -422,7 +422,6 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
         listen_drop(stack, WR_DROP_tcp_syn_queue_full);
         return;
     }
-    filled.flow.node.hash = seg->hash;
     syn_fill(stack, &filled, seg, &path, fate == COOKIE);
     if (fate == COOKIE) {
         answer_by_cookie(stack, &filled, seg, &path, now);
@@ -432,20 +431,20 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
     if (wr_fastopen_syn(stack, listener, seg, &reply, now) &&
         open_fast(stack, &filled, seg, &reply, now))
         return;
-    syn = queue_syn(stack, &filled, &seg->tuple);
+    syn = queue_syn(stack, &filled, seg, now);
     if (syn == NULL)
         return;
-    enqueue(stack, syn, now);
-    send_synack(stack, syn, &seg->tuple, &path, &reply, now);
+    send_synack(stack, syn, &seg->tuple, seg->hash, &path, &reply, now);
 }
 
 /* A connection in the listener's accept queue out of what is known of its SYN; nothing of *syn is kept.
  * NULL: no memory. */
 static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn,
-                              const struct wr_tuple *tuple, weir_time now)
+                              const struct seg *seg, weir_time now)
 {
+    const struct wr_tuple *tuple = &seg->tuple;
     struct wr_listener *listener = syn->listener;
-    struct tcb *tcb = wr_tcb_new(stack, tuple, syn->flow.node.hash, listener->opts);
+    struct tcb *tcb = wr_tcb_new(stack, tuple, seg->hash, listener->opts);
     uint8_t unused;
     uint32_t wnd;
 
@@ -489,17 +488,13 @@ static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn
 static struct tcb *promote(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
                            weir_time now)
 {
-    struct tcb *tcb;
+    struct tcb *tcb = make_child(stack, syn, seg, now);
 
-    wr_hash_remove(&stack->tcp->flows, &syn->flow.node);
-    tcb = make_child(stack, syn, &seg->tuple, now);
-    if (tcb == NULL) {
-        wr_hash_insert(&stack->tcp->flows, &syn->flow.node, seg->hash);
+    if (tcb == NULL)
         return NULL;
-    }
     if (!syn->resent)
         tcb->syn_at = wr_syn_resend_at(syn, now) - level_wait(0);
-    syn_forget(stack, syn);
+    syn_free(stack, syn);
     return tcb;
 }
 
@@ -532,10 +527,7 @@ static void time_of_cookie(struct tcb *tcb, uint32_t ts_ecr, weir_time now)
 static bool take_cookie(struct weir_stack *stack, struct wr_listener *listener, struct seg *seg,
                         weir_time now)
 {
-    struct wr_syn syn = {.flow.node.hash = seg->hash,
-                         .listener = listener,
-                         .irs = seg->seq - 1,
-                         .iss = seg->ack - 1};
+    struct wr_syn syn = {.listener = listener, .irs = seg->seq - 1, .iss = seg->ack - 1};
     bool shared = stack->tcp->cookies.shared;
     bool expected = listener->cookie_at >= 0 && now - listener->cookie_at <= WR_COOKIE_LIFE;
     struct tcb *tcb;
@@ -554,7 +546,7 @@ static bool take_cookie(struct weir_stack *stack, struct wr_listener *listener, 
         return true;
     }
     syn_window(stack, &syn, &seg->tuple, NULL);
-    tcb = make_child(stack, &syn, &seg->tuple, now);
+    tcb = make_child(stack, &syn, seg, now);
     if (tcb == NULL)
         return true;
     if (tcb->ts_ok)
@@ -666,7 +658,8 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
     /* The same SYN again: our SYN-ACK was lost. */
     if ((flags & (W_TCP_SYN | W_TCP_RST | W_TCP_ACK)) == W_TCP_SYN && seg->seq == syn->irs) {
         if (!old && !syn_limited(stack, syn, now)) {
-            enqueue(stack, syn, now);
+            dequeue(stack, syn);
+            enqueue(stack, syn, wr_records_number(&stack->tcp->records, &syn->record), now);
             resend_synack(stack, syn, now);
         }
         return;
@@ -753,7 +746,7 @@ int wr_tcp_listen(struct weir_stack *stack, const struct weir_endpoint *local, i
     listener->somaxconn = (uint32_t)stack->tunables.somaxconn;
     listener->backlog = backlog_of(listener->somaxconn, backlog);
     wr_list_init(&listener->all);
-    wr_list_init(&listener->syns);
+    wr_record_line_init(&listener->syns, offsetof(struct wr_syn, of_listener));
     wr_list_init(&listener->fastopen);
     wr_list_init(&listener->fastopen_resets);
     wr_list_init(&listener->accept);
@@ -788,10 +781,12 @@ int wr_tcp_listen_keys(struct weir_stack *stack, struct wr_listener *listener, c
 
 void wr_tcp_unlisten(struct weir_stack *stack, struct wr_listener *listener, weir_time now)
 {
+    struct wr_syn *syn;
+
     wr_demux_remove_listener(stack, listener);
     wr_fastopen_unlisten(stack, listener);
-    while (!wr_list_is_empty(&listener->syns))
-        syn_free(stack, WR_CONTAINER(wr_list_first(&listener->syns), struct wr_syn, of_listener));
+    while ((syn = wr_record_line_first(&stack->tcp->records, &listener->syns)) != NULL)
+        syn_free(stack, syn);
     arm(stack);
     while (!wr_list_is_empty(&listener->accept)) {
         struct tcb *tcb = WR_CONTAINER(wr_list_first(&listener->accept), struct tcb, accept);

@@ -13,9 +13,10 @@
 enum { WR_SYN_LEVELS = 8 };
 
 struct wr_syn {
+    struct wr_record record;
     struct wr_flow flow;
-    struct wr_list wait; /* struct wr_tcp.syn_wait[min(retries, WR_SYN_LEVELS - 1)] */
-    struct wr_list of_listener;
+    struct wr_record_link wait; /* struct wr_tcp.syn_wait[min(retries, WR_SYN_LEVELS - 1)] */
+    struct wr_record_link of_listener;
     struct wr_listener *listener;
     uint32_t resend_us; /* modulo 2^32 */
     uint32_t iss, irs, ts_recent;
@@ -27,7 +28,7 @@ struct wr_syn {
     bool is_cookie : 1; /* nothing of it is kept: it is on the C stack */
     uint8_t addrs[];    /* WR_ADDRS_V4 or WR_ADDRS_V6 bytes; none on the C stack */
 };
-static_assert(offsetof(struct wr_syn, addrs) + WR_ADDRS_V4 <= 96, "a SYN flood pays for these");
+static_assert(offsetof(struct wr_syn, addrs) + WR_ADDRS_V4 <= 72, "a SYN flood pays for these");
 
 /* When its SYN-ACK goes again. */
 weir_time wr_syn_resend_at(const struct wr_syn *syn, weir_time now);
@@ -38,8 +39,8 @@ struct wr_listener {
     struct weir_endpoint local;
     const struct wr_tcp_opts *opts; /* its socket's */
     struct wr_ready *ready;
-    struct wr_list syns;   /* struct wr_syn.of_listener */
-    struct wr_list accept; /* struct tcb.accept, oldest first */
+    struct wr_record_line syns; /* struct wr_syn.of_listener */
+    struct wr_list accept;      /* struct tcb.accept, oldest first */
     uint32_t n_syns, n_accept, backlog;
     struct wr_list fastopen;        /* struct wr_fastopen.queue: pending */
     struct wr_list fastopen_resets; /* likewise: reset, and counted for a while; oldest first */

@@ -61,7 +61,7 @@ static_assert(sizeof(struct tcb) % sizeof(uint32_t) == 0 &&
                   offsetof(struct wr_tx, cc.priv) % sizeof(uint32_t) == 0 &&
                   sizeof(struct wr_rx) % sizeof(uint32_t) == 0,
               "images are packed in units");
-static_assert(WEIR_CC_PRIVATE_WORDS < 64, "struct wr_rest.tx_words holds them");
+static_assert(WEIR_CC_PRIVATE_WORDS < UINT8_MAX, "struct wr_rest.tx_words holds them");
 
 /* ---- packing ---------------------------------------------------------------------------------------- */
 
@@ -274,21 +274,26 @@ static void unpack(struct packer *p, void *object, size_t size)
     }
 }
 
-static uint8_t *image_of(const struct wr_rest *rest)
+static size_t head_size(bool v4)
 {
-    return (uint8_t *)(uintptr_t)rest->addrs + (rest->flow.v4 ? WR_ADDRS_V4 : WR_ADDRS_V6);
+    return offsetof(struct wr_rest, addrs) + (v4 ? WR_ADDRS_V4 : WR_ADDRS_V6);
+}
+
+static uint8_t *image_of(struct wr_rest *rest)
+{
+    return (uint8_t *)rest + head_size(rest->flow.v4);
 }
 
 /* Packs to `out`, which has room for IMAGE_MAX. Returns the bytes that it takes. */
-static size_t pack_image(const struct wr_rest *rest, const struct image *image, uint8_t *out)
+static size_t pack_image(const struct tcb *tcb, const struct image *image, uint8_t *out)
 {
     struct packer p;
 
     begin(&p, out);
     pack(&p, &image->tcb, sizeof image->tcb);
-    if (rest->tx_words != 0)
-        pack(&p, &image->tx, wr_tx_size(rest->tx_words));
-    if (rest->has_rx)
+    if (tcb->tx != NULL)
+        pack(&p, &image->tx, wr_tx_size(tcb->tx->cc_words));
+    if (tcb->rx != NULL)
         pack(&p, &image->rx, sizeof image->rx);
     return (p.nibbles + 1) / 2;
 }
@@ -334,11 +339,13 @@ static void take_image(struct image *image, const struct tcb *tcb)
     struct tcb *copy = &image->tcb;
 
     *copy = *tcb;
+    memset(&copy->node, 0, sizeof copy->node);
     memset(&copy->flow, 0, sizeof copy->flow);
     memset(&copy->tuple, 0, sizeof copy->tuple);
     memset(&copy->timer, 0, sizeof copy->timer);
     memset(&copy->path, 0, sizeof copy->path);
     copy->out = copy->accept = nowhere;
+    copy->keep_at = 0;
     copy->ready = NULL;
     copy->ofo = NULL;
     copy->tx = NULL;
@@ -356,54 +363,52 @@ static void take_image(struct image *image, const struct tcb *tcb)
         image->rx = *tcb->rx;
 }
 
-/* With keepalive the record has a timer, which lies before it. */
-static struct wr_timer *timer_of(const struct wr_rest *rest)
+static void arm_wake(struct weir_stack *stack)
 {
-    return rest->has_timer ? (struct wr_timer *)(uintptr_t)rest - 1 : NULL;
-}
+    const struct wr_dues *dues = &stack->tcp->rest_dues;
+    const struct wr_record *first = wr_dues_first(dues);
 
-static size_t timer_size(const struct wr_rest *rest)
-{
-    return rest->has_timer ? sizeof(struct wr_timer) : 0;
-}
-
-static size_t size_of(const struct wr_rest *rest)
-{
-    return timer_size(rest) + (size_t)(image_of(rest) - (const uint8_t *)rest) + rest->size;
-}
-
-/* The record that the connection becomes, in no table. NULL: out of memory. */
-static struct wr_rest *make_rest(struct weir_stack *stack, const struct tcb *tcb)
-{
-    struct wr_rest head = {.ready = tcb->ready,
-                           .flow.v4 = tcb->flow.v4,
-                           .tx_words = tcb->tx != NULL ? tcb->tx->cc_words & 63u : 0,
-                           .has_rx = tcb->rx != NULL,
-                           .has_timer = tcb->keep_at != WEIR_TIME_NEVER};
-    uint8_t packed[IMAGE_MAX], *block;
-    struct image image;
-    struct wr_rest *rest;
-
-    take_image(&image, tcb);
-    head.size = (uint16_t)pack_image(&head, &image, packed);
-    block = wr_alloc(stack, size_of(&head));
-    if (block == NULL)
-        return NULL;
-    rest = (struct wr_rest *)(void *)(block + timer_size(&head));
-    memcpy(rest, &head, offsetof(struct wr_rest, addrs));
-    memcpy(image_of(rest), packed, rest->size);
-    if (rest->has_timer) {
-        wr_timer_init(timer_of(rest), WR_TIMER_TCP_REST);
-        wr_timer_arm(stack, timer_of(rest), tcb->keep_at);
-    }
-    return rest;
+    wr_timer_arm(stack, &stack->tcp->wake_timer,
+                 first != NULL ? wr_dues_at(dues, first) : WEIR_TIME_NEVER);
 }
 
 static void free_rest(struct weir_stack *stack, struct wr_rest *rest)
 {
-    if (rest->has_timer)
-        wr_timer_cancel(stack, timer_of(rest));
-    wr_free(stack, (uint8_t *)rest - timer_size(rest), size_of(rest));
+    if (rest->due != WR_RECORD_NONE) {
+        wr_dues_remove(&stack->tcp->rest_dues, &rest->record);
+        arm_wake(stack);
+    }
+    wr_records_remove(&stack->tcp->records, &rest->record);
+}
+
+/* The record that the connection becomes, beside it in the tables. NULL: out of memory. */
+static struct wr_rest *make_rest(struct weir_stack *stack, const struct tcb *tcb)
+{
+    uint8_t packed[IMAGE_MAX];
+    struct image image;
+    struct wr_rest *rest;
+    size_t size, head = head_size(tcb->flow.v4);
+    uint32_t number;
+
+    take_image(&image, tcb);
+    size = pack_image(tcb, &image, packed);
+    rest = wr_demux_add(stack, WR_FLOW_REST, (head + size + 7) & ~(size_t)7, &tcb->tuple,
+                        tcb->node.hash, &number);
+    if (rest == NULL)
+        return NULL;
+    rest->ready = tcb->ready;
+    rest->due = WR_RECORD_NONE;
+    rest->tx_words = tcb->tx != NULL ? (uint8_t)tcb->tx->cc_words : 0;
+    rest->has_rx = tcb->rx != NULL;
+    memcpy(image_of(rest), packed, size);
+    if (tcb->keep_at != WEIR_TIME_NEVER) {
+        if (!wr_dues_add(&stack->tcp->rest_dues, number, tcb->keep_at)) {
+            free_rest(stack, rest);
+            return NULL;
+        }
+        arm_wake(stack);
+    }
+    return rest;
 }
 
 /* False: out of memory. */
@@ -415,7 +420,7 @@ static bool put_to_rest(struct weir_stack *stack, struct tcb *tcb)
     rest = make_rest(stack, tcb);
     if (rest == NULL)
         return false;
-    wr_demux_replace(stack, &tcb->flow, &rest->flow, WR_FLOW_REST);
+    wr_demux_remove(stack, tcb);
     rest->ready->flow = &rest->flow;
     wr_timer_cancel(stack, &tcb->timer);
     tcb->fo = NULL; /* the image leads to it now */
@@ -505,10 +510,12 @@ struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest)
     struct image image;
     struct wr_tx *tx = NULL;
     struct wr_rx *rx = NULL;
+    struct wr_tuple tuple = wr_flow_tuple(&rest->flow);
     struct tcb *tcb;
     void *obj;
 
     unpack_image(rest, &image);
+    image.tcb.keep_at = wr_rest_keep_at(stack, rest);
     if (wr_pool_alloc(&stack->tcp->tcbs, &obj) == 0)
         return NULL;
     tcb = obj;
@@ -517,13 +524,16 @@ struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest)
     if (rest->has_rx && (rx = wr_rcvbuf_new(stack)) == NULL)
         goto no_rx;
     put_back(tcb, &image, tx, rx);
+    if (!wr_demux_insert(stack, tcb, &tuple, wr_demux_hash(stack, &tuple)))
+        goto no_place;
     wr_tcb_tie(tcb, rest->ready);
-    wr_demux_replace(stack, &rest->flow, &tcb->flow, WR_FLOW_TCB);
     free_rest(stack, rest);
     wr_timers_update(stack, tcb);
     wr_rest_watch(stack, stack->now);
     tcb->dozing = stack->now - weir_time_max(tcb->last_ack_at, tcb->oow_ack_at) >= DOZE_EVERY;
     return tcb;
+no_place:
+    wr_rcvbuf_free(stack, tcb);
 no_rx:
     wr_free(stack, tx, wr_tx_size(rest->tx_words));
 no_tx:
@@ -533,17 +543,24 @@ no_tx:
 
 void wr_tcp_rest_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now)
 {
-    struct wr_rest *rest = (struct wr_rest *)(void *)(timer + 1);
+    const struct wr_dues *dues = &stack->tcp->rest_dues;
+    struct wr_record *first;
 
-    if (wr_rest_wake(stack, rest) != NULL) /* its own timer is due: keep_at is */
-        return;
-    wr_drop(stack, WR_DROP_no_memory);
-    wr_timer_arm(stack, timer, now + WEIR_SEC);
+    while ((first = wr_dues_first(dues)) != NULL && wr_dues_at(dues, first) <= now &&
+           wr_work(stack)) {
+        struct wr_rest *rest = WR_CONTAINER(first, struct wr_rest, record);
+        if (wr_rest_wake(stack, rest) == NULL) { /* else its own timer is due: keep_at is */
+            wr_drop(stack, WR_DROP_no_memory);
+            wr_timer_arm(stack, timer, now + WEIR_SEC);
+            return;
+        }
+    }
+    arm_wake(stack);
 }
 
-weir_time wr_rest_keep_at(const struct wr_rest *rest)
+weir_time wr_rest_keep_at(const struct weir_stack *stack, const struct wr_rest *rest)
 {
-    return rest->has_timer ? timer_of(rest)->at : WEIR_TIME_NEVER;
+    return wr_dues_at(&stack->tcp->rest_dues, &rest->record);
 }
 
 /* ---- for sockets ---------------------------------------------------------------------------------------- */
@@ -577,7 +594,6 @@ void wr_tcp_drop_at_rest(struct weir_stack *stack, struct wr_ready *ready)
     unpack_image(rest, &image);
     wr_fastopen_free(stack, &image.tcb);
     wr_port_release(stack, rest->flow.lport, image.tcb.port_reuse);
-    wr_demux_remove(stack, &rest->flow);
     ready->flow = NULL;
     free_rest(stack, rest);
 }

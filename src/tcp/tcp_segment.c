@@ -105,7 +105,7 @@ size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_seg
                           .hop_limit = tcb->opts.hop_limit,
                           .ds = (uint8_t)(tcb->opts.ds & ~3u),
                           .dont_fragment = tcb->opts.mtu_discover != WR_TCP_MTU_DONT,
-                          .flow_label = flow_label(tcb->flow.node.hash)};
+                          .flow_label = flow_label(tcb->node.hash)};
 
     out->n_spans = 0;
     out->gso_size = 0;
@@ -184,7 +184,7 @@ void wr_segment_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     struct w_tcpopt opt = {0};
     struct wr_bare rst = {.tuple = &tcb->tuple,
-                          .hash = tcb->flow.node.hash,
+                          .hash = tcb->node.hash,
                           .seq = tcb->snd_nxt,
                           .ack = tcb->rcv_nxt,
                           .flags = W_TCP_RST | W_TCP_ACK,

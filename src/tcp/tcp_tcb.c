@@ -36,17 +36,17 @@ int wr_tcp_init(struct weir_stack *stack)
     wr_list_init(&tcp->listener_list);
     wr_list_init(&tcp->neigh_wait);
     wr_list_init(&tcp->mem.waiting);
+    wr_records_init(&tcp->records, &stack->alloc);
     for (unsigned i = 0; i < WR_SYN_LEVELS; i++)
-        wr_list_init(&tcp->syn_wait[i]);
+        wr_record_line_init(&tcp->syn_wait[i], offsetof(struct wr_syn, wait));
+    wr_record_line_init(&tcp->tws, offsetof(struct wr_tw, line));
+    wr_dues_init(&tcp->rest_dues, &tcp->records, offsetof(struct wr_rest, due));
     wr_pool_init(&tcp->tcbs, &stack->alloc, sizeof(struct tcb), stack->max_sockets);
     wr_pool_init(&tcp->rxs, &stack->alloc, sizeof(struct wr_rx), stack->max_sockets);
-    for (unsigned v4 = 0; v4 < 2; v4++)
-        wr_pool_init(&tcp->syns[v4], &stack->alloc,
-                     offsetof(struct wr_syn, addrs) + (v4 ? WR_ADDRS_V4 : WR_ADDRS_V6), 1u << 24);
-    wr_tw_init(stack);
     wr_timer_init(&tcp->syn_timer, WR_TIMER_TCP_LISTEN);
     wr_timer_init(&tcp->tw_timer, WR_TIMER_TCP_TW);
     wr_timer_init(&tcp->rest_timer, WR_TIMER_TCP_SCAN);
+    wr_timer_init(&tcp->wake_timer, WR_TIMER_TCP_REST);
     return 0;
 }
 
@@ -94,10 +94,8 @@ void wr_tcp_fini(struct weir_stack *stack)
     wr_sendq_trim(stack);
     wr_pool_fini(&tcp->tcbs);
     wr_pool_fini(&tcp->rxs);
-    for (unsigned v4 = 0; v4 < 2; v4++) {
-        wr_pool_fini(&tcp->syns[v4]);
-        wr_pool_fini(&tcp->tw[v4].pool);
-    }
+    wr_dues_fini(&tcp->rest_dues);
+    wr_records_fini(&tcp->records);
     wr_hash_fini(&tcp->flows);
     wr_hash_fini(&tcp->listeners);
     wr_free(stack, tcp, sizeof *tcp);
@@ -133,7 +131,7 @@ struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple, u
         wr_pool_free(&stack->tcp->tcbs, tcb);
         return NULL;
     }
-    if (!wr_demux_insert(stack, &tcb->flow, WR_FLOW_TCB, tuple, hash)) {
+    if (!wr_demux_insert(stack, tcb, tuple, hash)) {
         wr_port_release(stack, tuple->lport, tcb->port_reuse);
         wr_pool_free(&stack->tcp->tcbs, tcb);
         return NULL;
@@ -185,7 +183,7 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
         tcb->error = error;
     wr_timers_stop(stack, tcb);
     wr_output_unlink(tcb);
-    wr_demux_remove(stack, &tcb->flow);
+    wr_demux_remove(stack, tcb);
     wr_port_release(stack, tcb->tuple.lport, tcb->port_reuse);
     wr_ring_fini(&tcb->snd_ring, &stack->alloc);
     tcb->snd_una = tcb->write_seq = tcb->snd_nxt;
