@@ -16,60 +16,204 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "link/link_wire.h"
+#include "base/bytes.h"
+#include "link/segment.h"
+#include "wire/w_csum.h"
 
 typedef int each_fn(void *arg, const uint8_t *frame, size_t len);
 
-/* One segment in the making: `len` data bytes from offset `from` of the super-segment's data. */
-struct piece {
-    size_t from, len;
-    unsigned index;
-    bool last;
-};
+/* ---- cutting -------------------------------------------------------------------------------------- */
 
-static void head_tcp(uint8_t *frame, const struct wr_link_view *v, const struct piece *piece)
+/* Copies the headers, which stand whole in the frame's first part, and finds them. */
+static bool view_head(struct wr_cut *cut, const struct weir_out *out, size_t len,
+                      enum weir_netif_kind kind)
 {
-    uint8_t *tcp = frame + v->l4;
-    wr_link_put32(tcp + 4, wr_link_get32(tcp + 4) + (uint32_t)piece->from);
-    if (piece->index > 0)
+    const uint8_t *from = out->head_len > 0 || out->n_spans == 0 ? out->head : out->span[0].ptr;
+    size_t n = out->head_len > 0 || out->n_spans == 0 ? out->head_len : out->span[0].len;
+    size_t l3 = kind == WEIR_NETIF_ETHERNET ? WR_ETH_HEAD : 0;
+    uint8_t *head = cut->head;
+
+    if (n > sizeof cut->head)
+        n = sizeof cut->head;
+    if (n < l3 + 40 || len - l3 > 65535 + 40)
+        return false;
+    memcpy(head, from, n);
+    /* The view must fit what is at hand: say that the packet ends with the headers. */
+    if (head[l3] >> 4 == 4)
+        wr_link_put16(head + l3 + 2, (uint16_t)(n - l3));
+    else
+        wr_link_put16(head + l3 + 4, (uint16_t)(n - l3 - 40));
+    return wr_link_view(head, n, kind, &cut->view) && !cut->view.fragment &&
+           (cut->view.proto == WR_PROTO_TCP || cut->view.proto == WR_PROTO_UDP);
+}
+
+/* Notes where the data is: `skip` bytes from the frame's beginning on. False: in more than two places. */
+static bool find_data(struct wr_cut *cut, const struct weir_out *out, size_t skip)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i <= out->n_spans; i++) {
+        struct weir_span part = {out->head, out->head_len};
+        if (i > 0)
+            part = out->span[i - 1];
+        size_t cut_off = part.len < skip ? part.len : skip;
+        skip -= cut_off;
+        if (part.len == cut_off)
+            continue;
+        if (n == 2)
+            return false;
+        cut->data[n++] = (struct weir_span){part.ptr + cut_off, part.len - cut_off};
+    }
+    return true;
+}
+
+int wr_cut_begin(struct wr_cut *cut, const struct weir_out *out, enum weir_netif_kind kind,
+                 bool finish)
+{
+    struct wr_link_view *v = &cut->view;
+
+    if (out->gso_size == 0 || !view_head(cut, out, wr_link_out_len(out), kind))
+        return WEIR_EINVAL;
+    cut->data[0] = cut->data[1] = (struct weir_span){NULL, 0};
+    if (!find_data(cut, out, v->payload))
+        return WEIR_EINVAL;
+    cut->gso = out->gso_size;
+    cut->finish = finish;
+    cut->first = true;
+    cut->piece = (struct weir_out){.head = cut->head, .head_len = v->payload};
+    if (!finish) {
+        cut->piece.csum_partial = true;
+        cut->piece.csum_start = (uint16_t)v->l4;
+        cut->piece.csum_offset = v->proto == WR_PROTO_TCP ? 16 : 6;
+    }
+    if (v->family == 4) {
+        cut->id = wr_link_get16(cut->head + v->l3 + 4);
+        cut->addrs = wr_csum_add(0, cut->head + v->l3 + 12, 8);
+    } else {
+        cut->addrs = wr_csum_add(0, cut->head + v->l3 + 8, 32);
+    }
+    if (v->proto == WR_PROTO_TCP) {
+        cut->seq = wr_link_get32(cut->head + v->l4 + 4);
+        cut->flags = cut->head[v->l4 + 13];
+    }
+    return 0;
+}
+
+/* Takes up to gso bytes off the data, into the piece's spans. */
+static size_t take_data(struct wr_cut *cut)
+{
+    struct weir_out *piece = &cut->piece;
+    size_t left = cut->gso;
+
+    piece->n_spans = 0;
+    while (left > 0 && cut->data[0].len > 0) {
+        struct weir_span *from = &cut->data[0];
+        size_t n = from->len < left ? from->len : left;
+        piece->span[piece->n_spans++] = (struct weir_span){from->ptr, n};
+        *from = (struct weir_span){from->ptr + n, from->len - n};
+        left -= n;
+        if (from->len == 0) {
+            cut->data[0] = cut->data[1];
+            cut->data[1].len = 0;
+        }
+    }
+    return cut->gso - left;
+}
+
+static void write_ip(struct wr_cut *cut)
+{
+    const struct wr_link_view *v = &cut->view;
+    uint8_t *ip = cut->head + v->l3;
+
+    if (v->family == 6) {
+        wr_link_put16(ip + 4, (uint16_t)(v->end - v->l3 - 40));
+        return;
+    }
+    wr_link_put16(ip + 2, (uint16_t)(v->end - v->l3));
+    wr_link_put16(ip + 4, cut->id++);
+    wr_link_put16(ip + 10, 0);
+    wr_link_put16(ip + 10, wr_csum(ip, v->l4 - v->l3));
+}
+
+static void write_tcp(struct wr_cut *cut, size_t len, bool last)
+{
+    uint8_t *tcp = cut->head + cut->view.l4;
+
+    wr_link_put32(tcp + 4, cut->seq);
+    cut->seq += (uint32_t)len;
+    tcp[13] = cut->flags;
+    if (!cut->first)
         tcp[13] &= (uint8_t)~WR_CWR;
-    if (!piece->last)
+    if (!last)
         tcp[13] &= (uint8_t) ~(WR_FIN | WR_PSH);
 }
 
-/* Makes the copied headers those of one piece. */
-static void head_of_piece(uint8_t *frame, struct wr_link_view v, const struct piece *piece)
+/* The whole checksum, or the pseudo-header's for who finishes it. */
+static void write_sum(struct wr_cut *cut)
 {
-    uint8_t *ip = frame + v.l3;
-    v.end = v.payload + piece->len;
-    if (v.family == 4) {
-        wr_link_put16(ip + 2, (uint16_t)(v.end - v.l3));
-        wr_link_put16(ip + 4, (uint16_t)(wr_link_get16(ip + 4) + piece->index));
-    } else {
-        wr_link_put16(ip + 4, (uint16_t)(v.end - v.l3 - 40));
+    const struct wr_link_view *v = &cut->view;
+    const struct weir_out *piece = &cut->piece;
+    bool tcp = v->proto == WR_PROTO_TCP;
+    uint8_t *l4 = cut->head + v->l4, *field = l4 + (tcp ? 16 : 6);
+    uint8_t tail[4] = {0, v->proto};
+    uint64_t sum;
+
+    if (!tcp && v->family == 4 && wr_link_get16(field) == 0)
+        return; /* RFC 768: there is none */
+    wr_link_put16(tail + 2, (uint16_t)(v->end - v->l4));
+    sum = wr_csum_add(cut->addrs, tail, sizeof tail);
+    if (!cut->finish) {
+        wr_link_put16(field, wr_csum_fold(sum));
+        return;
     }
-    if (v.proto == WR_PROTO_TCP)
-        head_tcp(frame, &v, piece);
-    else
-        wr_link_put16(frame + v.l4 + 4, (uint16_t)(v.end - v.l4));
-    wr_link_finish(frame, &v);
+    wr_link_put16(field, 0);
+    sum = wr_csum_add(sum, l4, v->payload - v->l4);
+    sum = wr_csum_join(sum, wr_csum_spans(0, piece->span, piece->n_spans));
+    uint16_t csum = wr_csum_finish(sum);
+    wr_link_put16(field, !tcp && csum == 0 ? 0xffff : csum);
 }
 
-static int cut(const struct weir_out *out, const struct wr_link_view *v, each_fn *each, void *arg)
+bool wr_cut_next(struct wr_cut *cut)
 {
-    size_t total = v->end - v->payload, gso = out->gso_size;
-    struct piece piece = {0};
-    uint8_t *buf = malloc(v->payload + gso);
-    int rc = 0;
+    struct wr_link_view *v = &cut->view;
+
+    if (!cut->first && cut->data[0].len == 0)
+        return false;
+    size_t len = take_data(cut);
+    v->end = v->payload + len;
+    write_ip(cut);
+    if (v->proto == WR_PROTO_TCP)
+        write_tcp(cut, len, cut->data[0].len == 0);
+    else
+        wr_link_put16(cut->head + v->l4 + 4, (uint16_t)(v->end - v->l4));
+    write_sum(cut);
+    cut->first = false;
+    return true;
+}
+
+void wr_cut_skip(struct wr_cut *cut, unsigned n)
+{
+    for (; n > 0 && cut->data[0].len > 0; n--) {
+        cut->seq += (uint32_t)take_data(cut);
+        cut->id++;
+        cut->first = false;
+    }
+}
+
+/* ---- as whole frames ------------------------------------------------------------------------------ */
+
+static int cut(const struct weir_out *out, enum weir_netif_kind kind, each_fn *each, void *arg)
+{
+    struct wr_cut cut;
+    int rc = wr_cut_begin(&cut, out, kind, true);
+    if (rc != 0)
+        return rc;
+    uint8_t *buf = malloc(cut.piece.head_len + cut.gso);
     if (!buf)
         return WEIR_ENOMEM;
-    for (; rc == 0 && !piece.last; piece.from += gso, piece.index++) {
-        piece.last = total - piece.from <= gso;
-        piece.len = piece.last ? total - piece.from : gso;
-        wr_link_gather(out, 0, buf, v->payload);
-        wr_link_gather(out, v->payload + piece.from, buf + v->payload, piece.len);
-        head_of_piece(buf, *v, &piece);
-        rc = each(arg, buf, v->payload + piece.len);
+    while (rc == 0 && wr_cut_next(&cut)) {
+        memcpy(buf, cut.head, cut.piece.head_len);
+        size_t len = wr_spans_copy(buf + cut.piece.head_len, cut.piece.span, cut.piece.n_spans);
+        rc = each(arg, buf, cut.piece.head_len + len);
     }
     free(buf);
     return rc;
@@ -103,39 +247,12 @@ static int pass_whole(const struct weir_out *out, size_t len, each_fn *each, voi
     return rc;
 }
 
-/* Finds the headers of a frame whose beginning, headers whole, is in head[head_len]. */
-static int view_super(const uint8_t *head, size_t head_len, size_t len, enum weir_netif_kind kind,
-                      struct wr_link_view *v)
-{
-    enum { LONGEST = 512 };
-    uint8_t copy[LONGEST];
-    size_t l3 = kind == WEIR_NETIF_ETHERNET ? WR_ETH_HEAD : 0;
-    size_t n = head_len < LONGEST ? head_len : LONGEST;
-    if (n < l3 + 40 || len - l3 > 65535 + 40)
-        return WEIR_EINVAL;
-    /* The view must fit what is at hand: say that the packet ends with the headers. */
-    memcpy(copy, head, n);
-    if (copy[l3] >> 4 == 4)
-        wr_link_put16(copy + l3 + 2, (uint16_t)(n - l3));
-    else
-        wr_link_put16(copy + l3 + 4, (uint16_t)(n - l3 - 40));
-    if (!wr_link_view(copy, n, kind, v) || v->fragment)
-        return WEIR_EINVAL;
-    if (v->proto != WR_PROTO_TCP && v->proto != WR_PROTO_UDP)
-        return WEIR_EINVAL;
-    v->end = len;
-    return 0;
-}
-
 int weir_out_segment(const struct weir_out *out, enum weir_netif_kind kind, each_fn *each,
                      void *arg)
 {
-    size_t len = wr_link_out_len(out);
-    struct wr_link_view v;
-    if (out->gso_size == 0)
-        return pass_whole(out, len, each, arg);
-    int rc = view_super(out->head, out->head_len, len, kind, &v);
-    return rc ? rc : cut(out, &v, each, arg);
+    if (out->gso_size != 0)
+        return cut(out, kind, each, arg);
+    return pass_whole(out, wr_link_out_len(out), each, arg);
 }
 
 int wr_link_frame_segment(const struct weir_frame *frame, enum weir_netif_kind kind, each_fn *each,
@@ -144,9 +261,8 @@ int wr_link_frame_segment(const struct weir_frame *frame, enum weir_netif_kind k
     struct weir_out out = {.n_spans = 1, .span = {{frame->data, frame->len}}};
     struct wr_link_view v;
     if (frame->gso_size) {
-        int rc = view_super(frame->data, frame->len, frame->len, kind, &v);
         out.gso_size = frame->gso_size;
-        return rc ? rc : cut(&out, &v, each, arg);
+        return cut(&out, kind, each, arg);
     }
     /* A vouched checksum may never have been computed: the wire would show the right one. */
     if (!frame->csum_valid || !wr_link_view(frame->data, frame->len, kind, &v))

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "link/link_wire.h"
+#include "wire/w_csum.h"
 
 enum { IP4_MIN = 20, IP6_HEAD = 40, TCP_MIN = 20, UDP_HEAD = 8 };
 enum { EXT_HOP = 0, EXT_ROUTING = 43, EXT_FRAGMENT = 44, EXT_DEST = 60 };
@@ -97,19 +98,8 @@ bool wr_link_view(const uint8_t *data, size_t len, enum weir_netif_kind kind,
 
 uint16_t wr_link_sum(const uint8_t *p, size_t len, uint16_t sum)
 {
-    uint64_t wide = sum;
-    for (; len >= 4; p += 4, len -= 4)
-        wide += wr_link_get32(p);
-    if (len >= 2) {
-        wide += wr_link_get16(p);
-        p += 2;
-        len -= 2;
-    }
-    if (len)
-        wide += (uint32_t)p[0] << 8;
-    while (wide >> 16)
-        wide = (wide & 0xffff) + (wide >> 16);
-    return (uint16_t)wide;
+    uint32_t wide = (uint32_t)sum + wr_csum_fold(wr_csum_add(0, p, len));
+    return (uint16_t)((wide & 0xffff) + (wide >> 16));
 }
 
 /* RFC 9293 3.1 and RFC 8200 8.1: addresses, protocol and length, as they are summed. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The little that links must know of the wire: where the transport header of a frame begins, and the
- * Internet checksum. Links stand below the stack and share no code with it.
+ * The little that links must know of the wire: where the transport header of a frame begins. Links stand below the stack
+ * and share no code with it but the Internet checksum (w_csum.h).
  */
 #ifndef WEIR_LINK_WIRE_H
 #define WEIR_LINK_WIRE_H

@@ -118,6 +118,12 @@ void weir_switch_free(struct weir_switch *sw); /* after all its links */
 
 /* ---- wrappers --------------------------------------------------------------------------------- */
 
+/* Super-segments in software, for a link that has none: what the stack sends is cut into frames on its way to `inner`,
+ * and segments of a connection that come in one behind the other are joined, as Linux's GSO and GRO do. So a packet's
+ * work is done once for many. On the wire are the same frames as without. Owns `inner` from then on; a link that carries
+ * super-segments itself is given back as it is. WEIR_ENOMEM, and `inner` stays the caller's. */
+int weir_link_offload(struct weir_link *inner, struct weir_link **link);
+
 /* Impairments for one direction or both. Super-segments are cut before they are impaired. */
 struct weir_impair_config {
     uint64_t seed;

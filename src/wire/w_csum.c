@@ -3,8 +3,8 @@
  * RFC 1071 2: the sum may be taken in any word size and in the machine's own byte order, since one's
  * complement addition carries around and swapping the bytes of all words swaps those of the sum. So
  * memory is read in 64-bit words, added with the carry brought back in. Long data is read in blocks of four
- * words: the halves of each word are added to sums of their own, which 2^32 blocks cannot overflow, so there
- * is no carry, and the compiler makes vector instructions of it: the widest that the processor at hand has,
+ * words: the words are added, and their upper halves once more to a sum of their own, so that no carry is needed to know
+ * the sum of both halves, which 2^32 blocks cannot overflow; and the compiler makes vector instructions of it: the widest that the processor at hand has,
  * where it can be asked. Only folding brings the result to host order.
  */
 #include "wire/w_csum.h"
@@ -46,20 +46,25 @@ typedef uint64_t lanes __attribute__((vector_size(32)));
 #    define BY_PROCESSOR
 #endif
 
-/* 32-byte blocks. 2^32 is 1 in one's complement, so the upper halves count as the lower do. */
+/* 32-byte blocks. 2^32 is 1 in one's complement, so the upper halves count as the lower do. The sum of the lower ones is
+ * what the sum of the whole words, which overflows, has beside the upper ones. */
 BY_PROCESSOR static uint64_t add_blocks(uint64_t sum, const uint8_t *p, size_t blocks)
 {
-    lanes low = {0}, high = {0}, all, v;
+    lanes all = {0}, high = {0}, v, w;
 
-    for (; blocks > 0; blocks--, p += sizeof v) {
+    for (; blocks >= 2; blocks -= 2, p += 2 * sizeof v) {
         memcpy(&v, p, sizeof v);
-        low += v & 0xffffffffu;
+        memcpy(&w, p + sizeof v, sizeof w);
+        all += v + w;
+        high += (v >> 32) + (w >> 32);
+    }
+    if (blocks > 0) {
+        memcpy(&v, p, sizeof v);
+        all += v;
         high += v >> 32;
     }
-    all = low + high;
-    for (unsigned i = 0; i < 4; i++)
-        sum = wr_csum_join(sum, all[i]);
-    return sum;
+    all = all - (high << 32) + high; /* of 2^32 bytes below 2^60 each */
+    return wr_csum_join(sum, all[0] + all[1] + all[2] + all[3]);
 }
 
 /*

@@ -209,7 +209,10 @@ static struct weir_link *dress(struct sim *sim, struct weir_link *end, const str
         assert_int_equal(weir_link_pcap(link, pcap, true, &outer), 0);
         link = outer;
     }
-    return tap_new(sim, link, sim->n_wires * 2u + which);
+    link = tap_new(sim, link, sim->n_wires * 2u + which);
+    if (wire->offload & which) /* the tap is on the wire */
+        assert_int_equal(weir_link_offload(link, &link), 0);
+    return link;
 }
 
 static void plug(struct sim *sim, unsigned number, struct weir_link *link, unsigned end)
@@ -256,12 +259,24 @@ void sim_join(struct sim *sim, unsigned a, unsigned b, const struct sim_wire *wi
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-static bool carry_in(struct sim *sim, struct sim_host *host, unsigned port)
+static bool receive(struct sim *sim, struct sim_host *host, unsigned port, struct weir_frame *frame)
 {
     struct weir_link *link = host->port[port].link;
+    struct weir_room room;
+    if (link->ops->recv_room == NULL ||
+        !weir_input_room(host->stack, host->port[port].ifindex, &room))
+        return link->ops->recv(link, frame, sim->now) == 1;
+    if (link->ops->recv_room(link, &room, frame, sim->now) == 1)
+        return true;
+    weir_input_room_unused(host->stack);
+    return false;
+}
+
+static bool carry_in(struct sim *sim, struct sim_host *host, unsigned port)
+{
     struct weir_frame frame;
     bool any = false;
-    while (link->ops->recv(link, &frame, sim->now) == 1) {
+    while (receive(sim, host, port, &frame)) {
         weir_input(host->stack, host->port[port].ifindex, &frame, sim->now);
         any = true;
     }

@@ -67,7 +67,8 @@ struct sim_wire {
     uint32_t mtu;           /* 0: 1500 */
     uint32_t gso_max_bytes; /* see struct weir_netif_config */
     bool csum_offload;
-    bool impaired;                    /* apply `impair` to both directions */
+    unsigned offload; /* 1, 2, 3: the first end, the second, both have weir_link_offload() */
+    bool impaired;    /* apply `impair` to both directions */
     struct weir_impair_config impair; /* its seed is set from the sim's */
 };
 

@@ -133,6 +133,7 @@ static void choose_wire(struct world *w)
     w->wire.kind = one_in(w, 4) ? WEIR_NETIF_ETHERNET : WEIR_NETIF_IP;
     w->wire.gso_max_bytes = one_in(w, 2) ? 65535 : 0;
     w->wire.csum_offload = w->wire.gso_max_bytes != 0 || one_in(w, 2);
+    w->wire.offload = w->sim.seed % 4; /* of a wire without super-segments */
     w->looped = one_in(w, 12);
     w->wire.impaired = !w->looped && !one_in(w, 6);
     if (!w->wire.impaired)
@@ -226,10 +227,10 @@ static void choose_conns(struct world *w)
 static void describe(const struct world *w)
 {
     const struct weir_impair_config *i = &w->wire.impair;
-    printf("seed %" PRIu64 ": IPv%d %s%s mtu %u gso %u csum %d", w->sim.seed,
+    printf("seed %" PRIu64 ": IPv%d %s%s mtu %u gso %u csum %d offload %u", w->sim.seed,
            w->family == WEIR_AF_INET ? 4 : 6, w->looped ? "loopback " : "",
            w->wire.kind == WEIR_NETIF_ETHERNET ? "ethernet" : "ip", w->mtu, w->wire.gso_max_bytes,
-           w->wire.csum_offload);
+           w->wire.csum_offload, w->wire.offload);
     printf(" memory fails 1 in %u", w->memory_fails);
     printf(" delay %.1fms jitter %.1fms loss %.3f dup %.3f reorder %.3f corrupt %.3f rate %" PRIu64
            " queue %u\n",

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a network card with segmentation offload does, in software: the stack sends super-segments, which are cut here at
+ * the last moment (segment.h), and what comes in is joined before the stack sees it (join.h). Frames on the link inside are
+ * plain, and are the same ones that TCP would have made.
+ *
+ *     stack  -- super-segment -->  cut   -- frames -->  inner link
+ *            <-- super-segment --  join  <-- frames --
+ *
+ * A frame that came in is lent until the next call on the link inside. So the first of several is copied, the others
+ * are copied behind it, and the one that does not fit waits (`held`), still lent, until it is asked for.
+ *
+ * When the inner link takes no more in the middle of a super-segment, the caller is told EAGAIN, keeps it and tries
+ * again; what had gone is then left out.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "link/join.h"
+#include "link/segment.h"
+#include "wire/w_csum.h"
+
+struct offload {
+    struct weir_link link;
+    struct weir_link *inner;
+    struct weir_frame held;
+    bool holds;
+    unsigned gone;     /* pieces of a super-segment that was refused: so many have gone */
+    uint32_t gone_seq; /* of that super-segment */
+    size_t gone_len;
+    struct wr_cut cut;
+    struct wr_join join;
+};
+
+/* ---- out ---------------------------------------------------------------------------------------- */
+
+/* Finishes the checksum in a copy of the headers: the caller's may be sent again. */
+static int send_finished(struct offload *o, const struct weir_out *out, weir_time now)
+{
+    struct weir_out whole = *out;
+    uint8_t head[WEIR_HEAD_MAX], *field;
+    uint64_t sum;
+
+    if (out->head_len > sizeof head || out->csum_start > out->head_len ||
+        out->head_len - out->csum_start < out->csum_offset + 2u)
+        return WEIR_EINVAL;
+    memcpy(head, out->head, out->head_len);
+    whole.head = head;
+    whole.csum_partial = false;
+    field = head + out->csum_start + out->csum_offset;
+    sum = wr_csum_add(0, head + out->csum_start, out->head_len - out->csum_start);
+    if ((out->head_len - out->csum_start) % 2 == 0) {
+        sum = wr_csum_join(sum, wr_csum_spans(0, out->span, out->n_spans));
+    } else {
+        sum = wr_csum_join(sum, wr_csum_shift(wr_csum_spans(0, out->span, out->n_spans)));
+    }
+    uint16_t csum = wr_csum_finish(sum);
+    wr_link_put16(field, out->csum_offset == 6 && csum == 0 ? 0xffff : csum);
+    return o->inner->ops->send(o->inner, &whole, now);
+}
+
+/* How many pieces of this very super-segment have gone before. */
+static unsigned gone_before(struct offload *o, size_t len)
+{
+    unsigned gone = o->gone_seq == o->cut.seq && o->gone_len == len ? o->gone : 0;
+    o->gone = 0;
+    return gone;
+}
+
+static int send_pieces(struct offload *o, const struct weir_out *out, weir_time now)
+{
+    struct wr_cut *cut = &o->cut;
+    int rc = wr_cut_begin(cut, out, o->link.netif.kind, !o->inner->netif.tx_csum), lost = 0;
+    if (rc != 0)
+        return rc;
+    size_t len = wr_link_out_len(out);
+    uint32_t seq = cut->seq;
+    unsigned n = gone_before(o, len);
+    for (wr_cut_skip(cut, n); wr_cut_next(cut); n++) {
+        rc = o->inner->ops->send(o->inner, &cut->piece, now);
+        if (rc == WEIR_EAGAIN) {
+            o->gone = n;
+            o->gone_seq = seq;
+            o->gone_len = len;
+        }
+        if (rc == WEIR_EAGAIN || rc == WEIR_ENETDOWN)
+            return rc;
+        if (rc != 0)
+            lost = rc; /* this piece; the next may get through */
+    }
+    return lost;
+}
+
+static int offload_send(struct weir_link *link, const struct weir_out *out, weir_time now)
+{
+    struct offload *o = (struct offload *)link;
+
+    if (out->gso_size != 0)
+        return send_pieces(o, out, now);
+    if (out->csum_partial && !o->inner->netif.tx_csum)
+        return send_finished(o, out, now);
+    return o->inner->ops->send(o->inner, out, now);
+}
+
+static void offload_flush(struct weir_link *link, weir_time now)
+{
+    struct offload *o = (struct offload *)link;
+    if (o->inner->ops->flush)
+        o->inner->ops->flush(o->inner, now);
+}
+
+/* ---- in ----------------------------------------------------------------------------------------- */
+
+static int offload_recv_room(struct weir_link *link, const struct weir_room *room,
+                             struct weir_frame *frame, weir_time now)
+{
+    struct offload *o = (struct offload *)link;
+    struct wr_join *join = &o->join;
+
+    if (o->holds) {
+        *frame = o->held;
+        o->holds = false;
+    } else {
+        int rc = o->inner->ops->recv(o->inner, frame, now);
+        if (rc <= 0)
+            return rc;
+    }
+    if (!wr_join_begin(join, frame, link->netif.kind, room))
+        return 1;
+    while (!join->full && o->inner->ops->recv(o->inner, &o->held, now) == 1)
+        o->holds = !wr_join_add(join, &o->held);
+    wr_join_end(join, frame);
+    return 1;
+}
+
+static int offload_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+{
+    return offload_recv_room(link, NULL, frame, now);
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+static weir_time offload_deadline(const struct weir_link *link)
+{
+    const struct offload *o = (const struct offload *)link;
+    return o->holds ? 0 : o->inner->ops->deadline(o->inner);
+}
+
+static int offload_fd(const struct weir_link *link)
+{
+    const struct offload *o = (const struct offload *)link;
+    return o->inner->ops->fd(o->inner);
+}
+
+static void offload_free(struct weir_link *link)
+{
+    struct offload *o = (struct offload *)link;
+    weir_link_free(o->inner);
+    free(o);
+}
+
+static const struct weir_link_ops offload_ops = {
+    .send = offload_send,
+    .recv = offload_recv,
+    .recv_room = offload_recv_room,
+    .deadline = offload_deadline,
+    .fd = offload_fd,
+    .free = offload_free,
+    .flush = offload_flush,
+};
+
+int weir_link_offload(struct weir_link *inner, struct weir_link **link)
+{
+    if (inner->netif.gso_max_bytes != 0) {
+        *link = inner;
+        return 0;
+    }
+    struct offload *o = malloc(sizeof *o);
+    if (!o)
+        return WEIR_ENOMEM;
+    o->link.ops = &offload_ops;
+    o->link.netif = inner->netif;
+    o->link.netif.gso_max_bytes = 65535;
+    o->link.netif.tx_csum = true;
+    o->inner = inner;
+    o->holds = false;
+    o->gone = 0;
+    *link = &o->link;
+    return 0;
+}

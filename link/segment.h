@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cutting a super-segment into the frames of the wire, one at a time and without copying its data: each is a header
+ * made from the first one's, and spans of the super-segment's own.
+ */
+#ifndef WEIR_LINK_SEGMENT_H
+#define WEIR_LINK_SEGMENT_H
+
+#include "link/link_wire.h"
+
+enum {
+    WR_CUT_HEAD_MAX = 512
+}; /* of IPv6 with extension headers; the stack's own fit WEIR_HEAD_MAX */
+
+/* What is being cut. Only `piece` is for others to read. */
+struct wr_cut {
+    struct weir_out piece;    /* the frame at hand; valid until the next step */
+    struct wr_link_view view; /* of its headers; end: of the piece */
+    struct weir_span data[2]; /* what has not been cut off yet */
+    uint64_t addrs;           /* partial sum of the pseudo-header without the length */
+    uint32_t seq;             /* TCP: of the next piece */
+    uint16_t id, gso;         /* of the next piece (IPv4); data bytes of each but the last */
+    uint8_t flags;            /* TCP: of the whole */
+    bool finish, first;       /* finish: checksums, too */
+    uint8_t head[WR_CUT_HEAD_MAX];
+};
+
+/* Begins. *out and its data are borrowed until the end. With `finish` the pieces have their whole checksum, else it is
+ * left to the link as out->csum_partial says. WEIR_EINVAL: it is no super-segment of TCP or UDP. */
+int wr_cut_begin(struct wr_cut *cut, const struct weir_out *out, enum weir_netif_kind kind,
+                 bool finish);
+
+/* Makes cut->piece the next frame; false when all is cut. */
+bool wr_cut_next(struct wr_cut *cut);
+
+/* Leaves out the next n frames. */
+void wr_cut_skip(struct wr_cut *cut, unsigned n);
+
+#endif
