@@ -6,8 +6,8 @@
  *     bench_tun NAME [plain | csum] [TUNABLE=VALUE...]
  *     bench_tun NAME packet|xdp ADDR/PREFIX [TUNABLE=VALUE...]
  *
- * makes TUN interface NAME: kernel 10.78.0.1/24, Weir 10.78.0.2. `plain`: without checksum offload and
- * super-segments; `csum`: without super-segments alone. Or it is at ADDR on the kernel's interface NAME, by AF_PACKET or AF_XDP.
+ * makes TUN interface NAME: kernel 10.78.0.1/24, Weir 10.78.0.2. `plain`: one segment a frame and its checksum too; `csum`: one
+ * segment a frame, which are cut and joined in software. Or it is at ADDR on the kernel's interface NAME, by AF_PACKET or AF_XDP.
  *
  * Prints "ready" when it can be connected to, works until SIGTERM or SIGINT, and answers SIGUSR1
  * with a line of the memory that its stack holds, what is in its table, and its counters of SYN cookies.
@@ -202,7 +202,7 @@ static int signal_descriptor(void)
 
 static struct weir_link *open_tun(const char *name, bool plain, bool csum)
 {
-    struct weir_tun_config config = {.name = name, .offload = !plain};
+    struct weir_tun_config config = {.name = name, .offload = !plain, .plain = plain};
     struct weir_addr kernel = weir_addr_v4(0x0a4e0001);
     struct weir_link *link;
 
@@ -211,6 +211,7 @@ static struct weir_link *open_tun(const char *name, bool plain, bool csum)
         if (ioctl(link->ops->fd(link), TUNSETOFFLOAD, (unsigned long)TUN_F_CSUM) != 0)
             die("TUNSETOFFLOAD");
         link->netif.gso_max_bytes = 0;
+        check(weir_link_offload(link, &link), "weir_link_offload");
     }
     check(weir_tun_configure(link, &kernel, 24, 1500), "weir_tun_configure");
     return link;

@@ -25,6 +25,7 @@ struct offload {
     struct weir_link *inner;
     struct weir_frame held;
     bool holds;
+    bool large;        /* the frame before was a super-segment already: such are read to the room */
     unsigned gone;     /* pieces of a super-segment that was refused: so many have gone */
     uint32_t gone_seq; /* of that super-segment */
     size_t gone_len;
@@ -111,22 +112,33 @@ static void offload_flush(struct weir_link *link, weir_time now)
 
 /* ---- in ----------------------------------------------------------------------------------------- */
 
+static int take(struct offload *o, const struct weir_room *room, struct weir_frame *frame,
+                weir_time now)
+{
+    const struct weir_link_ops *ops = o->inner->ops;
+    int rc = 1;
+
+    if (o->holds) {
+        *frame = o->held;
+        o->holds = false;
+    } else if (room && o->large && ops->recv_room) {
+        rc = ops->recv_room(o->inner, room, frame, now);
+    } else {
+        rc = ops->recv(o->inner, frame, now);
+    }
+    o->large = rc > 0 && frame->gso_size != 0;
+    return rc;
+}
+
 static int offload_recv_room(struct weir_link *link, const struct weir_room *room,
                              struct weir_frame *frame, weir_time now)
 {
     struct offload *o = (struct offload *)link;
     struct wr_join *join = &o->join;
 
-    if (o->holds) {
-        *frame = o->held;
-        o->holds = false;
-    } else {
-        int rc = o->inner->ops->recv(o->inner, frame, now);
-        if (rc <= 0)
-            return rc;
-    }
-    if (!wr_join_begin(join, frame, link->netif.kind, room))
-        return 1;
+    int rc = take(o, room, frame, now);
+    if (rc <= 0 || !wr_join_begin(join, frame, link->netif.kind, room))
+        return rc;
     while (!join->full && o->inner->ops->recv(o->inner, &o->held, now) == 1)
         o->holds = !wr_join_add(join, &o->held);
     wr_join_end(join, frame);
@@ -183,8 +195,16 @@ int weir_link_offload(struct weir_link *inner, struct weir_link **link)
     o->link.netif.gso_max_bytes = 65535;
     o->link.netif.tx_csum = true;
     o->inner = inner;
-    o->holds = false;
+    o->holds = o->large = false;
     o->gone = 0;
     *link = &o->link;
     return 0;
+}
+
+int wr_link_offload_or_free(struct weir_link **link)
+{
+    int rc = weir_link_offload(*link, link);
+    if (rc != 0)
+        weir_link_free(*link);
+    return rc;
 }

@@ -232,5 +232,5 @@ int weir_link_packet(const struct weir_packet_config *config, struct weir_link *
     }
     lay_out_slots(packet);
     *link = &packet->link;
-    return 0;
+    return config->plain ? 0 : wr_link_offload_or_free(link);
 }

@@ -10,7 +10,7 @@
  *     [eth][ip id+1][tcp S+gso      -CWR -FIN -PSH][d1]
  *     [eth][ip id+2][tcp S+2gso     -CWR          ][d2]
  *
- * FIN and PSH belong to the last byte, CWR to the first (RFC 3168 6.1.2); all other flags and all
+ * An identification of 0 with DF stays 0 (RFC 6864 4.1), as the stack gives it to each segment. FIN and PSH belong to the last byte, CWR to the first (RFC 3168 6.1.2); all other flags and all
  * options are repeated. A super-datagram of UDP becomes datagrams of gso_size bytes each.
  */
 #include <stdlib.h>
@@ -87,6 +87,7 @@ int wr_cut_begin(struct wr_cut *cut, const struct weir_out *out, enum weir_netif
     }
     if (v->family == 4) {
         cut->id = wr_link_get16(cut->head + v->l3 + 4);
+        cut->atomic = cut->id == 0 && (cut->head[v->l3 + 6] & 0x40) != 0;
         cut->addrs = wr_csum_add(0, cut->head + v->l3 + 12, 8);
     } else {
         cut->addrs = wr_csum_add(0, cut->head + v->l3 + 8, 32);
@@ -129,7 +130,8 @@ static void write_ip(struct wr_cut *cut)
         return;
     }
     wr_link_put16(ip + 2, (uint16_t)(v->end - v->l3));
-    wr_link_put16(ip + 4, cut->id++);
+    wr_link_put16(ip + 4, cut->id);
+    cut->id = (uint16_t)(cut->id + !cut->atomic);
     wr_link_put16(ip + 10, 0);
     wr_link_put16(ip + 10, wr_csum(ip, v->l4 - v->l3));
 }
@@ -194,7 +196,7 @@ void wr_cut_skip(struct wr_cut *cut, unsigned n)
 {
     for (; n > 0 && cut->data[0].len > 0; n--) {
         cut->seq += (uint32_t)take_data(cut);
-        cut->id++;
+        cut->id = (uint16_t)(cut->id + !cut->atomic);
         cut->first = false;
     }
 }

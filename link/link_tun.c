@@ -225,7 +225,9 @@ int weir_link_tun(const struct weir_tun_config *config, struct weir_link **link)
     if (fd < 0)
         return fd;
     int rc = weir_link_tun_fd(fd, config->tap, config->offload, config->mtu, link);
-    if (rc != 0)
+    if (rc != 0) {
         close(fd);
-    return rc;
+        return rc;
+    }
+    return config->plain ? 0 : wr_link_offload_or_free(link);
 }

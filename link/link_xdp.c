@@ -18,7 +18,7 @@
  * so). There, and only there, a checksum that is just the pseudo-header's sum is taken as vouched for: no
  * wire was in between.
  *
- * Limits: an MTU of a chunk; no super-segments. At the generic hook the kernel drops super-segments of a local
+ * Limits: an MTU of a chunk; super-segments in software alone (link_offload.c). At the generic hook the kernel drops super-segments of a local
  * sender: its offload (tso, gso) must be off. At a driver's hook the kernel sees to that itself.
  */
 #include <errno.h>
@@ -462,5 +462,5 @@ int weir_link_xdp(const struct weir_xdp_config *config, struct weir_link **link,
         return rc;
     }
     *link = &xdp->link;
-    return 0;
+    return config->plain ? 0 : wr_link_offload_or_free(link);
 }

@@ -21,6 +21,7 @@ struct wr_cut {
     uint32_t seq;             /* TCP: of the next piece */
     uint16_t id, gso;         /* of the next piece (IPv4); data bytes of each but the last */
     uint8_t flags;            /* TCP: of the whole */
+    bool atomic;              /* IPv4: the ID is 0 in all */
     bool finish, first;       /* finish: checksums, too */
     uint8_t head[WR_CUT_HEAD_MAX];
 };

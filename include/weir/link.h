@@ -50,13 +50,14 @@ struct weir_tun_config {
     const char *name;  /* interface name, may hold %d; NULL: "weir%d" */
     bool tap;          /* Ethernet frames instead of IP packets */
     bool offload;      /* IFF_VNET_HDR with checksum and TSO both ways where the kernel has it */
+    bool plain;        /* not in software either: else a link without TSO has weir_link_offload() */
     uint32_t mtu;      /* 0: what the interface has */
     const char *netns; /* name of a network namespace made with ip netns, or NULL: this one's */
 };
 /* Opens (or makes) a TUN or TAP interface. The kernel's side is neither set up nor given an address:
  * see weir_tun_configure(). Negative error: WEIR_EPERM, WEIR_EBUSY, ... */
 int weir_link_tun(const struct weir_tun_config *config, struct weir_link **link);
-/* The same from a descriptor opened elsewhere; takes ownership of it. */
+/* The same from a descriptor opened elsewhere, but nothing is done in software; takes ownership of it. */
 int weir_link_tun_fd(int fd, bool tap, bool offload, uint32_t mtu, struct weir_link **link);
 /* Sets the kernel's side of the interface up with an address, in the namespace it is in. */
 int weir_tun_configure(struct weir_link *link, const struct weir_addr *addr, unsigned prefix_len,
@@ -75,6 +76,7 @@ struct weir_packet_config {
     const char *netns; /* as of weir_tun_config */
     uint8_t mac[6];    /* zeros: a random one, locally administered */
     bool offload;      /* checksums and super-segments are the kernel's to finish and to cut */
+    bool plain;        /* if not, nor are they ours: else weir_link_offload() */
     uint32_t mtu;      /* 0: the interface's */
 };
 /* AF_PACKET, packet(7). Frames with a VLAN tag are left alone. WEIR_EPERM, WEIR_ENODEV, WEIR_EINVAL (it is no
@@ -88,6 +90,7 @@ struct weir_xdp_config {
     uint8_t mac[6];
     uint32_t mtu; /* 0: the interface's; at most 3822, what a buffer holds */
     bool generic; /* the kernel's generic hook even where the driver has its own */
+    bool plain;   /* one segment a frame, for the stack too: else weir_link_offload() */
 };
 /* AF_XDP: frames for the address are taken by a program at the driver, before the kernel's stack, from all
  * of the interface's queues; group frames, which the kernel needs too, come by a packet socket. Zero copy

@@ -73,7 +73,7 @@ class Peer:
     v4, v6 = "10.78.0.2", "fd78::2"
     kernel4, kernel6 = "10.78.0.1", "fd78::1"
 
-    def __init__(self, *options, mtu=1500, pcap=None, name="weirlk0", tap=False, offload=False,
+    def __init__(self, *options, mtu=1500, pcap=None, name="weirlk0", tap=False, offload=False, plain=False,
                  link=None, bare=False, v4=None, v6=None):
         self.v4, self.v6 = v4 or self.v4, v6 or self.v6
         words = [PEER, *(link or ["--tun", name]), "--mtu", str(mtu), *options]
@@ -86,7 +86,7 @@ class Peer:
             words += ["--kernel", f"{self.kernel4}/24"]
             words += ["--kernel", f"{self.kernel6}/64"] * self.has_v6
         tap = tap or (link is not None and not bare)
-        words += ["--tap"] * (tap and not link) + ["--offload"] * offload
+        words += ["--tap"] * (tap and not link) + ["--offload"] * offload + ["--plain"] * plain
         if pcap:
             words += ["--pcap", str(pcap)]
         self.pcap, self.name = pcap, name

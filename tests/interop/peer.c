@@ -3,7 +3,7 @@
  * The other side of the interop tests: a host on a TUN or TAP device with a few services, told what to do
  * by lines on standard input. It ends when that is closed, so that nothing of it outlives the test.
  *
- *   peer [--tun NAME] [--tap] [--offload] [--netns NS] [--mtu N] [--kernel ADDR/LEN]... [--addr ADDR/LEN]...
+ *   peer [--tun NAME] [--tap] [--offload] [--plain] [--netns NS] [--mtu N] [--kernel ADDR/LEN]... [--addr ADDR/LEN]...
  *        [--route PREFIX=GATEWAY]... [--impair TEXT] [--pcap FILE] [--sysctl NAME=VALUE]...
  *        [--dhcp] [--slaac]
  * or, instead of --tun NAME, --packet IFNAME or --xdp IFNAME [--generic].
@@ -524,11 +524,13 @@ static void open_beside(int argc, char **argv, uint32_t mtu, const char *netns)
     struct weir_packet_config packet = {.ifname = value_of(argc, argv, "--packet"),
                                         .netns = netns,
                                         .mtu = mtu,
-                                        .offload = is_given(argc, argv, "--offload")};
+                                        .offload = is_given(argc, argv, "--offload"),
+                                        .plain = is_given(argc, argv, "--plain")};
     struct weir_xdp_config xdp = {.ifname = value_of(argc, argv, "--xdp"),
                                   .netns = netns,
                                   .mtu = mtu,
-                                  .generic = is_given(argc, argv, "--generic")};
+                                  .generic = is_given(argc, argv, "--generic"),
+                                  .plain = is_given(argc, argv, "--plain")};
     const char *why = NULL;
     stable_mac(argc, argv, packet.mac);
     stable_mac(argc, argv, xdp.mac);
@@ -545,6 +547,7 @@ static struct weir_link *open_link(int argc, char **argv)
         .name = value_of(argc, argv, "--tun"),
         .tap = is_given(argc, argv, "--tap"),
         .offload = is_given(argc, argv, "--offload"),
+        .plain = is_given(argc, argv, "--plain"),
         .mtu = mtu ? (uint32_t)atoi(mtu) : 0,
         .netns = value_of(argc, argv, "--netns"),
     };

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Weir and the kernel's TCP/IP, joined by each kind of device: TUN and TAP, with and without offload."""
+"""Weir and the kernel's TCP/IP, joined by each kind of device: TUN and TAP, with the kernel's offload, with super-segments in
+software, and with one segment a frame."""
 
 import re
 import socket
@@ -12,8 +13,8 @@ from kernel import MB, Peer, Server, connect, from_source, run, to_sink
 
 kernel.enter_namespace()
 
-DEVICES = {"tun": {}, "tun-offload": {"offload": True}, "tap": {"tap": True},
-           "tap-offload": {"tap": True, "offload": True}}
+DEVICES = {"tun": {}, "tun-plain": {"plain": True}, "tun-offload": {"offload": True},
+           "tap": {"tap": True}, "tap-offload": {"tap": True, "offload": True}}
 
 
 @pytest.fixture(params=DEVICES, scope="module")

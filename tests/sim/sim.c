@@ -90,11 +90,28 @@ static void print_frame(const struct tap *tap, const struct weir_out *frame, wei
     printf("%.6f %s\n", (double)now / 1e9, line);
 }
 
+/* A frame's headers as they are traced. */
+static const uint8_t *traced(const struct tap *tap, const struct weir_out *frame, uint8_t *copy)
+{
+    size_t l3 = tap->link.netif.kind == WEIR_NETIF_ETHERNET ? 14 : 0, l4;
+    if (!tap->sim->pushless || frame->head_len > WEIR_HEAD_MAX || frame->head_len < l3 + 20)
+        return frame->head;
+    memcpy(copy, frame->head, frame->head_len);
+    bool v4 = copy[l3] >> 4 == 4;
+    l4 = l3 + (v4 ? 20 : 40);
+    if (frame->head_len >= l4 + 20 && copy[l3 + (v4 ? 9 : 6)] == 6) {
+        copy[l4 + 13] &= (uint8_t)~8;
+        copy[l4 + 16] = copy[l4 + 17] = 0;
+    }
+    return copy;
+}
+
 static int tap_send(struct weir_link *link, const struct weir_out *frame, weir_time now)
 {
     struct tap *tap = (struct tap *)link;
     uint64_t hash = mix(mix(tap->sim->trace, &now, sizeof now), &tap->id, sizeof tap->id);
-    hash = mix(hash, frame->head, frame->head_len);
+    uint8_t head[WEIR_HEAD_MAX];
+    hash = mix(hash, traced(tap, frame, head), frame->head_len);
     for (unsigned i = 0; i < frame->n_spans; i++)
         hash = mix(hash, frame->span[i].ptr, frame->span[i].len);
     tap->sim->trace = hash;

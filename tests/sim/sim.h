@@ -58,6 +58,7 @@ struct sim {
     uint64_t trace;
     uint64_t frames; /* over all wires */
     bool print;
+    bool pushless; /* PSH and the checksum do not count in the trace */
     unsigned n_hosts, n_wires;
     struct sim_host host[SIM_HOSTS];
 };
