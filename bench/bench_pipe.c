@@ -63,12 +63,7 @@ static void turn(void)
     if (opt.count)
         clock_ahead += WEIR_US;
     now = turned_at = bench_now();
-    if (weir_deadline(client.stack) <= now)
-        weir_advance(client.stack, now);
-    if (weir_deadline(server.stack) <= now)
-        weir_advance(server.stack, now);
-    (void)carry(&client, &server, now);
-    (void)carry(&server, &client, now);
+    pair_turn(now);
     if (opt.trace > 0) {
         read_trace(&client, &readers[0]);
         read_trace(&server, &readers[1]);

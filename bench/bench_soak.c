@@ -80,12 +80,7 @@ static void turn(void)
     struct weir_event event;
 
     now += WEIR_US;
-    if (weir_deadline(client.stack) <= now)
-        weir_advance(client.stack, now);
-    if (weir_deadline(server.stack) <= now)
-        weir_advance(server.stack, now);
-    (void)carry(&client, &server, now);
-    (void)carry(&server, &client, now);
+    pair_turn(now);
     while (weir_next_event(client.stack, &event) || weir_next_event(server.stack, &event))
         continue;
 }

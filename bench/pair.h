@@ -105,6 +105,17 @@ static inline bool carry(struct side *from, struct side *to, weir_time now)
     return moved;
 }
 
+/* Timers that are due, and what both have to say. */
+static inline void pair_turn(weir_time now)
+{
+    if (weir_deadline(client.stack) <= now)
+        weir_advance(client.stack, now);
+    if (weir_deadline(server.stack) <= now)
+        weir_advance(server.stack, now);
+    (void)carry(&client, &server, now);
+    (void)carry(&server, &client, now);
+}
+
 /* Listeners of the server at PORT_SINK and the ports behind it. */
 static inline void pair_listen(weir_sock *listeners, int n, int backlog, weir_time now)
 {

@@ -141,19 +141,11 @@ static size_t series_room(const struct lab *lab)
 
 static void sample_queue(struct lab *lab, weir_time now)
 {
-    const struct lab_queue *queue = wr_lab_link_queue(lab->bottleneck);
     if (lab->series == NULL)
         lab->series = calloc(series_room(lab), sizeof *lab->series);
     if (lab->series == NULL || lab->n_series == series_room(lab))
         return;
-    lab->series[lab->n_series++] = (struct lab_queue_sample){
-        .at = now - LAB_EPOCH,
-        .packets = queue->fifo.packets,
-        .bytes = queue->fifo.bytes,
-        .out_bytes = queue->stats.out_bytes,
-        .dropped = queue->stats.dropped_full + queue->stats.dropped_aqm,
-        .marked = queue->stats.marked,
-    };
+    lab->series[lab->n_series++] = wr_lab_link_sample(lab->bottleneck, now);
 }
 
 static void sample(struct lab *lab, struct lab_flow *flow, weir_time now)

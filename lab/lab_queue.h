@@ -69,6 +69,8 @@ struct lab_packet *wr_lab_queue_pop(struct lab_queue *queue, weir_time now);
 struct lab_node *wr_lab_link_new(struct lab_net *net, const char *name,
                                  const struct lab_queue_config *config);
 const struct lab_queue *wr_lab_link_queue(const struct lab_node *link);
+/* A row of its time series (lab.h). */
+struct lab_queue_sample wr_lab_link_sample(const struct lab_node *link, weir_time now);
 /* Brings its queue's statistics up to the net's moment. */
 void wr_lab_link_settle(struct lab_node *link);
 /* Time that `bytes` take at `rate_bps`, with the remainder (in bits * 10^9) carried in *carry. */

@@ -8,6 +8,7 @@
  * The time a packet takes is bytes * 8 / rate; what does not fill a nanosecond is carried over to the
  * next one, so that a busy link sends its exact rate in the long run.
  */
+#include "lab/lab.h"
 #include "lab/lab_queue.h"
 
 struct link {
@@ -89,6 +90,19 @@ struct lab_node *wr_lab_link_new(struct lab_net *net, const char *name,
 const struct lab_queue *wr_lab_link_queue(const struct lab_node *node)
 {
     return &((const struct link *)node)->queue;
+}
+
+struct lab_queue_sample wr_lab_link_sample(const struct lab_node *node, weir_time now)
+{
+    const struct lab_queue *queue = wr_lab_link_queue(node);
+    return (struct lab_queue_sample){
+        .at = now - LAB_EPOCH,
+        .packets = queue->fifo.packets,
+        .bytes = queue->fifo.bytes,
+        .out_bytes = queue->stats.out_bytes,
+        .dropped = queue->stats.dropped_full + queue->stats.dropped_aqm,
+        .marked = queue->stats.marked,
+    };
 }
 
 void wr_lab_link_settle(struct lab_node *node)

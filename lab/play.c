@@ -30,7 +30,6 @@ static weir_time prompter_next_run_at(const struct lab_node *node)
 
 static void watch(struct play_link *link, weir_time now)
 {
-    const struct lab_queue *queue = wr_lab_link_queue(link->link[0]);
     if (link->words.forward.queue.rate_bps == 0 || link->n_series == WATCH_MAX)
         return;
     if (link->n_series == link->room) {
@@ -41,14 +40,7 @@ static void watch(struct play_link *link, weir_time now)
         link->series = series;
         link->room = room;
     }
-    link->series[link->n_series++] = (struct lab_queue_sample){
-        .at = now - LAB_EPOCH,
-        .packets = queue->fifo.packets,
-        .bytes = queue->fifo.bytes,
-        .out_bytes = queue->stats.out_bytes,
-        .dropped = queue->stats.dropped_full + queue->stats.dropped_aqm,
-        .marked = queue->stats.marked,
-    };
+    link->series[link->n_series++] = wr_lab_link_sample(link->link[0], now);
 }
 
 static void prompter_run(struct lab_node *node, weir_time now)

@@ -268,18 +268,20 @@ def test_without_a_link_nothing_leaves(prefix):
 def test_groups_and_broadcasts_cross_a_switch(folder):
     """Three hosts at a switch: what one sends to a group reaches those that joined it."""
     (folder / "hear.py").write_text(
-        "import socket, struct, sys\n"
-        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(8); s.bind(('', 7100))\n"
+        "import pathlib, socket, sys\n"
+        "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(30); s.bind(('', 7100))\n"
         "if sys.argv[1] == 'join':\n"
         "    s.setsockopt(0, socket.IP_ADD_MEMBERSHIP, socket.inet_aton('239.9.9.9') + bytes(4))\n"
+        "pathlib.Path(__file__).with_name(sys.argv[1]).touch()\n"  # it listens
         "got = set()\n"
         "while b'end' not in got:\n    got.add(s.recv(100))\n"
-        "print(sys.argv[1], sorted(got))\n")
+        "sys.stdout.write(f'{sys.argv[1]} {sorted(got)}\\n')\n")  # in one piece: both write to one pipe
     (folder / "say.py").write_text(
-        "import socket, time\n"
+        "import pathlib, socket, time\n"
         "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
         "s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)\n"
-        "time.sleep(1)\n"
+        "while not all(pathlib.Path(__file__).with_name(name).exists() for name in ('join', 'not')):\n"
+        "    time.sleep(0.02)\n"
         "s.setsockopt(socket.SOL_SOCKET, 25, b'weir0')\n"  # SO_BINDTODEVICE: there is no default route
         "s.sendto(b'group', ('239.9.9.9', 7100))\n"
         "s.sendto(b'all', ('255.255.255.255', 7100)); time.sleep(0.2)\n"

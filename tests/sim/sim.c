@@ -382,6 +382,17 @@ void sim_run(struct sim *sim, weir_time duration)
     sim_run_until(sim, NULL, NULL, duration);
 }
 
+unsigned sim_discard(struct sim *sim, unsigned host)
+{
+    struct sim_host *h = &sim->host[host];
+    uint8_t head[WEIR_HEAD_MAX];
+    struct weir_out out = {.head = head};
+    unsigned n = 0;
+    while (weir_output(h->stack, h->port[0].ifindex, &out, sim->now) > 0)
+        n++;
+    return n;
+}
+
 void sim_free(struct sim *sim)
 {
     for (unsigned i = 0; i < sim->n_hosts; i++) {

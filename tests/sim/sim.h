@@ -95,6 +95,8 @@ void sim_run(struct sim *sim, weir_time duration);
 /* Runs until `done` says so, asked after each moment, or `limit` of time has passed: then false. */
 bool sim_run_until(struct sim *sim, bool (*done)(struct sim *sim, void *arg), void *arg,
                    weir_time limit);
+/* Throws away what a host wants to send by its first port. How many frames. */
+unsigned sim_discard(struct sim *sim, unsigned host);
 /* Frees all; fails the test when a stack kept memory. */
 void sim_free(struct sim *sim);
 

@@ -24,28 +24,10 @@
 
 #include "base/bytes.h"
 #include "sim/sim.h"
+#include "sim/sim_seeds.h"
 #include "wire/w_csum.h"
 
 enum { HOSTS = 2, SOCKS = 12, STEPS = 1000, FRAME_MAX = 70000 };
-
-static const char *program = "test_sim_chaos";
-static char replay[256];
-
-static void on_abort(int sig)
-{
-    (void)sig;
-    ssize_t ignored = write(STDERR_FILENO, replay, strlen(replay));
-    (void)ignored;
-}
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            print_error(__VA_ARGS__);                                                              \
-            print_error("\n%s", replay);                                                           \
-            fail_msg("%s", #condition);                                                            \
-        }                                                                                          \
-    } while (0)
 
 struct slot {
     unsigned host;
@@ -538,8 +520,6 @@ static void end_run(struct chaos *c)
     sim_free(&c->sim);
 }
 
-static bool verbose;
-
 static void tell(const struct chaos *c)
 {
     const struct weir_stack *a = c->sim.host[0].stack;
@@ -560,8 +540,7 @@ static void run_seed(uint64_t seed)
     struct chaos *c = calloc(1, sizeof *c);
     struct sim_wire wire;
     assert_non_null(c);
-    snprintf(replay, sizeof replay, "seed %" PRIu64 " failed; replay with: %s %" PRIu64 "\n", seed,
-             program, seed);
+    set_replay(seed);
     sim_init(&c->sim, seed);
     choose_wire(c, &wire);
     for (unsigned host = 0; host < HOSTS; host++)
@@ -579,22 +558,6 @@ static void run_seed(uint64_t seed)
     free(c);
 }
 
-static uint64_t first_seed = 1, n_seeds;
-
-static uint64_t seeds_to_run(void)
-{
-    const char *text = getenv("WEIR_SIM_SEEDS");
-    if (text != NULL)
-        return strtoull(text, NULL, 10);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return 300;
-#elif defined(WEIR_CHECK)
-    return 1000;
-#else
-    return 4000;
-#endif
-}
-
 static void stacks_survive_and_forget(void **state)
 {
     (void)state;
@@ -605,13 +568,6 @@ static void stacks_survive_and_forget(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stacks_survive_and_forget)};
-    program = argv[0];
-    signal(SIGABRT, on_abort);
-    n_seeds = seeds_to_run();
-    if (argc > 1) {
-        first_seed = strtoull(argv[1], NULL, 10);
-        n_seeds = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-        verbose = true;
-    }
+    seeds_from(argc, argv, &(struct seeds){.sanitized = 300, .checked = 1000, .plain = 4000});
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,17 +72,6 @@ static void close_crowd(void)
     }
 }
 
-/* Throws away what a host wants to send. */
-static unsigned drain(unsigned host)
-{
-    uint8_t head[WEIR_HEAD_MAX];
-    struct weir_out out = {.head = head};
-    unsigned n = 0;
-    while (weir_output(stack_of(host), sim.host[host].port[0].ifindex, &out, sim.now) > 0)
-        n++;
-    return n;
-}
-
 /* Advances a host until nothing is due, and throws away what it sends. At no call does the number that `left` tells
  * change by more than the bound. Returns the calls that were needed. */
 static unsigned advance_in_steps(unsigned host, uint64_t (*left)(void), uint64_t *changed)
@@ -95,7 +84,7 @@ static unsigned advance_in_steps(unsigned host, uint64_t (*left)(void), uint64_t
         after = left();
         assert_in_range(before > after ? before - after : after - before, 0, WR_WORK_PER_CALL);
         *changed += before > after ? before - after : after - before;
-        drain(host);
+        sim_discard(&sim, host);
         assert_true(++calls < 10 * CROWD);
     }
     return calls;
@@ -279,7 +268,7 @@ static void syn_crowd_is_asked_again_and_given_up_in_steps(void **state)
     before = weir_mem_bytes(stack_of(1));
     for (unsigned i = 0; i < CROWD; i++) {
         deliver_syn(i);
-        assert_int_equal(drain(1), 1);
+        assert_int_equal(sim_discard(&sim, 1), 1);
     }
     assert_int_equal(half_open(), CROWD);
     /* 72 bytes a record, 4 of its chain, and what chunks and pages leave over */

@@ -28,6 +28,7 @@
 #include <weir/info.h>
 
 #include "sim/sim.h"
+#include "sim/sim_seeds.h"
 
 enum {
     MAX_CONNS = 3,
@@ -35,34 +36,6 @@ enum {
     LIMIT_S = 4 * 3600, /* of virtual time; by far more than any scenario needs */
     STORM_ACTIONS = 4000000
 };
-
-/* ---- a failure says how to see it again ------------------------------------------------------ */
-
-static const char *program = "test_sim_streams";
-static char replay[256];
-static bool verbose;
-
-static void on_abort(int sig)
-{
-    (void)sig;
-    ssize_t ignored = write(STDERR_FILENO, replay, strlen(replay));
-    (void)ignored;
-}
-
-static void set_replay(uint64_t seed)
-{
-    snprintf(replay, sizeof replay, "seed %" PRIu64 " failed; replay with: %s %" PRIu64 "\n", seed,
-             program, seed);
-}
-
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            print_error(__VA_ARGS__);                                                              \
-            print_error("\n%s", replay);                                                           \
-            fail_msg("%s", #condition);                                                            \
-        }                                                                                          \
-    } while (0)
 
 /* ---- scenario -------------------------------------------------------------------------------- */
 
@@ -645,24 +618,6 @@ static uint64_t run_seed(uint64_t seed)
 
 /* ---- tests ----------------------------------------------------------------------------------- */
 
-static uint64_t first_seed = 1;
-
-static uint64_t seeds_to_run(void)
-{
-    const char *text = getenv("WEIR_SIM_SEEDS");
-    if (text != NULL)
-        return strtoull(text, NULL, 10);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return 150;
-#elif defined(WEIR_CHECK)
-    return 300;
-#else
-    return 4000;
-#endif
-}
-
-static uint64_t n_seeds;
-
 static void streams_arrive_whole(void **state)
 {
     (void)state;
@@ -690,13 +645,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(same_seed_same_run),
     };
     const struct CMUnitTest some[] = {cmocka_unit_test(streams_arrive_whole)};
-    program = argv[0];
-    signal(SIGABRT, on_abort);
-    n_seeds = seeds_to_run();
-    if (argc < 2)
-        return cmocka_run_group_tests(all, NULL, NULL);
-    first_seed = strtoull(argv[1], NULL, 10);
-    n_seeds = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    verbose = true;
-    return cmocka_run_group_tests(some, NULL, NULL);
+    seeds_from(argc, argv, &(struct seeds){.sanitized = 150, .checked = 300, .plain = 4000});
+    return verbose ? cmocka_run_group_tests(some, NULL, NULL)
+                   : cmocka_run_group_tests(all, NULL, NULL);
 }

@@ -442,6 +442,29 @@ static inline void kit_expect_addr(const struct weir_addr *have, const char *wan
     assert_string_equal(text, want);
 }
 
+/* ---- an echo request from the peer, of 32 bytes: tests bend it before it is sent ---------------------- */
+
+static inline void kit_ping(struct kit_packet *packet, const char *src, const char *dst)
+{
+    uint8_t l4[64], data[32];
+    struct weir_addr s = kit_addr(src), d = kit_addr(dst);
+    bool v4 = weir_addr_is_v4(&d);
+    size_t n;
+    memset(data, 'x', sizeof data);
+    n = kit_icmp(l4, &s, &d, v4 ? W_ICMP4_ECHO : W_ICMP6_ECHO, 0, wr_w_icmp_echo_rest(7, 1), data,
+                 sizeof data);
+    kit_wrap(packet, &s, &d, v4 ? W_IPPROTO_ICMP : W_IPPROTO_ICMP6, l4, n);
+}
+
+/* It is dropped for this reason, and not answered. */
+static inline void kit_expect_drop(struct kit *k, const struct kit_packet *packet, enum wr_drop why)
+{
+    uint64_t before = kit_drops(k, why);
+    kit_input(k, packet->b, packet->len);
+    assert_int_equal(kit_drops(k, why), before + 1);
+    kit_expect_silence(k);
+}
+
 /* ---- sockets ------------------------------------------------------------------------------------- */
 
 /* A UDP socket bound to a port on all addresses of one family. */
