@@ -49,10 +49,8 @@ static void enter_fin_wait2(struct weir_stack *stack, struct tcb *tcb, weir_time
         return;
     if (tcb->opts
             .linger2_off) { /* the ACK of the FIN is answered as by a closed port, as on Linux */
-        struct wr_bare rst = {.tuple = &tcb->tuple,
-                              .hash = tcb->node.hash,
-                              .seq = tcb->snd_nxt,
-                              .flags = W_TCP_RST};
+        struct wr_bare rst = {
+            .tuple = &tcb->tuple, .hash = tcb->node.hash, .seq = tcb->snd_nxt, .flags = W_TCP_RST};
         wr_segment_bare(stack, &rst, now);
         wr_tcb_done(stack, tcb, 0);
         return;

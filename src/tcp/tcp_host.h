@@ -74,10 +74,19 @@ struct wr_rest {
     struct wr_ready *ready; /* its socket's */
     uint32_t due;           /* place in struct wr_tcp.rest_dues; WR_RECORD_NONE: no keepalive */
     uint8_t tx_words;       /* struct wr_tx.cc_words; 0: there is none */
-    bool has_rx;
+    uint8_t model;          /* of struct wr_tcp.rest_models */
     uint8_t addrs[]; /* WR_ADDRS_V4 or WR_ADDRS_V6 bytes, then the image: see tcp_rest */
 };
 
+/* What images are told as differences from: one for each kind of connection, by these bits. */
+enum { WR_REST_PASSIVE = 1, WR_REST_TX = 2, WR_REST_RX = 4, WR_REST_MODELS = 8 };
+struct wr_rest_model {
+    struct wr_rest_image *image; /* of the first of them; NULL: none */
+    uint32_t users;              /* those at rest now */
+};
+
+/* The end of all. */
+void wr_rest_fini(struct weir_stack *stack);
 /* There is a connection that may come to rest. */
 void wr_rest_watch(struct weir_stack *stack, weir_time now);
 /* When keepalive will wake it; NEVER: not by itself. */
@@ -152,6 +161,7 @@ struct wr_tcp {
     struct wr_timer rest_timer; /* the hand */
     uint32_t rest_hand;         /* slot of `tcbs` that was looked at last */
     struct wr_dues rest_dues;   /* keepalive of those at rest */
+    struct wr_rest_model rest_models[WR_REST_MODELS];
     struct wr_timer wake_timer; /* the first of them */
     uint8_t ts_key[16];
     struct wr_cookies cookies;

@@ -7,16 +7,18 @@
  *
  *     struct tcb | wr_tx | wr_rx           (what of the three there is, one behind the other)
  *
- * Nearly all of an image is zeros, small numbers, and the same few numbers over and over: SND.UNA stands in it
- * a dozen times, so do times. It is packed in units of 32 bits, each a code of four bits and what follows it:
+ * Most of an image is the same for all connections of a kind: zeros, options, sizes, what follows from defaults. So it is
+ * told as what differs from a model, the image of the first of its kind to rest, which is kept until the last of
+ * them is awake. What differs is small numbers, and the same few numbers over and over: SND.UNA stands in it a dozen
+ * times, so do times. It is packed in units of 32 bits, each a code of four bits and what follows it:
  *
- *     0          a run of zero units; 4 bits: how many, less two
- *     1          a zero unit
+ *     0          a run of units as in the model; 4 bits: how many, less two; 15: 8 bits more, to be added
+ *     1          a unit as in the model
  *     2 to 5     a number of 1, 2, 4 or 8 times four bits
  *     6 to 12    one of the numbers known: of the last 23 that took more than four bits, the first seven
  *     13         one of the others; 4 bits: which
- *     14         a usual number; 4 bits: which
- *     15         a number close to a known one; 4 bits: which of the first 16; 8 bits: 128 and the difference
+ *     14, 15     a number close to a known one; 4 bits: which of the first 16; 16 bits or 8: the difference, more
+ *                than 0 by half of what these can hold
  *
  * A number that comes again moves to the front of those known.
  *
@@ -44,18 +46,19 @@
 enum {
     SCAN_SLOTS = 1024, /* connections looked at in one go */
     SCAN_RESTS = 128,  /* of them, those put to rest */
-    RUN_MAX = 17,      /* zero units */
-    NEAR = 7,          /* numbers known by a code of their own */
-    KNOWN = NEAR + 16  /* all numbers known */
+    RUN_MORE = 17,     /* units of a run that take more bits */
+    RUN_MAX = RUN_MORE + 255,
+    NEAR = 7,         /* numbers known by a code of their own */
+    KNOWN = NEAR + 16 /* all numbers known */
 };
 
 static const weir_time DOZE_EVERY = WEIR_SEC; /* a connection dozes at most so often */
 
 /* A connection between its two forms. */
-struct image {
+struct wr_rest_image {
     struct tcb tcb;
     struct wr_tx tx; /* if struct wr_rest.tx_words, with so many */
-    struct wr_rx rx; /* if struct wr_rest.has_rx */
+    struct wr_rx rx; /* if WR_REST_RX */
 };
 static_assert(sizeof(struct tcb) % sizeof(uint32_t) == 0 &&
                   offsetof(struct wr_tx, cc.priv) % sizeof(uint32_t) == 0 &&
@@ -67,37 +70,17 @@ static_assert(WEIR_CC_PRIVATE_WORDS < UINT8_MAX, "struct wr_rest.tx_words holds 
 
 enum {
     CODE_RUN,
-    CODE_ZERO,
+    CODE_SAME,
     CODE_NUMBER,
     CODE_NEAR = 6,
     CODE_FAR = CODE_NEAR + NEAR,
-    CODE_USUAL,
+    CODE_LEAP,
     CODE_STEP
 };
 static_assert(CODE_STEP == 15, "a code has four bits");
 
-/* Defaults and what follows from them on a path of 1500 bytes: they shorten an image, and are no part of its meaning. */
-static const uint32_t usual[16] = {
-    536,
-    1448,
-    1460,
-    1460 << 16 | 1460, /* segments */
-    1500,
-    1076,
-    10 * 1448, /* path, first probe of it, first window */
-    16384,
-    22 * 1448, /* send buffer */
-    131072,
-    196608,
-    65536,
-    64512,
-    64240, /* receive buffer and windows */
-    40 * 1000 * 1000,
-    200 * 1000 * 1000, /* ACK and RTO, at least */
-};
-
 enum {
-    IMAGE_MAX = sizeof(struct image) / sizeof(uint32_t) * 5
+    IMAGE_MAX = sizeof(struct wr_rest_image) / sizeof(uint32_t) * 5
 }; /* a unit takes 9 * 4 bits at most */
 
 /* Writes or reads; four bits at a time, the lower half of a byte first. */
@@ -144,31 +127,61 @@ static unsigned place_in(const uint32_t *table, unsigned n, uint32_t number)
     return i;
 }
 
-/* The place of a known number that is at most 128 away; 16: none. */
-static unsigned place_near(const struct packer *p, uint32_t number)
+/* The place of a known number that is less than `half` away, or as much below; 16: none. */
+static unsigned place_near(const struct packer *p, uint32_t number, uint32_t half)
 {
     unsigned i = 0;
 
-    while (i < 16 && number - p->known[i] + 128 > 255)
+    while (i < 16 && number - p->known[i] + half > 2 * half - 1)
         i++;
     return i;
+}
+
+static void put_bits(struct packer *p, uint32_t number, unsigned nibbles)
+{
+    for (unsigned n = 0; n < nibbles; n++)
+        put(p, number >> 4 * n & 15);
+}
+
+static uint32_t get_bits(struct packer *p, unsigned nibbles)
+{
+    uint32_t number = 0;
+
+    for (unsigned n = 0; n < nibbles; n++)
+        number |= (uint32_t)get(p) << 4 * n;
+    return number;
+}
+
+/* As a difference, if one is small enough. */
+static bool put_step(struct packer *p, uint32_t number)
+{
+    for (unsigned nibbles = 2; nibbles <= 4; nibbles += 2) {
+        uint32_t half = UINT32_C(1) << (4 * nibbles - 1);
+        unsigned i = place_near(p, number, half);
+        if (i == 16)
+            continue;
+        put(p, nibbles == 2 ? CODE_STEP : CODE_LEAP);
+        put(p, i);
+        put_bits(p, number - p->known[i] + half, nibbles);
+        return true;
+    }
+    return false;
+}
+
+static uint32_t get_step(struct packer *p, unsigned nibbles)
+{
+    uint32_t from = p->known[get(p)];
+
+    return from + get_bits(p, nibbles) - (UINT32_C(1) << (4 * nibbles - 1));
 }
 
 static void put_new(struct packer *p, uint32_t number)
 {
     unsigned width = number >> 16 ? 3 : number >> 8 ? 2 : number >> 4 ? 1 : 0;
-    unsigned i = width == 3 ? place_near(p, number) : 16;
 
-    if (i < 16) {
-        uint32_t step = number - p->known[i] + 128;
-        put(p, CODE_STEP);
-        put(p, i);
-        put(p, step & 15);
-        put(p, step >> 4);
-    } else {
+    if (width < 3 || !put_step(p, number)) {
         put(p, CODE_NUMBER + width);
-        for (unsigned n = 0; n < 1u << width; n++)
-            put(p, number >> 4 * n & 15);
+        put_bits(p, number, 1u << width);
     }
     if (width > 0)
         remember(p, KNOWN - 1, number);
@@ -178,21 +191,14 @@ static void put_number(struct packer *p, uint32_t number)
 {
     unsigned i = place_in(p->known, KNOWN, number);
 
-    if (i < KNOWN) {
-        put(p, i < NEAR ? CODE_NEAR + i : CODE_FAR);
-        if (i >= NEAR)
-            put(p, i - NEAR);
-        remember(p, i, number);
-        return;
-    }
-    i = place_in(usual, 16, number);
-    if (i == 16) {
+    if (i == KNOWN) {
         put_new(p, number);
         return;
     }
-    put(p, CODE_USUAL);
-    put(p, i);
-    remember(p, KNOWN - 1, number);
+    put(p, i < NEAR ? CODE_NEAR + i : CODE_FAR);
+    if (i >= NEAR)
+        put(p, i - NEAR);
+    remember(p, i, number);
 }
 
 static uint32_t get_known(struct packer *p, unsigned code)
@@ -204,27 +210,16 @@ static uint32_t get_known(struct packer *p, unsigned code)
     return number;
 }
 
-static uint32_t get_step(struct packer *p)
-{
-    uint32_t from = p->known[get(p)];
-    uint32_t step = get(p);
-
-    step |= get(p) << 4;
-    return from + step - 128;
-}
-
 static uint32_t get_number(struct packer *p, unsigned code)
 {
-    uint32_t number = 0;
+    uint32_t number;
 
     if (code >= CODE_NEAR && code <= CODE_FAR)
         return get_known(p, code);
-    if (code == CODE_USUAL)
-        number = usual[get(p)];
-    else if (code == CODE_STEP)
-        number = get_step(p);
-    for (unsigned n = 0; code < CODE_NEAR && n < 1u << (code - CODE_NUMBER); n++)
-        number |= get(p) << 4 * n;
+    if (code == CODE_LEAP || code == CODE_STEP)
+        number = get_step(p, code == CODE_STEP ? 2 : 4);
+    else
+        number = get_bits(p, 1u << (code - CODE_NUMBER));
     if (code > CODE_NUMBER)
         remember(p, KNOWN - 1, number);
     return number;
@@ -238,35 +233,49 @@ static uint32_t unit_at(const void *object, size_t i)
     return unit;
 }
 
-static void pack(struct packer *p, const void *object, size_t size)
+static void put_run(struct packer *p, unsigned run)
+{
+    put(p, run == 1 ? CODE_SAME : CODE_RUN);
+    if (run == 1)
+        return;
+    put(p, run < RUN_MORE ? run - 2 : RUN_MORE - 2);
+    if (run >= RUN_MORE)
+        put_bits(p, run - RUN_MORE, 2);
+}
+
+static unsigned get_run(struct packer *p, unsigned code)
+{
+    unsigned run = code == CODE_SAME ? 1 : get(p) + 2;
+
+    return run < RUN_MORE ? run : run + get_bits(p, 2);
+}
+
+static void pack(struct packer *p, const void *object, const void *model, size_t size)
 {
     size_t n = size / sizeof(uint32_t);
 
     for (size_t i = 0; i < n;) {
         unsigned run = 0;
-        while (run < RUN_MAX && i + run < n && unit_at(object, i + run) == 0)
+        while (run < RUN_MAX && i + run < n && unit_at(object, i + run) == unit_at(model, i + run))
             run++;
-        if (run == 0) {
+        if (run == 0)
             put_number(p, unit_at(object, i++));
-            continue;
-        }
-        put(p, run == 1 ? CODE_ZERO : CODE_RUN);
-        if (run > 1)
-            put(p, run - 2);
+        else
+            put_run(p, run);
         i += run;
     }
 }
 
-static void unpack(struct packer *p, void *object, size_t size)
+static void unpack(struct packer *p, void *object, const void *model, size_t size)
 {
     size_t n = size / sizeof(uint32_t);
 
-    memset(object, 0, size);
+    memcpy(object, model, size);
     for (size_t i = 0; i < n;) {
         unsigned code = get(p);
         uint32_t unit;
-        if (code <= CODE_ZERO) {
-            i += code == CODE_ZERO ? 1 : get(p) + 2;
+        if (code <= CODE_SAME) {
+            i += get_run(p, code);
             continue;
         }
         unit = get_number(p, code);
@@ -285,30 +294,74 @@ static uint8_t *image_of(struct wr_rest *rest)
 }
 
 /* Packs to `out`, which has room for IMAGE_MAX. Returns the bytes that it takes. */
-static size_t pack_image(const struct tcb *tcb, const struct image *image, uint8_t *out)
+static size_t pack_image(const struct tcb *tcb, const struct wr_rest_image *image,
+                         const struct wr_rest_image *model, uint8_t *out)
 {
     struct packer p;
 
     begin(&p, out);
-    pack(&p, &image->tcb, sizeof image->tcb);
+    pack(&p, &image->tcb, &model->tcb, sizeof image->tcb);
     if (tcb->tx != NULL)
-        pack(&p, &image->tx, wr_tx_size(tcb->tx->cc_words));
+        pack(&p, &image->tx, &model->tx, wr_tx_size(tcb->tx->cc_words));
     if (tcb->rx != NULL)
-        pack(&p, &image->rx, sizeof image->rx);
+        pack(&p, &image->rx, &model->rx, sizeof image->rx);
     return (p.nibbles + 1) / 2;
 }
 
-static void unpack_image(struct wr_rest *rest, struct image *image)
+static void unpack_image(const struct weir_stack *stack, struct wr_rest *rest,
+                         struct wr_rest_image *image)
 {
+    const struct wr_rest_image *model = stack->tcp->rest_models[rest->model].image;
     struct packer p;
 
     begin(&p, image_of(rest));
-    unpack(&p, &image->tcb, sizeof image->tcb);
-    if (rest->tx_words != 0)
-        unpack(&p, &image->tx, wr_tx_size(rest->tx_words));
+    unpack(&p, &image->tcb, &model->tcb, sizeof image->tcb);
+    if (rest->model & WR_REST_TX)
+        unpack(&p, &image->tx, &model->tx, wr_tx_size(rest->tx_words));
     image->tx.cc_words = rest->tx_words;
-    if (rest->has_rx)
-        unpack(&p, &image->rx, sizeof image->rx);
+    if (rest->model & WR_REST_RX)
+        unpack(&p, &image->rx, &model->rx, sizeof image->rx);
+}
+
+/* ---- models ------------------------------------------------------------------------------------------- */
+
+static unsigned kind_of(const struct tcb *tcb)
+{
+    return (tcb->passive ? WR_REST_PASSIVE : 0u) | (tcb->tx != NULL ? WR_REST_TX : 0u) |
+           (tcb->rx != NULL ? WR_REST_RX : 0u);
+}
+
+/* The model of a kind, one user more; the image becomes it when there is none. NULL: out of memory. */
+static const struct wr_rest_image *model_for(struct weir_stack *stack, unsigned kind,
+                                             const struct wr_rest_image *image)
+{
+    struct wr_rest_model *model = &stack->tcp->rest_models[kind];
+
+    if (model->image == NULL) {
+        model->image = wr_alloc(stack, sizeof *model->image);
+        if (model->image == NULL)
+            return NULL;
+        *model->image = *image;
+    }
+    model->users++;
+    return model->image;
+}
+
+static void leave_model(struct weir_stack *stack, unsigned kind)
+{
+    struct wr_rest_model *model = &stack->tcp->rest_models[kind];
+
+    if (--model->users > 0)
+        return;
+    wr_free(stack, model->image, sizeof *model->image);
+    model->image = NULL;
+}
+
+void wr_rest_fini(struct weir_stack *stack)
+{
+    for (unsigned kind = 0; kind < WR_REST_MODELS; kind++)
+        wr_free(stack, stack->tcp->rest_models[kind].image, sizeof(struct wr_rest_image));
+    wr_dues_fini(&stack->tcp->rest_dues);
 }
 
 /* ---- to rest ------------------------------------------------------------------------------------------ */
@@ -333,11 +386,12 @@ static bool is_idle(const struct weir_stack *stack, const struct tcb *tcb)
 }
 
 /* The connection without what an image cannot hold. */
-static void take_image(struct image *image, const struct tcb *tcb)
+static void take_image(struct wr_rest_image *image, const struct tcb *tcb)
 {
     const struct wr_list nowhere = {NULL, NULL};
     struct tcb *copy = &image->tcb;
 
+    memset(image, 0, sizeof *image);
     *copy = *tcb;
     memset(&copy->node, 0, sizeof copy->node);
     memset(&copy->flow, 0, sizeof copy->flow);
@@ -378,6 +432,7 @@ static void free_rest(struct weir_stack *stack, struct wr_rest *rest)
         wr_dues_remove(&stack->tcp->rest_dues, &rest->record);
         arm_wake(stack);
     }
+    leave_model(stack, rest->model);
     wr_records_remove(&stack->tcp->records, &rest->record);
 }
 
@@ -385,21 +440,28 @@ static void free_rest(struct weir_stack *stack, struct wr_rest *rest)
 static struct wr_rest *make_rest(struct weir_stack *stack, const struct tcb *tcb)
 {
     uint8_t packed[IMAGE_MAX];
-    struct image image;
+    struct wr_rest_image image;
     struct wr_rest *rest;
+    const struct wr_rest_image *model;
     size_t size, head = head_size(tcb->flow.v4);
+    unsigned kind = kind_of(tcb);
     uint32_t number;
 
     take_image(&image, tcb);
-    size = pack_image(tcb, &image, packed);
+    model = model_for(stack, kind, &image);
+    if (model == NULL)
+        return NULL;
+    size = pack_image(tcb, &image, model, packed);
     rest = wr_demux_add(stack, WR_FLOW_REST, (head + size + 7) & ~(size_t)7, &tcb->tuple,
                         tcb->node.hash, &number);
-    if (rest == NULL)
+    if (rest == NULL) {
+        leave_model(stack, kind);
         return NULL;
+    }
     rest->ready = tcb->ready;
     rest->due = WR_RECORD_NONE;
     rest->tx_words = tcb->tx != NULL ? (uint8_t)tcb->tx->cc_words : 0;
-    rest->has_rx = tcb->rx != NULL;
+    rest->model = (uint8_t)kind;
     memcpy(image_of(rest), packed, size);
     if (tcb->keep_at != WEIR_TIME_NEVER) {
         if (!wr_dues_add(&stack->tcp->rest_dues, number, tcb->keep_at)) {
@@ -486,7 +548,8 @@ void wr_rest_watch(struct weir_stack *stack, weir_time now)
 
 /* ---- and back ----------------------------------------------------------------------------------------- */
 
-static void put_back(struct tcb *tcb, const struct image *image, struct wr_tx *tx, struct wr_rx *rx)
+static void put_back(struct tcb *tcb, const struct wr_rest_image *image, struct wr_tx *tx,
+                     struct wr_rx *rx)
 {
     *tcb = image->tcb;
     wr_list_init(&tcb->out);
@@ -507,21 +570,22 @@ static void put_back(struct tcb *tcb, const struct image *image, struct wr_tx *t
 
 struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest)
 {
-    struct image image;
+    struct wr_rest_image image;
     struct wr_tx *tx = NULL;
     struct wr_rx *rx = NULL;
     struct wr_tuple tuple = wr_flow_tuple(&rest->flow);
     struct tcb *tcb;
     void *obj;
 
-    unpack_image(rest, &image);
+    unpack_image(stack, rest, &image);
     image.tcb.keep_at = wr_rest_keep_at(stack, rest);
     if (wr_pool_alloc(&stack->tcp->tcbs, &obj) == 0)
         return NULL;
     tcb = obj;
-    if (rest->tx_words != 0 && (tx = wr_alloc(stack, wr_tx_size(rest->tx_words))) == NULL)
+    if ((rest->model & WR_REST_TX) != 0 &&
+        (tx = wr_alloc(stack, wr_tx_size(rest->tx_words))) == NULL)
         goto no_tx;
-    if (rest->has_rx && (rx = wr_rcvbuf_new(stack)) == NULL)
+    if ((rest->model & WR_REST_RX) != 0 && (rx = wr_rcvbuf_new(stack)) == NULL)
         goto no_rx;
     put_back(tcb, &image, tx, rx);
     if (!wr_demux_insert(stack, tcb, &tuple, wr_demux_hash(stack, &tuple)))
@@ -589,9 +653,9 @@ struct tcb *wr_tcp_wake(struct weir_stack *stack, struct wr_ready *ready)
 void wr_tcp_drop_at_rest(struct weir_stack *stack, struct wr_ready *ready)
 {
     struct wr_rest *rest = WR_CONTAINER(ready->flow, struct wr_rest, flow);
-    struct image image;
+    struct wr_rest_image image;
 
-    unpack_image(rest, &image);
+    unpack_image(stack, rest, &image);
     wr_fastopen_free(stack, &image.tcb);
     wr_port_release(stack, rest->flow.lport, image.tcb.port_reuse);
     ready->flow = NULL;

@@ -94,7 +94,7 @@ void wr_tcp_fini(struct weir_stack *stack)
     wr_sendq_trim(stack);
     wr_pool_fini(&tcp->tcbs);
     wr_pool_fini(&tcp->rxs);
-    wr_dues_fini(&tcp->rest_dues);
+    wr_rest_fini(stack);
     wr_records_fini(&tcp->records);
     wr_hash_fini(&tcp->flows);
     wr_hash_fini(&tcp->listeners);
