@@ -16,7 +16,7 @@ $(PRESETS):
 	cmake --build --preset $@ -j$(J)
 
 $(PRESETS:%=test-%): test-%: %
-	ctest --preset $* -j$(J)
+	ctest --preset $* -j$$((2 * $(J)))
 
 test: test-dev
 
