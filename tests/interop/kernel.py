@@ -66,6 +66,12 @@ def run(*words, check=True, timeout=60):
     return done.stdout
 
 
+def ping(host, count=3, size=56, prefix=()):
+    """Echo requests that are all answered. One by one: after a first answer ping waits for two round trips only."""
+    for _ in range(count):
+        run(*prefix, "ping", "-c1", "-W5", "-s", str(size), host)
+
+
 class Peer:
     """A Weir host on a TUN or TAP device: 10.78.0.2, fd78::2; the kernel is 10.78.0.1, fd78::1. With `link`, the
     words of another link, it is there beside the kernel; with `bare` it has no addresses yet."""

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 import kernel
-from kernel import MB, Peer, Server, connect, from_source, run, to_sink
+from kernel import MB, Peer, Server, connect, from_source, ping, run, to_sink
 
 kernel.enter_namespace()
 
@@ -150,8 +150,8 @@ def test_bulk_both_ways(peer):
 def test_datagrams_and_fragments(peer):
     """Echo requests of the kernel's up to ten fragments, and datagrams of Weir's to the kernel."""
     for host in (peer.v4, peer.v6):
-        assert " 0% packet loss" in run("ping", "-c3", "-i0.01", "-W2", host)
-        assert " 0% packet loss" in run("ping", "-c2", "-i0.01", "-W2", "-s14000", host)
+        ping(host)
+        ping(host, size=14000)
 
 
 def test_connections_come_and_go(peer):
@@ -181,6 +181,6 @@ def test_the_kernel_keeps_its_own_traffic(peer):
 
 
 def test_only_what_is_for_weir_comes_up(peer):
-    run("ping", "-c3", "-i0.01", "-W2", "10.78.0.3")
+    ping("10.78.0.3")
     assert "eth_not_ours" not in peer.drops()
     assert "ip4_not_ours" not in peer.drops()

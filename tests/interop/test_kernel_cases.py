@@ -8,7 +8,7 @@ import time
 import pytest
 
 import kernel
-from kernel import MB, Peer, Server, connect, from_source, run, to_sink
+from kernel import MB, Peer, Server, connect, from_source, ping, run, to_sink
 
 kernel.enter_namespace()
 
@@ -123,8 +123,7 @@ def test_device_in_a_named_namespace():
     try:
         with Peer("--netns", name, name="weirlk9") as peer:
             assert "weirlk9" not in run("ip", "link")
-            out = run("ip", "netns", "exec", name, "ping", "-c2", "-i0.1", "-W2", peer.v4)
-            assert "2 received" in out, out
+            ping(peer.v4, prefix=("ip", "netns", "exec", name))
             assert "10.78.0.1/24" in run("ip", "-n", name, "addr", "show", "dev", "weirlk9")
     finally:
         run("ip", "netns", "del", name)
