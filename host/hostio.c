@@ -188,6 +188,21 @@ bool wr_host_out(struct weir_host *host, weir_time now)
     return moved;
 }
 
+/* The links are asked although none has said that something came: what was sent may have brought it. */
+void weir_host_carry(struct weir_host *host)
+{
+    weir_time now = weir_now();
+    bool moved = false;
+    wr_loop_lock(host->loop);
+    for (struct wr_attach *a = host->links; a; a = a->next)
+        moved |= send_some(a, now);
+    for (struct wr_attach *a = host->links; moved && a; a = a->next)
+        a->kick = true;
+    if (moved || weir_deadline(host->stack) <= now)
+        wr_host_io(host, now);
+    wr_loop_unlock(host->loop);
+}
+
 weir_time wr_host_deadline(const struct weir_host *host)
 {
     weir_time at = weir_deadline(host->stack);

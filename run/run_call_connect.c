@@ -7,9 +7,9 @@
  *   not blocking           pair emptied: POLLOUT; the next      our end closed: IN OUT ERR HUP, SO_ERROR
  *                          connect() says 0, later EISCONN      says why; a new socket is needed
  *
- * Until it is decided the pair is filled, so that poll shows no POLLOUT. Over loopback the handshake is
- * through before connect() is answered, and there is nothing to fill; a caller that does not block is told
- * EINPROGRESS all the same, as by Linux.
+ * Until it is decided the pair is filled, so that poll shows no POLLOUT. Over loopback, and mostly with a peer on the
+ * same machine, the handshake is through before connect() is answered, and there is nothing to fill; a caller
+ * that does not block is told EINPROGRESS all the same, as by Linux.
  *
  * A blocking connect whose SO_SNDTIMEO passes fails with EINPROGRESS and goes on as one that does not
  * block, as on Linux (a second one fails with EALREADY); so does one that a signal interrupts.
@@ -72,12 +72,11 @@ static int64_t connect_dead(struct run_call *call)
     return -ECONNABORTED;
 }
 
-/* Lets loopback carry the handshake. True when the connect is decided: *error 0, or a positive errno. */
+/* Lets the handshake be carried: over loopback, and with a peer on the same machine, it is through then. True
+ * when the connect is decided: *error 0, or a positive errno. */
 static bool decided_at_once(struct run_call *call, int *error)
 {
-    weir_time now = weir_now();
-    if (weir_deadline(call->stack) <= now)
-        weir_advance(call->stack, now);
+    weir_host_carry(call->rs->program->host);
     int ready = weir_sock_ready(call->stack, call->rs->sock);
     *error = ready > 0 && (ready & WEIR_POLLERR) ? wr_run_sock_error(call->rs) : 0;
     return *error || (ready > 0 && (ready & WEIR_POLLOUT));

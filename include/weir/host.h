@@ -111,6 +111,11 @@ int weir_host_await_autoconf(struct weir_host *host, int ifindex, unsigned what,
 struct weir_stack *weir_host_lock(struct weir_host *host);
 void weir_host_unlock(struct weir_host *host);
 
+/* Between lock and unlock: sends what the calls before have produced, and takes in what is there then. So a caller
+ * learns at once what a peer on the same machine, or the host itself by loopback, has answered, without being called
+ * back for it; events are told later all the same. */
+void weir_host_carry(struct weir_host *host);
+
 /* Events of sockets which were not opened by the calls below go to fn, in the loop's thread with the
  * lock held. */
 typedef void weir_host_event_fn(void *arg, const struct weir_event *event);
