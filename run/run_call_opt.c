@@ -98,9 +98,8 @@ int64_t wr_run_call_setsockopt(struct run_call *call)
 static int64_t option_out(struct run_call *call, const void *value, size_t size, size_t room)
 {
     const struct seccomp_data *data = &call->req->data;
-    int len = (int)(size < room ? size : room);
-    int err = wr_run_mem_write(call, data->args[3], value, (size_t)len);
-    return err ? err : wr_run_mem_write(call, data->args[4], &len, sizeof len);
+    size_t len = size < room ? size : room;
+    return wr_run_mem_write_value(call, data->args[3], value, len, data->args[4], (int)len);
 }
 
 int wr_run_call_error(struct run_call *call)

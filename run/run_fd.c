@@ -4,8 +4,9 @@
  * its inode. So there is no table of descriptors to keep, and none to get wrong over dup, fork and exec.
  *
  * A pidfd for each calling thread is cached. The cache is direct-mapped by thread id; an entry whose
- * thread has ended fails with ESRCH, even if the id is in use again, and is opened anew. The call being
- * served keeps its thread from ending, so the new one is of the right thread.
+ * thread has ended fails with ESRCH, even if the id is in use again, and is opened anew: for a thread that has
+ * this id now. If a pidfd from before the call was received still works, the thread it is of has had the
+ * id all the time, so it is the one that called, and all that was read of its memory is its own.
  */
 #define _GNU_SOURCE /* process_vm_readv */
 #include <errno.h>
@@ -63,9 +64,10 @@ static void tell_undumpable(struct weir_run *run, pid_t tid)
         tid);
 }
 
-int wr_run_fd_get(struct weir_run *run, pid_t tid, int fd)
+int wr_run_fd_get(struct weir_run *run, pid_t tid, int fd, bool *known)
 {
     struct run_pidfd *slot = &run->pidfds[(unsigned)tid % RUN_PIDFD_SLOTS];
+    *known = true;
     for (int tries = 0; tries < 2; tries++) {
         if (slot->fd < 0 || slot->tid != tid) {
             int pidfd = open_pidfd(tid);
@@ -73,6 +75,7 @@ int wr_run_fd_get(struct weir_run *run, pid_t tid, int fd)
                 close(slot->fd);
             slot->fd = pidfd < 0 ? -1 : pidfd;
             slot->tid = tid;
+            *known = false;
             if (pidfd < 0)
                 return pidfd;
         }
@@ -116,7 +119,8 @@ int wr_run_fd_test(struct weir_run *run)
 {
     int there = 1, here = 0;
     struct iovec local = {&here, sizeof here}, remote = {&there, sizeof there};
-    int fd = wr_run_fd_get(run, getpid(), run->epoll_fd);
+    bool known;
+    int fd = wr_run_fd_get(run, getpid(), run->epoll_fd, &known);
     if (fd < 0 || process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != sizeof here)
         here = 0;
     if (fd >= 0)

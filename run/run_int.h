@@ -350,6 +350,8 @@ void wr_run_ring_go(struct run_ring *ring);
 
 /* ---- run_notify.c ----------------------------------------------------------------------------- */
 
+enum { RUN_EARLY_BYTES = sizeof(struct sockaddr_storage) };
+
 /* A notified call while it is served. */
 struct run_call {
     struct weir_run *run;
@@ -360,6 +362,10 @@ struct run_call {
     int dup;            /* the program's end, fetched; closed after the call, unless it parks */
     weir_time deadline; /* of a call that was parked before; else 0 */
     uint64_t done;      /* bytes of sendto() sent before it was parked */
+    uint64_t
+        early_at; /* run_mem.c: what was read of its memory before the descriptor was fetched */
+    size_t early_len;
+    uint8_t early[RUN_EARLY_BYTES];
 };
 
 /* What a call's function returns: a value >= 0 or a negated errno to answer with, or one of these. */
@@ -380,8 +386,9 @@ void wr_run_notify_ready(struct run_source *source, uint32_t events);
 
 /* ---- run_fd.c --------------------------------------------------------------------------------- */
 
-/* Fetches descriptor `fd` of thread `tid`. A descriptor of ours, or a negative error. */
-int wr_run_fd_get(struct weir_run *run, pid_t tid, int fd);
+/* Fetches descriptor `fd` of thread `tid`. A descriptor of ours, or a negative error. *known: the thread is the
+ * same as in an earlier call with this id and has lived on until now; else who called is still to be asked. */
+int wr_run_fd_get(struct weir_run *run, pid_t tid, int fd, bool *known);
 /* Its inode if it is a socket, else 0. */
 ino_t wr_run_fd_inode(int fd);
 bool wr_run_fd_nonblock(int fd);
@@ -393,10 +400,16 @@ void wr_run_fd_forget(struct weir_run *run);
 
 /* ---- run_mem.c -------------------------------------------------------------------------------- */
 
+/* Reads ahead what the call will ask for, RUN_EARLY_BYTES at most. It counts once something that comes after has
+ * shown that the caller lives; till then nothing may be done with it. */
+void wr_run_mem_early(struct run_call *call, uint64_t from, size_t len);
 /* Copies from or to the caller's memory, checking that the caller is still the one that called.
  * 0, WEIR_EFAULT, or WEIR_ENOENT if it is gone. */
 int wr_run_mem_read(const struct run_call *call, uint64_t from, void *to, size_t len);
 int wr_run_mem_write(const struct run_call *call, uint64_t to, const void *from, size_t len);
+/* The same for a value and its length, which are written together. */
+int wr_run_mem_write_value(const struct run_call *call, uint64_t to, const void *from, size_t len,
+                           uint64_t to_len, int told_len);
 /* Reads a socket address of any family. EINVAL for a length that none has. */
 int wr_run_mem_addr_in(const struct run_call *call, uint64_t addr, uint64_t len,
                        struct sockaddr_storage *from);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The caller's memory, and socket addresses in it. After every read, and before every write, the
- * notification is asked whether it still stands: if the caller was killed its id may be another
- * process's by now, and what was read is not the caller's.
+ * The caller's memory, and socket addresses in it. Once the caller was killed its id may be another process's,
+ * and what was read is not the caller's. So after reads, and before every write, the notification is asked
+ * whether it still stands. What is read before the descriptor is fetched needs no such call: fetching it by a pidfd
+ * shows that the caller lived until then (run_fd.c).
  */
 #define _GNU_SOURCE /* process_vm_readv */
 #include <errno.h>
@@ -11,11 +12,28 @@
 
 #include "run/run_int.h"
 
-int wr_run_mem_read(const struct run_call *call, uint64_t from, void *to, size_t len)
+static ssize_t read_now(const struct run_call *call, uint64_t from, void *to, size_t len)
 {
     struct iovec local = {to, len};
     struct iovec remote = {(void *)(uintptr_t)from, len};
-    ssize_t n = len ? process_vm_readv((pid_t)call->req->pid, &local, 1, &remote, 1, 0) : 0;
+    return len ? process_vm_readv((pid_t)call->req->pid, &local, 1, &remote, 1, 0) : 0;
+}
+
+void wr_run_mem_early(struct run_call *call, uint64_t from, size_t len)
+{
+    call->early_at = from;
+    call->early_len = 0;
+    if (len <= sizeof call->early && read_now(call, from, call->early, len) == (ssize_t)len)
+        call->early_len = len;
+}
+
+int wr_run_mem_read(const struct run_call *call, uint64_t from, void *to, size_t len)
+{
+    if (len > 0 && len <= call->early_len && from == call->early_at) {
+        memcpy(to, call->early, len);
+        return 0;
+    }
+    ssize_t n = read_now(call, from, to, len);
     if (!wr_run_call_alive(call->program->listener_fd, call->req->id))
         return WEIR_ENOENT;
     return n == (ssize_t)len ? 0 : WEIR_EFAULT;
@@ -29,6 +47,18 @@ int wr_run_mem_write(const struct run_call *call, uint64_t to, const void *from,
         return WEIR_ENOENT;
     ssize_t n = len ? process_vm_writev((pid_t)call->req->pid, &local, 1, &remote, 1, 0) : 0;
     return n == (ssize_t)len ? 0 : WEIR_EFAULT;
+}
+
+int wr_run_mem_write_value(const struct run_call *call, uint64_t to, const void *from, size_t len,
+                           uint64_t to_len, int told_len)
+{
+    struct iovec local[2] = {{(void *)(uintptr_t)from, len}, {&told_len, sizeof told_len}};
+    struct iovec remote[2] = {{(void *)(uintptr_t)to, len},
+                              {(void *)(uintptr_t)to_len, sizeof told_len}};
+    if (!wr_run_call_alive(call->program->listener_fd, call->req->id))
+        return WEIR_ENOENT;
+    ssize_t n = process_vm_writev((pid_t)call->req->pid, local, 2, remote, 2, 0);
+    return n == (ssize_t)(len + sizeof told_len) ? 0 : WEIR_EFAULT;
 }
 
 static int endpoint_of_in(const struct sockaddr_in *in, struct weir_endpoint *endpoint)
@@ -106,10 +136,5 @@ int wr_run_mem_addr_out(const struct run_call *call, int domain,
         return WEIR_EINVAL;
     if ((socklen_t)room > whole)
         room = (int)whole;
-    /* The read has just seen that the caller is still there. */
-    struct iovec local[2] = {{&to, (size_t)room}, {&whole, sizeof whole}};
-    struct iovec remote[2] = {{(void *)(uintptr_t)addr, (size_t)room},
-                              {(void *)(uintptr_t)len_addr, sizeof whole}};
-    ssize_t n = process_vm_writev((pid_t)call->req->pid, local, 2, remote, 2, 0);
-    return n == (ssize_t)((size_t)room + sizeof whole) ? 0 : WEIR_EFAULT;
+    return wr_run_mem_write_value(call, addr, &to, (size_t)room, len_addr, (int)whole);
 }

@@ -82,35 +82,60 @@ static call_fn *function_of(int nr)
     }
 }
 
-/* Calls that begin by reading the caller's memory, and so find out whether there still is one. */
-static bool reads_memory(const struct seccomp_notif *req)
+/* Reads what the call's function will read first. */
+static void read_early(struct run_call *call)
 {
-    switch (req->data.nr) {
-    case SYS_listen:
+    const __u64 *args = call->req->data.args;
+    switch (call->req->data.nr) {
+    case SYS_bind:
+    case SYS_connect:
+        wr_run_mem_early(call, args[1], (size_t)(uint32_t)args[2]);
+        break;
     case SYS_accept:
     case SYS_accept4:
-    case SYS_shutdown:
-    case SYS_ioctl:
-        return false;
+        if (!args[1])
+            break;
+        wr_run_mem_early(call, args[2], sizeof(int));
+        break;
+    case SYS_getsockname:
+    case SYS_getpeername:
+        wr_run_mem_early(call, args[2], sizeof(int));
+        break;
+    case SYS_setsockopt:
+        wr_run_mem_early(call, args[3], (size_t)(uint32_t)args[4]);
+        break;
+    case SYS_getsockopt:
+        wr_run_mem_early(call, args[4], sizeof(int));
+        break;
     default:
-        return true;
+        break;
     }
+}
+
+/* Fetches the descriptor. False: the caller is gone. */
+static bool fetch(struct run_call *call)
+{
+    bool known = false;
+    if (call->dup < 0) {
+        read_early(call);
+        call->dup =
+            wr_run_fd_get(call->run, (pid_t)call->req->pid, (int)call->req->data.args[0], &known);
+    }
+    return known || wr_run_call_alive(call->program->listener_fd, call->req->id);
 }
 
 /* Serves a call on a descriptor. What is not ours is the kernel's, errors of the descriptor included. */
 static int64_t serve_on_descriptor(struct run_call *call, call_fn *fn)
 {
     int64_t value = RUN_CONTINUE;
-    if (call->dup < 0)
-        call->dup = wr_run_fd_get(call->run, (pid_t)call->req->pid, (int)call->req->data.args[0]);
+    bool alive = fetch(call);
     if (call->dup == -EMFILE || call->dup == -ENFILE || call->dup == -ENOMEM)
         return -ENOBUFS; /* the supervisor's trouble: the kernel must not answer for the pair */
     if (call->dup < 0)
         return RUN_CONTINUE;
     ino_t ino = wr_run_fd_inode(call->dup);
     call->rs = ino ? wr_run_sock_find(call->run, ino) : NULL;
-    if (call->rs &&
-        (reads_memory(call->req) || wr_run_call_alive(call->program->listener_fd, call->req->id))) {
+    if (call->rs && alive) {
         call->stack = weir_host_lock(call->rs->program->host);
         value = fn(call);
         weir_host_unlock(call->rs->program->host);
