@@ -188,18 +188,19 @@ bool wr_host_out(struct weir_host *host, weir_time now)
     return moved;
 }
 
-/* The links are asked although none has said that something came: what was sent may have brought it. */
+/* A link that has sent something is asked although it has not said that something came, and for all that it has: an
+ * answer may be the last of it. */
 void weir_host_carry(struct weir_host *host)
 {
-    weir_time now = weir_now();
-    bool moved = false;
     wr_loop_lock(host->loop);
-    for (struct wr_attach *a = host->links; a; a = a->next)
-        moved |= send_some(a, now);
-    for (struct wr_attach *a = host->links; moved && a; a = a->next)
+    weir_time now = weir_now();
+    for (struct wr_attach *a = host->links; a; a = a->next) {
+        if (!send_some(a, now))
+            continue;
         a->kick = true;
-    if (moved || weir_deadline(host->stack) <= now)
-        wr_host_io(host, now);
+        a->usual = 0;
+    }
+    wr_host_in(host, now);
     wr_loop_unlock(host->loop);
 }
 

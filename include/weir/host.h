@@ -113,7 +113,7 @@ void weir_host_unlock(struct weir_host *host);
 
 /* Between lock and unlock: sends what the calls before have produced, and takes in what is there then. So a caller
  * learns at once what a peer on the same machine, or the host itself by loopback, has answered, without being called
- * back for it; events are told later all the same. */
+ * back for it; events are told later all the same, and what is to be said to what came is sent later. */
 void weir_host_carry(struct weir_host *host);
 
 /* Events of sockets which were not opened by the calls below go to fn, in the loop's thread with the

@@ -343,6 +343,57 @@ static void no_deadlock_in_callbacks(void **state)
     pair_free(&p);
 }
 
+/* ---- carried between lock and unlock ------------------------------------------------------------ */
+
+static bool is_open(struct weir_stack *stack, weir_sock sock)
+{
+    return weir_sock_ready(stack, sock) & WEIR_POLLOUT;
+}
+
+/* Connects to port 80 of `addr`. */
+static weir_sock begin_connect(struct weir_stack *stack, const char *addr)
+{
+    struct weir_endpoint to = {.port = 80};
+    weir_sock sock;
+    assert_true(weir_addr_parse(addr, &to.addr));
+    assert_int_equal(weir_sock_open(stack, AF_INET, WEIR_SOCK_STREAM, 0, &sock), 0);
+    assert_int_equal(weir_sock_connect(stack, sock, &to, weir_now()), WEIR_EINPROGRESS);
+    assert_false(is_open(stack, sock));
+    return sock;
+}
+
+/* The loop is in no turn meanwhile, and no event is told. */
+static void what_calls_produce_is_carried_at_once(void **state)
+{
+    struct weir_endpoint any = {.addr = weir_addr_any4(), .port = 80};
+    struct weir_stack *stack[2];
+    weir_sock listener;
+    struct pair p;
+    (void)state;
+    pair_make(&p, false, (struct weir_pipe_config){.kind = WEIR_NETIF_IP});
+    for (unsigned i = 0; i < 2; i++)
+        stack[i] = weir_host_lock(p.host[i]);
+    assert_int_equal(weir_sock_open(stack[1], AF_INET, WEIR_SOCK_STREAM, 0, &listener), 0);
+    assert_int_equal(weir_sock_bind(stack[1], listener, &any), 0);
+    assert_int_equal(weir_sock_listen(stack[1], listener, 5, weir_now()), 0);
+
+    weir_sock own = begin_connect(stack[1], "10.0.0.2"); /* by loopback */
+    weir_host_carry(p.host[1]);
+    assert_true(is_open(stack[1], own));
+
+    weir_sock other = begin_connect(stack[0], "10.0.0.2");
+    weir_host_carry(p.host[0]); /* SYN leaves */
+    assert_false(is_open(stack[0], other));
+    weir_host_carry(p.host[1]); /* and arrives */
+    weir_host_carry(p.host[1]); /* its answer leaves */
+    weir_host_carry(p.host[0]);
+    assert_true(is_open(stack[0], other));
+
+    for (unsigned i = 0; i < 2; i++)
+        weir_host_unlock(p.host[i]);
+    pair_free(&p);
+}
+
 static void on_config(void *arg, struct weir_host *host)
 {
     int *calls = arg;
@@ -387,6 +438,7 @@ int main(void)
         cmocka_unit_test(own_sockets_events_come_in_the_loop),
         cmocka_unit_test(a_host_may_be_freed_in_its_own_callback),
         cmocka_unit_test(no_deadlock_in_callbacks),
+        cmocka_unit_test(what_calls_produce_is_carried_at_once),
         cmocka_unit_test_setup_teardown(changes_of_addresses_and_routes_are_told, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
