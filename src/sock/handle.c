@@ -3,6 +3,7 @@
  * Handles: a socket's slot in the pool and the slot's generation. A handle that was closed finds
  * nothing, so a stale one is WEIR_EBADF and never another socket.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -67,13 +68,41 @@ int wr_sock_new(struct weir_stack *stack, struct wr_sock **sock)
     return 0;
 }
 
+bool wr_sock_need_more(struct weir_stack *stack, struct wr_sock *sock)
+{
+    if (sock->more != NULL)
+        return true;
+    sock->more = wr_zalloc(stack, sizeof *sock->more);
+    if (sock->more == NULL)
+        return false;
+    sock->more->sock = sock;
+    sock->more->local.addr = wr_sock_any(sock);
+    return true;
+}
+
+void wr_sock_need_less(struct weir_stack *stack, struct wr_sock *sock)
+{
+    const struct wr_sock_more *more = sock->more;
+    const struct weir_addr any = wr_sock_any(sock);
+    assert(more == NULL || (more->opts == NULL && more->error == 0));
+    if (more == NULL || more->local.port != 0 || !weir_addr_eq(&more->local.addr, &any) ||
+        more->fastopen_key != NULL || more->mark != 0 || more->peek_from != 0)
+        return;
+    wr_free(stack, sock->more, sizeof *sock->more);
+    sock->more = NULL;
+}
+
 void wr_sock_free(struct weir_stack *stack, struct wr_sock *sock)
 {
+    struct wr_sock_more *more = sock->more;
     wr_ready_forget(&sock->ready);
     wr_notes_free(stack, &sock->ready);
-    wr_bind_leave(stack, sock);
-    wr_free(stack, sock->opts, sizeof *sock->opts);
-    wr_free(stack, sock->fastopen_key, 2 * sizeof *sock->fastopen_key);
+    if (more != NULL) {
+        wr_bind_leave(stack, sock);
+        wr_free(stack, more->opts, sizeof *more->opts);
+        wr_free(stack, more->fastopen_key, 2 * sizeof *more->fastopen_key);
+        wr_free(stack, more, sizeof *more);
+    }
     wr_pool_free(&stack->socks->pool, sock);
 }
 
@@ -119,12 +148,15 @@ int weir_sock_open(struct weir_stack *stack, int domain, int type, int protocol,
     if (sock->is_udp)
         sock->protocol = protocol != 0 ? (uint8_t)protocol : WEIR_SOL_UDP;
     sock->mtu_discover = stack->tunables.ip_no_pmtu_disc ? 0 : 1;
-    sock->local.addr = wr_sock_any(sock);
+    if (!wr_sock_need_more(stack, sock)) {
+        wr_sock_free(stack, sock);
+        return WEIR_ENOMEM;
+    }
     if (sock->is_udp)
-        sock->udp = wr_udp_open(stack, sock->protocol, &sock->ready);
+        sock->more->udp = wr_udp_open(stack, sock->protocol, &sock->ready);
     else
-        sock->opts = new_tcp_opts(stack);
-    if (sock->is_udp ? sock->udp == NULL : sock->opts == NULL) {
+        sock->more->opts = new_tcp_opts(stack);
+    if (sock->is_udp ? sock->more->udp == NULL : sock->more->opts == NULL) {
         wr_sock_free(stack, sock);
         return WEIR_ENOMEM;
     }
@@ -141,9 +173,9 @@ int weir_sock_close(struct weir_stack *stack, weir_sock handle, weir_time now)
     if (sock == NULL)
         return WEIR_EBADF;
     if (sock->is_udp)
-        wr_udp_close(stack, sock->udp);
+        wr_udp_close(stack, sock->more->udp);
     else if (sock->state == WR_SOCK_LISTENING)
-        wr_tcp_unlisten(stack, sock->listener, now);
+        wr_tcp_unlisten(stack, sock->more->listener, now);
     else if (wr_sock_has_tcb(sock) && wr_tcp_wake(stack, &sock->ready) != NULL)
         wr_tcp_close(stack, wr_sock_tcb(sock), now);
     else if (wr_sock_has_tcb(sock))

@@ -60,7 +60,7 @@ static struct wr_opt_access make_access(struct weir_stack *stack, struct wr_sock
 {
     struct wr_opt_access a = {.stack = stack, .sock = sock, .now = now};
     if (sock->is_udp)
-        a.udp = wr_udp_opts(sock->udp);
+        a.udp = wr_udp_opts(sock->more->udp);
     else
         a.tcp = wr_sock_opts(sock);
     return a;
@@ -188,9 +188,12 @@ int weir_sock_getsockopt(struct weir_stack *stack, weir_sock handle, int level, 
         size_t size = wr_opt_get_max_pacing_rate(&a, &rate, *len);
         return answer(value, len, &rate, size);
     }
-    if (is_one(&a, level, option, WEIR_SOL_TCP, WEIR_TCP_FASTOPEN_KEY))
-        return answer(value, len, sock->fastopen_key,
-                      sock->fastopen_keys * sizeof *sock->fastopen_key);
+    if (is_one(&a, level, option, WEIR_SOL_TCP, WEIR_TCP_FASTOPEN_KEY)) {
+        const struct wr_sock_more *more = sock->more;
+        return more == NULL ? answer(value, len, "", 0)
+                            : answer(value, len, more->fastopen_key,
+                                     more->fastopen_keys * sizeof *more->fastopen_key);
+    }
     const struct wr_opt *row = find(&a, level, option);
     if (row == NULL && is_foreign_level(sock, level))
         return WEIR_ENOTSUP;

@@ -96,7 +96,7 @@ static int get_mtu(const struct wr_opt_access *a, int *value)
 
 static int set_v6only(const struct wr_opt_access *a, int value)
 {
-    if (a->sock->local.port != 0 || a->sock->state != WR_SOCK_IDLE)
+    if (a->sock->state != WR_SOCK_IDLE || a->sock->more->local.port != 0)
         return WEIR_EINVAL;
     a->sock->v6only = value != 0;
     return 0;

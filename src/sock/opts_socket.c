@@ -15,8 +15,8 @@ enum {
 static int set_reuseaddr(const struct wr_opt_access *a, int value)
 {
     a->sock->reuseaddr = value != 0;
-    if (a->sock->opts != NULL)
-        a->sock->opts->reuseaddr = value != 0;
+    if (a->sock->more != NULL && a->sock->more->opts != NULL)
+        a->sock->more->opts->reuseaddr = value != 0;
     return 0;
 }
 
@@ -29,8 +29,8 @@ static int get_reuseaddr(const struct wr_opt_access *a, int *value)
 static int set_reuseport(const struct wr_opt_access *a, int value)
 {
     a->sock->reuseport = value != 0;
-    if (a->sock->opts != NULL)
-        a->sock->opts->reuseport = value != 0;
+    if (a->sock->more != NULL && a->sock->more->opts != NULL)
+        a->sock->more->opts->reuseport = value != 0;
     if (a->udp != NULL)
         a->udp->reuseport = value != 0;
     return 0;
@@ -218,13 +218,17 @@ size_t wr_opt_get_max_pacing_rate(const struct wr_opt_access *a, void *value, si
 
 static int set_mark(const struct wr_opt_access *a, int value)
 {
-    a->sock->mark = (uint32_t)value;
+    if (value == 0 && a->sock->more == NULL)
+        return 0;
+    if (!wr_sock_need_more(a->stack, a->sock))
+        return WEIR_ENOMEM;
+    a->sock->more->mark = (uint32_t)value;
     return 0;
 }
 
 static int get_mark(const struct wr_opt_access *a, int *value)
 {
-    *value = (int)a->sock->mark;
+    *value = a->sock->more != NULL ? (int)a->sock->more->mark : 0;
     return 0;
 }
 
@@ -247,13 +251,17 @@ static int set_peek_off(const struct wr_opt_access *a, int value)
 {
     if (a->tcp == NULL)
         return WEIR_ENOTSUP;
-    a->sock->peek_from = value < 0 ? 0 : (uint32_t)value + 1;
+    if (value < 0 && a->sock->more == NULL)
+        return 0;
+    if (!wr_sock_need_more(a->stack, a->sock))
+        return WEIR_ENOMEM;
+    a->sock->more->peek_from = value < 0 ? 0 : (uint32_t)value + 1;
     return 0;
 }
 
 static int get_peek_off(const struct wr_opt_access *a, int *value)
 {
-    *value = (int)a->sock->peek_from - 1;
+    *value = a->sock->more != NULL ? (int)a->sock->more->peek_from - 1 : -1;
     return 0;
 }
 

@@ -288,17 +288,19 @@ static int get_fastopen_no_cookie(const struct wr_opt_access *a, int *value)
 int wr_opt_set_fastopen_key(const struct wr_opt_access *a, const void *value, size_t len)
 {
     struct wr_sock *sock = a->sock;
-    if (len != sizeof *sock->fastopen_key && len != 2 * sizeof *sock->fastopen_key)
+    if (len != sizeof *sock->more->fastopen_key && len != 2 * sizeof *sock->more->fastopen_key)
         return WEIR_EINVAL;
-    if (sock->fastopen_key == NULL)
-        sock->fastopen_key = wr_alloc(a->stack, 2 * sizeof *sock->fastopen_key);
-    if (sock->fastopen_key == NULL)
+    if (!wr_sock_need_more(a->stack, sock))
         return WEIR_ENOMEM;
-    memcpy(sock->fastopen_key, value, len);
-    sock->fastopen_keys = (uint8_t)(len / sizeof *sock->fastopen_key);
+    if (sock->more->fastopen_key == NULL)
+        sock->more->fastopen_key = wr_alloc(a->stack, 2 * sizeof *sock->more->fastopen_key);
+    if (sock->more->fastopen_key == NULL)
+        return WEIR_ENOMEM;
+    memcpy(sock->more->fastopen_key, value, len);
+    sock->more->fastopen_keys = (uint8_t)(len / sizeof *sock->more->fastopen_key);
     if (sock->state != WR_SOCK_LISTENING)
         return 0;
-    return wr_tcp_listen_keys(a->stack, sock->listener, value, len);
+    return wr_tcp_listen_keys(a->stack, sock->more->listener, value, len);
 }
 
 int wr_opt_set_congestion(const struct wr_opt_access *a, const void *value, size_t len)
@@ -329,7 +331,7 @@ void wr_opt_get_info(const struct wr_opt_access *a, struct weir_tcp_info *info)
     if (wr_opt_conn(a) != NULL) {
         wr_tcp_info(a->stack, wr_opt_conn(a), info, a->now);
     } else if (a->sock->state == WR_SOCK_LISTENING) {
-        wr_tcp_listener_info(a->sock->listener, info);
+        wr_tcp_listener_info(a->sock->more->listener, info);
         info->tcpi_state = WEIR_TCP_LISTEN;
     } else {
         info->tcpi_state = WEIR_TCP_CLOSE;

@@ -20,13 +20,14 @@ static uint32_t shut_bits(const struct wr_sock *sock)
 static uint32_t poll_bits(const struct weir_stack *stack, const struct wr_sock *sock)
 {
     if (sock->is_udp)
-        return wr_udp_ready(sock->udp) | shut_bits(sock);
+        return wr_udp_ready(sock->more->udp) | shut_bits(sock);
     switch ((enum wr_sock_state)sock->state) {
     case WR_SOCK_IDLE:
-        return (uint32_t)(WEIR_POLLOUT | WEIR_POLLHUP | (sock->error != 0 ? WEIR_POLLERR : 0)) |
+        return (uint32_t)(WEIR_POLLOUT | WEIR_POLLHUP |
+                          (sock->more->error != 0 ? WEIR_POLLERR : 0)) |
                shut_bits(sock);
     case WR_SOCK_LISTENING:
-        return wr_tcp_accept_pending(sock->listener) ? WEIR_POLLIN : 0;
+        return wr_tcp_accept_pending(sock->more->listener) ? WEIR_POLLIN : 0;
     case WR_SOCK_CONNECTING:
     case WR_SOCK_CONNECTED:
         break;
@@ -43,11 +44,11 @@ uint32_t wr_sock_poll(const struct weir_stack *stack, const struct wr_sock *sock
 int wr_sock_take_error(struct wr_sock *sock)
 {
     if (sock->is_udp)
-        return wr_udp_take_error(sock->udp);
+        return wr_udp_take_error(sock->more->udp);
     if (wr_sock_has_tcb(sock))
         return wr_tcp_take_error(wr_sock_tcb(sock));
-    int error = sock->error;
-    sock->error = 0;
+    int error = sock->more->error;
+    sock->more->error = 0;
     return error;
 }
 

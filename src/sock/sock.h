@@ -29,6 +29,8 @@
 #ifndef WR_SOCK_H
 #define WR_SOCK_H
 
+#include <assert.h>
+
 #include <weir/event.h>
 #include <weir/socket.h>
 
@@ -44,8 +46,9 @@ enum wr_sock_state { WR_SOCK_IDLE, WR_SOCK_LISTENING, WR_SOCK_CONNECTING, WR_SOC
 
 enum { WR_SOCK_SHUT_RCV = 1, WR_SOCK_SHUT_SEND = 2 };
 
-struct wr_sock {
-    struct wr_ready ready;
+/* What the socket of a connection can do without, which most are. */
+struct wr_sock_more {
+    struct wr_sock *sock;             /* whose it is */
     struct wr_hash_node bind_node;    /* in socks->binds while local.port is not 0 */
     union {                           /* CONNECTING, CONNECTED: ready.flow */
         struct wr_listener *listener; /* LISTENING */
@@ -58,11 +61,17 @@ struct wr_sock {
     uint32_t peek_from;          /* SO_PEEK_OFF and one more; 0: off */
     struct weir_endpoint local;  /* as bound; port 0: not bound */
     uint8_t fastopen_keys;       /* how many */
-    uint8_t state;               /* enum wr_sock_state */
-    uint8_t shut;                /* IDLE or UDP: WR_SOCK_SHUT_* */
-    uint8_t mtu_discover;        /* IP_MTU_DISCOVER as set on a TCP socket */
-    uint8_t protocol;            /* IP's number: TCP, UDP, or of a ping socket ICMP's */
-    uint8_t priority : 3;        /* SO_PRIORITY */
+};
+
+struct wr_sock {
+    struct wr_ready ready;
+    struct wr_sock_more
+        *more;            /* NULL: there is a connection, and all of it is as in a new socket */
+    uint8_t state;        /* enum wr_sock_state */
+    uint8_t shut;         /* IDLE or UDP: WR_SOCK_SHUT_* */
+    uint8_t mtu_discover; /* IP_MTU_DISCOVER as set on a TCP socket */
+    uint8_t protocol;     /* IP's number: TCP, UDP, or of a ping socket ICMP's */
+    uint8_t priority : 3; /* SO_PRIORITY */
     bool broadcast : 1;
     bool freebind : 1;                      /* IP_FREEBIND */
     bool no_port : 1;                       /* IP_BIND_ADDRESS_NO_PORT */
@@ -83,6 +92,8 @@ static inline struct tcb *wr_sock_tcb(const struct wr_sock *sock)
 {
     return wr_tcp_conn(&sock->ready);
 }
+
+static_assert(sizeof(struct wr_sock) <= 72, "each idle connection has one");
 
 enum { WR_TURNS = 256 };
 
@@ -109,6 +120,10 @@ int wr_sock_get(struct weir_stack *stack, weir_sock handle, struct wr_sock **soc
 int wr_sock_get_connection(struct weir_stack *stack, weir_sock handle, struct tcb **tcb);
 /* A zeroed socket. 0 and *sock, or WEIR_EMFILE, WEIR_ENOMEM. */
 int wr_sock_new(struct weir_stack *stack, struct wr_sock **sock);
+/* sock->more is there when this returns true; false: out of memory. */
+bool wr_sock_need_more(struct weir_stack *stack, struct wr_sock *sock);
+/* There is a connection: what is as in a new socket is not kept. */
+void wr_sock_need_less(struct weir_stack *stack, struct wr_sock *sock);
 /* Takes it out of events and of the table of bindings and frees it; the protocol's part is gone. */
 void wr_sock_free(struct weir_stack *stack, struct wr_sock *sock);
 

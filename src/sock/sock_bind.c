@@ -84,13 +84,14 @@ static bool conflicts_with_socket(const struct weir_stack *stack, const struct c
     uint64_t hash = bind_hash(wants->protocol, claim->local.port);
     struct wr_hash_node *node = wr_hash_first(&stack->socks->binds, hash);
     for (; node != NULL; node = wr_hash_next(node)) {
-        const struct wr_sock *holds = WR_CONTAINER(node, struct wr_sock, bind_node);
+        const struct wr_sock *holds = WR_CONTAINER(node, struct wr_sock_more, bind_node)->sock;
         if (holds == wants || holds->protocol != wants->protocol ||
-            holds->local.port != claim->local.port)
+            holds->more->local.port != claim->local.port)
             continue;
         if (sharing == SHARE_BY_OPTION && may_share(wants, holds))
             continue;
-        if (addrs_overlap(&claim->local.addr, wants->v6only, &holds->local.addr, holds->v6only))
+        if (addrs_overlap(&claim->local.addr, wants->v6only, &holds->more->local.addr,
+                          holds->v6only))
             return true;
     }
     return false;
@@ -179,8 +180,8 @@ static bool is_bound(const struct weir_stack *stack, uint16_t port)
 {
     struct wr_hash_node *node = wr_hash_first(&stack->socks->binds, bind_hash(WEIR_SOL_TCP, port));
     for (; node != NULL; node = wr_hash_next(node)) {
-        const struct wr_sock *holds = WR_CONTAINER(node, struct wr_sock, bind_node);
-        if (!holds->is_udp && holds->local.port == port)
+        const struct wr_sock *holds = WR_CONTAINER(node, struct wr_sock_more, bind_node)->sock;
+        if (!holds->is_udp && holds->more->local.port == port)
             return true;
     }
     return false;
@@ -239,10 +240,11 @@ int wr_bind_enter(struct weir_stack *stack, struct wr_sock *sock, const struct w
     }
     struct wr_socks *socks = stack->socks;
     uint64_t hash = bind_hash(sock->protocol, claim.local.port);
-    if (!wr_hash_insert(&socks->binds, &sock->bind_node, hash))
+    if (!wr_hash_insert(&socks->binds, &sock->more->bind_node, hash))
         return WEIR_ENOMEM;
-    sock->local = claim.local;
-    int error = sock->is_udp ? wr_udp_bound(stack, sock->udp, &sock->local, sock->v6only) : 0;
+    sock->more->local = claim.local;
+    int error =
+        sock->is_udp ? wr_udp_bound(stack, sock->more->udp, &sock->more->local, sock->v6only) : 0;
     if (error != 0)
         wr_bind_leave(stack, sock);
     return error;
@@ -250,22 +252,22 @@ int wr_bind_enter(struct weir_stack *stack, struct wr_sock *sock, const struct w
 
 void wr_bind_leave(struct weir_stack *stack, struct wr_sock *sock)
 {
-    if (sock->local.port == 0)
+    if (sock->more->local.port == 0)
         return;
-    wr_hash_remove(&stack->socks->binds, &sock->bind_node);
-    sock->local.port = 0;
-    sock->local.addr = wr_sock_any(sock);
+    wr_hash_remove(&stack->socks->binds, &sock->more->bind_node);
+    sock->more->local.port = 0;
+    sock->more->local.addr = wr_sock_any(sock);
 }
 
 int wr_bind_recheck(struct weir_stack *stack, struct wr_sock *sock)
 {
-    struct claim claim = {.sock = sock, .local = sock->local};
+    struct claim claim = {.sock = sock, .local = sock->more->local};
     return conflicts(stack, &claim, SHARE_BY_OPTION) ? WEIR_EADDRINUSE : 0;
 }
 
 int wr_sock_autobind(struct weir_stack *stack, struct wr_sock *sock)
 {
-    struct weir_endpoint local = {.addr = sock->local.addr, .port = 0};
+    struct weir_endpoint local = {.addr = sock->more->local.addr, .port = 0};
     int error = wr_bind_enter(stack, sock, &local);
     if (error != 0)
         return error;
@@ -305,11 +307,11 @@ int weir_sock_bind(struct weir_stack *stack, weir_sock handle, const struct weir
         return error;
     if (local->port != 0 && local->port < stack->tunables.ip_unprivileged_port_start)
         return WEIR_EACCES;
-    bool has_port = sock->local.port != 0;
-    if (has_port || (!sock->is_udp && sock->state != WR_SOCK_IDLE))
+    bool in_use = !sock->is_udp && sock->state != WR_SOCK_IDLE;
+    if (in_use || sock->more->local.port != 0)
         return WEIR_EINVAL;
     if (local->port == 0 && sock->no_port)
-        sock->local.addr = local->addr;
+        sock->more->local.addr = local->addr;
     else
         error = wr_bind_enter(stack, sock, local);
     if (error != 0)

@@ -15,7 +15,7 @@ enum { FASTOPEN_LISTENERS = 0x2 | 0x400 };
 
 struct wr_tcp_opts *wr_sock_opts(struct wr_sock *sock)
 {
-    return wr_sock_has_tcb(sock) ? wr_tcp_opts(wr_sock_tcb(sock)) : sock->opts;
+    return wr_sock_has_tcb(sock) ? wr_tcp_opts(wr_sock_tcb(sock)) : sock->more->opts;
 }
 
 struct weir_addr wr_sock_any(const struct wr_sock *sock)
@@ -28,22 +28,24 @@ struct weir_addr wr_sock_any(const struct wr_sock *sock)
 /* A port that the user did not name is given back, so is an address (Linux's tcp_disconnect). */
 static void forget_chosen(struct weir_stack *stack, struct wr_sock *sock)
 {
-    struct weir_addr addr = sock->local.addr;
+    struct weir_addr addr = sock->more->local.addr;
     if (!sock->port_chosen)
         wr_bind_leave(stack, sock);
     if (sock->addr_chosen)
-        sock->local.addr = addr;
+        sock->more->local.addr = addr;
 }
 
 /* Takes the options back from the tcb, which the caller will let go. */
 static int save_opts(struct weir_stack *stack, struct wr_sock *sock)
 {
-    sock->opts = wr_alloc(stack, sizeof *sock->opts);
-    if (sock->opts == NULL)
+    if (!wr_sock_need_more(stack, sock))
         return WEIR_ENOMEM;
-    *sock->opts = *wr_tcp_opts(wr_sock_tcb(sock));
-    sock->opts->reuseaddr = sock->reuseaddr;
-    sock->opts->reuseport = sock->reuseport;
+    sock->more->opts = wr_alloc(stack, sizeof *sock->more->opts);
+    if (sock->more->opts == NULL)
+        return WEIR_ENOMEM;
+    *sock->more->opts = *wr_tcp_opts(wr_sock_tcb(sock));
+    sock->more->opts->reuseaddr = sock->reuseaddr;
+    sock->more->opts->reuseport = sock->reuseport;
     return 0;
 }
 
@@ -63,9 +65,9 @@ static int disconnect_tcb(struct weir_stack *stack, struct wr_sock *sock, weir_t
     if (error != 0)
         return error;
     struct tcb *tcb = wr_sock_tcb(sock);
-    sock->error = wr_tcp_take_error(tcb);
+    sock->more->error = wr_tcp_take_error(tcb);
     if (is_reset_by_disconnect(wr_tcp_state(tcb)))
-        sock->error = ECONNRESET;
+        sock->more->error = ECONNRESET;
     sock->state = WR_SOCK_IDLE;
     sock->shut = 0;
     wr_tcp_abort(stack, tcb, false, now);
@@ -76,8 +78,8 @@ static int disconnect_tcb(struct weir_stack *stack, struct wr_sock *sock, weir_t
 
 static void stop_listening(struct weir_stack *stack, struct wr_sock *sock, weir_time now)
 {
-    wr_tcp_unlisten(stack, sock->listener, now);
-    sock->listener = NULL;
+    wr_tcp_unlisten(stack, sock->more->listener, now);
+    sock->more->listener = NULL;
     sock->state = WR_SOCK_IDLE;
     forget_chosen(stack, sock);
     wr_ready_touch(stack, &sock->ready, WR_HAPPENED_STATE);
@@ -86,11 +88,11 @@ static void stop_listening(struct weir_stack *stack, struct wr_sock *sock, weir_
 static int dissolve(struct weir_stack *stack, struct wr_sock *sock, weir_time now)
 {
     if (sock->is_udp) {
-        wr_udp_connect(stack, sock->udp, NULL);
+        wr_udp_connect(stack, sock->more->udp, NULL);
         sock->state = WR_SOCK_IDLE;
         forget_chosen(stack, sock);
-        if (sock->local.port == 0)
-            wr_udp_bound(stack, sock->udp, &sock->local, sock->v6only);
+        if (sock->more->local.port == 0)
+            wr_udp_bound(stack, sock->more->udp, &sock->more->local, sock->v6only);
         return 0;
     }
     switch ((enum wr_sock_state)sock->state) {
@@ -115,7 +117,7 @@ struct weir_addr wr_sock_destination(const struct wr_sock *sock, const struct we
     if (!weir_addr_is_any(remote))
         return *remote;
     if (sock->addr_chosen)
-        return sock->local.addr;
+        return sock->more->local.addr;
     if (weir_addr_is_v4(remote))
         return weir_addr_v4(0x7f000001);
     struct weir_addr one = weir_addr_any6();
@@ -128,7 +130,7 @@ static int choose_source(struct weir_stack *stack, const struct wr_sock *sock,
                          const struct weir_addr *remote, struct weir_addr *source)
 {
     struct wr_path path;
-    struct weir_addr wanted = sock->local.addr;
+    struct weir_addr wanted = sock->more->local.addr;
     bool any = weir_addr_is_any(&wanted);
     if (!any && weir_addr_is_v4(&wanted) != weir_addr_is_v4(remote))
         return WEIR_ENETUNREACH;
@@ -152,7 +154,7 @@ static ptrdiff_t start_connect(struct weir_stack *stack, struct wr_sock *sock,
     struct weir_endpoint remote = {.addr = wr_sock_destination(sock, &to->addr), .port = to->port};
     if (weir_addr_is_multicast(&remote.addr) || wr_udp_is_broadcast(stack, &remote.addr))
         return WEIR_ENETUNREACH;
-    struct weir_endpoint local = {.port = sock->local.port};
+    struct weir_endpoint local = {.port = sock->more->local.port};
     error = choose_source(stack, sock, &remote.addr, &local.addr);
     if (error == 0 && local.port == 0)
         error = wr_bind_choose_port(stack, &local, &remote, now);
@@ -160,17 +162,18 @@ static ptrdiff_t start_connect(struct weir_stack *stack, struct wr_sock *sock,
         return error;
 
     struct tcb *tcb = NULL;
-    ptrdiff_t rc = data == NULL
-                       ? wr_tcp_connect(stack, &local, &remote, sock->opts, &sock->ready, &tcb, now)
-                       : wr_tcp_connect_fast(stack, &local, &remote, sock->opts, &sock->ready, data,
-                                             len, &tcb, now);
+    ptrdiff_t rc = data == NULL ? wr_tcp_connect(stack, &local, &remote, sock->more->opts,
+                                                 &sock->ready, &tcb, now)
+                                : wr_tcp_connect_fast(stack, &local, &remote, sock->more->opts,
+                                                      &sock->ready, data, len, &tcb, now);
     if (rc < 0 && rc != WEIR_EINPROGRESS)
         return rc == WEIR_EADDRINUSE ? WEIR_EADDRNOTAVAIL : rc;
-    wr_free(stack, sock->opts, sizeof *sock->opts);
-    sock->opts = NULL;
+    wr_free(stack, sock->more->opts, sizeof *sock->more->opts);
+    sock->more->opts = NULL;
     sock->state = WR_SOCK_CONNECTING;
-    sock->error = 0;
+    sock->more->error = 0;
     sock->shut = 0;
+    wr_sock_need_less(stack, sock);
     return data != NULL || wr_tcp_deferred(tcb) ? rc : WEIR_EINPROGRESS;
 }
 
@@ -220,12 +223,12 @@ static int connect_udp(struct weir_stack *stack, struct wr_sock *sock,
     if (error != 0)
         return error;
     struct weir_endpoint remote = {.addr = wr_sock_destination(sock, &to->addr), .port = to->port};
-    if (sock->local.port == 0) {
+    if (sock->more->local.port == 0) {
         error = wr_sock_autobind(stack, sock);
         if (error != 0)
             return error;
     }
-    error = wr_udp_connect(stack, sock->udp, &remote);
+    error = wr_udp_connect(stack, sock->more->udp, &remote);
     if (error == 0)
         sock->state = WR_SOCK_CONNECTED;
     return error;
@@ -266,22 +269,22 @@ static int clamp_backlog(const struct weir_stack *stack, int backlog)
 static int start_listen(struct weir_stack *stack, struct wr_sock *sock, int backlog, weir_time now)
 {
     int error =
-        sock->local.port == 0 ? wr_sock_autobind(stack, sock) : wr_bind_recheck(stack, sock);
+        sock->more->local.port == 0 ? wr_sock_autobind(stack, sock) : wr_bind_recheck(stack, sock);
     if (error != 0)
         return error;
-    sock->opts->v6only = sock->v6only;
+    sock->more->opts->v6only = sock->v6only;
     if ((stack->tunables.tcp_fastopen & FASTOPEN_LISTENERS) == FASTOPEN_LISTENERS &&
-        sock->opts->fastopen_qlen == 0)
-        sock->opts->fastopen_qlen = (unsigned)(backlog < 4096 ? backlog : 4096) & 0x3fff;
-    error = wr_tcp_listen(stack, &sock->local, backlog, sock->reuseport, sock->opts, &sock->ready,
-                          &sock->listener, now);
+        sock->more->opts->fastopen_qlen == 0)
+        sock->more->opts->fastopen_qlen = (unsigned)(backlog < 4096 ? backlog : 4096) & 0x3fff;
+    error = wr_tcp_listen(stack, &sock->more->local, backlog, sock->reuseport, sock->more->opts,
+                          &sock->ready, &sock->more->listener, now);
     if (error != 0)
         return error;
     sock->state = WR_SOCK_LISTENING;
-    if (sock->fastopen_keys == 0)
+    if (sock->more->fastopen_keys == 0)
         return 0;
-    return wr_tcp_listen_keys(stack, sock->listener, sock->fastopen_key,
-                              sock->fastopen_keys * sizeof *sock->fastopen_key);
+    return wr_tcp_listen_keys(stack, sock->more->listener, sock->more->fastopen_key,
+                              sock->more->fastopen_keys * sizeof *sock->more->fastopen_key);
 }
 
 int weir_sock_listen(struct weir_stack *stack, weir_sock handle, int backlog, weir_time now)
@@ -297,13 +300,38 @@ int weir_sock_listen(struct weir_stack *stack, weir_sock handle, int backlog, we
     case WR_SOCK_IDLE:
         return start_listen(stack, sock, backlog, now);
     case WR_SOCK_LISTENING:
-        wr_tcp_listen_backlog(sock->listener, backlog);
+        wr_tcp_listen_backlog(sock->more->listener, backlog);
         return 0;
     case WR_SOCK_CONNECTING:
     case WR_SOCK_CONNECTED:
         break;
     }
     return WEIR_EINVAL;
+}
+
+/* A socket for a connection of this listening one. As wr_sock_new(). */
+static int new_child(struct weir_stack *stack, const struct wr_sock *sock, struct wr_sock **out)
+{
+    struct wr_sock *child;
+    int error = wr_sock_new(stack, &child);
+    if (error != 0)
+        return error;
+    child->is_v6 = sock->is_v6;
+    child->v6only = sock->v6only;
+    child->reuseaddr = sock->reuseaddr;
+    child->reuseport = sock->reuseport;
+    child->broadcast = sock->broadcast;
+    child->mtu_discover = sock->mtu_discover;
+    if (sock->more->mark != 0 || sock->more->peek_from != 0) {
+        if (!wr_sock_need_more(stack, child)) {
+            wr_sock_free(stack, child);
+            return WEIR_ENOMEM;
+        }
+        child->more->mark = sock->more->mark;
+        child->more->peek_from = sock->more->peek_from;
+    }
+    *out = child;
+    return 0;
 }
 
 int weir_sock_accept(struct weir_stack *stack, weir_sock handle, weir_sock *conn,
@@ -317,26 +345,17 @@ int weir_sock_accept(struct weir_stack *stack, weir_sock handle, weir_sock *conn
         return WEIR_ENOTSUP;
     if (sock->state != WR_SOCK_LISTENING)
         return WEIR_EINVAL;
-    if (!wr_tcp_accept_pending(sock->listener))
+    if (!wr_tcp_accept_pending(sock->more->listener))
         return WEIR_EAGAIN;
     struct wr_sock *child;
-    int error = wr_sock_new(stack, &child);
+    int error = new_child(stack, sock, &child);
     if (error != 0)
         return error;
-    if (wr_tcp_accept(stack, sock->listener, &child->ready) == NULL) {
+    if (wr_tcp_accept(stack, sock->more->listener, &child->ready) == NULL) {
         wr_sock_free(stack, child);
         return WEIR_EAGAIN;
     }
     child->state = WR_SOCK_CONNECTED;
-    child->is_v6 = sock->is_v6;
-    child->v6only = sock->v6only;
-    child->reuseaddr = sock->reuseaddr;
-    child->reuseport = sock->reuseport;
-    child->broadcast = sock->broadcast;
-    child->mtu_discover = sock->mtu_discover;
-    child->mark = sock->mark;
-    child->peek_from = sock->peek_from;
-    child->local.addr = wr_sock_any(child);
     struct weir_endpoint local, remote;
     wr_tcp_endpoints(&child->ready, &local, &remote);
     if (peer != NULL)

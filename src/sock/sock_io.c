@@ -27,10 +27,10 @@ static ptrdiff_t send_udp(struct weir_stack *stack, struct wr_sock *sock, const 
     }
     if (sock->shut & WR_SOCK_SHUT_SEND)
         return WEIR_EPIPE;
-    int error = sock->local.port == 0 ? wr_sock_autobind(stack, sock) : 0;
+    int error = sock->more->local.port == 0 ? wr_sock_autobind(stack, sock) : 0;
     if (error != 0)
         return error == WEIR_EADDRINUSE ? WEIR_EAGAIN : error;
-    return wr_udp_send(stack, sock->udp, data, len, to != NULL ? &remote : NULL, now);
+    return wr_udp_send(stack, sock->more->udp, data, len, to != NULL ? &remote : NULL, now);
 }
 
 static ptrdiff_t recv_udp(struct weir_stack *stack, struct wr_sock *sock, void *data, size_t len,
@@ -38,7 +38,7 @@ static ptrdiff_t recv_udp(struct weir_stack *stack, struct wr_sock *sock, void *
 {
     if (flags & WEIR_MSG_OOB)
         return WEIR_ENOTSUP;
-    ptrdiff_t got = wr_udp_recv(stack, sock->udp, data, len, flags, from);
+    ptrdiff_t got = wr_udp_recv(stack, sock->more->udp, data, len, flags, from);
     return got == WEIR_EAGAIN && (sock->shut & WR_SOCK_SHUT_RCV) ? 0 : got;
 }
 
@@ -119,18 +119,19 @@ static ptrdiff_t recv_tcp(struct weir_stack *stack, struct wr_sock *sock, void *
                           int flags, weir_time now)
 {
     struct tcb *tcb = wr_sock_tcb(sock);
+    struct wr_sock_more *more = sock->more;
     ptrdiff_t got;
-    if (sock->peek_from == 0 || (flags & WEIR_MSG_OOB))
+    if (more == NULL || more->peek_from == 0 || (flags & WEIR_MSG_OOB))
         return wr_tcp_recv(stack, tcb, data, len, flags, now);
     if (flags & WEIR_MSG_PEEK) {
-        got = wr_tcp_peek_at(tcb, sock->peek_from - 1, data, len, flags);
+        got = wr_tcp_peek_at(tcb, more->peek_from - 1, data, len, flags);
         if (got > 0)
-            sock->peek_from += (uint32_t)got;
+            more->peek_from += (uint32_t)got;
         return got;
     }
     got = wr_tcp_recv(stack, tcb, data, len, flags, now);
     if (got > 0)
-        sock->peek_from -= sock->peek_from > (size_t)got ? (uint32_t)got : sock->peek_from - 1;
+        more->peek_from -= more->peek_from > (size_t)got ? (uint32_t)got : more->peek_from - 1;
     return got;
 }
 
@@ -212,7 +213,7 @@ ptrdiff_t weir_sock_inq(struct weir_stack *stack, weir_sock handle)
     if (sock == NULL)
         return WEIR_EBADF;
     if (sock->is_udp)
-        return (ptrdiff_t)wr_udp_inq(sock->udp);
+        return (ptrdiff_t)wr_udp_inq(sock->more->udp);
     if (sock->state == WR_SOCK_LISTENING)
         return WEIR_EINVAL;
     return wr_sock_has_tcb(sock) ? (ptrdiff_t)wr_tcp_inq(wr_sock_tcb(sock)) : 0;

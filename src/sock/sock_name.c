@@ -11,11 +11,11 @@ static void endpoints(const struct wr_sock *sock, struct weir_endpoint *local,
         wr_tcp_endpoints(&sock->ready, local, peer);
         return;
     }
-    *local = sock->local;
+    *local = sock->more->local;
     memset(peer, 0, sizeof *peer);
     peer->addr = wr_sock_any(sock);
-    if (sock->is_udp && sock->local.port != 0) {
-        wr_udp_endpoints(sock->udp, local, peer);
+    if (sock->is_udp && sock->more->local.port != 0) {
+        wr_udp_endpoints(sock->more->udp, local, peer);
         if (sock->state != WR_SOCK_CONNECTED)
             peer->addr = wr_sock_any(sock);
     }
@@ -67,12 +67,12 @@ static void fill_row(const struct wr_sock *sock, struct weir_sock_row *row)
     if (sock->is_udp) {
         bool connected = sock->state == WR_SOCK_CONNECTED;
         row->state = connected ? WEIR_TCP_ESTABLISHED : WEIR_TCP_CLOSE;
-        row->recv_q = wr_udp_inq(sock->udp);
+        row->recv_q = wr_udp_inq(sock->more->udp);
         return;
     }
     struct weir_tcp_info info;
     memset(&info, 0, sizeof info);
-    wr_tcp_listener_info(sock->listener, &info);
+    wr_tcp_listener_info(sock->more->listener, &info);
     row->state = WEIR_TCP_LISTEN;
     row->recv_q = info.tcpi_unacked;
     row->send_q = info.tcpi_sacked;
@@ -96,7 +96,7 @@ bool weir_sock_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_
             row->domain = sock->is_v6 ? WEIR_AF_INET6 : WEIR_AF_INET;
             return true;
         }
-        if (sock->local.port == 0)
+        if (sock->more == NULL || sock->more->local.port == 0)
             continue;
         if (sock->is_udp || sock->state == WR_SOCK_LISTENING) {
             fill_row(sock, row);

@@ -28,7 +28,8 @@
  * address.
  *
  * A hand goes round over the pool of connections, a bounded number at a time, and puts to rest what it finds
- * quiet; so segments pay nothing for it. It stops when no connection is awake. One that keepalive has woken, its own
+ * quiet; so segments pay nothing for it. It stops when no connection is awake. While more than some thousand are
+ * awake, which together hold most of the memory of a host, it comes round the sooner, and wants less quiet. One that keepalive has woken, its own
  * or its peer's, dozes: it is put to rest again as soon as the probe has been answered, for else a million that
  * are probed every 30 s would keep 200,000 of them awake. One that hears more often than each second is left to
  * the hand.
@@ -46,13 +47,15 @@
 enum {
     SCAN_SLOTS = 1024, /* connections looked at in one go */
     SCAN_RESTS = 128,  /* of them, those put to rest */
+    CROWD = 4096,      /* so many may be awake for the whole of tcp_rest_after_ms */
     RUN_MORE = 17,     /* units of a run that take more bits */
     RUN_MAX = RUN_MORE + 255,
     NEAR = 7,         /* numbers known by a code of their own */
     KNOWN = NEAR + 16 /* all numbers known */
 };
 
-static const weir_time DOZE_EVERY = WEIR_SEC; /* a connection dozes at most so often */
+static const weir_time DOZE_EVERY = WEIR_SEC;       /* a connection dozes at most so often */
+static const weir_time LEAST_QUIET = 500 * WEIR_MS; /* even in a crowd */
 
 /* A connection between its two forms. */
 struct wr_rest_image {
@@ -514,10 +517,21 @@ static void trim(struct weir_stack *stack)
     wr_alloc_trim(stack);
 }
 
+/* How long a connection must have been quiet. 0: none ever rests. */
+static weir_time quiet_enough(const struct weir_stack *stack)
+{
+    weir_time after = stack->tunables.tcp_rest_after_ms * WEIR_MS;
+    uint32_t awake = stack->tcp->tcbs.count;
+
+    if (awake <= CROWD || after <= LEAST_QUIET)
+        return after;
+    return weir_time_max(after / awake * CROWD, LEAST_QUIET);
+}
+
 void wr_tcp_rest_scan(struct weir_stack *stack, weir_time now)
 {
     struct wr_tcp *tcp = stack->tcp;
-    weir_time after = stack->tunables.tcp_rest_after_ms * WEIR_MS, round = after / 2, pause;
+    weir_time after = quiet_enough(stack), round = after / 2, pause;
     uint32_t n_slots = tcp->tcbs.n_slots, n = n_slots < SCAN_SLOTS ? n_slots : SCAN_SLOTS;
     uint32_t looked = 0, rests = 0;
 
