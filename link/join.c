@@ -6,16 +6,16 @@
 #include "wire/w_csum.h"
 
 enum { IP4_HEAD = 20, IP6_HEAD = 40, TCP_HEAD = 20, TCP_HEAD_TS = 32 };
-enum { AT_IP4_ID = 4, AT_IP4_FRAG = 6, AT_IP4_SUM = 10, AT_TCP_OFF = 12, AT_TCP_FLAGS = 13 };
+enum { AT_IP4_ID = 4, AT_IP4_FRAG = 6, AT_IP4_SUM = 10 };
+enum { AT_TCP_OFF = 12, AT_TCP_FLAGS = 13, AT_TCP_SUM = 16 };
 enum { DF = 0x4000, RF_MF_OFFSET = 0xbfff };
 enum { ECE = 0x40, MAY_HAVE = WR_ACK | WR_PSH | WR_FIN | ECE | WR_CWR };
 
 /* Where what stands in a frame that may be joined. */
 struct part {
     const uint8_t *ip, *tcp, *data;
-    size_t len; /* of the data */
+    size_t l4_len, len; /* of all of TCP, of the data */
     uint8_t family;
-    uint64_t sum; /* partial, of the pseudo-header and the TCP header */
 };
 
 /* NOP NOP and the timestamps, as everybody sends them (RFC 7323 appendix A). */
@@ -25,61 +25,61 @@ static bool has_timestamps(const uint8_t *tcp)
     return memcmp(tcp + TCP_HEAD, ts, sizeof ts) == 0;
 }
 
-/* Finds the parts of a frame; false when it is no plain segment of TCP with data. */
-static bool find_ip(const uint8_t *ip, size_t len, struct part *part, size_t *l4_len)
+static bool find_tcp(const uint8_t *ip, size_t len, struct part *part)
 {
     part->ip = ip;
     if (len >= IP4_HEAD + TCP_HEAD && ip[0] == 0x45) {
         size_t total = get_be16(ip + 2);
-        if (ip[9] != WR_PROTO_TCP || (get_be16(ip + AT_IP4_FRAG) & RF_MF_OFFSET) != 0 ||
-            total > len || total < IP4_HEAD + TCP_HEAD || wr_csum(ip, IP4_HEAD) != 0)
-            return false;
         part->family = 4;
         part->tcp = ip + IP4_HEAD;
-        *l4_len = total - IP4_HEAD;
-        part->sum = wr_csum_add(0, ip + 12, 8);
-        return true;
+        part->l4_len = total - IP4_HEAD;
+        return ip[9] == WR_PROTO_TCP && (get_be16(ip + AT_IP4_FRAG) & RF_MF_OFFSET) == 0 &&
+               total <= len && total > IP4_HEAD + TCP_HEAD;
     }
     if (len >= IP6_HEAD + TCP_HEAD && ip[0] >> 4 == 6) {
-        *l4_len = get_be16(ip + 4);
-        if (ip[6] != WR_PROTO_TCP || *l4_len > len - IP6_HEAD || *l4_len < TCP_HEAD)
-            return false;
         part->family = 6;
         part->tcp = ip + IP6_HEAD;
-        part->sum = wr_csum_add(0, ip + 8, 32);
-        return true;
+        part->l4_len = get_be16(ip + 4);
+        return ip[6] == WR_PROTO_TCP && part->l4_len <= len - IP6_HEAD && part->l4_len > TCP_HEAD;
     }
     return false;
 }
 
+/* Finds the parts of a frame; false when it is no plain segment of TCP with data. */
 static bool find(const uint8_t *ip, size_t len, struct part *part)
 {
-    uint8_t tail[4] = {0, WR_PROTO_TCP};
-    size_t l4_len, head;
-
-    if (!find_ip(ip, len, part, &l4_len))
+    if (!find_tcp(ip, len, part))
         return false;
-    head = (size_t)(part->tcp[AT_TCP_OFF] >> 4) * 4;
-    if (head >= l4_len || (part->tcp[AT_TCP_FLAGS] & ~MAY_HAVE) != 0 ||
+    size_t head = (size_t)(part->tcp[AT_TCP_OFF] >> 4) * 4;
+    if (head >= part->l4_len || (part->tcp[AT_TCP_FLAGS] & ~MAY_HAVE) != 0 ||
         !(part->tcp[AT_TCP_FLAGS] & WR_ACK))
         return false;
-    if (head != TCP_HEAD && (head != TCP_HEAD_TS || !has_timestamps(part->tcp)))
-        return false;
     part->data = part->tcp + head;
-    part->len = l4_len - head;
-    put_be16(tail + 2, (uint16_t)l4_len);
-    part->sum = wr_csum_add(wr_csum_add(part->sum, tail, sizeof tail), part->tcp, head);
-    return true;
+    part->len = part->l4_len - head;
+    return head == TCP_HEAD || (head == TCP_HEAD_TS && has_timestamps(part->tcp));
 }
 
-/* Copies the data to where it belongs. False: the checksum is wrong. */
+/* The partial sum of the pseudo-header (RFC 9293 3.1, RFC 8200 8.1). */
+static uint64_t pseudo(const uint8_t *ip, uint8_t family, size_t l4_len)
+{
+    uint8_t tail[4] = {0, WR_PROTO_TCP};
+    put_be16(tail + 2, (uint16_t)l4_len);
+    uint64_t sum = wr_csum_add(0, tail, sizeof tail);
+    return family == 4 ? wr_csum_add(sum, ip + 12, 8) : wr_csum_add(sum, ip + 8, 32);
+}
+
+/* Copies the data to where it belongs. False: a checksum is wrong. */
 static bool copy(uint8_t *to, const struct weir_frame *frame, const struct part *part)
 {
+    if (part->family == 4 && wr_csum(part->ip, IP4_HEAD) != 0)
+        return false;
     if (frame->csum_valid) {
         memcpy(to, part->data, part->len);
         return true;
     }
-    return wr_csum_finish(wr_csum_copy(part->sum, to, part->data, part->len)) == 0;
+    uint64_t sum = pseudo(part->ip, part->family, part->l4_len);
+    sum = wr_csum_add(sum, part->tcp, (size_t)(part->data - part->tcp));
+    return wr_csum_finish(wr_csum_copy(sum, to, part->data, part->len)) == 0;
 }
 
 /* Nothing goes behind this one. */
@@ -184,20 +184,15 @@ static void finish_head(struct wr_join *join)
 {
     uint8_t *ip = join->buf + WR_JOIN_PAD + join->l3, *tcp = join->buf + WR_JOIN_PAD + join->l4;
     size_t l4_len = join->payload - join->l4 + join->len;
-    uint8_t tail[4] = {0, WR_PROTO_TCP};
-    uint64_t sum;
 
-    put_be16(tail + 2, (uint16_t)l4_len);
     if (join->family == 4) {
         put_be16(ip + 2, (uint16_t)(l4_len + IP4_HEAD));
         put_be16(ip + AT_IP4_SUM, 0);
         put_be16(ip + AT_IP4_SUM, wr_csum(ip, IP4_HEAD));
-        sum = wr_csum_add(0, ip + 12, 8);
     } else {
         put_be16(ip + 4, (uint16_t)l4_len);
-        sum = wr_csum_add(0, ip + 8, 32);
     }
-    put_be16(tcp + 16, wr_csum_fold(wr_csum_add(sum, tail, sizeof tail)));
+    put_be16(tcp + AT_TCP_SUM, wr_csum_fold(pseudo(ip, join->family, l4_len)));
 }
 
 void wr_join_end(struct wr_join *join, struct weir_frame *frame)

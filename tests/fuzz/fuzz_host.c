@@ -138,7 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sock_table(&w);
     if (getenv("FUZZ_HOST_SHOW"))
         show(w.stack);
-    weir_stack_free(w.stack);
+    free_world(&w);
     must(w.live == 0, "all memory is given back");
     return 0;
 }

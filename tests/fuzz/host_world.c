@@ -56,9 +56,50 @@ struct weir_addr addr(const char *text)
     return a;
 }
 
+/* Gives the stack all that the wire has, joined. */
+static void take_wire(struct world *w)
+{
+    const struct weir_link_ops *ops = w->wire[1]->ops;
+    struct weir_frame frame;
+    struct weir_room room;
+    int rc = 1;
+    while (rc == 1) {
+        if (weir_input_room(w->stack, w->tun, &room))
+            rc = ops->recv_room(w->wire[1], &room, &frame, w->now);
+        else
+            rc = ops->recv(w->wire[1], &frame, w->now);
+        if (rc == 1)
+            (void)weir_input(w->stack, w->tun, &frame, w->now);
+    }
+    weir_input_room_unused(w->stack);
+}
+
+static int put_piece(void *arg, const uint8_t *p, size_t len)
+{
+    struct weir_link *link = arg;
+    struct weir_out out = {.n_spans = 1, .span = {{p, len}}};
+    must(link->ops->send(link, &out, 0) == 0, "the wire takes a piece");
+    return 0;
+}
+
+/* Cuts a segment into up to four and lets them be joined again. False: it is none. */
+static bool feed_pieces(struct world *w, const uint8_t *p, size_t len)
+{
+    struct weir_out out = {.n_spans = 1, .span = {{p, len}}};
+    if (len < 100 || len > 65000)
+        return false;
+    out.gso_size = (uint16_t)(len / 4);
+    if (weir_out_segment(&out, WEIR_NETIF_IP, put_piece, w->wire[0]) != 0)
+        return false;
+    take_wire(w);
+    return true;
+}
+
 void feed(struct world *w, int ifindex, const uint8_t *p, size_t len, bool vouched,
           uint16_t gso_size)
 {
+    if (ifindex == w->tun && w->wire[1] && gso_size == 0 && feed_pieces(w, p, len))
+        return;
     uint8_t *copy = malloc(len ? len : 1);
     struct weir_frame frame = {
         .data = copy, .len = len, .gso_size = gso_size, .csum_valid = vouched};
@@ -198,6 +239,25 @@ static void inspect(struct world *w, int ifindex, const uint8_t *p, size_t len, 
         answer_ns(w, p + W_ETH_HLEN, len - W_ETH_HLEN);
 }
 
+/* A piece of a super-segment, as it leaves. */
+static int piece_is_good(void *arg, const uint8_t *p, size_t len)
+{
+    const uint32_t *mtu = arg;
+    struct w_ip4 ip4;
+    struct w_ip6 ip6;
+    must(len <= *mtu, "a piece that fits");
+    if (p[0] >> 4 == 4) {
+        must(wr_w_ip4_parse(p, len, &ip4) == W_OK && ip4.total_len == len, "a piece of IPv4");
+        must(wr_w_tcp_csum_ok(p + ip4.hdr_len, len - ip4.hdr_len, &ip4.src, &ip4.dst),
+             "the checksum of a piece");
+    } else {
+        must(wr_w_ip6_parse(p, len, &ip6) == W_OK, "a piece of IPv6");
+        must(wr_w_tcp_csum_ok(p + W_IP6_HLEN, len - W_IP6_HLEN, &ip6.src, &ip6.dst),
+             "the checksum of a piece");
+    }
+    return 0;
+}
+
 static void drain_one(struct world *w, int ifindex, unsigned *budget)
 {
     static uint8_t frame[WEIR_HEAD_MAX + FRAME_MAX];
@@ -216,6 +276,10 @@ static void drain_one(struct world *w, int ifindex, unsigned *budget)
              "a frame's length is that of its parts");
         must(!out.csum_partial || (size_t)out.csum_start + out.csum_offset + 2 <= len,
              "an unfinished checksum within the frame");
+        uint32_t mtu = 9000;
+        if (out.gso_size != 0)
+            must(weir_out_segment(&out, WEIR_NETIF_IP, piece_is_good, &mtu) == 0,
+                 "a super-segment that can be cut");
         /* What the peer answers comes back in before the next frame: it may not see our buffer. */
         copy = malloc(len);
         if (!copy)
@@ -290,6 +354,16 @@ static void open_sockets(struct world *w)
     connect_to(w, w->socks[7], "10.1.0.2", 53);
 }
 
+/* tun0 has super-segments in software. */
+static void open_wire(struct world *w, struct weir_netif_config *tun)
+{
+    struct weir_pipe_config config = {.kind = WEIR_NETIF_IP, .mtu = 9000};
+    must(weir_link_pipe(&config, w->wire) == 0, "a wire");
+    must(weir_link_offload(w->wire[1], &w->wire[1]) == 0, "a link that joins");
+    tun->gso_max_bytes = w->wire[1]->netif.gso_max_bytes;
+    tun->tx_csum = w->wire[1]->netif.tx_csum;
+}
+
 void make_world(struct world *w, uint8_t how)
 {
     struct weir_config config;
@@ -317,6 +391,8 @@ void make_world(struct world *w, uint8_t how)
         tun.gso_max_bytes = 65535;
         tun.tx_csum = true;
     }
+    if (how & 0x20)
+        open_wire(w, &tun);
     w->ether = weir_netif_add(w->stack, &ether, w->now);
     w->tun = weir_netif_add(w->stack, &tun, w->now);
     must(w->ether > 0 && w->tun > 0, "interfaces");
@@ -331,4 +407,11 @@ void make_world(struct world *w, uint8_t how)
     if (how & 6)
         run_until(w, w->now + 15 * WEIR_SEC);
     open_sockets(w);
+}
+
+void free_world(struct world *w)
+{
+    weir_stack_free(w->stack);
+    weir_link_free(w->wire[0]);
+    weir_link_free(w->wire[1]);
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <weir/link.h>
 #include <weir/socket.h>
 #include <weir/stack.h>
 
@@ -28,7 +29,9 @@ struct world {
     struct weir_stack *stack;
     weir_time now;
     int ether, tun;
-    int guest;    /* 0: none */
+    int guest; /* 0: none */
+    struct weir_link
+        *wire[2]; /* NULL, or what comes in at tun0 passes them, in pieces that are joined */
     bool answers; /* the peer answers ARP and neighbour solicitations */
     weir_sock socks[SOCKS];
     struct flow flows[FLOWS];
@@ -42,8 +45,9 @@ extern const uint8_t us_mac[6], peer_mac[6];
 
 /* ---- host_world.c: the host, and what comes out of it ---------------------------------------------- */
 
-/* A host with interfaces, addresses and sockets; `how`: the variant. The caller frees w->stack. */
+/* A host with interfaces, addresses and sockets; `how`: the variant. */
 void make_world(struct world *w, uint8_t how);
+void free_world(struct world *w);
 struct weir_addr addr(const char *text);
 /* A frame that comes in; gso_size and vouched as in struct weir_frame. */
 void feed(struct world *w, int ifindex, const uint8_t *p, size_t len, bool vouched,
