@@ -143,7 +143,7 @@ void op_tcp(struct world *w, struct input *in)
     static uint8_t p[FRAME_MAX];
     uint8_t how = take8(in), flags = take8(in);
     const struct flow *flow;
-    struct w_tcpopt opt;
+    struct w_tcpopt opt = {0};
     uint32_t seq, ack;
     uint16_t gso = how & 0x20 ? 1400 : 0;
     size_t len;
@@ -154,6 +154,10 @@ void op_tcp(struct world *w, struct input *in)
     ack = near_to(in, flow->next);
     if (how & 0x10)
         sound_options(w, in, flow, ack, &opt);
+    if (w->wire[0] && how & 8) { /* of the kind that is joined */
+        flags = (uint8_t)((flags & (W_TCP_FIN | W_TCP_PSH)) | W_TCP_ACK);
+        opt.n_sack = 0;
+    }
     len = build_tcp(in, p + 60, flow->peer_port, flow->us_port, seq, ack, flags,
                     how & 0x10 ? &opt : NULL);
     seal_tcp(p + 60, len, &flow->peer, &flow->us);

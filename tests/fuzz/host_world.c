@@ -82,13 +82,13 @@ static int put_piece(void *arg, const uint8_t *p, size_t len)
     return 0;
 }
 
-/* Cuts a segment into up to four and lets them be joined again. False: it is none. */
+/* Cuts a segment into up to eight and lets them be joined again. False: it is none. */
 static bool feed_pieces(struct world *w, const uint8_t *p, size_t len)
 {
     struct weir_out out = {.n_spans = 1, .span = {{p, len}}};
-    if (len < 100 || len > 65000)
+    if (len > 65000)
         return false;
-    out.gso_size = (uint16_t)(len / 4);
+    out.gso_size = (uint16_t)(len / 8 + 1);
     if (weir_out_segment(&out, WEIR_NETIF_IP, put_piece, w->wire[0]) != 0)
         return false;
     take_wire(w);
