@@ -79,6 +79,10 @@ int wr_cut_begin(struct wr_cut *cut, const struct weir_out *out, enum weir_netif
     cut->gso = out->gso_size;
     cut->finish = finish;
     cut->first = true;
+    cut->atomic = false;
+    cut->id = 0;
+    cut->seq = 0;
+    cut->flags = 0;
     cut->piece = (struct weir_out){.head = cut->head, .head_len = v->payload};
     if (!finish) {
         cut->piece.csum_partial = true;
