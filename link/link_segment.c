@@ -38,6 +38,7 @@ static bool view_head(struct wr_cut *cut, const struct weir_out *out, size_t len
     if (n < l3 + 40 || len - l3 > 65535 + 40)
         return false;
     memcpy(head, from, n);
+    cut->view = (struct wr_link_view){0};
     /* The view must fit what is at hand: say that the packet ends with the headers. */
     if (head[l3] >> 4 == 4)
         wr_link_put16(head + l3 + 2, (uint16_t)(n - l3));
