@@ -197,6 +197,19 @@ static inline void peer_use_room(struct peer *p, struct weir_frame *in)
     p->in_room++;
 }
 
+/* The header of an IPv4 packet of `len` bytes of TCP from the peer. */
+static inline void peer_ip4(const struct peer *p, uint8_t *frame, size_t len)
+{
+    memset(frame, 0, 20);
+    frame[0] = 0x45;
+    put_be16(frame + 2, (uint16_t)(20 + len));
+    frame[8] = 64;
+    frame[9] = 6;
+    memcpy(frame + 12, p->them.b + 12, 4);
+    memcpy(frame + 16, p->us.b + 12, 4);
+    put_be16(frame + 10, wr_csum(frame, 20));
+}
+
 /* A segment with everything said. opts: written as they stand, n_opts a multiple of 4. */
 static inline void peer_raw(struct peer *p, const struct w_tcp *th, const uint8_t *opts,
                             size_t n_opts, const void *data, size_t len)
@@ -207,14 +220,7 @@ static inline void peer_raw(struct peer *p, const struct w_tcp *th, const uint8_
     struct w_tcp full = *th;
     struct weir_frame in = {.data = frame, .len = 20 + tlen};
 
-    memset(frame, 0, 20);
-    frame[0] = 0x45;
-    put_be16(frame + 2, (uint16_t)(20 + tlen));
-    frame[8] = 64;
-    frame[9] = 6;
-    memcpy(frame + 12, p->them.b + 12, 4);
-    memcpy(frame + 16, p->us.b + 12, 4);
-    put_be16(frame + 10, wr_csum(frame, 20));
+    peer_ip4(p, frame, tlen);
     full.data_off = (uint8_t)(W_TCP_HLEN + n_opts);
     wr_w_tcp_emit(tcp, &full);
     wr_bytes_copy(tcp + W_TCP_HLEN, opts, n_opts);
@@ -291,8 +297,9 @@ static inline struct conn peer_conn(struct peer *p, uint16_t ours)
     return c;
 }
 
-/* Sends a SYN with these options; the SYN-ACK is p->log[0]. */
-static inline void conn_syn(struct peer *p, struct conn *c, const struct w_tcpopt *opt)
+/* Sends a SYN with these options and data; the SYN-ACK is p->log[0]. */
+static inline void conn_syn_data(struct peer *p, struct conn *c, const struct w_tcpopt *opt,
+                                 const void *data, size_t len)
 {
     struct w_tcp th = {.src_port = c->theirs,
                        .dst_port = c->ours,
@@ -302,13 +309,18 @@ static inline void conn_syn(struct peer *p, struct conn *c, const struct w_tcpop
     uint8_t opts[W_TCPOPT_MAX];
 
     p->n = 0;
-    peer_raw(p, &th, opts, opt != NULL ? wr_w_tcpopt_emit_syn(opts, opt) : 0, NULL, 0);
+    peer_raw(p, &th, opts, opt != NULL ? wr_w_tcpopt_emit_syn(opts, opt) : 0, data, len);
     c->snd = c->iss + 1;
     if (p->n > 0) {
         c->irs = p->log[0].th.seq;
         c->rcv = c->irs + 1;
         c->ts_ecr = p->log[0].opt.ts_val;
     }
+}
+
+static inline void conn_syn(struct peer *p, struct conn *c, const struct w_tcpopt *opt)
+{
+    conn_syn_data(p, c, opt, NULL, 0);
 }
 
 /* A whole passive open with these options: MSS 1000 and SACK when NULL. The log is empty after it. */

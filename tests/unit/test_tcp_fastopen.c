@@ -20,19 +20,10 @@ static uint64_t stat_of(const struct peer *p, const char *name)
 /* A SYN with data, for a listener that wants no cookie. True: the data were taken. */
 static bool syn_with_data(struct peer *p, struct conn *c)
 {
-    struct w_tcp th = {.src_port = c->theirs,
-                       .dst_port = c->ours,
-                       .seq = c->iss,
-                       .flags = W_TCP_SYN,
-                       .wnd = c->wnd};
-    uint8_t opts[W_TCPOPT_MAX];
-
-    p->n = 0;
-    peer_raw(p, &th, opts, wr_w_tcpopt_emit_syn(opts, &plain), "0123456789", 10);
+    conn_syn_data(p, c, &plain, "0123456789", 10);
     if (p->n == 0)
         return false;
     assert_int_equal(p->log[0].th.flags, W_TCP_SYN | W_TCP_ACK);
-    c->rcv = p->log[0].th.seq + 1;
     c->snd = p->log[0].th.ack;
     return c->snd == c->iss + 11;
 }

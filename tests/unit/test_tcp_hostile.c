@@ -19,14 +19,7 @@ static void raw_tcp(struct peer *p, uint8_t *tcp, size_t len, bool bad)
 {
     static uint8_t frame[2000];
     struct weir_frame in = {.data = frame, .len = 20 + len};
-    memset(frame, 0, 20);
-    frame[0] = 0x45;
-    put_be16(frame + 2, (uint16_t)(20 + len));
-    frame[8] = 64;
-    frame[9] = 6;
-    memcpy(frame + 12, p->them.b + 12, 4);
-    memcpy(frame + 16, p->us.b + 12, 4);
-    put_be16(frame + 10, wr_csum(frame, 20));
+    peer_ip4(p, frame, len);
     if (len >= 18) {
         put_be16(tcp + 16, 0);
         put_be16(tcp + 16,
