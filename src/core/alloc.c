@@ -4,9 +4,11 @@
  * here, so that weir_mem_bytes() is the whole truth and mem_max_bytes holds for all of it.
  *
  * A connection takes a block for the first bytes of a stream and gives it back with the last, which in an
- * exchange of short messages is twice a packet; and a transfer that its reader keeps up with takes and gives back
+ * exchange of short messages is twice a packet; one that comes and goes takes a few small ones (its options, its
+ * sending side's state, packets without data); and a transfer that its reader keeps up with takes and gives back
  * one large array for each burst, which many allocators fetch from the system and return each time, page by page. A
- * few blocks of the first size, and the few large ones that came back last, are therefore kept and counted as held;
+ * few blocks of the first size, of the small sizes, and the few large ones that came back last, are therefore kept and
+ * counted as held;
  * they go when memory is short, or when no connection is awake (wr_alloc_trim). Where an address sanitizer watches
  * none is kept, so that it sees each use of what was given back.
  */
@@ -19,6 +21,9 @@
 
 enum {
     SPARES = WR_SPARES(16),
+    SMALL_MIN = 64, /* bytes */
+    SMALL_MAX = 1024,
+    SMALL_SPARES = WR_SPARES(8), /* of each size */
     LARGE_SPARES = WR_SPARES(WR_LARGE_SPARES),
     LARGE_MIN = 64 << 10, /* bytes */
     LARGE_MAX = 1 << 20
@@ -60,11 +65,41 @@ static void keep_large(struct weir_stack *stack, void *ptr, size_t size)
     *spare = (struct wr_large_spare){.block = ptr, .size = size};
 }
 
+/* Where blocks of a small size are kept; two sizes may share it, then one of them at a time. */
+static struct wr_small_spares *small_of(struct weir_stack *stack, size_t size)
+{
+    return &stack->small_spares[size / 8 % WR_SMALL_SPARES];
+}
+
+static void *take_small(struct wr_small_spares *small)
+{
+    struct wr_spare *spare = small->first;
+    small->first = spare->next;
+    small->n--;
+    return spare;
+}
+
+static bool keep_small(struct wr_small_spares *small, void *ptr, size_t size)
+{
+    struct wr_spare *spare = ptr;
+    if (small->n == 0)
+        small->size = (uint32_t)size;
+    if (small->size != size || small->n >= SMALL_SPARES)
+        return false;
+    spare->next = small->first;
+    small->first = spare;
+    small->n++;
+    return true;
+}
+
 static void *take(struct weir_stack *stack, size_t size)
 {
+    struct wr_small_spares *small = small_of(stack, size);
     void *ptr = size >= LARGE_MIN ? take_large(stack, size) : NULL;
     if (ptr != NULL)
         return ptr;
+    if (small->size == size && small->n > 0)
+        return take_small(small);
     if (exceeds(stack, size)) {
         wr_alloc_trim(stack);
         if (exceeds(stack, size))
@@ -99,7 +134,7 @@ static void counted_free(void *ctx, void *ptr, size_t size)
     }
     if (LARGE_SPARES > 0 && size >= LARGE_MIN && size <= LARGE_MAX)
         keep_large(stack, ptr, size);
-    else
+    else if (size < SMALL_MIN || size > SMALL_MAX || !keep_small(small_of(stack, size), ptr, size))
         give_back(stack, ptr, size);
 }
 
@@ -111,6 +146,11 @@ void wr_alloc_trim(struct weir_stack *stack)
         give_back(stack, spare, WR_RING_FIRST);
     }
     stack->n_spares = 0;
+    for (int i = 0; i < WR_SMALL_SPARES; i++) {
+        struct wr_small_spares *small = &stack->small_spares[i];
+        while (small->n > 0)
+            give_back(stack, take_small(small), small->size);
+    }
     for (int i = 0; i < LARGE_SPARES; i++) {
         struct wr_large_spare *spare = &stack->large_spares[i];
         if (spare->size > 0)
@@ -137,7 +177,8 @@ void wr_alloc_fini(struct weir_stack *stack)
     user.free(user.ctx, stack, sizeof *stack);
 }
 
-void *wr_zalloc(struct weir_stack *stack, size_t size)
+/* Not in line: with a size that is known some compilers clear word by word. */
+__attribute__((noinline)) void *wr_zalloc(struct weir_stack *stack, size_t size)
 {
     void *ptr = wr_alloc(stack, size);
     if (ptr != NULL)

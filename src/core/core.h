@@ -80,6 +80,12 @@ struct wr_dhcp_calls {
 struct wr_spare {
     struct wr_spare *next;
 };
+/* The same of small ones, of one size: as many as are taken and given back for each connection. */
+struct wr_small_spares {
+    struct wr_spare *first;
+    uint32_t size, n;
+};
+enum { WR_SMALL_SPARES = 31 };
 /* The same of a large one. */
 struct wr_large_spare {
     void *block;
@@ -93,8 +99,9 @@ struct weir_stack {
     size_t mem_bytes, mem_max_bytes;
     struct wr_spare *spares; /* counted in mem_bytes */
     int n_spares;
-    struct wr_large_spare large_spares[WR_LARGE_SPARES]; /* counted, too */
-    unsigned next_large;                                 /* to be filled next */
+    struct wr_small_spares small_spares[WR_SMALL_SPARES]; /* counted, too */
+    struct wr_large_spare large_spares[WR_LARGE_SPARES];  /* counted, too */
+    unsigned next_large;                                  /* to be filled next */
     weir_time now; /* the latest time any call brought; for what has no `now` argument */
 
     struct wr_rng rng;       /* choices that need not be secret: jitter of timers */

@@ -18,9 +18,12 @@ enum {
 
 static int set_nodelay(const struct wr_opt_access *a, int value)
 {
+    struct tcb *tcb = wr_opt_conn(a);
     a->tcp->nodelay = value != 0;
-    if (value != 0 && wr_opt_conn(a) != NULL)
-        wr_tcp_push(a->stack, wr_opt_conn(a), a->now);
+    if (tcb == NULL || wr_tcp_outq(tcb) == 0) /* as mostly: there is nothing that it could let go */
+        return 0;
+    if (value != 0)
+        wr_tcp_push(a->stack, tcb, a->now);
     return wr_opt_changed(a);
 }
 
