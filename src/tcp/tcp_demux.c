@@ -148,14 +148,19 @@ struct wr_tuple wr_flow_tuple(const struct wr_flow *flow)
     return tuple;
 }
 
-static bool has_tuple(const struct wr_flow *flow, const struct wr_tuple *tuple)
+/* Of a record. */
+static bool has_tuple(struct wr_flow *flow, const struct wr_tuple *tuple)
 {
-    struct wr_tuple own;
+    const uint8_t *addrs = addrs_of(flow);
 
-    if (flow->lport != tuple->lport || flow->rport != tuple->rport)
+    if (flow->lport != tuple->lport || flow->rport != tuple->rport ||
+        flow->v4 != weir_addr_is_v4(&tuple->local))
         return false;
-    own = wr_flow_tuple(flow);
-    return memcmp(&own, tuple, sizeof own) == 0;
+    if (!flow->v4)
+        return memcmp(addrs, tuple->local.b, 16) == 0 &&
+               memcmp(addrs + 16, tuple->remote.b, 16) == 0;
+    return word(addrs) == word(tuple->local.b + 12) &&
+           word(addrs + 4) == word(tuple->remote.b + 12) && weir_addr_is_v4(&tuple->remote);
 }
 
 static_assert(offsetof(struct wr_syn, flow) == sizeof(struct wr_record) &&

@@ -136,6 +136,7 @@ struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple, u
         wr_pool_free(&stack->tcp->tcbs, tcb);
         return NULL;
     }
+    wr_demux_found(stack, tcb); /* the next segment will be for it */
     return tcb;
 }
 
