@@ -18,6 +18,7 @@ class Goal(NamedTuple):
 
 
 BOUND, PLAIN = "bound", "bound, no TSO"
+VETH, VETH_PLAIN = "kernel veth", "kernel veth, no TSO"
 TUN, TUN_PLAIN = "weir tun", "weir tun, no TSO"
 CROWDED = "weir tun, 20000 + 20000"
 PIPE, PIPE_MTU = "weir pipe", "weir pipe, MTU 1500"
@@ -39,7 +40,9 @@ GOALS = [
     Goal("bulk over veth to Weir, AF_PACKET", "up", "weir packet veth", "kernel veth", 0.5),
     Goal("bulk over veth from Weir, AF_PACKET", "down", "weir packet veth", "kernel veth", 0.5),
     Goal("bulk over veth to Weir, AF_XDP", "up", "weir xdp veth", "kernel veth", 0.5),
+    Goal("the same, to the kernel with one segment a frame", "up", "weir xdp veth", VETH_PLAIN, 0.5),
     Goal("bulk over veth from Weir, AF_XDP", "down", "weir xdp veth", "kernel veth", 0.5),
+    Goal("the same, to the kernel with one segment a frame", "down", "weir xdp veth", VETH_PLAIN, 0.5),
     Goal("1-byte round trips over TUN", "tcp_rr", TUN, BOUND, 0.95),
     Goal("connect, echo, close over TUN", "tcp_crr", TUN, BOUND, 0.95),
     Goal("the same beside 20,000 connections and 20,000 in TIME-WAIT", "tcp_crr", CROWDED, BOUND,
