@@ -78,7 +78,8 @@ static void print_info(const char *cc, const struct weir_tcp_info *info)
 /* The TUN in a namespace, its kernel's side set up; `offload` for those who take super-segments. */
 static struct weir_link *open_tun(const char *netns, uint32_t addr, bool offload)
 {
-    struct weir_tun_config config = {.name = DEVICE, .offload = offload, .plain = true, .netns = netns};
+    struct weir_tun_config config = {
+        .name = DEVICE, .offload = offload, .plain = true, .netns = netns};
     struct weir_addr kernel = weir_addr_v4(addr);
     struct weir_link *link;
 

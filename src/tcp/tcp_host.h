@@ -75,7 +75,7 @@ struct wr_rest {
     uint32_t due;           /* place in struct wr_tcp.rest_dues; WR_RECORD_NONE: no keepalive */
     uint8_t tx_words;       /* struct wr_tx.cc_words; 0: there is none */
     uint8_t model;          /* of struct wr_tcp.rest_models */
-    uint8_t addrs[]; /* WR_ADDRS_V4 or WR_ADDRS_V6 bytes, then the image: see tcp_rest */
+    uint8_t addrs[];        /* WR_ADDRS_V4 or WR_ADDRS_V6 bytes, then the image: see tcp_rest */
 };
 
 /* What images are told as differences from: one for each kind of connection, by these bits. */
