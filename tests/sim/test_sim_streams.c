@@ -645,7 +645,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(same_seed_same_run),
     };
     const struct CMUnitTest some[] = {cmocka_unit_test(streams_arrive_whole)};
-    seeds_from(argc, argv, &(struct seeds){.sanitized = 150, .checked = 300, .plain = 2000});
+    seeds_from(argc, argv, &(struct seeds){.sanitized = 150, .checked = 300, .plain = 1500});
     return verbose ? cmocka_run_group_tests(some, NULL, NULL)
                    : cmocka_run_group_tests(all, NULL, NULL);
 }
