@@ -101,10 +101,11 @@ static int put_plain(void *arg, const uint8_t *frame, size_t len)
     return put_frame(put->from, &out, put->now);
 }
 
-/* True when the frame passes the wire as it is. */
+/* True when the frame passes the wire as it is. One that does not say its length (weir_netif_config.gso_max_bytes) is cut:
+ * the other end is a stack, and only the kernel's takes that. */
 static bool passes(const struct wire *wire, const struct weir_out *out)
 {
-    if (out->gso_size && wire->gso_max == 0)
+    if (out->gso_size && (wire->gso_max == 0 || wr_link_out_len(out) > 65535 + WR_ETH_HEAD))
         return false;
     return !out->csum_partial || wire->csum_offload;
 }

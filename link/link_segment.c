@@ -35,7 +35,7 @@ static bool view_head(struct wr_cut *cut, const struct weir_out *out, size_t len
 
     if (n > sizeof cut->head)
         n = sizeof cut->head;
-    if (n < l3 + 40 || len - l3 > 65535 + 40)
+    if (n < l3 + 40)
         return false;
     memcpy(head, from, n);
     cut->view = (struct wr_link_view){0};

@@ -59,6 +59,14 @@ static int write_plain(void *arg, const uint8_t *frame, size_t len)
     return n < 0 ? write_error(errno) : 0;
 }
 
+/* The kernel takes a large frame into a number of pages of memory, which must be the larger the more there is to
+ * take. When memory is in small pieces there may be none. */
+static bool is_too_large(const struct weir_out *out, int error)
+{
+    return out->gso_size > 0 && wr_link_out_len(out) > 65535 &&
+           (error == ENOBUFS || error == ENOMEM || error == EMSGSIZE);
+}
+
 static int tun_send(struct weir_link *link, const struct weir_out *out, weir_time now)
 {
     struct tun *tun = (struct tun *)link;
@@ -73,7 +81,11 @@ static int tun_send(struct weir_link *link, const struct weir_out *out, weir_tim
     for (unsigned i = 0; i < out->n_spans; i++)
         iov[n++] = (struct iovec){(void *)(uintptr_t)out->span[i].ptr, out->span[i].len};
     ssize_t rc = tun->vnet ? writev(tun->fd, iov, n) : writev(tun->fd, iov + 1, n - 1);
-    return rc < 0 ? write_error(errno) : 0;
+    if (rc >= 0)
+        return 0;
+    if (is_too_large(out, errno))
+        return weir_out_segment(out, link->netif.kind, write_plain, tun);
+    return write_error(errno);
 }
 
 /* ---- in ----------------------------------------------------------------------------------------- */
@@ -210,7 +222,7 @@ int weir_link_tun_fd(int fd, bool tap, bool offload, uint32_t mtu, struct weir_l
         return rc;
     }
     if (tun->vnet && offload && set_offload(fd)) {
-        tun->link.netif.gso_max_bytes = 65535;
+        tun->link.netif.gso_max_bytes = wr_tun_super_bytes(fd, tun->link.netif.name);
         tun->link.netif.tx_csum = true;
     } else {
         ioctl(fd, TUNSETOFFLOAD, 0UL);

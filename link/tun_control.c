@@ -7,6 +7,10 @@
  *
  * Addresses are set by rtnetlink and not by ioctl, for IFA_F_NODAD: the kernel's own side of a TAP
  * would otherwise be unusable for a second while duplicate address detection runs (RFC 4862 5.4).
+ *
+ * Super-segments of more than 64 KB: since 6.3 Linux takes TCP over IPv4 in larger ones ("BIG TCP"), whose total length
+ * is 0, up to what gro_ipv4_max_size says of the interface (ip-link(8)). A kernel that does not know of that drops them,
+ * and does not know the attribute either. So it is set for an interface that is configured here, and what it is decides.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +28,9 @@
 #ifndef TUNGETDEVNETNS
 #    define TUNGETDEVNETNS _IO('T', 227)
 #endif
+
+/* A name of Linux 6.3 that older headers lack; by its number, for it is no macro there. */
+enum { LINK_GRO_IPV4_MAX_SIZE = 64 };
 
 /* ---- opening ------------------------------------------------------------------------------------ */
 
@@ -160,11 +167,67 @@ static int set_address(int s, int ifindex, const struct weir_addr *addr, unsigne
     return ask(s, &rq);
 }
 
+/* Sets how large a super-segment the interface takes; an older kernel leaves the request alone. */
+static void set_super(int s, int ifindex, uint32_t bytes)
+{
+    struct request rq = {0};
+    rq.head.nlmsg_len = NLMSG_LENGTH(sizeof rq.body.link);
+    rq.head.nlmsg_type = RTM_NEWLINK;
+    rq.body.link.ifi_index = ifindex;
+    add_attribute(&rq, LINK_GRO_IPV4_MAX_SIZE, &bytes, sizeof bytes);
+    (void)ask(s, &rq);
+}
+
+/* The interface's gro_ipv4_max_size; 0: this kernel has none, or does not tell. */
+static uint32_t get_super(int s, int ifindex)
+{
+    struct request rq = {0};
+    union {
+        struct nlmsghdr head;
+        uint8_t bytes[16384];
+    } answer;
+    uint32_t value = 0;
+    rq.head.nlmsg_len = NLMSG_LENGTH(sizeof rq.body.link);
+    rq.head.nlmsg_type = RTM_GETLINK;
+    rq.head.nlmsg_flags = NLM_F_REQUEST;
+    rq.body.link.ifi_index = ifindex;
+    if (send(s, &rq, rq.head.nlmsg_len, 0) < 0)
+        return 0;
+    ssize_t n = recv(s, &answer, sizeof answer, 0);
+    if (n < (ssize_t)NLMSG_LENGTH(sizeof rq.body.link) || answer.head.nlmsg_type != RTM_NEWLINK)
+        return 0;
+    struct rtattr *rta = (struct rtattr *)(answer.bytes + NLMSG_SPACE(sizeof rq.body.link));
+    unsigned left = (unsigned)n - (unsigned)NLMSG_SPACE(sizeof rq.body.link);
+    for (; RTA_OK(rta, left); rta = RTA_NEXT(rta, left))
+        if ((rta->rta_type & NLA_TYPE_MASK) == LINK_GRO_IPV4_MAX_SIZE &&
+            RTA_PAYLOAD(rta) == sizeof value)
+            memcpy(&value, RTA_DATA(rta), sizeof value);
+    return value;
+}
+
+static uint32_t bounded(uint32_t super)
+{
+    if (super < 65535)
+        return 65535;
+    return super < WR_TUN_SUPER_BYTES ? super : WR_TUN_SUPER_BYTES;
+}
+
 static int index_of(int s, const char *name)
 {
     struct ifreq ifr = {0};
     memcpy(ifr.ifr_name, name, strnlen(name, sizeof ifr.ifr_name - 1));
     return ioctl(s, SIOCGIFINDEX, &ifr) == 0 ? ifr.ifr_ifindex : -errno;
+}
+
+uint32_t wr_tun_super_bytes(int fd, const char *name)
+{
+    int s = socket_near(fd, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    if (s < 0)
+        return bounded(0);
+    int ifindex = index_of(s, name);
+    uint32_t super = ifindex < 0 ? 0 : get_super(s, ifindex);
+    close(s);
+    return bounded(super);
 }
 
 int weir_tun_configure(struct weir_link *link, const struct weir_addr *addr, unsigned prefix_len,
@@ -181,6 +244,10 @@ int weir_tun_configure(struct weir_link *link, const struct weir_addr *addr, uns
     int rc = ifindex < 0 ? ifindex : set_up(s, ifindex, mtu);
     if (rc == 0)
         rc = set_address(s, ifindex, addr, prefix_len);
+    if (rc == 0 && link->netif.gso_max_bytes > 0) {
+        set_super(s, ifindex, WR_TUN_SUPER_BYTES);
+        link->netif.gso_max_bytes = bounded(get_super(s, ifindex));
+    }
     close(s);
     if (rc == 0 && mtu)
         link->netif.mtu = mtu;

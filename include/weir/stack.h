@@ -131,10 +131,12 @@ enum weir_netif_kind {
 struct weir_netif_config {
     char name[16]; /* NUL-terminated; unique in the stack */
     enum weir_netif_kind kind;
-    uint8_t mac[6];         /* Ethernet only */
-    uint32_t mtu;           /* bytes of an IP packet; 68 to 65535 */
-    uint32_t gso_max_bytes; /* largest IP packet that the link cuts by itself; 0: it cuts none */
-    bool tx_csum;           /* the link finishes transport checksums */
+    uint8_t mac[6]; /* Ethernet only */
+    uint32_t mtu;   /* bytes of an IP packet; 68 to 65535 */
+    uint32_t
+        gso_max_bytes; /* largest IP packet that the link cuts by itself; 0: it cuts none. Above 65535 for IPv4
+                               alone: the total length of such a packet is 0, it ends with the frame */
+    bool tx_csum; /* the link finishes transport checksums */
     bool
         guest; /* leads to another stack that shares this one's addresses, one of its own kind: what
                    comes in and no socket here claims (TCP apart) goes there, what that one sends leaves

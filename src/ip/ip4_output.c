@@ -26,7 +26,8 @@ void wr_ip4_write_header(struct weir_stack *stack, const struct wr_ip_tx *tx, si
 {
     struct w_ip4 ip;
     fill(stack, tx, &ip);
-    ip.total_len = (uint16_t)(W_IP4_HLEN + payload_len);
+    if (payload_len <= UINT16_MAX - W_IP4_HLEN) /* else 0: weir_netif_config.gso_max_bytes */
+        ip.total_len = (uint16_t)(W_IP4_HLEN + payload_len);
     if (!tx->dont_fragment)
         ip.id = (uint16_t)wr_ip_next_id(stack, tx, gso_segs > 1 ? gso_segs : 1);
     wr_w_ip4_emit(p, &ip);

@@ -66,6 +66,43 @@ static void check_super(unsigned family, size_t link)
         assert_int_equal(got.id[i], (0xfffe + i) & 0xffff);
 }
 
+struct count {
+    size_t n, bytes, at_end;
+};
+
+static int count(void *arg, const uint8_t *frame, size_t len)
+{
+    struct count *count = arg;
+    assert_ip_good(frame, len);
+    assert_int_equal(be32(frame + 24), (uint32_t)count->bytes);
+    count->n++;
+    count->bytes += len - 40;
+    count->at_end += frame[33] & F_FIN;
+    return 0;
+}
+
+/* As Linux's skbs of BIG TCP: what does not fit the total length of IPv4 is not told by it. */
+static void a_frame_beyond_the_total_length(void **state)
+{
+    enum { LARGE = 200000 };
+    static uint8_t head[WEIR_HEAD_MAX], data[LARGE];
+    struct count got = {0};
+    struct weir_out out = {.head = head,
+                           .head_len = tcp_head(head, 4, F_ACK | F_FIN, 0, 0, 0),
+                           .n_spans = 1,
+                           .span = {{data, LARGE}},
+                           .gso_size = GSO,
+                           .csum_partial = true,
+                           .csum_start = 20,
+                           .csum_offset = 16};
+    (void)state;
+    set16(head + 2, 0);
+    assert_int_equal(weir_out_segment(&out, WEIR_NETIF_IP, count, &got), 0);
+    assert_int_equal(got.bytes, LARGE);
+    assert_int_equal(got.n, (LARGE + GSO - 1) / GSO);
+    assert_int_equal(got.at_end, 1);
+}
+
 static void super_segment_ipv4(void **state)
 {
     (void)state;
@@ -160,6 +197,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(super_segment_ipv4),
         cmocka_unit_test(super_segment_ipv6),
+        cmocka_unit_test(a_frame_beyond_the_total_length),
         cmocka_unit_test(stops_at_the_first_error),
         cmocka_unit_test(data_of_one_segment_is_one_frame),
         cmocka_unit_test(odd_length_and_udp_zero_checksum),

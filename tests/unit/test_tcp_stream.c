@@ -85,6 +85,15 @@ static void stream_v6_super_segments(void **arg)
     run_stream(&wire, WEIR_AF_INET6, 5000000);
 }
 
+/* The link says that it takes 256 KB at once, and cuts them. */
+static void stream_v4_large_super_segments(void **arg)
+{
+    struct sim_wire wire = {.kind = WEIR_NETIF_IP, .gso_max_bytes = 262144, .csum_offload = true};
+    (void)arg;
+    run_stream(&wire, WEIR_AF_INET, 5000000);
+    run_stream(&wire, WEIR_AF_INET6, 5000000);
+}
+
 static void stream_ethernet_lossy(void **arg)
 {
     struct sim_wire wire = {.kind = WEIR_NETIF_ETHERNET, .impaired = true};
@@ -161,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stream_v4),
         cmocka_unit_test(stream_v6_super_segments),
+        cmocka_unit_test(stream_v4_large_super_segments),
         cmocka_unit_test(stream_ethernet_lossy),
         cmocka_unit_test(self_connect_9293_SEQ_8_9293_M10),
         cmocka_unit_test(time_wait_reuse_LNX_SYSCTL_15),
