@@ -25,8 +25,7 @@ typedef int each_fn(void *arg, const uint8_t *frame, size_t len);
 /* ---- cutting -------------------------------------------------------------------------------------- */
 
 /* Copies the headers, which stand whole in the frame's first part, and finds them. */
-static bool view_head(struct wr_cut *cut, const struct weir_out *out, size_t len,
-                      enum weir_netif_kind kind)
+static bool view_head(struct wr_cut *cut, const struct weir_out *out, enum weir_netif_kind kind)
 {
     const uint8_t *from = out->head_len > 0 || out->n_spans == 0 ? out->head : out->span[0].ptr;
     size_t n = out->head_len > 0 || out->n_spans == 0 ? out->head_len : out->span[0].len;
@@ -72,7 +71,7 @@ int wr_cut_begin(struct wr_cut *cut, const struct weir_out *out, enum weir_netif
 {
     struct wr_link_view *v = &cut->view;
 
-    if (out->gso_size == 0 || !view_head(cut, out, wr_link_out_len(out), kind))
+    if (out->gso_size == 0 || !view_head(cut, out, kind))
         return WEIR_EINVAL;
     cut->data[0] = cut->data[1] = (struct weir_span){NULL, 0};
     if (!find_data(cut, out, v->payload))
