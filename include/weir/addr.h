@@ -33,11 +33,26 @@ struct weir_endpoint {
 /* Prefix length in the 128-bit space of an IPv4 prefix length `n`. */
 #define WEIR_PREFIX_V4(n)    (96 + (n))
 
+/* Four bytes as they stand in memory, and eight: for comparing. */
+static inline uint32_t weir_addr_word(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline uint64_t weir_addr_quad(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
 /* True for an IPv4 address. */
 static inline bool weir_addr_is_v4(const struct weir_addr *a)
 {
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    return memcmp(a->b, mapped, sizeof mapped) == 0;
+    const uint8_t mapped[4] = {0, 0, 0xff, 0xff};
+    return weir_addr_quad(a->b) == 0 && weir_addr_word(a->b + 8) == weir_addr_word(mapped);
 }
 
 /* The IPv4 address of four bytes in network order. */
@@ -92,7 +107,8 @@ static inline struct weir_addr weir_addr_any6(void)
 
 static inline bool weir_addr_eq(const struct weir_addr *a, const struct weir_addr *b)
 {
-    return memcmp(a->b, b->b, sizeof a->b) == 0;
+    return weir_addr_quad(a->b) == weir_addr_quad(b->b) &&
+           weir_addr_quad(a->b + 8) == weir_addr_quad(b->b + 8);
 }
 
 static inline bool weir_endpoint_eq(const struct weir_endpoint *a, const struct weir_endpoint *b)
@@ -103,10 +119,8 @@ static inline bool weir_endpoint_eq(const struct weir_endpoint *a, const struct 
 /* The unspecified address of its family: 0.0.0.0 or :: */
 static inline bool weir_addr_is_any(const struct weir_addr *a)
 {
-    static const uint8_t zero[16] = {0};
-    if (weir_addr_is_v4(a))
-        return memcmp(a->b + 12, zero, 4) == 0;
-    return memcmp(a->b, zero, 16) == 0;
+    return weir_addr_word(a->b + 12) == 0 &&
+           (weir_addr_is_v4(a) || (weir_addr_quad(a->b) == 0 && weir_addr_word(a->b + 8) == 0));
 }
 
 /* 224.0.0.0/4 or ff00::/8 */
@@ -124,8 +138,10 @@ static inline bool weir_addr_is_broadcast(const struct weir_addr *a)
 /* 127.0.0.0/8 or ::1 */
 static inline bool weir_addr_is_loopback(const struct weir_addr *a)
 {
-    static const uint8_t one[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-    return weir_addr_is_v4(a) ? a->b[12] == 127 : memcmp(a->b, one, 16) == 0;
+    const uint8_t one[8] = {0, 0, 0, 0, 0, 0, 0, 1};
+    if (weir_addr_is_v4(a))
+        return a->b[12] == 127;
+    return weir_addr_quad(a->b) == 0 && weir_addr_quad(a->b + 8) == weir_addr_quad(one);
 }
 
 /* 169.254.0.0/16 or fe80::/10 */
