@@ -24,6 +24,11 @@
 
 #include <assert.h>
 
+void wr_timer_init(struct wr_timer *timer, uint32_t kind)
+{
+    *timer = (struct wr_timer){.at = WEIR_TIME_NEVER, .kind = kind};
+}
+
 static bool due_before(const struct wr_timer *a, const struct wr_timer *b)
 {
     return a->at != b->at ? a->at < b->at : a->order < b->order;

@@ -34,14 +34,7 @@ struct wr_timerq {
 };
 
 /* Makes an unarmed timer. */
-static inline void wr_timer_init(struct wr_timer *timer, uint32_t kind)
-{
-    timer->at = WEIR_TIME_NEVER;
-    timer->order = 0;
-    timer->left = timer->right = timer->up = NULL;
-    timer->kind = kind;
-    timer->prio = 0;
-}
+void wr_timer_init(struct wr_timer *timer, uint32_t kind);
 
 static inline bool wr_timer_is_armed(const struct wr_timer *timer)
 {

@@ -421,7 +421,7 @@ static void update_bw(struct weir_cc *cc, const struct weir_cc_ack *ack)
     lt_sample(cc, ack->lost_bytes > 0, ack->sample_app_limited);
     uint64_t bw = weir_cc_ack_rate(ack);
     if (!ack->sample_app_limited || bw >= cc_maxfilter_get(&b->bw))
-        cc_maxfilter_update(&b->bw, BW_RTTS, b->rtt_cnt, bw);
+        wr_cc_maxfilter_update(&b->bw, BW_RTTS, b->rtt_cnt, bw);
 }
 
 static void update_ack_aggregation(struct weir_cc *cc, const struct weir_cc_ack *ack)

@@ -528,8 +528,8 @@ static void update_ack_aggregation(struct weir_cc *cc, const struct weir_cc_ack 
     extra = b->extra_acked_delivered - expected;
     if (extra > cc->cwnd)
         extra = cc->cwnd;
-    cc_maxfilter_update(&b->extra_acked_filter, b->full_bw_reached ? EXTRA_ACKED_FILTER_LEN : 1,
-                        b->round_count, extra);
+    wr_cc_maxfilter_update(&b->extra_acked_filter, b->full_bw_reached ? EXTRA_ACKED_FILTER_LEN : 1,
+                           b->round_count, extra);
 }
 
 static void check_full_bw_reached(struct bbr3 *b, const struct sample *rs)

@@ -201,3 +201,11 @@ void wr_derive_key(const struct weir_stack *stack, const char *purpose, uint8_t 
 }
 
 _Static_assert(crypto_shorthash_BYTES == 8 && crypto_shorthash_KEYBYTES == 16, "SipHash-2-4");
+
+void wr_table_init(struct weir_stack *stack, struct wr_hash *table, const char *purpose,
+                   uint32_t limit)
+{
+    uint8_t key[16];
+    wr_derive_key(stack, purpose, key);
+    wr_hash_init(table, &stack->alloc, key, limit);
+}

@@ -16,6 +16,7 @@
 #include <weir/socket.h>
 #include <weir/stack.h>
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "base/rng.h"
 #include "base/text.h"
@@ -152,13 +153,8 @@ static inline void wr_free(struct weir_stack *stack, void *ptr, size_t size)
         stack->alloc.free(stack->alloc.ctx, ptr, size);
 }
 
-void wr_trace_drop(struct weir_stack *stack, enum wr_drop reason);
-static inline void wr_drop(struct weir_stack *stack, enum wr_drop reason)
-{
-    stack->drops[reason]++;
-    if (stack->trace != NULL)
-        wr_trace_drop(stack, reason);
-}
+/* What came in is dropped: counts it, and tells the trace. */
+void wr_drop(struct weir_stack *stack, enum wr_drop reason);
 static inline void wr_count(struct weir_stack *stack, enum wr_stat kind)
 {
     stack->stats[kind]++;
@@ -173,6 +169,9 @@ void wr_tunables_init(struct wr_tunables *tunables);
 
 /* Derives a 16-byte SipHash key for one purpose from the stack's secret. */
 void wr_derive_key(const struct weir_stack *stack, const char *purpose, uint8_t key[16]);
+/* Makes an empty hash table of the stack's memory under such a key. */
+void wr_table_init(struct weir_stack *stack, struct wr_hash *table, const char *purpose,
+                   uint32_t limit);
 
 /* ---- timers ---------------------------------------------------------------------------------- */
 

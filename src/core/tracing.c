@@ -40,6 +40,7 @@ int weir_trace_on(struct weir_stack *stack, uint32_t records)
     if (stack->trace == NULL)
         return WEIR_ENOMEM;
     memset(stack->trace, 0, sizeof *stack->trace);
+    stack->trace->tracer = &wr_tracer;
     stack->trace->mask = size - 1;
     stack->trace->users = 1;
     return 0;
@@ -98,7 +99,7 @@ void wr_trace_done(const struct weir_stack *stack, const struct weir_trace *reco
 #endif
 }
 
-void wr_trace_drop(struct weir_stack *stack, enum wr_drop reason)
+void wr_trace_drop(const struct weir_stack *stack, enum wr_drop reason)
 {
     const struct wr_trace_subject *subject = &stack->trace->subject;
     struct weir_trace *record = wr_trace_new_empty(stack, WEIR_TRACE_DROPPED);
@@ -115,6 +116,13 @@ void wr_trace_drop(struct weir_stack *stack, enum wr_drop reason)
         record->ack = subject->ack;
     }
     wr_trace_done(stack, record);
+}
+
+void wr_drop(struct weir_stack *stack, enum wr_drop reason)
+{
+    stack->drops[reason]++;
+    if (wr_tracing(stack))
+        stack->trace->tracer->drop(stack, reason);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */

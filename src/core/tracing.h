@@ -14,7 +14,30 @@ struct wr_trace_subject {
     uint32_t seq, len, ack;
 };
 
+struct tcb;
+struct seg;
+struct w_tcp;
+struct wr_bare;
+struct wr_segment;
+
+/* Who writes the records, tcp_trace.c: called through stack->trace, where weir_trace_on() put it, so that a program
+ * which traces nothing does not link it in. What each is about is told by those who call it, in tcp_trace.h. */
+struct wr_tracer {
+    void (*drop)(const struct weir_stack *stack, enum wr_drop reason);
+    void (*decision)(const struct weir_stack *stack, const struct tcb *tcb,
+                     enum weir_trace_point point, uint32_t seq, uint32_t len);
+    void (*state)(const struct weir_stack *stack, const struct tcb *tcb, uint8_t state, int error);
+    void (*segment_sent)(const struct weir_stack *stack, const struct tcb *tcb,
+                         const struct wr_segment *s, const struct w_tcp *th, uint32_t rcv_wnd);
+    void (*bare_sent)(const struct weir_stack *stack, const struct wr_bare *bare);
+    void (*subject)(const struct weir_stack *stack, const struct seg *seg);
+    void (*received)(const struct weir_stack *stack, const struct tcb *tcb, const struct seg *seg);
+    void (*turn_ended)(const struct weir_stack *stack, const struct tcb *tcb);
+};
+extern const struct wr_tracer wr_tracer;
+
 struct wr_trace {
+    const struct wr_tracer *tracer;
     uint64_t written; /* records so far; the newest is ring[(written - 1) & mask] */
     uint32_t mask;
     uint32_t users;
@@ -33,6 +56,7 @@ static inline bool wr_tracing(const struct weir_stack *stack)
 struct weir_trace *wr_trace_new(const struct weir_stack *stack, enum weir_trace_point point);
 struct weir_trace *wr_trace_new_empty(const struct weir_stack *stack, enum weir_trace_point point);
 void wr_trace_done(const struct weir_stack *stack, const struct weir_trace *record);
+void wr_trace_drop(const struct weir_stack *stack, enum wr_drop reason);
 /* The frame that came in is dealt with. */
 static inline void wr_trace_frame_done(struct weir_stack *stack)
 {

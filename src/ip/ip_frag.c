@@ -79,9 +79,7 @@ struct fragment {
 void wr_frag_init(struct weir_stack *stack)
 {
     struct wr_ip *ip = stack->ip;
-    uint8_t key[16];
-    wr_derive_key(stack, "fragments", key);
-    wr_hash_init(&ip->frags, &stack->alloc, key, UINT32_MAX);
+    wr_table_init(stack, &ip->frags, "fragments", UINT32_MAX);
     for (unsigned i = 0; i < WR_FRAG_SOURCES; i++)
         wr_list_init(&ip->frag_source[i].datagrams);
 }

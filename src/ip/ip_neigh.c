@@ -47,10 +47,8 @@ static uint64_t key_hash(const struct wr_ip *ip, const struct wr_netif *netif,
 void wr_neigh_init(struct weir_stack *stack)
 {
     struct wr_ip *ip = stack->ip;
-    uint8_t key[16];
-    wr_derive_key(stack, "neighbours", key);
     /* The bound is the tunable's, which may change; this one only keeps the table's own promise. */
-    wr_hash_init(&ip->neighs, &stack->alloc, key, UINT32_MAX);
+    wr_table_init(stack, &ip->neighs, "neighbours", UINT32_MAX);
     for (unsigned i = 0; i < WR_NEIGH_CLASSES; i++)
         wr_list_init(&ip->neigh_class[i]);
 }

@@ -26,9 +26,7 @@ struct wr_pmtu {
 void wr_pmtu_init(struct weir_stack *stack)
 {
     struct wr_ip *ip = stack->ip;
-    uint8_t key[16];
-    wr_derive_key(stack, "pmtu", key);
-    wr_hash_init(&ip->pmtus, &stack->alloc, key, PMTU_MAX);
+    wr_table_init(stack, &ip->pmtus, "pmtu", PMTU_MAX);
     wr_list_init(&ip->pmtu_order);
     wr_timer_init(&ip->pmtu_timer, WR_TIMER_PMTU);
 }

@@ -15,10 +15,8 @@ int wr_socks_init(struct weir_stack *stack)
     struct wr_socks *socks = wr_zalloc(stack, sizeof *socks);
     if (socks == NULL)
         return WEIR_ENOMEM;
-    uint8_t hash_key[16];
-    wr_derive_key(stack, "sock: bindings", hash_key);
     wr_pool_init(&socks->pool, &stack->alloc, sizeof(struct wr_sock), stack->max_sockets);
-    wr_hash_init(&socks->binds, &stack->alloc, hash_key, UINT32_MAX);
+    wr_table_init(stack, &socks->binds, "sock: bindings", UINT32_MAX);
     for (size_t i = 0; i < WR_TURNS; i++)
         socks->turns[i].count = wr_rng_u32(&stack->rng);
     stack->socks = socks;

@@ -92,10 +92,7 @@ bool wr_metrics_proven(const struct weir_stack *stack, const struct wr_tuple *tu
 
 void wr_metrics_init(struct weir_stack *stack)
 {
-    uint8_t key[16];
-
-    wr_derive_key(stack, "tcp metrics", key);
-    wr_hash_init(&stack->tcp->metrics.table, &stack->alloc, key, UINT32_MAX);
+    wr_table_init(stack, &stack->tcp->metrics.table, "tcp metrics", UINT32_MAX);
     wr_list_init(&stack->tcp->metrics.used);
 }
 

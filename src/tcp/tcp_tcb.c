@@ -22,10 +22,8 @@ int wr_tcp_init(struct weir_stack *stack)
         return WEIR_ENOMEM;
     stack->tcp = tcp;
     wr_cc_init(&tcp->cc);
-    wr_derive_key(stack, "tcp flows", key);
-    wr_hash_init(&tcp->flows, &stack->alloc, key, UINT32_MAX);
-    wr_derive_key(stack, "tcp listeners", key);
-    wr_hash_init(&tcp->listeners, &stack->alloc, key, UINT32_MAX);
+    wr_table_init(stack, &tcp->flows, "tcp flows", UINT32_MAX);
+    wr_table_init(stack, &tcp->listeners, "tcp listeners", UINT32_MAX);
     tcp->isn_epoch = (uint32_t)((uint64_t)stack->now >> 6);
     wr_derive_key(stack, "tcp timestamps", tcp->ts_key);
     wr_cookie_init(stack);

@@ -57,8 +57,8 @@ static struct weir_trace *begin(const struct weir_stack *stack, const struct tcb
     return record;
 }
 
-void wr_trace_tcb(const struct weir_stack *stack, const struct tcb *tcb,
-                  enum weir_trace_point point, uint32_t seq, uint32_t len)
+static void decision(const struct weir_stack *stack, const struct tcb *tcb,
+                     enum weir_trace_point point, uint32_t seq, uint32_t len)
 {
     struct weir_trace *record = begin(stack, tcb, point);
 
@@ -67,8 +67,8 @@ void wr_trace_tcb(const struct weir_stack *stack, const struct tcb *tcb,
     wr_trace_done(stack, record);
 }
 
-void wr_trace_state_of(const struct weir_stack *stack, const struct tcb *tcb, uint8_t state,
-                       int error)
+static void state_is(const struct weir_stack *stack, const struct tcb *tcb, uint8_t state,
+                     int error)
 {
     struct weir_trace *record = begin(stack, tcb, WEIR_TRACE_STATE);
 
@@ -77,14 +77,13 @@ void wr_trace_state_of(const struct weir_stack *stack, const struct tcb *tcb, ui
     wr_trace_done(stack, record);
 }
 
-void wr_trace_segment_sent(const struct weir_stack *stack, const struct tcb *tcb,
-                           const struct wr_segment *s, const struct w_tcp *th, uint32_t rcv_wnd)
+static void segment_sent(const struct weir_stack *stack, const struct tcb *tcb,
+                         const struct wr_segment *s, const struct w_tcp *th, uint32_t rcv_wnd)
 {
     struct weir_trace *record;
 
     if (!(th->flags & W_TCP_SYN) && (rcv_wnd == 0) != (th->wnd == 0))
-        wr_trace_tcb(stack, tcb, th->wnd == 0 ? WEIR_TRACE_WINDOW_FULL : WEIR_TRACE_WINDOW_ROOM, 0,
-                     0);
+        decision(stack, tcb, th->wnd == 0 ? WEIR_TRACE_WINDOW_FULL : WEIR_TRACE_WINDOW_ROOM, 0, 0);
     record = begin(stack, tcb, (enum weir_trace_point)s->why);
     record->seq = s->seq;
     record->len = s->len;
@@ -94,7 +93,7 @@ void wr_trace_segment_sent(const struct weir_stack *stack, const struct tcb *tcb
     wr_trace_done(stack, record);
 }
 
-void wr_trace_bare_sent(const struct weir_stack *stack, const struct wr_bare *bare)
+static void bare_sent(const struct weir_stack *stack, const struct wr_bare *bare)
 {
     enum weir_trace_point point = bare->flags & W_TCP_RST   ? WEIR_TRACE_SENT_RST
                                   : bare->flags & W_TCP_SYN ? WEIR_TRACE_SENT_SYNACK
@@ -113,7 +112,7 @@ void wr_trace_bare_sent(const struct weir_stack *stack, const struct wr_bare *ba
     wr_trace_done(stack, record);
 }
 
-void wr_trace_subject_is(const struct weir_stack *stack, const struct seg *seg)
+static void subject_is(const struct weir_stack *stack, const struct seg *seg)
 {
     stack->trace->has_subject = true;
     stack->trace->subject = (struct wr_trace_subject){.local = seg->tuple.local,
@@ -126,8 +125,7 @@ void wr_trace_subject_is(const struct weir_stack *stack, const struct seg *seg)
                                                       .ack = seg->ack};
 }
 
-void wr_trace_segment_received(const struct weir_stack *stack, const struct tcb *tcb,
-                               const struct seg *seg)
+static void received(const struct weir_stack *stack, const struct tcb *tcb, const struct seg *seg)
 {
     struct weir_trace *record = begin(stack, tcb, WEIR_TRACE_RECEIVED);
 
@@ -140,7 +138,7 @@ void wr_trace_segment_received(const struct weir_stack *stack, const struct tcb 
 }
 
 /* Called when a turn ended, so one of these it was. */
-void wr_trace_turn_ended(const struct weir_stack *stack, const struct tcb *tcb)
+static void turn_ended(const struct weir_stack *stack, const struct tcb *tcb)
 {
     const struct wr_tx *tx = tcb->tx;
     uint32_t unsent = wr_tcb_unsent(tcb), least = unsent < tcb->smss ? unsent : tcb->smss;
@@ -160,5 +158,16 @@ void wr_trace_turn_ended(const struct weir_stack *stack, const struct tcb *tcb)
         point = WEIR_TRACE_HELD_CWND;
     else if (unsent > 0)
         point = WEIR_TRACE_HELD_NAGLE;
-    wr_trace_tcb(stack, tcb, point, 0, 0);
+    decision(stack, tcb, point, 0, 0);
 }
+
+const struct wr_tracer wr_tracer = {
+    .drop = wr_trace_drop,
+    .decision = decision,
+    .state = state_is,
+    .segment_sent = segment_sent,
+    .bare_sent = bare_sent,
+    .subject = subject_is,
+    .received = received,
+    .turn_ended = turn_ended,
+};

@@ -24,11 +24,8 @@ int wr_udp_init(struct weir_stack *stack)
     struct wr_udp *udp = wr_zalloc(stack, sizeof *udp);
     if (udp == NULL)
         return WEIR_ENOMEM;
-    uint8_t key[16];
-    wr_derive_key(stack, "udp: ports", key);
-    wr_hash_init(&udp->ports, &stack->alloc, key, UINT32_MAX);
-    wr_derive_key(stack, "udp: pings", key);
-    wr_hash_init(&udp->pings, &stack->alloc, key, UINT32_MAX);
+    wr_table_init(stack, &udp->ports, "udp: ports", UINT32_MAX);
+    wr_table_init(stack, &udp->pings, "udp: pings", UINT32_MAX);
     stack->udp = udp;
     return 0;
 }

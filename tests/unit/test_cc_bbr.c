@@ -248,7 +248,7 @@ static void the_filter_is_a_sliding_maximum(void **unused)
     for (uint32_t t = 0; t < N; t++) {
         uint64_t exact = 0;
         value[t] = weir_cc_random(&rng) % 1000;
-        uint64_t got = cc_maxfilter_update(&f, WINDOW, t + UINT32_MAX - 100, value[t]);
+        uint64_t got = wr_cc_maxfilter_update(&f, WINDOW, t + UINT32_MAX - 100, value[t]);
         for (uint32_t k = t > WINDOW ? t - WINDOW : 0; k <= t; k++)
             exact = value[k] > exact ? value[k] : exact;
         assert_true(got <= exact); /* never older than the window */
