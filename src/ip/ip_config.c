@@ -205,20 +205,11 @@ void wr_addr_remove(struct weir_stack *stack, struct wr_netif *netif, struct wr_
     wr_route_disconnect(stack, netif, &addr, prefix_len);
 }
 
-/* RFC 4291 2.5.6 and appendix A: fe80::/64 with the interface identifier made from the MAC. */
-static struct weir_addr link_local(const uint8_t mac[6])
+struct weir_addr wr_addr_eui64(const struct weir_addr *prefix, const uint8_t mac[6])
 {
-    struct weir_addr a = weir_addr_any6();
-    a.b[0] = 0xfe;
-    a.b[1] = 0x80;
-    a.b[8] = mac[0] ^ 2;
-    a.b[9] = mac[1];
-    a.b[10] = mac[2];
-    a.b[11] = 0xff;
-    a.b[12] = 0xfe;
-    a.b[13] = mac[3];
-    a.b[14] = mac[4];
-    a.b[15] = mac[5];
+    const uint8_t id[8] = {mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+    struct weir_addr a = *prefix;
+    memcpy(a.b + 8, id, sizeof id);
     return a;
 }
 
@@ -234,7 +225,8 @@ static bool has_link_local(const struct wr_netif *netif)
 
 static int add_link_local(struct weir_stack *stack, struct wr_netif *netif, weir_time now)
 {
-    struct weir_addr ll = link_local(netif->config.mac);
+    static const struct weir_addr link_local = {{0xfe, 0x80}}; /* RFC 4291 2.5.6 */
+    struct weir_addr ll = wr_addr_eui64(&link_local, netif->config.mac);
     return has_link_local(netif) ? 0 : wr_addr_add(stack, netif, &ll, 64, now);
 }
 

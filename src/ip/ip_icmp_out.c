@@ -126,48 +126,44 @@ static size_t quote_len(struct weir_stack *stack, const struct wr_pkt *pkt,
     return pkt->l3_len < room ? pkt->l3_len : room;
 }
 
-void wr_icmp4_error(struct weir_stack *stack, const struct wr_pkt *pkt, uint8_t type, uint8_t code,
-                    uint32_t rest, weir_time now)
+static void send_error(struct weir_stack *stack, const struct wr_pkt *pkt, uint8_t type,
+                       uint8_t code, uint32_t rest, weir_time now)
 {
-    uint8_t msg[ERROR4_MAX];
-    struct w_icmp4 icmp = {type, code, rest};
-    struct wr_ip_tx tx = {.dst = pkt->src, .proto = W_IPPROTO_ICMP, .ds = TOS_ERROR};
+    bool v4 = weir_addr_is_v4(&pkt->src);
+    uint8_t msg[W_IP6_MIN_MTU];
+    struct wr_ip_tx tx = {
+        .dst = pkt->src, .proto = v4 ? W_IPPROTO_ICMP : W_IPPROTO_ICMP6, .ds = v4 ? TOS_ERROR : 0};
     struct weir_span span = {msg, 0};
     struct wr_path path;
     size_t quote;
 
-    if (!deserves4(stack, pkt) || !path_back(stack, pkt, &path) ||
-        !may_send(stack, &path, &pkt->src, now))
+    if (!path_back(stack, pkt, &path) || !may_send(stack, &path, &pkt->src, now))
         return;
-    quote = quote_len(stack, pkt, &path, ERROR4_MAX, W_IP4_HLEN + W_ICMP_HLEN);
+    quote = quote_len(stack, pkt, &path, v4 ? ERROR4_MAX : W_IP6_MIN_MTU,
+                      (v4 ? W_IP4_HLEN : W_IP6_HLEN) + W_ICMP_HLEN);
     memcpy(msg + W_ICMP_HLEN, pkt->l3, quote);
     span.len = W_ICMP_HLEN + quote;
-    wr_w_icmp4_emit(msg, span.len, &icmp);
     tx.src = path.src;
+    if (v4)
+        wr_w_icmp4_emit(msg, span.len, &(struct w_icmp4){type, code, rest});
+    else
+        wr_w_icmp6_emit(msg, span.len, &tx.src, &tx.dst, &(struct w_icmp6){type, code, rest});
     if (wr_ip_send(stack, &path, &tx, &span, 1, now) == 0)
         wr_count(stack, WR_STAT_icmp_out);
+}
+
+void wr_icmp4_error(struct weir_stack *stack, const struct wr_pkt *pkt, uint8_t type, uint8_t code,
+                    uint32_t rest, weir_time now)
+{
+    if (deserves4(stack, pkt))
+        send_error(stack, pkt, type, code, rest, now);
 }
 
 void wr_icmp6_error(struct weir_stack *stack, const struct wr_pkt *pkt, uint8_t type, uint8_t code,
                     uint32_t rest, bool force_group, weir_time now)
 {
-    uint8_t msg[W_IP6_MIN_MTU];
-    struct w_icmp6 icmp = {type, code, rest};
-    struct wr_ip_tx tx = {.dst = pkt->src, .proto = W_IPPROTO_ICMP6};
-    struct weir_span span = {msg, 0};
-    struct wr_path path;
-    size_t quote;
-
-    if (!deserves6(pkt, force_group) || !path_back(stack, pkt, &path) ||
-        !may_send(stack, &path, &pkt->src, now))
-        return;
-    quote = quote_len(stack, pkt, &path, W_IP6_MIN_MTU, W_IP6_HLEN + W_ICMP_HLEN);
-    memcpy(msg + W_ICMP_HLEN, pkt->l3, quote);
-    span.len = W_ICMP_HLEN + quote;
-    tx.src = path.src;
-    wr_w_icmp6_emit(msg, span.len, &tx.src, &tx.dst, &icmp);
-    if (wr_ip_send(stack, &path, &tx, &span, 1, now) == 0)
-        wr_count(stack, WR_STAT_icmp_out);
+    if (deserves6(pkt, force_group))
+        send_error(stack, pkt, type, code, rest, now);
 }
 
 static void unreachable6(struct weir_stack *stack, const struct wr_pkt *pkt, enum wr_unreach why,

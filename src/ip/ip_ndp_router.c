@@ -259,21 +259,6 @@ static void on_link_prefix(struct weir_stack *stack, struct wr_netif *netif,
         wr_drop(stack, WR_DROP_ndp_cache_full);
 }
 
-/* The interface identifier, RFC 4291 appendix A, behind a /64 prefix. */
-static struct weir_addr eui64(const struct weir_addr *prefix, const uint8_t mac[6])
-{
-    struct weir_addr a = *prefix;
-    a.b[8] = mac[0] ^ 2;
-    a.b[9] = mac[1];
-    a.b[10] = mac[2];
-    a.b[11] = 0xff;
-    a.b[12] = 0xfe;
-    a.b[13] = mac[3];
-    a.b[14] = mac[4];
-    a.b[15] = mac[5];
-    return a;
-}
-
 /* RFC 4862 5.5.3 (e): nobody can shorten a lifetime below two hours by a forged advertisement. */
 static void refresh(struct wr_slaac *slaac, uint32_t valid_s, weir_time now)
 {
@@ -287,7 +272,7 @@ static void refresh(struct wr_slaac *slaac, uint32_t valid_s, weir_time now)
 static void autoconfigure(struct weir_stack *stack, struct wr_netif *netif,
                           const struct w_ndp_prefix *prefix, weir_time now)
 {
-    struct weir_addr addr = eui64(&prefix->prefix, netif->config.mac);
+    struct weir_addr addr = wr_addr_eui64(&prefix->prefix, netif->config.mac);
     struct wr_slaac *room = NULL;
 
     if (prefix->len != 64 || prefix->preferred_s > prefix->valid_s)
