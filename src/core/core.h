@@ -84,7 +84,8 @@ struct wr_spare {
 /* The same of small ones, of one size: as many as are taken and given back for each connection. */
 struct wr_small_spares {
     struct wr_spare *first;
-    uint32_t size, n;
+    uint32_t size;
+    int n;
 };
 enum { WR_SMALL_SPARES = 31 };
 /* The same of a large one. */
