@@ -259,6 +259,11 @@ static void syn_crowd_is_asked_again_and_given_up_in_steps(void **state)
     struct weir_endpoint at = sim_endpoint(0, 2, WEIR_AF_INET, SERVER_PORT);
     size_t before;
     uint64_t again, gone;
+#ifdef WEIR_HARD
+    enum { MOST = 160 }; /* a chunk has one record */
+#else
+    enum { MOST = 96 };
+#endif
     (void)state;
     assert_int_equal(weir_route_add(stack_of(1), &route), 0);
     set(1, "net.core.somaxconn", 4 * CROWD);
@@ -272,7 +277,7 @@ static void syn_crowd_is_asked_again_and_given_up_in_steps(void **state)
     }
     assert_int_equal(half_open(), CROWD);
     /* 72 bytes a record, 4 of its chain, and what chunks and pages leave over */
-    assert_in_range(weir_mem_bytes(stack_of(1)) - before, CROWD * 76, CROWD * 96);
+    assert_in_range(weir_mem_bytes(stack_of(1)) - before, CROWD * 76, CROWD * MOST);
     sim.now += WEIR_SEC;
     assert_true(advance_in_steps(1, synacks_again, &again) >= CROWD / WR_WORK_PER_CALL);
     assert_int_equal(again, CROWD);
