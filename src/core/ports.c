@@ -2,7 +2,8 @@
 /*
  * Local TCP ports held by connections and TIME-WAIT records: three counters a port, in pages of 256
  * ports that exist while one of theirs is held. bind() asks here in O(1) what would otherwise be a
- * search through all connections.
+ * search through all connections. A client's ports are held by few each, so a counter has a byte until
+ * one of its page needs more.
  */
 #include <string.h>
 
@@ -10,14 +11,17 @@
 
 enum { PAGE = 256, N_PAGES = 65536 / PAGE };
 
-struct port_count {
-    uint32_t all;
-    uint32_t no_reuseaddr, no_reuseport; /* of them, those without the option */
+enum {
+    ALL,
+    NO_REUSEADDR, /* of them, those without the option */
+    NO_REUSEPORT,
+    N_COUNTS
 };
 
 struct port_page {
-    uint32_t held; /* sum of all[] */
-    struct port_count port[PAGE];
+    uint32_t held;               /* sum of all */
+    uint8_t few[PAGE][N_COUNTS]; /* while there is no `many` */
+    uint32_t (*many)[N_COUNTS];  /* PAGE of them, or NULL */
 };
 
 /* One bit a port. */
@@ -37,23 +41,61 @@ int wr_ports_init(struct weir_stack *stack)
     return stack->ports != NULL ? 0 : WEIR_ENOMEM;
 }
 
+static void free_many(struct weir_stack *stack, struct port_page *page)
+{
+    wr_free(stack, page->many, PAGE * sizeof *page->many);
+    page->many = NULL;
+}
+
+static void free_page(struct weir_stack *stack, struct port_page *page)
+{
+    free_many(stack, page);
+    wr_free(stack, page, sizeof *page);
+}
+
 void wr_ports_fini(struct weir_stack *stack)
 {
     for (size_t i = 0; i < N_PAGES; i++)
-        wr_free(stack, stack->ports->page[i], sizeof(struct port_page));
+        if (stack->ports->page[i] != NULL)
+            free_page(stack, stack->ports->page[i]);
     wr_ports_trim(stack);
     wr_free(stack, stack->ports->reserved, sizeof *stack->ports->reserved);
     wr_free(stack, stack->ports, sizeof *stack->ports);
     stack->ports = NULL;
 }
 
-static void count(struct port_count *port, unsigned reuse, uint32_t step)
+static uint32_t get_count(const struct port_page *page, uint16_t port, unsigned which)
 {
-    port->all += step;
-    if ((reuse & WR_PORT_REUSEADDR) == 0)
-        port->no_reuseaddr += step;
-    if ((reuse & WR_PORT_REUSEPORT) == 0)
-        port->no_reuseport += step;
+    return page->many != NULL ? page->many[port % PAGE][which] : page->few[port % PAGE][which];
+}
+
+/* step: one more, or UINT32_MAX for one less. */
+static void count(struct port_page *page, uint16_t port, unsigned reuse, uint32_t step)
+{
+    bool counts[N_COUNTS] = {true, (reuse & WR_PORT_REUSEADDR) == 0,
+                             (reuse & WR_PORT_REUSEPORT) == 0};
+    for (unsigned i = 0; i < N_COUNTS; i++) {
+        if (!counts[i])
+            continue;
+        if (page->many != NULL)
+            page->many[port % PAGE][i] += step;
+        else
+            page->few[port % PAGE][i] = (uint8_t)(page->few[port % PAGE][i] + step);
+    }
+}
+
+/* Room for one more on this port. False: out of memory. */
+static bool widen(struct weir_stack *stack, struct port_page *page, uint16_t port)
+{
+    if (page->many != NULL || page->few[port % PAGE][ALL] < UINT8_MAX)
+        return true;
+    page->many = wr_zalloc(stack, PAGE * sizeof *page->many);
+    if (page->many == NULL)
+        return false;
+    for (unsigned i = 0; i < PAGE * N_COUNTS; i++)
+        page->many[i / N_COUNTS][i % N_COUNTS] = page->few[i / N_COUNTS][i % N_COUNTS];
+    memset(page->few, 0, sizeof page->few); /* as in a new page */
+    return true;
 }
 
 static struct port_page *take_page(struct weir_stack *stack)
@@ -66,6 +108,7 @@ static struct port_page *take_page(struct weir_stack *stack)
 /* Its counters are all zero. Connections that come and go one by one take one again each time. */
 static void give_back(struct weir_stack *stack, struct port_page *page)
 {
+    free_many(stack, page);
     if (WR_SPARES(1) != 0 && stack->ports->spare == NULL)
         stack->ports->spare = page;
     else
@@ -80,15 +123,17 @@ bool wr_port_hold(struct weir_stack *stack, uint16_t port, unsigned reuse)
         if (*page == NULL)
             return false;
     }
+    if (!widen(stack, *page, port))
+        return false;
     (*page)->held++;
-    count(&(*page)->port[port % PAGE], reuse, 1);
+    count(*page, port, reuse, 1);
     return true;
 }
 
 void wr_port_release(struct weir_stack *stack, uint16_t port, unsigned reuse)
 {
     struct port_page **page = &stack->ports->page[port / PAGE];
-    count(&(*page)->port[port % PAGE], reuse, UINT32_MAX); /* one less */
+    count(*page, port, reuse, UINT32_MAX);
     if (--(*page)->held == 0) {
         give_back(stack, *page);
         *page = NULL;
@@ -106,10 +151,10 @@ uint32_t wr_port_holders(const struct weir_stack *stack, uint16_t port, unsigned
     const struct port_page *page = stack->ports->page[port / PAGE];
     if (page == NULL)
         return 0;
-    const struct port_count *held = &page->port[port % PAGE];
-    return reuse == 0                   ? held->all
-           : reuse == WR_PORT_REUSEADDR ? held->no_reuseaddr
-                                        : held->no_reuseport;
+    return get_count(page, port,
+                     reuse == 0                   ? ALL
+                     : reuse == WR_PORT_REUSEADDR ? NO_REUSEADDR
+                                                  : NO_REUSEPORT);
 }
 
 /* ---- reserved ports -------------------------------------------------------------------------- */

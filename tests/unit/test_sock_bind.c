@@ -433,6 +433,7 @@ static void ports_held_are_counted_and_given_back(void **state)
 {
     (void)state;
     struct weir_stack *stack = stack0();
+    wr_alloc_trim(stack); /* blocks kept for the next */
     size_t before = weir_mem_bytes(stack);
     assert_true(wr_port_hold(stack, 80, WR_PORT_REUSEADDR));
     assert_true(wr_port_hold(stack, 80, WR_PORT_REUSEADDR | WR_PORT_REUSEPORT));
@@ -447,6 +448,34 @@ static void ports_held_are_counted_and_given_back(void **state)
     wr_port_release(stack, 65535, 0);
     assert_int_equal(wr_port_holders(stack, 80, 0), 0);
     wr_ports_trim(stack);
+    wr_alloc_trim(stack);
+    assert_int_equal(weir_mem_bytes(stack), before);
+}
+
+/* A counter that outgrows its byte takes its neighbours along. */
+static void ports_held_by_many_are_counted(void **state)
+{
+    enum { MANY = 1000 };
+    (void)state;
+    struct weir_stack *stack = stack0();
+    wr_alloc_trim(stack); /* blocks kept for the next */
+    size_t before = weir_mem_bytes(stack);
+    assert_true(wr_port_hold(stack, 81, WR_PORT_REUSEPORT));
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(wr_port_holders(stack, 80, 0), i);
+        assert_int_equal(wr_port_holders(stack, 80, WR_PORT_REUSEADDR), (i + 1) / 2);
+        assert_true(wr_port_hold(stack, 80, i % 2 == 0 ? 0 : WR_PORT_REUSEADDR));
+    }
+    assert_int_equal(wr_port_holders(stack, 81, 0), 1);
+    assert_int_equal(wr_port_holders(stack, 81, WR_PORT_REUSEADDR), 1);
+    assert_int_equal(wr_port_holders(stack, 81, WR_PORT_REUSEPORT), 0);
+    for (unsigned i = 0; i < MANY; i++)
+        wr_port_release(stack, 80, i % 2 == 0 ? 0 : WR_PORT_REUSEADDR);
+    assert_int_equal(wr_port_holders(stack, 80, 0), 0);
+    assert_int_equal(wr_port_holders(stack, 80, WR_PORT_REUSEADDR), 0);
+    wr_port_release(stack, 81, WR_PORT_REUSEPORT);
+    wr_ports_trim(stack);
+    wr_alloc_trim(stack);
     assert_int_equal(weir_mem_bytes(stack), before);
 }
 
@@ -473,6 +502,7 @@ int main(void)
         TEST(a_crowded_range_is_used_up_to_the_last_port),
         TEST(rfc6056_ports_of_destinations_are_unrelated),
         TEST(ports_held_are_counted_and_given_back),
+        TEST(ports_held_by_many_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
