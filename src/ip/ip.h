@@ -376,8 +376,6 @@ void wr_ndp_router_gone(struct weir_stack *stack, const struct wr_netif *netif);
 int wr_addr_add(struct weir_stack *stack, struct wr_netif *netif, const struct weir_addr *addr,
                 unsigned prefix_len, weir_time now);
 void wr_addr_remove(struct weir_stack *stack, struct wr_netif *netif, struct wr_ifaddr *record);
-/* A /64 prefix with the interface identifier made from the MAC, RFC 4291 appendix A. */
-struct weir_addr wr_addr_eui64(const struct weir_addr *prefix, const uint8_t mac[6]);
 /* The interface that holds an address record. */
 struct wr_netif *wr_addr_netif(struct weir_stack *stack, const struct wr_ifaddr *record);
 /* The address of a /64 prefix with the modified EUI-64 of a MAC (RFC 4291 appendix A). */
