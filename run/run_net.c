@@ -419,7 +419,7 @@ static int add_guest(struct run_net *net, int tun)
         close(tun);
         return err;
     }
-    link->netif.guest = true;
+    link->netif.guest = &weir_guest;
     snprintf(link->netif.name, sizeof link->netif.name, "guest");
     err = weir_host_add_link(net->host, link);
     if (err < 0) {

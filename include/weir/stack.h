@@ -128,20 +128,24 @@ enum weir_netif_kind {
     WEIR_NETIF_ETHERNET /* frames are Ethernet II; ARP and NDP are used */
 };
 
+/* The code for a guest, to be named in struct weir_netif_config: who has none does not link it in. */
+struct weir_guest;
+extern const struct weir_guest weir_guest;
+
 struct weir_netif_config {
     char name[16]; /* NUL-terminated; unique in the stack */
     enum weir_netif_kind kind;
     uint8_t mac[6]; /* Ethernet only */
     uint32_t mtu;   /* bytes of an IP packet; 68 to 65535 */
-    uint32_t
-        gso_max_bytes; /* largest IP packet that the link cuts by itself; 0: it cuts none. Above 65535 for IPv4
-                               alone: the total length of such a packet is 0, it ends with the frame */
+    /* Largest IP packet that the link cuts by itself; 0: it cuts none. Above 65535 for IPv4 alone: the total
+     * length of such a packet is 0, it ends with the frame */
+    uint32_t gso_max_bytes;
     bool tx_csum; /* the link finishes transport checksums */
-    bool
-        guest; /* leads to another stack that shares this one's addresses, one of its own kind: what
-                   comes in and no socket here claims (TCP apart) goes there, what that one sends leaves
-                   by this one's routes. Of kind WEIR_NETIF_IP, without offload, addresses or routes; one
-                   at most. For the kernel's sockets of a program beside TCP here */
+    /* &weir_guest: it leads to another stack that shares this one's addresses, one of its own kind: what
+     * comes in and no socket here claims (TCP apart) goes there, what that one sends leaves by this one's
+     * routes. Of kind WEIR_NETIF_IP, without offload, addresses or routes; one at most. For the kernel's
+     * sockets of a program beside TCP here. NULL: a link like all others */
+    const struct weir_guest *guest;
 };
 
 /* Adds an interface, up, without addresses. Returns its index (from 1), or WEIR_EEXIST,

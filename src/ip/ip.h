@@ -229,14 +229,18 @@ bool wr_ip4_is_broadcast(struct weir_stack *stack, const struct wr_netif *netif,
 
 /* ---- ip_guest ---------------------------------------------------------------------------------- */
 
-/* A packet from the guest. */
-void wr_guest_input(struct weir_stack *stack, const struct weir_frame *frame, weir_time now);
+/* What only a stack with a guest needs; found by the configuration of its interface. */
+struct weir_guest {
+    /* A packet from the guest. */
+    void (*input)(struct weir_stack *stack, const struct weir_frame *frame, weir_time now);
+    /* No neighbour answered for a packet that no socket here has sent. */
+    void (*link_failure)(struct weir_stack *stack, const uint8_t *p, size_t len);
+};
+
 /* Gives the guest a copy of an IP packet to a group that this host is not in. False: dst is no group, or
  * there is no guest for it. */
 bool wr_guest_take_group(struct weir_stack *stack, const struct wr_netif *netif,
                          const struct weir_addr *dst, const uint8_t *p, size_t len);
-/* No neighbour answered for a packet that no socket here has sent. */
-void wr_guest_link_failure(struct weir_stack *stack, const uint8_t *p, size_t len);
 
 /* ---- ip_frag ----------------------------------------------------------------------------------- */
 
@@ -376,6 +380,8 @@ void wr_ndp_router_gone(struct weir_stack *stack, const struct wr_netif *netif);
 int wr_addr_add(struct weir_stack *stack, struct wr_netif *netif, const struct weir_addr *addr,
                 unsigned prefix_len, weir_time now);
 void wr_addr_remove(struct weir_stack *stack, struct wr_netif *netif, struct wr_ifaddr *record);
+/* A /64 prefix with the interface identifier made from the MAC, RFC 4291 appendix A. */
+struct weir_addr wr_addr_eui64(const struct weir_addr *prefix, const uint8_t mac[6]);
 /* The interface that holds an address record. */
 struct wr_netif *wr_addr_netif(struct weir_stack *stack, const struct wr_ifaddr *record);
 /* The address of a /64 prefix with the modified EUI-64 of a MAC (RFC 4291 appendix A). */

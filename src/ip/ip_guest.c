@@ -140,9 +140,9 @@ static void tell(struct weir_stack *stack, const uint8_t *p, size_t len, const s
         tell4(stack, p, len, what, rest);
 }
 
-void wr_guest_link_failure(struct weir_stack *stack, const uint8_t *p, size_t len)
+static void link_failure(struct weir_stack *stack, const uint8_t *p, size_t len)
 {
-    if (guest_of(stack) && len > 0)
+    if (len > 0)
         tell(stack, p, len, &no_neighbour, 0);
 }
 
@@ -273,7 +273,7 @@ static bool may_leave(struct weir_stack *stack, const struct weir_addr *src, uin
     return false;
 }
 
-void wr_guest_input(struct weir_stack *stack, const struct weir_frame *frame, weir_time now)
+static void guest_input(struct weir_stack *stack, const struct weir_frame *frame, weir_time now)
 {
     const uint8_t *p = frame->data;
     struct w_ip4 ip4;
@@ -295,3 +295,5 @@ void wr_guest_input(struct weir_stack *stack, const struct weir_frame *frame, we
     }
     wr_drop(stack, WR_DROP_guest_malformed);
 }
+
+const struct weir_guest weir_guest = {.input = guest_input, .link_failure = link_failure};

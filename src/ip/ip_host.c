@@ -172,7 +172,7 @@ void wr_ip_input(struct weir_stack *stack, struct wr_netif *netif, const struct 
         return;
     }
     if (netif == stack->ip->guest) {
-        wr_guest_input(stack, frame, now);
+        netif->config.guest->input(stack, frame, now);
     } else if (netif->config.kind == WEIR_NETIF_ETHERNET) {
         ethernet_input(stack, netif, frame, now);
     } else if (frame->len == 0) {

@@ -184,8 +184,8 @@ void wr_icmp_link_failure(struct weir_stack *stack, const uint8_t *p, size_t len
     if (!quote.is_fragment && quote.l4_len >= 8 &&
         (quote.proto == W_IPPROTO_TCP || quote.proto == W_IPPROTO_UDP))
         reported = report(stack, &quote, what, 0, &quote.src, now);
-    if (!reported)
-        wr_guest_link_failure(stack, p, len);
+    if (!reported && stack->ip->guest)
+        stack->ip->guest->config.guest->link_failure(stack, p, len);
 }
 
 /* ---- echo -------------------------------------------------------------------------------------- */

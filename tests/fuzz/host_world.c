@@ -370,7 +370,7 @@ void make_world(struct world *w, uint8_t how)
     struct weir_netif_config ether = {.name = "eth0", .kind = WEIR_NETIF_ETHERNET, .mtu = 1500};
     struct weir_netif_config tun = {.name = "tun0", .kind = WEIR_NETIF_IP, .mtu = 9000};
     struct weir_netif_config guest = {
-        .name = "guest", .kind = WEIR_NETIF_IP, .mtu = 9000, .guest = true};
+        .name = "guest", .kind = WEIR_NETIF_IP, .mtu = 9000, .guest = &weir_guest};
     static const char *const addrs[] = {"10.0.0.1", "fd00::1", "10.1.0.1", "fd01::1"};
 
     memset(w, 0, sizeof *w);

@@ -15,7 +15,7 @@ struct guest {
 static void open_guest(struct guest *g, unsigned flags)
 {
     struct weir_netif_config config = {
-        .name = "guest", .kind = WEIR_NETIF_IP, .mtu = 1500, .guest = true};
+        .name = "guest", .kind = WEIR_NETIF_IP, .mtu = 1500, .guest = &weir_guest};
     kit_open(&g->k, flags);
     g->ifindex = weir_netif_add(g->k.stack, &config, g->k.now);
     assert_true(g->ifindex > 0);
@@ -510,7 +510,7 @@ static void test_one_guest_without_addresses_routes_or_offload(void **state)
     struct guest g;
     struct weir_addr addr = kit_addr("10.7.0.1");
     struct weir_netif_config another = {
-        .name = "other", .kind = WEIR_NETIF_IP, .mtu = 1500, .guest = true};
+        .name = "other", .kind = WEIR_NETIF_IP, .mtu = 1500, .guest = &weir_guest};
     struct weir_route route = {.prefix = weir_addr_any4(), .gateway = weir_addr_any4()};
     (void)state;
     open_guest(&g, KIT_TUN);
