@@ -96,7 +96,24 @@ struct wr_large_spare {
 enum { WR_LARGE_SPARES = 4 };
 
 struct weir_stack {
+    /* What every packet asks for comes first. */
     struct weir_allocator alloc; /* counts what is taken, and says no above mem_max_bytes */
+    weir_time now; /* the latest time any call brought; for what has no `now` argument */
+    struct wr_ip *ip;
+    struct wr_tcp *tcp;
+    struct wr_socks *socks;
+    struct wr_trace *trace;      /* NULL: off, core/tracing.h */
+    struct wr_netif *netif_last; /* asked for by its index last; NULL: none, or it went */
+    struct wr_netif *lo;         /* NULL: none */
+    struct wr_list events;       /* sockets to report, struct wr_ready.node */
+    struct wr_list netifs;       /* struct wr_netif.node, ascending by ifindex */
+    unsigned work;               /* left to this weir_advance(), see WR_WORK_PER_CALL */
+    uint32_t max_sockets;
+    struct wr_timerq timers; /* every timer of the stack */
+
+    struct wr_udp *udp;
+    struct wr_ports *ports;           /* local ports held by connections, see wr_port_hold() */
+    const struct wr_dhcp_calls *dhcp; /* NULL: no client was ever started */
     struct weir_allocator user_alloc;
     size_t mem_bytes, mem_max_bytes;
     struct wr_spare *spares; /* counted in mem_bytes */
@@ -104,28 +121,12 @@ struct weir_stack {
     struct wr_small_spares small_spares[WR_SMALL_SPARES]; /* counted, too */
     struct wr_large_spare large_spares[WR_LARGE_SPARES];  /* counted, too */
     unsigned next_large;                                  /* to be filled next */
-    weir_time now; /* the latest time any call brought; for what has no `now` argument */
 
-    struct wr_rng rng;       /* choices that need not be secret: jitter of timers */
-    uint8_t secret[32];      /* key material for ISNs, ports, cookies; each user derives its own */
-    struct wr_timerq timers; /* every timer of the stack */
-    unsigned work;           /* left to this weir_advance(), see WR_WORK_PER_CALL */
-    struct wr_list events;   /* sockets to report, struct wr_ready.node */
-    struct wr_list netifs;   /* struct wr_netif.node, ascending by ifindex */
+    struct wr_rng rng;  /* choices that need not be secret: jitter of timers */
+    uint8_t secret[32]; /* key material for ISNs, ports, cookies; each user derives its own */
     struct wr_tunables tunables;
-    struct wr_trace *trace; /* NULL: off, core/tracing.h */
     uint64_t drops[WR_DROP_COUNT];
     uint64_t stats[WR_STAT_COUNT];
-
-    struct wr_ip *ip;
-    struct wr_tcp *tcp;
-    struct wr_udp *udp;
-    struct wr_socks *socks;
-    const struct wr_dhcp_calls *dhcp; /* NULL: no client was ever started */
-    uint32_t max_sockets;
-    struct wr_netif *netif_last; /* asked for by its index last; NULL: none, or it went */
-    struct wr_netif *lo;         /* NULL: none */
-    struct wr_ports *ports;      /* local ports held by connections, see wr_port_hold() */
 };
 
 /* The time of a call: `now`, or the latest time that a call brought when that is later (time never
@@ -293,7 +294,6 @@ struct wr_netif {
     int ifindex;
     struct weir_netif_config config;
     bool up, loopback;
-    struct wr_ifaddr addrs[WR_ADDRS_PER_NETIF];
     unsigned n_addrs;
     struct wr_list queue; /* struct wr_qpkt: ARP, NDP, ICMP, UDP, fragments, RST, SYN-ACK */
     unsigned queue_len;
@@ -304,6 +304,7 @@ struct wr_netif {
     bool arp_asks, arp_claimed; /* the question stands; somebody claimed it */
     bool tcp_turn;              /* weir_output() gives the next frame to TCP, the queue had its */
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
+    struct wr_ifaddr addrs[WR_ADDRS_PER_NETIF];
 };
 
 /* Makes interface "lo" with 127.0.0.1/8 and ::1, and sets stack->lo. Called by weir_stack_new()

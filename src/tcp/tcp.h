@@ -306,6 +306,7 @@ struct tcb {
     uint8_t urg_state;
     uint8_t ecn; /* WR_ECN_* */
 
+    struct wr_tx *tx; /* NULL: nothing was sent yet */
     uint32_t snd_una, snd_nxt, write_seq;
     uint32_t snd_wnd, max_wnd, snd_wl1;
     uint32_t smss;    /* payload of a full segment, timestamps deducted */
@@ -316,7 +317,6 @@ struct tcb {
     uint32_t snd_up; /* urgent pointer to send, valid while after snd_una */
     weir_time ts_recent_at;
     struct wr_ring snd_ring, rcv_ring;
-    struct wr_tx *tx;       /* NULL: nothing was sent yet */
     struct wr_fastopen *fo; /* NULL: an ordinary open */
     struct wr_list out;
     struct wr_rtt rtt;

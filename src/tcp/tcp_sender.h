@@ -528,15 +528,15 @@ enum {                 /* struct wr_tx.rto_kind, RFC 8985 8: one at a time */
 struct wr_tx {
     const struct weir_cc_ops *cc_ops;
     struct wr_sendq q;
+    uint8_t ca_state;     /* WEIR_CA_* */
+    uint8_t dupacks;      /* duplicate ACKs without SACK information, RFC 5681 2 */
+    uint8_t frto;         /* WR_FRTO_* */
+    uint8_t rto_kind;     /* WR_RTO_*: what rto_at stands for while data is in flight */
+    uint32_t reno_sacked; /* bytes that dupacks stand for, of a peer without SACK */
+    uint32_t recover;     /* snd_nxt when recovery or loss state began, RFC 6582 */
+    uint32_t high_sacked; /* highest end of a SACK block, or snd_una */
     struct wr_rate rate;
     struct wr_cwnd cwnd;
-    uint8_t ca_state;       /* WEIR_CA_* */
-    uint8_t dupacks;        /* duplicate ACKs without SACK information, RFC 5681 2 */
-    uint8_t frto;           /* WR_FRTO_* */
-    uint8_t rto_kind;       /* WR_RTO_*: what rto_at stands for while data is in flight */
-    uint32_t reno_sacked;   /* bytes that dupacks stand for, of a peer without SACK */
-    uint32_t recover;       /* snd_nxt when recovery or loss state began, RFC 6582 */
-    uint32_t high_sacked;   /* highest end of a SACK block, or snd_una */
     weir_time last_sent_at; /* of data */
     weir_time rto_since;    /* recovery after a time-out began; 0: none is under way */
     struct wr_tlp tlp;
