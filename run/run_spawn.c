@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,11 @@
 #    define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
-enum { NOFILE_MAX = 1 << 20 };
+enum {
+    NOFILE_MAX = 1 << 20,
+    MEMORY_BLOCK_MAX = 4 << 20, /* larger ones go back to the kernel at once */
+    MEMORY_KEPT = 32 << 20
+};
 
 void weir_run_options_default(struct weir_run_options *options)
 {
@@ -145,11 +150,22 @@ static void raise_nofile(struct weir_run *run)
     run->fds_max -= run->fds_max > 2 * RUN_FDS_RESERVE ? RUN_FDS_RESERVE : run->fds_max / 4;
 }
 
+/* Buffers of busy connections come and go by the hundred kilobytes. glibc would give most of them back to the kernel
+ * at once, to have the same pages cleared for the next. */
+static void keep_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, MEMORY_BLOCK_MAX);
+    mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
+#endif
+}
+
 static int run_set_up(struct weir_run *run)
 {
     struct seccomp_notif_sizes sizes;
     if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
         return WEIR_ENOTSUP;
+    keep_memory();
     run->scratch = malloc(RUN_SCRATCH_BYTES);
     if (!run->scratch)
         return WEIR_ENOMEM;
