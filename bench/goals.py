@@ -68,7 +68,7 @@ GOALS = [
     Goal("an idle connection, accepting side", "idle", "weir, accepting side", None, 512, True),
     Goal("an entry in SYN-RECEIVED, tables included", "records", "SYN-RECEIVED", None, 96, True),
     Goal("a record of TIME-WAIT, tables included", "records", "TIME-WAIT", None, 64, True),
-    Goal("a million idle connections, one stack at its peak, MB", "million", "peak", None, 600, True),
+    Goal("a million idle connections, both ends, at their peaks, MB", "million", "peak", None, 600, True),
     Goal("the same, the longest call of all, ms", "million", "longest call",
          None, 10, True),
     Goal("the core alone, -Os, linked into a program", "size", "core, -Os", None, 150, True),

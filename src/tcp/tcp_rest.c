@@ -557,7 +557,7 @@ void wr_rest_watch(struct weir_stack *stack, weir_time now)
     weir_time after = stack->tunables.tcp_rest_after_ms * WEIR_MS;
 
     if (after != 0 && !wr_timer_is_armed(&stack->tcp->rest_timer))
-        wr_timer_arm(stack, &stack->tcp->rest_timer, now + after);
+        wr_timer_arm(stack, &stack->tcp->rest_timer, now + weir_time_min(after, LEAST_QUIET));
 }
 
 /* ---- and back ----------------------------------------------------------------------------------------- */
