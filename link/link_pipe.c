@@ -27,8 +27,9 @@ struct wire;
 struct end {
     struct weir_link link;
     struct wire *wire;
-    unsigned side; /* 0 or 1: sends into dir[side], reads dir[1 - side] */
-    int event_fd;  /* -1 without threads */
+    struct end *peer;
+    struct wr_frame_queue *in, *out; /* of wire->dir */
+    int event_fd;                    /* -1 without threads */
     bool open;
     bool was_full;     /* a send was refused, and room has not come back */
     weir_time room_at; /* when it came back and send was not tried since; else NEVER */
@@ -78,7 +79,7 @@ struct put {
 /* Queues one frame given as head and spans. */
 static int put_frame(struct end *from, const struct weir_out *out, weir_time now)
 {
-    struct wr_frame_queue *q = &from->wire->dir[from->side];
+    struct wr_frame_queue *q = from->out;
     size_t len = wr_link_out_len(out);
     bool full;
     struct wr_frame_buf *buf = wr_frame_queue_put(q, len, now, &full);
@@ -86,11 +87,11 @@ static int put_frame(struct end *from, const struct weir_out *out, weir_time now
         from->was_full |= full;
         return full ? WEIR_EAGAIN : WEIR_ENOMEM;
     }
-    wr_link_gather(out, 0, buf->data, len);
+    wr_link_gather_all(out, buf->data);
     buf->gso_size = out->gso_size;
     buf->csum_valid = out->csum_partial;
     if (q->count == 1)
-        ring_end(&from->wire->end[1 - from->side]);
+        ring_end(from->peer);
     return 0;
 }
 
@@ -113,7 +114,7 @@ static bool passes(const struct wire *wire, const struct weir_out *out)
 /* Segments go in all or none, so that EAGAIN means that nothing was taken. */
 static bool fits(const struct end *from, const struct weir_out *out)
 {
-    const struct wr_frame_queue *q = &from->wire->dir[from->side];
+    const struct wr_frame_queue *q = from->out;
     size_t need = out->gso_size ? wr_link_out_len(out) / out->gso_size + 1 : 1;
     return need <= q->cap - q->count || (q->count == 0 && need > q->cap);
 }
@@ -126,7 +127,7 @@ static int pipe_send(struct weir_link *link, const struct weir_out *out, weir_ti
     int rc;
     wire_lock(wire);
     end->room_at = WEIR_TIME_NEVER;
-    if (!wire->end[1 - end->side].open) {
+    if (!end->peer->open) {
         rc = WEIR_ENETDOWN;
     } else if (passes(wire, out)) {
         rc = put_frame(end, out, now);
@@ -147,7 +148,7 @@ static int pipe_send(struct weir_link *link, const struct weir_out *out, weir_ti
 /* The reader took a frame: a sender that was refused may try again once a quarter is free. */
 static void room_made(struct end *sender, const struct wr_frame_queue *q, weir_time now)
 {
-    if (!sender->was_full || q->count > q->cap - (q->cap + 3) / 4)
+    if (q->count > q->cap - (q->cap + 3) / 4)
         return;
     sender->was_full = false;
     sender->room_at = now;
@@ -156,44 +157,44 @@ static void room_made(struct end *sender, const struct wr_frame_queue *q, weir_t
 
 static int take(struct end *end, struct weir_frame *frame, weir_time now)
 {
-    struct wire *wire = end->wire;
-    struct wr_frame_queue *q = &wire->dir[1 - end->side];
-    struct end *peer = &wire->end[1 - end->side];
-    int rc = 1;
-    wire_lock(wire);
+    struct wr_frame_queue *q = end->in;
     struct wr_frame_buf *buf = wr_frame_queue_get(q);
-    if (buf) {
-        *frame = (struct weir_frame){.data = buf->data,
-                                     .len = buf->len,
-                                     .gso_size = buf->gso_size,
-                                     .csum_valid = buf->csum_valid};
-        room_made(peer, q, now);
-    } else {
-        rc = peer->open ? 0 : WEIR_ENETDOWN;
-        if (end->room_at == WEIR_TIME_NEVER)
-            silence(end);
+
+    if (buf != NULL) {
+        frame->data = buf->data;
+        frame->len = buf->len;
+        frame->gso_size = buf->gso_size;
+        frame->csum_valid = buf->csum_valid;
+        frame->body = NULL;
+        frame->body_at = 0;
+        if (end->peer->was_full)
+            room_made(end->peer, q, now);
+        return 1;
     }
-    wire_unlock(wire);
-    return rc;
+    if (end->event_fd >= 0 && end->room_at == WEIR_TIME_NEVER)
+        silence(end);
+    return end->peer->open ? 0 : WEIR_ENETDOWN;
 }
 
 static int pipe_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
 {
     struct end *end = (struct end *)link;
-    const struct wire *wire = end->wire;
-    const struct wr_frame_queue *q = &wire->dir[1 - end->side];
-    if (!wire->threads && q->count == 0 && q->lent == NULL && wire->end[1 - end->side].open)
-        return 0; /* as mostly, when it is asked again */
-    return take(end, frame, now);
+    int rc;
+
+    if (!end->wire->threads)
+        return take(end, frame, now);
+    pthread_mutex_lock(&end->wire->lock);
+    rc = take(end, frame, now);
+    pthread_mutex_unlock(&end->wire->lock);
+    return rc;
 }
 
 static weir_time pipe_deadline(const struct weir_link *link)
 {
     const struct end *end = (const struct end *)link;
-    struct wire *wire = end->wire;
-    if (wire->threads)
+    if (end->wire->threads)
         return WEIR_TIME_NEVER; /* the eventfd says it */
-    return weir_time_min(wr_frame_queue_oldest(&wire->dir[1 - end->side]), end->room_at);
+    return weir_time_min(wr_frame_queue_oldest(end->in), end->room_at);
 }
 
 static int pipe_fd(const struct weir_link *link)
@@ -218,7 +219,7 @@ static void pipe_free(struct weir_link *link)
 {
     struct end *end = (struct end *)link;
     struct wire *wire = end->wire;
-    struct end *peer = &wire->end[1 - end->side];
+    struct end *peer = end->peer;
     wire_lock(wire);
     end->open = false;
     bool last = !peer->open;
@@ -241,7 +242,12 @@ static void end_init(struct wire *wire, unsigned side, const struct weir_pipe_co
 {
     struct end *end = &wire->end[side];
     struct weir_netif_config *netif = &end->link.netif;
-    *end = (struct end){.wire = wire, .side = side, .event_fd = -1, .open = true};
+    *end = (struct end){.wire = wire,
+                        .peer = &wire->end[1 - side],
+                        .in = &wire->dir[1 - side],
+                        .out = &wire->dir[side],
+                        .event_fd = -1,
+                        .open = true};
     end->room_at = WEIR_TIME_NEVER;
     end->link.ops = &pipe_ops;
     memcpy(netif->name, "pipe0", sizeof "pipe0");

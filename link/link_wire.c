@@ -140,15 +140,24 @@ void wr_link_finish(uint8_t *frame, const struct wr_link_view *v)
     wr_link_put16(field, v->proto == WR_PROTO_UDP && sum == 0 ? 0xffff : sum);
 }
 
+void wr_link_gather_all(const struct weir_out *out, uint8_t *to)
+{
+    if (out->head_len > 0)
+        memcpy(to, out->head, out->head_len);
+    to += out->head_len;
+    for (unsigned i = 0; i < out->n_spans; i++) {
+        const struct weir_span *span = &out->span[i];
+        if (span->len == 1) /* as in an exchange of single bytes */
+            *to = *span->ptr;
+        else if (span->len > 0)
+            memcpy(to, span->ptr, span->len);
+        to += span->len;
+    }
+}
+
 void wr_link_gather(const struct weir_out *out, size_t from, uint8_t *to, size_t len)
 {
     size_t at = 0;
-    if (from == 0 && out->head_len > 0 && len >= out->head_len) { /* mostly all of it */
-        memcpy(to, out->head, out->head_len);
-        to += out->head_len;
-        from = out->head_len;
-        len -= from;
-    }
     for (unsigned i = 0; i <= out->n_spans && len > 0; i++) {
         const uint8_t *ptr = i == 0 ? out->head : out->span[i - 1].ptr;
         size_t size = i == 0 ? out->head_len : out->span[i - 1].len;

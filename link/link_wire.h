@@ -73,6 +73,9 @@ int wr_link_frame_segment(const struct weir_frame *frame, enum weir_netif_kind k
 /* Copies bytes `from` to `from + len` of a frame's head and spans. They must be there. */
 void wr_link_gather(const struct weir_out *out, size_t from, uint8_t *to, size_t len);
 
+/* All of it, to where there is room. */
+void wr_link_gather_all(const struct weir_out *out, uint8_t *to);
+
 /* weir_link_offload() of a link just opened, which is freed when memory is out. */
 int wr_link_offload_or_free(struct weir_link **link);
 

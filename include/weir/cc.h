@@ -127,6 +127,7 @@ enum {                        /* weir_cc_ops.flags */
        WEIR_CC_PACED = 1,     /* spread segments in time, at pacing_rate */
        WEIR_CC_OWNS_CWND = 2, /* by model: see above */
        WEIR_CC_WANTS_ECN = 4, /* ask for ECN when connecting, whatever tcp_ecn says */
+       WEIR_CC_LIMITED = 8,   /* on_ack does nothing unless cwnd_limited, and so is not called */
 };
 
 struct weir_cc_ops {

@@ -16,39 +16,55 @@
 /* The stack's spans are those of its users. */
 #define wr_span weir_span
 
+/* Between network order and the machine's; by the number and not byte by byte, which compilers do not always see through
+ * where other stores stand between. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#    define WR_SWAP16(v) (v)
+#    define WR_SWAP32(v) (v)
+#    define WR_SWAP64(v) (v)
+#else
+#    define WR_SWAP16(v) __builtin_bswap16(v)
+#    define WR_SWAP32(v) __builtin_bswap32(v)
+#    define WR_SWAP64(v) __builtin_bswap64(v)
+#endif
+
 static inline uint16_t get_be16(const uint8_t *p)
 {
-    return (uint16_t)(p[0] << 8 | p[1]);
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return WR_SWAP16(v);
 }
 
 static inline uint32_t get_be32(const uint8_t *p)
 {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return WR_SWAP32(v);
 }
 
 static inline uint64_t get_be64(const uint8_t *p)
 {
-    return (uint64_t)get_be32(p) << 32 | get_be32(p + 4);
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return WR_SWAP64(v);
 }
 
 static inline void put_be16(uint8_t *p, uint16_t v)
 {
-    p[0] = (uint8_t)(v >> 8);
-    p[1] = (uint8_t)v;
+    v = WR_SWAP16(v);
+    memcpy(p, &v, sizeof v);
 }
 
 static inline void put_be32(uint8_t *p, uint32_t v)
 {
-    p[0] = (uint8_t)(v >> 24);
-    p[1] = (uint8_t)(v >> 16);
-    p[2] = (uint8_t)(v >> 8);
-    p[3] = (uint8_t)v;
+    v = WR_SWAP32(v);
+    memcpy(p, &v, sizeof v);
 }
 
 static inline void put_be64(uint8_t *p, uint64_t v)
 {
-    put_be32(p, (uint32_t)(v >> 32));
-    put_be32(p + 4, (uint32_t)v);
+    v = WR_SWAP64(v);
+    memcpy(p, &v, sizeof v);
 }
 
 /* memcpy that allows any pointer, NULL too, when n is 0. */

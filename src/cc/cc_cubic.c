@@ -289,6 +289,7 @@ static void cubic_on_idle(struct weir_cc *cc, weir_time idle, weir_time now)
 
 const struct weir_cc_ops weir_cc_cubic = {
     .name = "cubic",
+    .flags = WEIR_CC_LIMITED,
     .init = cubic_init,
     .on_ack = cubic_on_ack,
     .on_congestion = cubic_on_congestion,

@@ -72,6 +72,7 @@ static void reno_on_rto(struct weir_cc *cc, uint32_t in_flight, weir_time now)
 
 const struct weir_cc_ops weir_cc_reno = {
     .name = "reno",
+    .flags = WEIR_CC_LIMITED,
     .init = reno_init,
     .on_ack = reno_on_ack,
     .on_congestion = reno_on_congestion,

@@ -141,8 +141,42 @@ static bool admit(struct weir_stack *stack, const struct w_ip4 *ip, struct wr_pk
     return true;
 }
 
-void wr_ip4_input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
-                  const uint8_t *p, size_t len, bool link_group, weir_time now)
+/* A TCP segment with nothing unusual in its header, between addresses that were found good before, goes by a short way.
+ * False: it has to go by the long one, and nothing was done. */
+static bool input_plain(struct weir_stack *stack, struct wr_netif *netif,
+                        const struct weir_frame *frame, const uint8_t *p, size_t len, weir_time now)
+{
+    uint16_t total = wr_w_ip4_plain(p, len);
+    struct wr_pkt pkt;
+
+    if (total == 0 || p[9] != W_IPPROTO_TCP)
+        return false;
+    pkt.src = weir_addr_from_v4_bytes(p + 12);
+    pkt.dst = weir_addr_from_v4_bytes(p + 16);
+    if (!wr_ip_pair_is_known(stack, netif, &pkt.src, &pkt.dst))
+        return false;
+    pkt.netif = netif;
+    pkt.l3 = p;
+    pkt.l3_len = total;
+    pkt.data = p + W_IP4_HLEN;
+    pkt.len = (size_t)total - W_IP4_HLEN;
+    pkt.body = frame->body;
+    pkt.proto = W_IPPROTO_TCP;
+    pkt.hop_limit = p[8];
+    pkt.ds = p[1];
+    pkt.dst_unicast = pkt.known = true;
+    pkt.csum_valid = frame->csum_valid;
+    pkt.reassembled = false;
+    pkt.gso_size = frame->gso_size;
+    wr_count(stack, WR_STAT_ip_in);
+    wr_count(stack, WR_STAT_ip_delivered);
+    wr_tcp_input(stack, &pkt, now);
+    return true;
+}
+
+static void input_any(struct weir_stack *stack, struct wr_netif *netif,
+                      const struct weir_frame *frame, const uint8_t *p, size_t len, bool link_group,
+                      weir_time now)
 {
     struct w_ip4 ip;
     struct wr_pkt pkt = {.netif = netif};
@@ -176,4 +210,11 @@ void wr_ip4_input(struct weir_stack *stack, struct wr_netif *netif, const struct
     pkt.gso_size = frame->gso_size;
     pkt.body = frame->body;
     wr_ip4_deliver(stack, &pkt, now);
+}
+
+void wr_ip4_input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
+                  const uint8_t *p, size_t len, bool link_group, weir_time now)
+{
+    if (link_group || !input_plain(stack, netif, frame, p, len, now))
+        input_any(stack, netif, frame, p, len, link_group, now);
 }

@@ -7,12 +7,17 @@
  */
 #include "ip/ip.h"
 
+static uint8_t ttl_of(const struct weir_stack *stack, const struct wr_ip_tx *tx)
+{
+    return tx->hop_limit ? tx->hop_limit : (uint8_t)stack->tunables.ip_default_ttl;
+}
+
 static void fill(struct weir_stack *stack, const struct wr_ip_tx *tx, struct w_ip4 *ip)
 {
     ip->src = tx->src;
     ip->dst = tx->dst;
     ip->tos = tx->ds;
-    ip->ttl = tx->hop_limit ? tx->hop_limit : (uint8_t)stack->tunables.ip_default_ttl;
+    ip->ttl = ttl_of(stack, tx);
     ip->proto = tx->proto;
     ip->hdr_len = W_IP4_HLEN;
     ip->total_len = ip->id = ip->frag_off = 0;
@@ -25,6 +30,12 @@ void wr_ip4_write_header(struct weir_stack *stack, const struct wr_ip_tx *tx, si
                          unsigned gso_segs, uint8_t *p)
 {
     struct w_ip4 ip;
+
+    if (tx->dont_fragment && payload_len <= UINT16_MAX - W_IP4_HLEN) {
+        wr_w_ip4_emit_atomic(p, &tx->src, &tx->dst, tx->proto, ttl_of(stack, tx), tx->ds,
+                             (uint16_t)(W_IP4_HLEN + payload_len));
+        return;
+    }
     fill(stack, tx, &ip);
     if (payload_len <= UINT16_MAX - W_IP4_HLEN) /* else 0: weir_netif_config.gso_max_bytes */
         ip.total_len = (uint16_t)(W_IP4_HLEN + payload_len);

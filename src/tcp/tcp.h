@@ -300,6 +300,7 @@ struct tcb {
     bool held : 1;     /* unsent data waits with nothing in flight: the persist timer runs */
     bool orphan : 1;   /* counted in struct wr_tcp.n_orphans */
     bool stamping : 1; /* sends wait for their timestamps: tcp_stamp */
+    bool paced : 1;    /* data is held back until tx->pace.next_at */
     bool dozing : 1;   /* woken by keepalive, and will rest again when that is done: tcp_rest */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t dup_owed; /* duplicate ACKs to send beyond the first, to a peer without SACK */
@@ -383,8 +384,21 @@ void wr_tcb_free(struct weir_stack *stack, struct tcb *tcb);
 /* The connection is this socket's; or no socket's any more. */
 void wr_tcb_tie(struct tcb *tcb, struct wr_ready *ready);
 void wr_tcb_untie(struct tcb *tcb);
-/* The end of every entry point that touched tcb; it may be freed here. */
-void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now);
+/* The end of every entry point that touched tcb; it may be freed here. Mostly its memory and its earliest deadline are
+ * what they were; _all looks at everything. */
+void wr_tcb_settle_all(struct weir_stack *stack, struct tcb *tcb);
+static inline void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    weir_time at = tcb->timer.at;
+
+    (void)now;
+#ifndef WEIR_CHECK
+    if (tcb->snd_ring.cap + tcb->rcv_ring.cap == tcb->mem_held && tcb->rto_at >= at &&
+        tcb->delack_at >= at && tcb->keep_at >= at && tcb->state != WEIR_TCP_CLOSE && !tcb->paced)
+        return;
+#endif
+    wr_tcb_settle_all(stack, tcb);
+}
 /* Sequence number of the first byte in rcv_ring: the next that the user reads. */
 static inline uint32_t wr_tcb_copied_seq(const struct tcb *tcb)
 {

@@ -148,6 +148,6 @@ void wr_cc_changed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         ops->init(&tx->cc, now);
     }
     wr_pace_setup(stack, tcb);
-    if (tx->pace.waiting && !tx->pace.on)
+    if (tcb->paced && !tx->pace.on)
         wr_output_kick(stack, tcb, now);
 }

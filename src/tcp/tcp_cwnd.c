@@ -116,8 +116,16 @@ static bool comes_down(uint8_t ca_state)
     return ca_state == WEIR_CA_CWR || ca_state == WEIR_CA_RECOVERY;
 }
 
-void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
-                   uint8_t was, weir_time now)
+/* While cwnd comes down it is tcp_prr's. The ACK that ends that sets it and does not raise it, unless all was a
+ * mistake; nor do duplicates, RFC 3042 2. */
+static bool may_grow(const struct wr_tx *tx, const struct wr_ack_event *ev, uint8_t was)
+{
+    return is_limited(tx) && ev->acked_bytes > 0 && !comes_down(tx->ca_state) &&
+           (!comes_down(was) || (was == WEIR_CA_RECOVERY && !tx->undo.armed));
+}
+
+static void tell(struct tcb *tcb, const struct wr_ack_event *ev, uint8_t was, bool limited,
+                 weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
     struct weir_cc_ack ack; /* each of its fields is set, here and by the sample */
@@ -131,12 +139,7 @@ void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ac
     ack.ack_delayed = ev->ack_delayed;
     ack.in_recovery = was >= WEIR_CA_RECOVERY || tx->ca_state >= WEIR_CA_RECOVERY;
     wr_rate_sample(tcb, ev->delivered, ev->ece, false, &ack, now);
-    /* While cwnd comes down it is tcp_prr's. The ACK that ends that sets it and does not raise it, unless all
-     * was a mistake; nor do duplicates, RFC 3042 2. */
-    ack.cwnd_limited = is_limited(tx) && ev->acked_bytes > 0 && !comes_down(tx->ca_state) &&
-                       (!comes_down(was) || (was == WEIR_CA_RECOVERY && !tx->undo.armed));
-    if (wr_cwnd_is_owned(tx))
-        ack.cwnd_limited = tx->cwnd.limited;
+    ack.cwnd_limited = wr_cwnd_is_owned(tx) ? tx->cwnd.limited : limited;
     ack.round_start = begins_round(tcb);
     if (ev->delivered == 0 && (ack.lost_bytes == 0 || !wr_cwnd_is_owned(tx)))
         return;
@@ -145,6 +148,20 @@ void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ac
         tx->cc.cwnd = tcb->smss;
     if (tx->cc.throttled)
         wr_rate_limit(tcb);
+}
+
+void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
+                   uint8_t was, weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+    bool limited = may_grow(tx, ev, was);
+
+    if (limited || !(tx->cc_ops->flags & WEIR_CC_LIMITED)) {
+        tell(tcb, ev, was, limited, now);
+    } else {
+        wr_rate_acked(tcb, ev->delivered, ev->ece, false, now);
+        begins_round(tcb);
+    }
     if (tx->pace.on)
         wr_pace_update(stack, tcb);
 }

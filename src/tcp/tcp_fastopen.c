@@ -576,6 +576,7 @@ void wr_fastopen_send_left(struct weir_stack *stack, struct tcb *tcb, weir_time 
     tx = wr_tcb_tx(stack, tcb, now);
     if (tx != NULL && wr_sendq_append(stack, &tx->q, tcb->snd_una, tcb->snd_nxt, tcb->smss, now)) {
         struct wr_sent *sent = wr_sendq_first(&tx->q);
+        sent->rate = (struct wr_sent_rate){0};
         wr_sendq_note_end(&tx->q, true, false); /* as the SYN's data are a write of their own */
         wr_sendq_mark_lost(&tx->q, sent);
         tcb->rto_at = now + tcb->rtt.rto;

@@ -121,7 +121,7 @@ void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
     struct tcb *tcb;
     struct seg seg;
 
-    if (!endpoints_fit(stack, pkt))
+    if (!pkt->known && !endpoints_fit(stack, pkt))
         return;
     if (!parse(stack, pkt, &seg)) {
         wr_count(stack, WR_STAT_tcp_in_errs);
@@ -538,6 +538,53 @@ static void segment_text(struct weir_stack *stack, struct tcb *tcb, struct seg *
 
 /* ---- synchronized states: the order of RFC 9293 3.10.7.4 -------------------------------------------------------- */
 
+/* The first four: false when the segment has been dealt with. */
+static bool passes_checks(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
+{
+    /* RFC 7323 5.3: PAWS comes before the sequence number; a RST skips it. */
+    if (!(seg->flags & W_TCP_RST) && paws_rejects(tcb, seg, now)) {
+        wr_drop(stack, WR_DROP_tcp_paws);
+        answer_unacceptable(stack, tcb, seg, now);
+        return false;
+    }
+    /* first: sequence number */
+    if (!(seg->flags & W_TCP_RST) && !in_window(tcb, seg)) {
+        wr_drop(stack, WR_DROP_tcp_out_of_window);
+        if (seg->flags & W_TCP_SYN)
+            wr_input_challenge(stack, tcb, now);
+        else
+            answer_unacceptable(stack, tcb, seg, now);
+        return false;
+    }
+    /* second: RST */
+    if (seg->flags & W_TCP_RST) {
+        reset_input(stack, tcb, seg, now);
+        return false;
+    }
+    /* third: security and compartment are not used (RFC 9293 A.1) */
+    /* fourth: SYN. RFC 5961 4.2. The SYN-ACK of a simultaneous open is taken for its ACK. */
+    if (seg->flags & W_TCP_SYN) {
+        if (tcb->state != WEIR_TCP_SYN_RECV || !(seg->flags & W_TCP_ACK) || seg->seq != tcb->irs) {
+            wr_drop(stack, WR_DROP_tcp_syn_in_window);
+            wr_input_challenge(stack, tcb, now);
+            return false;
+        }
+    }
+    if (!(seg->flags & W_TCP_ACK)) { /* fifth, its beginning */
+        wr_drop(stack, WR_DROP_tcp_no_ack);
+        return false;
+    }
+    return tcb->state != WEIR_TCP_SYN_RECV || syn_received_ack(stack, tcb, seg, now);
+}
+
+/* Does it pass all checks at first sight, being the next segment of the stream and no older than the last? */
+static bool is_next(const struct tcb *tcb, const struct seg *seg)
+{
+    return seg->seq == tcb->rcv_nxt && (seg->flags & ~W_TCP_PSH) == W_TCP_ACK &&
+           tcb->state == WEIR_TCP_ESTABLISHED &&
+           (!seg->opt.has_ts || (int32_t)(tcb->ts_recent - seg->opt.ts_val) <= 0);
+}
+
 void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
 {
     tcb->segs_in += seg->n_segs;
@@ -547,42 +594,9 @@ void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, we
         syn_sent_input(stack, tcb, seg, now);
         return;
     }
-    /* RFC 7323 5.3: PAWS comes before the sequence number; a RST skips it. */
-    if (!(seg->flags & W_TCP_RST) && paws_rejects(tcb, seg, now)) {
-        wr_drop(stack, WR_DROP_tcp_paws);
-        answer_unacceptable(stack, tcb, seg, now);
+    if (!is_next(tcb, seg) && !passes_checks(stack, tcb, seg, now))
         return;
-    }
-    /* first: sequence number */
-    if (!(seg->flags & W_TCP_RST) && !in_window(tcb, seg)) {
-        wr_drop(stack, WR_DROP_tcp_out_of_window);
-        if (seg->flags & W_TCP_SYN)
-            wr_input_challenge(stack, tcb, now);
-        else
-            answer_unacceptable(stack, tcb, seg, now);
-        return;
-    }
-    /* second: RST */
-    if (seg->flags & W_TCP_RST) {
-        reset_input(stack, tcb, seg, now);
-        return;
-    }
-    /* third: security and compartment are not used (RFC 9293 A.1) */
-    /* fourth: SYN. RFC 5961 4.2. The SYN-ACK of a simultaneous open is taken for its ACK. */
-    if (seg->flags & W_TCP_SYN) {
-        if (tcb->state != WEIR_TCP_SYN_RECV || !(seg->flags & W_TCP_ACK) || seg->seq != tcb->irs) {
-            wr_drop(stack, WR_DROP_tcp_syn_in_window);
-            wr_input_challenge(stack, tcb, now);
-            return;
-        }
-    }
     /* fifth: ACK */
-    if (!(seg->flags & W_TCP_ACK)) {
-        wr_drop(stack, WR_DROP_tcp_no_ack);
-        return;
-    }
-    if (tcb->state == WEIR_TCP_SYN_RECV && !syn_received_ack(stack, tcb, seg, now))
-        return;
     if (wr_ack_input(stack, tcb, seg, now) == WR_ACK_DROP)
         return;
     update_ts_recent(tcb, seg, now);

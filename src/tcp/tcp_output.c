@@ -231,6 +231,24 @@ static uint8_t why_again(const struct tcb *tcb, const struct wr_sent *sent)
     return tcb->tx->rto_since != 0 ? WEIR_TRACE_SENT_RTO : WEIR_TRACE_SENT_SMALLER;
 }
 
+/* `len` bytes of new data, or a FIN, leave now: snd_nxt and the last record count them. */
+static void sent_new(struct weir_stack *stack, struct tcb *tcb, uint32_t len, weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+
+    tcb->bytes_sent += len;
+    wr_prr_sent(&tx->prr, len);
+    tx->last_sent_at = now;
+    wr_rate_sent(tcb, wr_sendq_last(&tx->q), now);
+    wr_cwnd_used(stack, tcb, false, now);
+    wr_pace_sent(tcb, len, now);
+    wr_timers_data_sent(stack, tcb, false, now);
+    if (len > 0)
+        wr_delack_data_sent(tcb, now);
+    if (wr_tcb_notsent_lowat(stack, tcb) < UINT32_MAX)
+        wr_tcb_touch(stack, tcb, WR_HAPPENED_SPACE); /* fewer bytes unsent: it may be writable */
+}
+
 static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                        uint32_t mss, struct weir_out *out, weir_time now)
 {
@@ -274,19 +292,9 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segm
     if (s->len < mss ? s->len > 0 : s->len % mss != 0)
         tcb->snd_sml = s->seq + s->len;
     tcb->snd_nxt = end;
-    tcb->bytes_sent += s->len;
-    wr_prr_sent(&tcb->tx->prr, s->len);
-    tcb->tx->last_sent_at = now;
     if (tcb->stamping)
         wr_stamp_sent(stack, tcb, now);
-    wr_rate_sent(tcb, wr_sendq_last(&tcb->tx->q), now);
-    wr_cwnd_used(stack, tcb, false, now);
-    wr_pace_sent(tcb, s->len, now);
-    wr_timers_data_sent(stack, tcb, false, now);
-    if (s->len > 0)
-        wr_delack_data_sent(tcb, now);
-    if (wr_tcb_notsent_lowat(stack, tcb) < UINT32_MAX)
-        wr_tcb_touch(stack, tcb, WR_HAPPENED_SPACE); /* fewer bytes unsent: it may be writable */
+    sent_new(stack, tcb, s->len, now);
     return wr_segment_build(stack, tcb, s, out, now);
 }
 
@@ -529,6 +537,54 @@ static size_t send_empty(struct weir_stack *stack, struct tcb *tcb, struct wr_se
     return wr_segment_build(stack, tcb, s, out, now);
 }
 
+/* ---- as mostly --------------------------------------------------------------------------------------- */
+
+/* Does all that is queued fit into one segment that may go now, and is there nothing else to be said or thought of? */
+static bool is_plain(const struct tcb *tcb)
+{
+    const struct wr_tx *tx = tcb->tx;
+    uint32_t len = tcb->write_seq - tcb->snd_nxt, flight = tcb->snd_nxt - tcb->snd_una;
+
+    return tx != NULL && len - 1 < tcb->smss && len <= tcb->max_wnd / 2 &&
+           tcb->state == WEIR_TCP_ESTABLISHED && (tcb->want & ~WR_WANT_ACK) == 0 &&
+           flight + len <= tcb->snd_wnd && flight + len <= tx->cc.cwnd &&
+           (tx->q.sacked_segs | tx->q.lost_segs | tx->q.rexmit_segs | tx->reno_sacked) == 0 &&
+           tx->ca_state == WEIR_CA_OPEN && !tcb->fin_queued && !tcb->stamping && !tcb->dsack_set &&
+           tcb->dup_owed == 0 && (tcb->ofo == NULL || tcb->ofo->count == 0) && !tx->pace.on &&
+           !tx->mtup.on && tx->push.marks == NULL && !tx->push.burst &&
+           seq_leq(tcb->snd_up, tcb->snd_una) && !nagle_holds(tcb);
+}
+
+/* What is left of send_new() then: the same in the same order. */
+static size_t send_plain(struct weir_stack *stack, struct tcb *tcb, struct weir_out *out,
+                         weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+    struct wr_segment s;
+    uint32_t end = tcb->write_seq;
+
+    s.seq = tcb->snd_nxt;
+    s.len = end - s.seq;
+    s.mss = wr_output_mss(tcb, 0);
+    if (!wr_tcb_in_flight(tcb))
+        wr_cwnd_restart(stack, tcb, now);
+    if (!wr_sendq_append(stack, &tx->q, s.seq, end, s.mss, now)) {
+        wr_timers_blocked(stack, tcb, now);
+        return 0;
+    }
+    s.flags = tx->push.tail ? W_TCP_ACK | W_TCP_PSH : W_TCP_ACK;
+    wr_sendq_note_end(&tx->q, tx->push.tail, false);
+    s.n_sack = 0;
+    s.urgent = s.probe = false;
+    s.fresh = true;
+    s.why = WEIR_TRACE_SENT_NEW;
+    if (s.len < s.mss)
+        tcb->snd_sml = end;
+    tcb->snd_nxt = end;
+    sent_new(stack, tcb, s.len, now);
+    return wr_segment_build(stack, tcb, &s, out, now);
+}
+
 /* ---- one turn of one connection ---------------------------------------------------------------------- */
 
 static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_out *out,
@@ -539,6 +595,8 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
     uint32_t mss;
     size_t len = 0;
 
+    if (is_plain(tcb))
+        return send_plain(stack, tcb, out, now);
     if (tcb->want & WR_WANT_SYN)
         return opening || wr_fastopen_pending(tcb) ? send_syn(stack, tcb, &s, out, now) : 0;
     if (tcb->state == WEIR_TCP_SYN_SENT)
@@ -551,7 +609,7 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
     if (tcb->want & (WR_WANT_PROBE | WR_WANT_PROBE_URG))
         return send_empty(stack, tcb, &s, out, now);
     if (!opening) {
-        bool paced = tcb->tx != NULL && wr_pace_holds(tcb->tx, now);
+        bool paced = tcb->tx != NULL && wr_pace_holds(tcb, now);
         bool new_first = wr_recovery_new_first(tcb);
         if (tcb->want & WR_WANT_TLP)
             len = send_probe(stack, tcb, &s, mss, out, now);
@@ -584,7 +642,7 @@ static void rest(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         wr_chrono_turn_ended(tcb, now);
     if (wr_tcb_opening(tcb))
         return;
-    if (tcb->tx != NULL && tcb->tx->pace.waiting)
+    if (tcb->paced)
         return; /* its timer brings it back */
     if (!wr_tcb_in_flight(tcb) &&
         (wr_tcb_unsent(tcb) > 0 || (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq)))

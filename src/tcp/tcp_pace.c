@@ -37,7 +37,7 @@ void wr_pace_setup(const struct weir_stack *stack, struct tcb *tcb)
     if (tx->pace.on)
         wr_pace_update(stack, tcb);
     else
-        tx->pace.waiting = false;
+        tcb->paced = false;
 }
 
 /* Linux's tcp_update_pacing_rate(), in bytes. */

@@ -122,12 +122,12 @@ static void keep(struct wr_rate *rate, uint64_t delivered, weir_time interval, b
     rate->last_app_limited = app_limited;
 }
 
-void wr_rate_sample(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged,
-                    struct weir_cc_ack *ack, weir_time now)
+weir_time wr_rate_acked(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
     struct wr_rate *rate = &tx->rate;
     const struct wr_rate_pick *pick = &rate->pick;
+    weir_time interval = -1;
 
     tx->cc.delivered_bytes += delivered;
     if (ece) { /* Linux: all that an ACK with ECE delivers */
@@ -138,9 +138,31 @@ void wr_rate_sample(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged,
         rate->app_limited = 0;
         tx->cc.app_limited = false;
     }
-    ack->lost_bytes = (uint32_t)(rate->lost - rate->lost_told);
     rate->lost_told = rate->lost;
-    ack->interval = -1;
+    if (pick->valid && !reneged) {
+        interval = now - pick->sent.delivered_at;
+        if (pick->send_interval > interval)
+            interval = pick->send_interval;
+        if (interval <= 0 || interval < tcb->rtt.min_rtt)
+            interval = -1;
+        else
+            keep(rate, tx->cc.delivered_bytes - pick->sent.delivered, interval,
+                 pick->sent.app_limited);
+    }
+    if (delivered > 0)
+        rate->delivered_at = now;
+    return interval;
+}
+
+void wr_rate_sample(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged,
+                    struct weir_cc_ack *ack, weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+    struct wr_rate *rate = &tx->rate;
+    const struct wr_rate_pick *pick = &rate->pick;
+
+    ack->lost_bytes = (uint32_t)(rate->lost - rate->lost_told);
+    ack->interval = wr_rate_acked(tcb, delivered, ece, reneged, now);
     ack->has_sample = pick->valid && !reneged;
     if (!ack->has_sample) {
         ack->sample_app_limited = ack->sample_rexmitted = false;
@@ -155,16 +177,7 @@ void wr_rate_sample(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged,
         ack->sample_delivered = tx->cc.delivered_bytes - pick->sent.delivered;
         ack->sample_delivered_ce = (uint32_t)rate->delivered_ce - pick->sent.delivered_ce;
         ack->sample_lost = (uint32_t)rate->lost - pick->sent.lost;
-        ack->interval = now - pick->sent.delivered_at;
-        if (pick->send_interval > ack->interval)
-            ack->interval = pick->send_interval;
-        if (ack->interval <= 0 || ack->interval < tcb->rtt.min_rtt)
-            ack->interval = -1;
-        else
-            keep(rate, ack->sample_delivered, ack->interval, pick->sent.app_limited);
     }
-    if (delivered > 0)
-        rate->delivered_at = now;
 }
 
 uint64_t wr_rate_delivery_rate(const struct wr_rate *rate)

@@ -266,6 +266,44 @@ static void take_duplicate(struct weir_stack *stack, struct tcb *tcb, uint32_t s
     wr_output_want_ack(stack, tcb, true, now);
 }
 
+/* Data in order is in the ring. */
+static void took_in_order(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                          weir_time now)
+{
+    wr_direct_took(stack, tcb, seg);
+    wr_rcvbuf_data_received(stack, tcb, seg, now);
+    wr_delack_data_received(tcb, seg, now);
+    if (seg->len >= 128 && !wr_mem_is_pressed(stack))
+        wr_reasm_grow(tcb, seg->len);
+    wr_tcb_touch(stack, tcb, WR_HAPPENED_DATA);
+}
+
+/* Memory is short, or the window is. */
+static void take_nothing(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    wr_delack_enter_quick(tcb);
+    wr_output_want_ack(stack, tcb, true, now);
+}
+
+/* Is it the next data, within the window, without a FIN here or ahead? */
+static bool is_next(const struct tcb *tcb, const struct seg *seg)
+{
+    return seg->seq == tcb->rcv_nxt && !(seg->flags & (W_TCP_SYN | W_TCP_FIN)) && !tcb->fin_seen &&
+           seg->len - 1 < wr_reasm_wnd(tcb);
+}
+
+/* As mostly. */
+static void take_next(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                      weir_time now)
+{
+    if (!wr_mem_may_receive(stack, tcb, seg->len, true)) {
+        take_nothing(stack, tcb, now);
+        return;
+    }
+    take_in_order(stack, tcb, seg->data, seg->len, now);
+    took_in_order(stack, tcb, seg, now);
+}
+
 bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
 {
     uint32_t start = seg->seq + ((seg->flags & W_TCP_SYN) ? 1 : 0), end = start + seg->len;
@@ -275,6 +313,10 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
 
     if (seg->len == 0 && !fin)
         return false;
+    if (is_next(tcb, seg)) {
+        take_next(stack, tcb, seg, now);
+        return false;
+    }
     if (seq_leq(end + (fin ? 1 : 0), tcb->rcv_nxt)) {
         take_duplicate(stack, tcb, start, end + (fin ? 1 : 0), now);
         return false;
@@ -295,8 +337,7 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
         end = edge;
         fin = false;
         if (seq_leq(end, start)) {
-            wr_delack_enter_quick(tcb);
-            wr_output_want_ack(stack, tcb, true, now);
+            take_nothing(stack, tcb, now);
             return false;
         }
     }
@@ -307,19 +348,13 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
         tcb->fin_seq = end;
     }
     if (end != start && !wr_mem_may_receive(stack, tcb, end - start, start == tcb->rcv_nxt)) {
-        wr_delack_enter_quick(tcb);
-        wr_output_want_ack(stack, tcb, true, now);
+        take_nothing(stack, tcb, now);
         return false;
     }
     if (start == tcb->rcv_nxt) {
         if (end != start) {
             take_in_order(stack, tcb, data, end - start, now);
-            wr_direct_took(stack, tcb, seg);
-            wr_rcvbuf_data_received(stack, tcb, seg, now);
-            wr_delack_data_received(tcb, seg, now);
-            if (seg->len >= 128 && !wr_mem_is_pressed(stack))
-                wr_reasm_grow(tcb, seg->len);
-            wr_tcb_touch(stack, tcb, WR_HAPPENED_DATA);
+            took_in_order(stack, tcb, seg, now);
         }
     } else {
         take_out_of_order(stack, tcb, start, data, end - start, fin && end == tcb->fin_seq, now);

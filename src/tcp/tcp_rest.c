@@ -373,7 +373,7 @@ static bool sender_is_idle(const struct wr_tx *tx)
 {
     return tx == NULL ||
            (tx->q.count == 0 && !wr_list_is_linked(&tx->mem_wait) && tx->ca_state == WEIR_CA_OPEN &&
-            !tx->pace.waiting && tx->mtup.probe == 0 && tx->chrono.type == WR_CHRONO_IDLE);
+            tx->mtup.probe == 0 && tx->chrono.type == WR_CHRONO_IDLE);
 }
 
 /* Open, and nothing is to be sent, received, awaited or told. */
@@ -381,11 +381,12 @@ static bool is_idle(const struct weir_stack *stack, const struct tcb *tcb)
 {
     return tcb->state == WEIR_TCP_ESTABLISHED && tcb->ready != NULL && !tcb->in_accept &&
            wr_tcp_ready(stack, tcb) == WEIR_POLLOUT && tcb->soft_error == 0 && !tcb->stamping &&
-           tcb->urg_state != WR_URG_NOTYET && tcb->want == 0 && tcb->out_list == WR_OUT_IDLE &&
-           !wr_tcb_in_flight(tcb) && tcb->snd_ring.buf == NULL && tcb->rcv_ring.buf == NULL &&
-           !tcb->fin_seen && tcb->delack.pending == 0 && tcb->probes == 0 &&
-           tcb->rto_at == WEIR_TIME_NEVER && tcb->delack_at == WEIR_TIME_NEVER &&
-           sender_is_idle(tcb->tx) && (tcb->fo == NULL || !wr_list_is_linked(&tcb->fo->queue));
+           !tcb->paced && tcb->urg_state != WR_URG_NOTYET && tcb->want == 0 &&
+           tcb->out_list == WR_OUT_IDLE && !wr_tcb_in_flight(tcb) && tcb->snd_ring.buf == NULL &&
+           tcb->rcv_ring.buf == NULL && !tcb->fin_seen && tcb->delack.pending == 0 &&
+           tcb->probes == 0 && tcb->rto_at == WEIR_TIME_NEVER &&
+           tcb->delack_at == WEIR_TIME_NEVER && sender_is_idle(tcb->tx) &&
+           (tcb->fo == NULL || !wr_list_is_linked(&tcb->fo->queue));
 }
 
 /* The connection without what an image cannot hold. */

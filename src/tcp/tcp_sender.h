@@ -68,7 +68,8 @@ void wr_sendq_init(struct wr_sendq *q);
 void wr_sendq_clear(struct weir_stack *stack, struct wr_sendq *q);
 /* Gives back the records that are kept for later. */
 void wr_sendq_trim(struct weir_stack *stack);
-/* New data [start, end) left, behind all there is. False: out of memory and nothing to merge with. */
+/* New data [start, end) left, behind all there is. False: out of memory and nothing to merge with. What tcp_rate notes
+ * with it is the caller's to set. */
 bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t start, uint32_t end,
                      uint32_t mss, weir_time now);
 /* The last that left ends with PSH, with the end of a record. */
@@ -351,6 +352,8 @@ void wr_rate_mark_lost(struct wr_tx *tx, struct wr_sent *sent);
  * taken back, so there is none. Call once for each ACK with something delivered or lost. */
 void wr_rate_sample(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged,
                     struct weir_cc_ack *ack, weir_time now);
+/* The same without the sample, for who does not ask for it; its interval, or -1. */
+weir_time wr_rate_acked(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged, weir_time now);
 /* What is in flight now, and what is sent until it has arrived, says nothing of the path. */
 void wr_rate_limit(struct tcb *tcb);
 /* Is it the application that leaves cwnd unused? Before new data is queued, at ACKs and time-outs. */
@@ -362,7 +365,6 @@ uint64_t wr_rate_delivery_rate(const struct wr_rate *rate);
 
 struct wr_pace {
     bool on;
-    bool waiting;      /* data is held back until next_at */
     weir_time next_at; /* when the next data may leave */
     uint64_t rate;     /* bytes per second; 0: not known yet */
     uint32_t burst;    /* most payload that leaves at once, and of one (super-)segment */
@@ -580,21 +582,21 @@ static inline void wr_timers_update(struct weir_stack *stack, struct tcb *tcb)
 {
     weir_time at = weir_time_min(weir_time_min(tcb->rto_at, tcb->delack_at), tcb->keep_at);
 
-    if (tcb->tx != NULL && tcb->tx->pace.waiting)
+    if (tcb->paced)
         at = weir_time_min(at, tcb->tx->pace.next_at);
     if (at < tcb->timer.at)
         wr_timer_arm(stack, &tcb->timer, at);
 }
 /* May data not leave yet? Then the timer brings the connection back at pace.next_at. */
-static inline bool wr_pace_holds(struct wr_tx *tx, weir_time now)
+static inline bool wr_pace_holds(struct tcb *tcb, weir_time now)
 {
-    struct wr_pace *pace = &tx->pace;
+    struct wr_pace *pace = &tcb->tx->pace;
 
     if (!pace->on)
         return false;
     if (pace->next_at <= now)
         pace->left = pace->burst;
-    return pace->waiting = pace->left < tx->cc.smss;
+    return tcb->paced = pace->left < tcb->tx->cc.smss;
 }
 /* Does the algorithm set cwnd in recovery itself? Then no PRR, and no reduction by the stack. */
 static inline bool wr_cwnd_is_owned(const struct wr_tx *tx)

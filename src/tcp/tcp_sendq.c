@@ -309,7 +309,6 @@ static struct wr_sent *record_new(struct weir_stack *stack, struct wr_sendq *q)
     sent->left = sent->right = NULL;
     sent->flags = 0;
     sent->psh = sent->eor = false;
-    sent->rate = (struct wr_sent_rate){0};
     wr_list_init(&sent->by_seq);
     wr_list_init(&sent->turn);
     q->count++;
@@ -382,10 +381,10 @@ bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t star
     sent->segs = segments(end - start, mss);
     sent->sent_at = now;
     sent->order = ++q->sends;
-    account(q, sent, true);
+    q->segs += sent->segs;
     wr_list_push_back(&q->by_seq, &sent->by_seq);
     wr_list_push_back(&q->flying, &sent->turn);
-    q->root = treap_insert(q->root, sent);
+    q->root = empty ? sent : treap_insert(q->root, sent);
     return true;
 }
 

@@ -55,6 +55,7 @@ static void free_tx(struct weir_stack *stack, struct tcb *tcb)
     wr_push_free(stack, &tcb->tx->push);
     wr_free(stack, tcb->tx, wr_tx_size(tcb->tx->cc_words));
     tcb->tx = NULL;
+    tcb->paced = false;
 }
 
 static void free_buffers(struct weir_stack *stack, struct tcb *tcb)
@@ -195,9 +196,8 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
     wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
 }
 
-void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+void wr_tcb_settle_all(struct weir_stack *stack, struct tcb *tcb)
 {
-    (void)now;
     if (tcb->snd_ring.cap + tcb->rcv_ring.cap != tcb->mem_held)
         wr_mem_settle(stack, tcb);
     if (tcb->state != WEIR_TCP_CLOSE) {
@@ -298,5 +298,5 @@ void wr_tcb_check(const struct weir_stack *stack, const struct tcb *tcb)
     assert(!wr_tcb_in_flight(tcb) || tcb->rto_at != WEIR_TIME_NEVER ||
            tcb->out_list != WR_OUT_IDLE);
     assert(wr_tcb_in_flight(tcb) || wr_tcb_unsent(tcb) == 0 || tcb->rto_at != WEIR_TIME_NEVER ||
-           tcb->out_list != WR_OUT_IDLE || (tcb->tx != NULL && tcb->tx->pace.waiting));
+           tcb->out_list != WR_OUT_IDLE || tcb->paced);
 }

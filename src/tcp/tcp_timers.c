@@ -538,8 +538,8 @@ void wr_tcp_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time no
 {
     struct tcb *tcb = WR_CONTAINER(timer, struct tcb, timer);
 
-    if (tcb->tx != NULL && tcb->tx->pace.waiting && tcb->tx->pace.next_at <= now) {
-        tcb->tx->pace.waiting = false;
+    if (tcb->paced && tcb->tx->pace.next_at <= now) {
+        tcb->paced = false;
         wr_output_kick(stack, tcb, now);
     }
     if (tcb->delack_at <= now) {

@@ -148,7 +148,7 @@ static void turn_ended(const struct weir_stack *stack, const struct tcb *tcb)
 
     if (wr_tcb_opening(tcb))
         return;
-    if (tx != NULL && tx->pace.waiting)
+    if (tcb->paced)
         point = WEIR_TRACE_HELD_PACING;
     else if (lost)
         point = WEIR_TRACE_HELD_CWND; /* its retransmission waits */

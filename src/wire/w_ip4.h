@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "weir/addr.h"
 #include "wire/w_err.h"
 
@@ -47,6 +48,32 @@ struct w_ip4 {
  */
 enum w_err wr_w_ip4_parse(const uint8_t *p, size_t len, struct w_ip4 *out);
 
+/* The sum of a header of W_IP4_HLEN bytes, folded; 0xffff: it is sound. In memory order. */
+static inline uint32_t wr_w_ip4_sum(const uint8_t *p)
+{
+    uint64_t two[2], sum;
+    uint32_t last;
+
+    memcpy(two, p, sizeof two);
+    memcpy(&last, p + sizeof two, sizeof last);
+    sum = (two[0] & 0xffffffffu) + (two[0] >> 32) + (two[1] & 0xffffffffu) + (two[1] >> 32) + last;
+    sum = (sum & 0xffffffffu) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint32_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/* Is it a sound header as nearly all packets have one, without options, of a whole datagram? Then its total_len;
+ * else 0, and wr_w_ip4_parse() tells. */
+static inline uint16_t wr_w_ip4_plain(const uint8_t *p, size_t len)
+{
+    uint16_t total;
+
+    if (len < W_IP4_HLEN || p[0] != 0x45 || (get_be16(p + 6) & 0x3fff) != 0)
+        return 0;
+    total = get_be16(p + 2);
+    return total >= W_IP4_HLEN && total <= len && wr_w_ip4_sum(p) == 0xffff ? total : 0;
+}
+
 /*
  * The same for a header quoted in an ICMP error: the payload may be cut, so total_len may pass
  * `len`, and the checksum is not checked (routers change the TTL).
@@ -55,6 +82,22 @@ enum w_err wr_w_ip4_parse_quoted(const uint8_t *p, size_t len, struct w_ip4 *out
 
 /* Writes hdr_len bytes, the checksum among them; options are copied from `opts`. */
 void wr_w_ip4_emit(uint8_t *p, const struct w_ip4 *ip);
+
+/* The same for a datagram that is never cut, without options: DF set, identification 0 (RFC 6864 4.1). */
+static inline void wr_w_ip4_emit_atomic(uint8_t *p, const struct weir_addr *src,
+                                        const struct weir_addr *dst, uint8_t proto, uint8_t ttl,
+                                        uint8_t tos, uint16_t total_len)
+{
+    uint16_t sum;
+
+    put_be32(p, 0x45000000u | (uint32_t)tos << 16 | total_len);
+    put_be32(p + 4, 0x4000);
+    put_be32(p + 8, (uint32_t)ttl << 24 | (uint32_t)proto << 16);
+    memcpy(p + 12, src->b + 12, 4);
+    memcpy(p + 16, dst->b + 12, 4);
+    sum = (uint16_t)~wr_w_ip4_sum(p);
+    memcpy(p + 10, &sum, sizeof sum);
+}
 
 /* True for a piece of a larger datagram. */
 static inline bool wr_w_ip4_is_fragment(const struct w_ip4 *ip)

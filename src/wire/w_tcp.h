@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "weir/addr.h"
 #include "wire/w_err.h"
 
@@ -44,13 +45,37 @@ struct w_tcp {
 };
 
 /* Reads the header. W_SHORT; W_HDRLEN when the data offset is below 20 or past `len`. */
-enum w_err wr_w_tcp_parse(const uint8_t *p, size_t len, struct w_tcp *out);
+static inline enum w_err wr_w_tcp_parse(const uint8_t *p, size_t len, struct w_tcp *out)
+{
+    uint32_t word;
+
+    if (len < W_TCP_HLEN)
+        return W_SHORT;
+    word = get_be32(p + 12);
+    out->src_port = get_be16(p);
+    out->dst_port = get_be16(p + 2);
+    out->seq = get_be32(p + 4);
+    out->ack = get_be32(p + 8);
+    out->data_off = (uint8_t)(word >> 28 << 2);
+    out->flags = word >> 16 & 0x1ff;
+    out->wnd = (uint16_t)word;
+    out->urg = get_be16(p + 18);
+    return out->data_off >= W_TCP_HLEN && out->data_off <= len ? W_OK : W_HDRLEN;
+}
 
 /* True when the checksum of the segment of `len` bytes at p is right. */
 bool wr_w_tcp_csum_ok(const uint8_t *p, size_t len, const struct weir_addr *src,
                       const struct weir_addr *dst);
 
 /* Writes W_TCP_HLEN bytes with checksum 0; options up to data_off are the caller's (w_tcpopt.h). */
-void wr_w_tcp_emit(uint8_t *p, const struct w_tcp *tcp);
+static inline void wr_w_tcp_emit(uint8_t *p, const struct w_tcp *tcp)
+{
+    put_be32(p, (uint32_t)tcp->src_port << 16 | tcp->dst_port);
+    put_be32(p + 4, tcp->seq);
+    put_be32(p + 8, tcp->ack);
+    put_be32(p + 12,
+             (uint32_t)tcp->data_off << 26 | (uint32_t)(tcp->flags & 0x1ff) << 16 | tcp->wnd);
+    put_be32(p + W_TCP_OFF_CSUM, tcp->urg);
+}
 
 #endif

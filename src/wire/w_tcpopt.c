@@ -108,17 +108,6 @@ enum w_err wr_w_tcpopt_parse(const uint8_t *p, size_t len, bool is_syn, struct w
     return W_OK;
 }
 
-#define WORD_NOP_NOP_TS (W_TCPOPT_NOP << 24 | W_TCPOPT_NOP << 16 | W_TCPOPT_TS << 8 | LEN_TS)
-
-bool wr_w_tcpopt_parse_ts(const uint8_t *p, size_t len, uint32_t *ts_val, uint32_t *ts_ecr)
-{
-    if (len != W_TCPOPT_TS_LEN || get_be32(p) != WORD_NOP_NOP_TS)
-        return false;
-    *ts_val = get_be32(p + 4);
-    *ts_ecr = get_be32(p + 8);
-    return true;
-}
-
 /* Writes a word of four bytes, and returns where the next goes. */
 static uint8_t *put_word(uint8_t *p, unsigned a, unsigned b, unsigned c, unsigned d)
 {
@@ -190,12 +179,4 @@ size_t wr_w_tcpopt_emit(uint8_t p[W_TCPOPT_MAX], const struct w_tcpopt *opt)
         put_be32(at + 4, opt->sack[i].end);
     }
     return (size_t)(at - p);
-}
-
-size_t wr_w_tcpopt_emit_ts(uint8_t p[W_TCPOPT_MAX], uint32_t ts_val, uint32_t ts_ecr)
-{
-    put_be32(p, WORD_NOP_NOP_TS);
-    put_be32(p + 4, ts_val);
-    put_be32(p + 8, ts_ecr);
-    return W_TCPOPT_TS_LEN;
 }

@@ -12,12 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "wire/w_err.h"
 
 #define W_TCPOPT_MAX        40 /* bytes of options in a header */
 #define W_TCPOPT_SACKS      4
 #define W_TCPOPT_COOKIE_MAX 16
-#define W_TCPOPT_TS_LEN     12 /* "nop nop TS" */
+#define W_TCPOPT_TS_LEN     12          /* "nop nop TS" */
+#define W_TCPOPT_WORD_TS    0x0101080au /* its beginning */
 
 #define W_TCPOPT_END          0
 #define W_TCPOPT_NOP          1
@@ -67,7 +69,15 @@ enum w_err wr_w_tcpopt_parse(const uint8_t *p, size_t len, bool is_syn, struct w
  * Reads the one layout of nearly all segments of a connection with timestamps: exactly "nop nop
  * TS". False, and nothing set, when `len` bytes at p are anything else.
  */
-bool wr_w_tcpopt_parse_ts(const uint8_t *p, size_t len, uint32_t *ts_val, uint32_t *ts_ecr);
+static inline bool wr_w_tcpopt_parse_ts(const uint8_t *p, size_t len, uint32_t *ts_val,
+                                        uint32_t *ts_ecr)
+{
+    if (len != W_TCPOPT_TS_LEN || get_be32(p) != W_TCPOPT_WORD_TS)
+        return false;
+    *ts_val = get_be32(p + 4);
+    *ts_ecr = get_be32(p + 8);
+    return true;
+}
 
 /*
  * Writes the options of a SYN or SYN-ACK in the order of Linux: MSS; SACK-permitted and timestamps
@@ -83,7 +93,13 @@ size_t wr_w_tcpopt_emit_syn(uint8_t p[W_TCPOPT_MAX], const struct w_tcpopt *opt)
 size_t wr_w_tcpopt_emit(uint8_t p[W_TCPOPT_MAX], const struct w_tcpopt *opt);
 
 /* The same with timestamps alone, as most segments have them. */
-size_t wr_w_tcpopt_emit_ts(uint8_t p[W_TCPOPT_MAX], uint32_t ts_val, uint32_t ts_ecr);
+static inline size_t wr_w_tcpopt_emit_ts(uint8_t *p, uint32_t ts_val, uint32_t ts_ecr)
+{
+    put_be32(p, W_TCPOPT_WORD_TS);
+    put_be32(p + 4, ts_val);
+    put_be32(p + 8, ts_ecr);
+    return W_TCPOPT_TS_LEN;
+}
 
 /* The bytes that wr_w_tcpopt_emit would write with these: to know the room left for data. */
 static inline size_t wr_w_tcpopt_len(bool has_ts, unsigned n_sack)
