@@ -155,7 +155,7 @@ static void room_made(struct end *sender, const struct wr_frame_queue *q, weir_t
     ring_end(sender);
 }
 
-static int take(struct end *end, struct weir_frame *frame, weir_time now)
+static inline int take(struct end *end, struct weir_frame *frame, weir_time now)
 {
     struct wr_frame_queue *q = end->in;
     struct wr_frame_buf *buf = wr_frame_queue_get(q);
@@ -181,8 +181,11 @@ static int pipe_recv(struct weir_link *link, struct weir_frame *frame, weir_time
     struct end *end = (struct end *)link;
     int rc;
 
-    if (!end->wire->threads)
+    if (!end->wire->threads) {
+        if (end->in->count == 0 && end->in->lent == NULL && end->peer->open)
+            return 0; /* as mostly, when it is asked again */
         return take(end, frame, now);
+    }
     pthread_mutex_lock(&end->wire->lock);
     rc = take(end, frame, now);
     pthread_mutex_unlock(&end->wire->lock);

@@ -7,9 +7,9 @@
  */
 #include "ip/ip.h"
 
-static uint8_t ttl_of(const struct weir_stack *stack, const struct wr_ip_tx *tx)
+static uint8_t ttl_of(const struct weir_stack *stack, uint8_t hop_limit)
 {
-    return tx->hop_limit ? tx->hop_limit : (uint8_t)stack->tunables.ip_default_ttl;
+    return hop_limit ? hop_limit : (uint8_t)stack->tunables.ip_default_ttl;
 }
 
 static void fill(struct weir_stack *stack, const struct wr_ip_tx *tx, struct w_ip4 *ip)
@@ -17,7 +17,7 @@ static void fill(struct weir_stack *stack, const struct wr_ip_tx *tx, struct w_i
     ip->src = tx->src;
     ip->dst = tx->dst;
     ip->tos = tx->ds;
-    ip->ttl = ttl_of(stack, tx);
+    ip->ttl = ttl_of(stack, tx->hop_limit);
     ip->proto = tx->proto;
     ip->hdr_len = W_IP4_HLEN;
     ip->total_len = ip->id = ip->frag_off = 0;
@@ -26,13 +26,22 @@ static void fill(struct weir_stack *stack, const struct wr_ip_tx *tx, struct w_i
     ip->opts = NULL;
 }
 
+void wr_ip_emit_atomic(struct weir_stack *stack, const struct weir_addr *src,
+                       const struct weir_addr *dst, uint8_t proto, uint8_t hop_limit, uint8_t ds,
+                       size_t transport_len, uint8_t *p)
+{
+    wr_count(stack, WR_STAT_ip_out);
+    wr_w_ip4_emit_atomic(p, src, dst, proto, ttl_of(stack, hop_limit), ds,
+                         (uint16_t)(W_IP4_HLEN + transport_len));
+}
+
 void wr_ip4_write_header(struct weir_stack *stack, const struct wr_ip_tx *tx, size_t payload_len,
                          unsigned gso_segs, uint8_t *p)
 {
     struct w_ip4 ip;
 
     if (tx->dont_fragment && payload_len <= UINT16_MAX - W_IP4_HLEN) {
-        wr_w_ip4_emit_atomic(p, &tx->src, &tx->dst, tx->proto, ttl_of(stack, tx), tx->ds,
+        wr_w_ip4_emit_atomic(p, &tx->src, &tx->dst, tx->proto, ttl_of(stack, tx->hop_limit), tx->ds,
                              (uint16_t)(W_IP4_HLEN + payload_len));
         return;
     }

@@ -95,6 +95,11 @@ size_t wr_ip_head_len(const struct wr_path *path, const struct weir_addr *dst);
 void wr_ip_emit(struct weir_stack *stack, const struct wr_path *path, const struct wr_ip_tx *tx,
                 size_t transport_len, unsigned gso_segs, uint8_t *head, weir_time now);
 
+/* The same for IPv4 where no link header is and DF is set, as of most segments. */
+void wr_ip_emit_atomic(struct weir_stack *stack, const struct weir_addr *src,
+                       const struct weir_addr *dst, uint8_t proto, uint8_t hop_limit, uint8_t ds,
+                       size_t transport_len, uint8_t *head);
+
 /* Sends one packet of any size through the interface's queue: copies the spans, fragments where
  * allowed (WEIR_EMSGSIZE where not), waits for the neighbour in a bounded queue. The transport checksum
  * must be complete. path NULL: found here. 0, WEIR_ENETUNREACH, WEIR_EHOSTUNREACH, WEIR_ENOBUFS, ... */

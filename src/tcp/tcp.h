@@ -384,20 +384,24 @@ void wr_tcb_free(struct weir_stack *stack, struct tcb *tcb);
 /* The connection is this socket's; or no socket's any more. */
 void wr_tcb_tie(struct tcb *tcb, struct wr_ready *ready);
 void wr_tcb_untie(struct tcb *tcb);
+/* Asserts what must hold of every connection between two entry points. */
+void wr_tcb_check(const struct weir_stack *stack, const struct tcb *tcb);
 /* The end of every entry point that touched tcb; it may be freed here. Mostly its memory and its earliest deadline are
- * what they were; _all looks at everything. */
-void wr_tcb_settle_all(struct weir_stack *stack, struct tcb *tcb);
+ * what they were; else _changed does it. */
+void wr_tcb_settle_changed(struct weir_stack *stack, struct tcb *tcb);
 static inline void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     weir_time at = tcb->timer.at;
 
     (void)now;
-#ifndef WEIR_CHECK
-    if (tcb->snd_ring.cap + tcb->rcv_ring.cap == tcb->mem_held && tcb->rto_at >= at &&
-        tcb->delack_at >= at && tcb->keep_at >= at && tcb->state != WEIR_TCP_CLOSE && !tcb->paced)
+    if (tcb->snd_ring.cap + tcb->rcv_ring.cap != tcb->mem_held || tcb->rto_at < at ||
+        tcb->delack_at < at || tcb->keep_at < at || tcb->state == WEIR_TCP_CLOSE || tcb->paced) {
+        wr_tcb_settle_changed(stack, tcb);
         return;
+    }
+#ifdef WEIR_CHECK
+    wr_tcb_check(stack, tcb);
 #endif
-    wr_tcb_settle_all(stack, tcb);
 }
 /* Sequence number of the first byte in rcv_ring: the next that the user reads. */
 static inline uint32_t wr_tcb_copied_seq(const struct tcb *tcb)
@@ -450,8 +454,6 @@ static inline void wr_tcb_touch(struct weir_stack *stack, struct tcb *tcb, uint3
 {
     wr_ready_touch(stack, tcb->ready, happened);
 }
-/* Asserts what must hold of every connection between two entry points. */
-void wr_tcb_check(const struct weir_stack *stack, const struct tcb *tcb);
 
 /* ---- tcp_input ---------------------------------------------------------------------------------------- */
 

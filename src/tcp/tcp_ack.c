@@ -185,7 +185,7 @@ static void grow_send_buffer(const struct weir_stack *stack, struct tcb *tcb)
     uint64_t windows = wr_cwnd_is_owned(tcb->tx) ? 3 : 2;
     uint64_t want = windows * tcb->tx->cc.cwnd + 2 * (uint64_t)tcb->smss;
 
-    if (tcb->opts.sndbuf_locked || wr_mem_is_pressed(stack))
+    if (want <= tcb->opts.sndbuf || tcb->opts.sndbuf_locked || wr_mem_is_pressed(stack))
         return;
     if (want > WR_TCP_NEAR_SPACE && wr_rcvbuf_is_near(stack, tcb, tcb->rtt.srtt) &&
         want > near_send_buffer(tcb))

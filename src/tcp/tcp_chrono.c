@@ -71,9 +71,11 @@ void wr_chrono_turn_ended(struct tcb *tcb, weir_time now)
     int32_t wnd = seq_diff(tcb->snd_una + tcb->snd_wnd, tcb->snd_nxt);
     bool cwnd_full;
 
+    unsent = wr_tcb_unsent(tcb);
+    if (unsent == 0 && chrono->type <= WR_CHRONO_BUSY && !chrono->buffer_full)
+        return; /* as mostly: all is sent, and nobody waits */
     if (!anything_left(tcb))
         return;
-    unsent = wr_tcb_unsent(tcb);
     mss = wr_output_mss(tcb, 0);
     next = unsent < mss ? unsent : mss;
     cwnd_full = wr_tcb_pipe(tcb) + mss > tcb->tx->cc.cwnd;

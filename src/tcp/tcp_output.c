@@ -587,7 +587,7 @@ static size_t send_plain(struct weir_stack *stack, struct tcb *tcb, struct weir_
 
 /* ---- one turn of one connection ---------------------------------------------------------------------- */
 
-static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_out *out,
+static size_t send_any(struct weir_stack *stack, struct tcb *tcb, struct weir_out *out,
                        weir_time now)
 {
     struct wr_segment s = {0};
@@ -595,8 +595,6 @@ static size_t send_one(struct weir_stack *stack, struct tcb *tcb, struct weir_ou
     uint32_t mss;
     size_t len = 0;
 
-    if (is_plain(tcb))
-        return send_plain(stack, tcb, out, now);
     if (tcb->want & WR_WANT_SYN)
         return opening || wr_fastopen_pending(tcb) ? send_syn(stack, tcb, &s, out, now) : 0;
     if (tcb->state == WEIR_TCP_SYN_SENT)
@@ -704,7 +702,7 @@ size_t wr_tcp_output(struct weir_stack *stack, struct wr_netif *netif, struct we
         struct tcb *tcb = WR_CONTAINER(node, struct tcb, out);
         size_t len = 0;
         if (way_open(stack, netif, tcb, now)) {
-            len = send_one(stack, tcb, out, now);
+            len = is_plain(tcb) ? send_plain(stack, tcb, out, now) : send_any(stack, tcb, out, now);
             if (len == 0 || nothing_left(tcb)) {
                 rest(stack, tcb, now);
             } else { /* the next in turn first, then this one again */

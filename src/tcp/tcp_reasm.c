@@ -173,8 +173,6 @@ static uint32_t store(struct weir_stack *stack, struct tcb *tcb, uint32_t seq, c
     uint32_t at = seq, end = seq + len;
 
     if (!has_islands(tcb)) {
-        if (seq == tcb->rcv_nxt && tcb->rcv_ring.extent == tcb->rcv_ring.len)
-            return (uint32_t)wr_ring_write(&tcb->rcv_ring, &stack->alloc, data, len);
         return (uint32_t)wr_ring_write_at(&tcb->rcv_ring, &stack->alloc, seq - base, data, len);
     }
     while (seq_lt(at, end)) {
@@ -214,7 +212,12 @@ static void take_in_order(struct weir_stack *stack, struct tcb *tcb, const uint8
 {
     bool islands = has_islands(tcb);
     uint32_t before = tcb->rcv_nxt, held = tcb->rcv_ring.len;
-    uint32_t n = store(stack, tcb, tcb->rcv_nxt, data, len);
+    uint32_t n;
+
+    if (!islands && tcb->rcv_ring.extent == held) /* as mostly */
+        n = (uint32_t)wr_ring_write(&tcb->rcv_ring, &stack->alloc, data, len);
+    else
+        n = store(stack, tcb, tcb->rcv_nxt, data, len);
 
     if (n < len)
         wr_drop(stack, tcb->rcv_ring.len + len > tcb->rcv_ring.limit ? WR_DROP_tcp_buffer_full

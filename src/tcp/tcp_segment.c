@@ -91,6 +91,30 @@ static void finish_checksum(struct weir_stack *stack, const struct tcb *tcb, str
     put_be16(th + W_TCP_OFF_CSUM, wr_csum_finish(sum));
 }
 
+/* The IP header of a connection's segment. */
+static void emit_ip(struct weir_stack *stack, const struct tcb *tcb, uint8_t ecn, size_t len,
+                    unsigned n_segs, uint8_t *head, weir_time now)
+{
+    const struct wr_tcp_opts *opts = &tcb->opts;
+    uint8_t ds = (uint8_t)((opts->ds & ~3u) | ecn);
+    struct wr_ip_tx tx;
+
+    if (opts->mtu_discover != WR_TCP_MTU_DONT && wr_tcb_is_v4(tcb) &&
+        tcb->path.netif->config.kind == WEIR_NETIF_IP) { /* as mostly: nothing to look up */
+        wr_ip_emit_atomic(stack, &tcb->tuple.local, &tcb->tuple.remote, 6, opts->hop_limit, ds, len,
+                          head);
+        return;
+    }
+    tx = (struct wr_ip_tx){.src = tcb->tuple.local,
+                           .dst = tcb->tuple.remote,
+                           .proto = 6,
+                           .hop_limit = opts->hop_limit,
+                           .ds = ds,
+                           .dont_fragment = opts->mtu_discover != WR_TCP_MTU_DONT,
+                           .flow_label = flow_label(tcb->node.hash)};
+    wr_ip_emit(stack, &tcb->path, &tx, len, n_segs, head, now);
+}
+
 size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                         struct weir_out *out, weir_time now)
 {
@@ -98,28 +122,22 @@ size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_seg
     unsigned n_segs = s->len > s->mss ? (s->len + s->mss - 1) / s->mss : 1;
     size_t l3_len = wr_ip_head_len(&tcb->path, &tuple->remote), hlen;
     uint32_t announced = tcb->rcv_wnd;
+    uint8_t *head = out->head, ecn = 0;
     struct w_tcp th = {.src_port = tuple->lport, .dst_port = tuple->rport, .seq = s->seq};
-    struct wr_ip_tx tx = {.src = tuple->local,
-                          .dst = tuple->remote,
-                          .proto = 6,
-                          .hop_limit = tcb->opts.hop_limit,
-                          .ds = (uint8_t)(tcb->opts.ds & ~3u),
-                          .dont_fragment = tcb->opts.mtu_discover != WR_TCP_MTU_DONT,
-                          .flow_label = flow_label(tcb->node.hash)};
 
     out->n_spans = 0;
     out->gso_size = 0;
     out->gso_ipv6 = false;
     out->csum_partial = false;
-    hlen = W_TCP_HLEN + emit_options(tcb, s, out->head + l3_len + W_TCP_HLEN, now);
+    hlen = W_TCP_HLEN + emit_options(tcb, s, head + l3_len + W_TCP_HLEN, now);
     th.flags = s->flags;
     th.urg = urgent_field(tcb, s, &th.flags);
     if (!(s->flags & W_TCP_SYN))
-        tx.ds |= wr_ecn_sent(tcb, s->fresh, &th.flags);
+        ecn = wr_ecn_sent(tcb, s->fresh, &th.flags);
     th.ack = (s->flags & W_TCP_ACK) ? tcb->rcv_nxt : 0;
     th.wnd = window_field(tcb, s);
     th.data_off = (uint8_t)hlen;
-    wr_w_tcp_emit(out->head + l3_len, &th);
+    wr_w_tcp_emit(head + l3_len, &th);
     if (s->len > 0)
         out->n_spans = (unsigned)wr_ring_peek(
             &tcb->snd_ring, s->seq + ((s->flags & W_TCP_SYN) ? 1 : 0) - wr_tcb_snd_head(tcb),
@@ -129,10 +147,13 @@ size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_seg
         out->gso_size = (uint16_t)s->mss;
         out->gso_ipv6 = !wr_tcb_is_v4(tcb);
     }
-    wr_ip_emit(stack, &tcb->path, &tx, hlen + s->len, n_segs, out->head, now);
+    emit_ip(stack, tcb, ecn, hlen + s->len, n_segs, head, now);
     finish_checksum(stack, tcb, out, l3_len, hlen, s->len);
 
-    wr_trace_sent(stack, tcb, s, &th, announced);
+    if (wr_tracing(stack)) {
+        const struct w_tcp sent = th; /* so that `th` needs no place in memory without a trace */
+        wr_trace_segment_sent(stack, tcb, s, &sent, announced);
+    }
     wr_count_add(stack, WR_STAT_tcp_out_segs, n_segs);
     tcb->segs_out += n_segs;
     if (s->len > 0)

@@ -196,7 +196,7 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
     wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
 }
 
-void wr_tcb_settle_all(struct weir_stack *stack, struct tcb *tcb)
+void wr_tcb_settle_changed(struct weir_stack *stack, struct tcb *tcb)
 {
     if (tcb->snd_ring.cap + tcb->rcv_ring.cap != tcb->mem_held)
         wr_mem_settle(stack, tcb);
