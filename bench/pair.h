@@ -92,10 +92,11 @@ static inline bool take(struct side *side, struct weir_frame *frame, weir_time n
 static inline bool carry(struct side *from, struct side *to, weir_time now)
 {
     uint8_t head[WEIR_HEAD_MAX];
-    struct weir_out out = {.head = head};
+    struct weir_out out;
     struct weir_frame frame;
     bool moved = false;
 
+    out.head = head;
     for (int i = 0; i < PAIR_BURST && weir_output(from->stack, from->ifindex, &out, now) > 0; i++)
         check(from->link->ops->send(from->link, &out, now), "send");
     while (take(to, &frame, now)) {

@@ -155,41 +155,46 @@ static void room_made(struct end *sender, const struct wr_frame_queue *q, weir_t
     ring_end(sender);
 }
 
-static inline int take(struct end *end, struct weir_frame *frame, weir_time now)
+static int take(struct end *end, struct weir_frame *frame, weir_time now)
 {
     struct wr_frame_queue *q = end->in;
     struct wr_frame_buf *buf = wr_frame_queue_get(q);
 
-    if (buf != NULL) {
-        frame->data = buf->data;
-        frame->len = buf->len;
-        frame->gso_size = buf->gso_size;
-        frame->csum_valid = buf->csum_valid;
-        frame->body = NULL;
-        frame->body_at = 0;
-        if (end->peer->was_full)
-            room_made(end->peer, q, now);
-        return 1;
+    if (buf == NULL) {
+        if (end->event_fd >= 0 && end->room_at == WEIR_TIME_NEVER)
+            silence(end);
+        return end->peer->open ? 0 : WEIR_ENETDOWN;
     }
-    if (end->event_fd >= 0 && end->room_at == WEIR_TIME_NEVER)
-        silence(end);
-    return end->peer->open ? 0 : WEIR_ENETDOWN;
+    frame->data = buf->data;
+    frame->len = buf->len;
+    frame->gso_size = buf->gso_size;
+    frame->csum_valid = buf->csum_valid;
+    frame->body = NULL;
+    frame->body_at = 0;
+    if (end->peer->was_full)
+        room_made(end->peer, q, now);
+    return 1;
+}
+
+static int take_locked(struct end *end, struct weir_frame *frame, weir_time now)
+{
+    struct wire *wire = end->wire;
+    pthread_mutex_lock(&wire->lock);
+    int rc = take(end, frame, now);
+    pthread_mutex_unlock(&wire->lock);
+    return rc;
 }
 
 static int pipe_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
 {
     struct end *end = (struct end *)link;
-    int rc;
+    const struct wr_frame_queue *q = end->in;
 
-    if (!end->wire->threads) {
-        if (end->in->count == 0 && end->in->lent == NULL && end->peer->open)
-            return 0; /* as mostly, when it is asked again */
-        return take(end, frame, now);
-    }
-    pthread_mutex_lock(&end->wire->lock);
-    rc = take(end, frame, now);
-    pthread_mutex_unlock(&end->wire->lock);
-    return rc;
+    if (end->wire->threads)
+        return take_locked(end, frame, now);
+    if (q->count == 0 && q->lent == NULL && end->peer->open)
+        return 0; /* as mostly, when it is asked again */
+    return take(end, frame, now);
 }
 
 static weir_time pipe_deadline(const struct weir_link *link)

@@ -16,6 +16,7 @@
 
 #include <sodium/crypto_shorthash.h>
 
+#include "base/hint.h"
 #include "base/ring.h"
 #include "core/core.h"
 
@@ -92,7 +93,7 @@ static bool keep_small(struct wr_small_spares *small, void *ptr, size_t size)
     return true;
 }
 
-static void *take(struct weir_stack *stack, size_t size)
+WR_APART void *take(struct weir_stack *stack, size_t size)
 {
     struct wr_small_spares *small = small_of(stack, size);
     void *ptr = size >= LARGE_MIN ? take_large(stack, size) : NULL;
@@ -122,20 +123,27 @@ static void *counted_alloc(void *ctx, size_t size)
     return spare;
 }
 
-static void counted_free(void *ctx, void *ptr, size_t size)
+/* A block that is no spare of the first size. */
+WR_APART void give_back_or_keep(struct weir_stack *stack, void *ptr, size_t size)
 {
-    struct weir_stack *stack = ctx;
-    if (size == WR_RING_FIRST && stack->n_spares < SPARES) {
-        struct wr_spare *spare = ptr;
-        spare->next = stack->spares;
-        stack->spares = spare;
-        stack->n_spares++;
-        return;
-    }
     if (LARGE_SPARES > 0 && size >= LARGE_MIN && size <= LARGE_MAX)
         keep_large(stack, ptr, size);
     else if (size < SMALL_MIN || size > SMALL_MAX || !keep_small(small_of(stack, size), ptr, size))
         give_back(stack, ptr, size);
+}
+
+static void counted_free(void *ctx, void *ptr, size_t size)
+{
+    struct weir_stack *stack = ctx;
+    struct wr_spare *spare = ptr;
+
+    if (size != WR_RING_FIRST || stack->n_spares >= SPARES) {
+        give_back_or_keep(stack, ptr, size);
+        return;
+    }
+    spare->next = stack->spares;
+    stack->spares = spare;
+    stack->n_spares++;
 }
 
 void wr_alloc_trim(struct weir_stack *stack)

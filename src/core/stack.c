@@ -38,6 +38,7 @@
 #include <weir/stack.h>
 
 #include "base/bytes.h"
+#include "base/hint.h"
 #include "core/core.h"
 #include "core/tracing.h"
 #include "ip/ip_entry.h"
@@ -152,8 +153,8 @@ void weir_stack_free(struct weir_stack *stack)
 /* ---- in -------------------------------------------------------------------------------------- */
 
 /* A frame whose data was read to where it does not belong. */
-static void input_gathered(struct weir_stack *stack, struct wr_netif *netif,
-                           const struct weir_frame *frame, weir_time now)
+WR_APART void input_gathered(struct weir_stack *stack, struct wr_netif *netif,
+                             const struct weir_frame *frame, weir_time now)
 {
     uint8_t *copy = wr_alloc(stack, frame->len);
     struct weir_frame whole = *frame;
@@ -213,11 +214,9 @@ void weir_input_room_unused(struct weir_stack *stack)
 /* ---- out ------------------------------------------------------------------------------------- */
 
 /* Gives the queue's first frame: its beginning copied to the caller's head, the rest lent. */
-static size_t output_queued(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out)
+WR_APART size_t output_first(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out)
 {
     struct wr_list *node = wr_list_pop_front(&netif->queue);
-    if (node == NULL)
-        return 0;
     struct wr_qpkt *pkt = WR_CONTAINER(node, struct wr_qpkt, node);
     netif->queue_len--;
 
@@ -239,6 +238,11 @@ static size_t output_queued(struct weir_stack *stack, struct wr_netif *netif, st
     return len;
 }
 
+static size_t output_queued(struct weir_stack *stack, struct wr_netif *netif, struct weir_out *out)
+{
+    return wr_list_is_empty(&netif->queue) ? 0 : output_first(stack, netif, out);
+}
+
 static void take_back(struct weir_stack *stack, struct wr_netif *netif)
 {
     if (netif->lent == NULL)
@@ -253,7 +257,11 @@ static size_t next_frame(struct weir_stack *stack, struct wr_netif *netif, struc
 {
     if (!netif->up)
         return 0;
-    *out = (struct weir_out){.head = out->head};
+    out->head_len = 0;
+    out->n_spans = 0;
+    out->gso_size = 0;
+    out->gso_ipv6 = out->csum_partial = false;
+    out->csum_start = out->csum_offset = 0;
 
     size_t len = 0;
     if (!netif->tcp_turn || wr_list_is_empty(&netif->tcp_ready))

@@ -8,6 +8,7 @@
  */
 #include "ip/ip.h"
 
+#include "base/hint.h"
 #include "tcp/tcp_entry.h"
 #include "udp/udp_entry.h"
 
@@ -174,9 +175,9 @@ static bool input_plain(struct weir_stack *stack, struct wr_netif *netif,
     return true;
 }
 
-static void input_any(struct weir_stack *stack, struct wr_netif *netif,
-                      const struct weir_frame *frame, const uint8_t *p, size_t len, bool link_group,
-                      weir_time now)
+WR_APART void input_any(struct weir_stack *stack, struct wr_netif *netif,
+                        const struct weir_frame *frame, const uint8_t *p, size_t len,
+                        bool link_group, weir_time now)
 {
     struct w_ip4 ip;
     struct wr_pkt pkt = {.netif = netif};

@@ -2,6 +2,7 @@
 /* The IP layer's life, and the link header of what comes in. */
 #include "ip/ip.h"
 
+#include "base/hint.h"
 #include "wire/w_eth.h"
 
 int wr_ip_init(struct weir_stack *stack)
@@ -131,8 +132,8 @@ void wr_addr_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time n
 
 /* ---- input ------------------------------------------------------------------------------------- */
 
-static void ethernet_input(struct weir_stack *stack, struct wr_netif *netif,
-                           const struct weir_frame *frame, weir_time now)
+WR_APART void ethernet_input(struct weir_stack *stack, struct wr_netif *netif,
+                             const struct weir_frame *frame, weir_time now)
 {
     struct w_eth eth;
     const uint8_t *p = frame->data + W_ETH_HLEN;

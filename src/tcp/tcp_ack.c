@@ -10,6 +10,7 @@
  * then tcp_recovery judges losses and tells congestion control, and the rest of the stack learns that
  * there is room.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
@@ -128,8 +129,8 @@ static void follow(struct tcb *tcb, uint32_t was)
 }
 
 /* SND.UNA moves to seg->ack: the ring lets go of the data, the queue of its records. */
-static void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack, struct wr_acked *acked,
-                    struct wr_delivery *d)
+WR_INLINE void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack,
+                       struct wr_acked *acked, struct wr_delivery *d)
 {
     uint32_t data_end = seq_min(ack, tcb->write_seq), head = wr_tcb_snd_head(tcb);
     uint32_t was = tcb->snd_una;
@@ -178,14 +179,9 @@ static uint64_t near_send_buffer(const struct tcb *tcb)
     return most - most % (mss < room ? room / mss * mss : mss);
 }
 
-/* Linux: the send buffer follows cwnd, twice over, so that a window of data can wait behind the one in
- * flight; three times where cwnd is used in full while a hole is repaired (BBR). */
-static void grow_send_buffer(const struct weir_stack *stack, struct tcb *tcb)
+WR_APART void grow_send_buffer_to(const struct weir_stack *stack, struct tcb *tcb, uint64_t want)
 {
-    uint64_t windows = wr_cwnd_is_owned(tcb->tx) ? 3 : 2;
-    uint64_t want = windows * tcb->tx->cc.cwnd + 2 * (uint64_t)tcb->smss;
-
-    if (want <= tcb->opts.sndbuf || tcb->opts.sndbuf_locked || wr_mem_is_pressed(stack))
+    if (tcb->opts.sndbuf_locked || wr_mem_is_pressed(stack))
         return;
     if (want > WR_TCP_NEAR_SPACE && wr_rcvbuf_is_near(stack, tcb, tcb->rtt.srtt) &&
         want > near_send_buffer(tcb))
@@ -196,6 +192,17 @@ static void grow_send_buffer(const struct weir_stack *stack, struct tcb *tcb)
         tcb->opts.sndbuf = (uint32_t)want;
         wr_ring_set_limit(&tcb->snd_ring, tcb->opts.sndbuf);
     }
+}
+
+/* Linux: the send buffer follows cwnd, twice over, so that a window of data can wait behind the one in
+ * flight; three times where cwnd is used in full while a hole is repaired (BBR). */
+static void grow_send_buffer(const struct weir_stack *stack, struct tcb *tcb)
+{
+    uint64_t windows = wr_cwnd_is_owned(tcb->tx) ? 3 : 2;
+    uint64_t want = windows * tcb->tx->cc.cwnd + 2 * (uint64_t)tcb->smss;
+
+    if (want > tcb->opts.sndbuf)
+        grow_send_buffer_to(stack, tcb, want);
 }
 
 /* Acceptable by RFC 9293 and RFC 5961 5.2? If not it was answered. */
@@ -250,7 +257,7 @@ static void take_in(struct weir_stack *stack, struct tcb *tcb, const struct seg 
     }
 }
 
-static void take_rtt(struct weir_stack *stack, struct tcb *tcb, weir_time rtt, weir_time now)
+WR_INLINE void take_rtt(struct weir_stack *stack, struct tcb *tcb, weir_time rtt, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
 
@@ -295,7 +302,8 @@ static void old_ack(struct weir_stack *stack, struct tcb *tcb, const struct seg 
 }
 
 /* The user learns what an ACK of data has changed. */
-static void tell_user(struct weir_stack *stack, struct tcb *tcb, bool was_writable, weir_time now)
+WR_INLINE void tell_user(struct weir_stack *stack, struct tcb *tcb, bool was_writable,
+                         weir_time now)
 {
     bool writable;
 
@@ -364,8 +372,8 @@ static void take_expected(struct weir_stack *stack, struct tcb *tcb, const struc
 
 /* ---- any ACK ------------------------------------------------------------------------------------------- */
 
-static enum wr_ack_verdict take_any(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
-                                    weir_time now)
+WR_APART enum wr_ack_verdict take_any(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                                      weir_time now)
 {
     struct wr_sack_result sack = {.last_sent = -1};
     struct wr_acked acked = {.first_sent = -1, .last_sent = -1};

@@ -109,8 +109,6 @@ struct wr_mem {
 void wr_mem_settle(struct weir_stack *stack, struct tcb *tcb);
 /* Bytes that may be queued for sending. If 0, its socket is touched when it is worth trying again. Needs tcb->tx. */
 uint32_t wr_mem_send_room(struct weir_stack *stack, struct tcb *tcb);
-/* May `len` received bytes be taken in? What is out of order may be given up for it; a refusal is a counted drop. */
-bool wr_mem_may_receive(struct weir_stack *stack, struct tcb *tcb, uint32_t len, bool in_order);
 /* Memory is so short that this orphan, still sending, has to go. */
 bool wr_mem_resets_orphan(const struct weir_stack *stack, const struct tcb *tcb);
 
@@ -179,6 +177,14 @@ struct wr_tcp {
 static inline bool wr_mem_is_pressed(const struct weir_stack *stack)
 {
     return stack->tcp->mem.pressed;
+}
+bool wr_mem_may_receive_now(struct weir_stack *stack, struct tcb *tcb, uint32_t len, bool in_order);
+/* May `len` received bytes be taken in? What is out of order may be given up for it; a refusal is a counted drop. */
+static inline bool wr_mem_may_receive(struct weir_stack *stack, struct tcb *tcb, uint32_t len,
+                                      bool in_order)
+{
+    return (!wr_mem_is_pressed(stack) && tcb->rcv_ring.extent + len <= tcb->rcv_ring.cap) ||
+           wr_mem_may_receive_now(stack, tcb, len, in_order);
 }
 /* What a group's common time adds to the timestamp clock; 0: no group. */
 static inline uint32_t wr_cookie_ts_shift(const struct weir_stack *stack)

@@ -4,6 +4,7 @@
  * TIME-WAIT have files of their own; this one finds out whom a segment is for, and serves the other
  * states.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
@@ -61,7 +62,7 @@ static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg
 }
 
 /* RFC 9293 3.9.2.3 MUST-57, MUST-63 */
-static bool endpoints_fit(struct weir_stack *stack, const struct wr_pkt *pkt)
+WR_APART bool endpoints_fit(struct weir_stack *stack, const struct wr_pkt *pkt)
 {
     if (!pkt->dst_unicast) {
         wr_drop(stack, WR_DROP_tcp_not_unicast);
@@ -107,17 +108,35 @@ static void to_timewait(struct weir_stack *stack, struct wr_tw *tw, struct seg *
         to_listener(stack, seg, &iss, now);
 }
 
-static void to_connection(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
+/* The connection that the segment is for, awake. NULL: it is for something else and was dealt with. */
+WR_APART struct tcb *find_connection(struct weir_stack *stack, struct seg *seg, weir_time now)
 {
-    wr_input_tcb(stack, tcb, seg, now);
-    wr_trace_received(stack, tcb, seg);
-    if (!tcb->dozing || !wr_rest_again(stack, tcb, now))
-        wr_tcb_settle(stack, tcb, now);
+    struct wr_flow *flow;
+    struct tcb *tcb;
+
+    seg->hash = wr_demux_hash(stack, &seg->tuple);
+    flow = wr_demux_find(stack, &seg->tuple, seg->hash);
+    if (flow == NULL) {
+        to_listener(stack, seg, NULL, now);
+    } else if (flow->kind == WR_FLOW_TCB) {
+        tcb = WR_CONTAINER(flow, struct tcb, flow);
+        wr_demux_found(stack, tcb);
+        return tcb;
+    } else if (flow->kind == WR_FLOW_REST) {
+        tcb = wr_rest_wake(stack, WR_CONTAINER(flow, struct wr_rest, flow));
+        if (tcb == NULL)
+            wr_drop(stack, WR_DROP_no_memory);
+        return tcb;
+    } else if (flow->kind == WR_FLOW_SYN) {
+        wr_listen_syn_input(stack, WR_CONTAINER(flow, struct wr_syn, flow), seg, now);
+    } else {
+        to_timewait(stack, WR_CONTAINER(flow, struct wr_tw, flow), seg, now);
+    }
+    return NULL;
 }
 
 void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now)
 {
-    struct wr_flow *flow;
     struct tcb *tcb;
     struct seg seg;
 
@@ -130,30 +149,14 @@ void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time 
     wr_count_add(stack, WR_STAT_tcp_in_segs, seg.n_segs);
     wr_trace_subject(stack, &seg);
     tcb = wr_demux_recent(stack, &seg.tuple);
-    if (tcb != NULL) {
+    if (tcb != NULL)
         seg.hash = tcb->node.hash;
-        to_connection(stack, tcb, &seg, now);
+    else if ((tcb = find_connection(stack, &seg, now)) == NULL)
         return;
-    }
-    seg.hash = wr_demux_hash(stack, &seg.tuple);
-    flow = wr_demux_find(stack, &seg.tuple, seg.hash);
-    if (flow == NULL) {
-        to_listener(stack, &seg, NULL, now);
-    } else if (flow->kind == WR_FLOW_TCB) {
-        tcb = WR_CONTAINER(flow, struct tcb, flow);
-        wr_demux_found(stack, tcb);
-        to_connection(stack, tcb, &seg, now);
-    } else if (flow->kind == WR_FLOW_REST) {
-        tcb = wr_rest_wake(stack, WR_CONTAINER(flow, struct wr_rest, flow));
-        if (tcb != NULL)
-            to_connection(stack, tcb, &seg, now);
-        else
-            wr_drop(stack, WR_DROP_no_memory);
-    } else if (flow->kind == WR_FLOW_SYN) {
-        wr_listen_syn_input(stack, WR_CONTAINER(flow, struct wr_syn, flow), &seg, now);
-    } else {
-        to_timewait(stack, WR_CONTAINER(flow, struct wr_tw, flow), &seg, now);
-    }
+    wr_input_tcb(stack, tcb, &seg, now);
+    wr_trace_received(stack, tcb, &seg);
+    if (!tcb->dozing || !wr_rest_again(stack, tcb, now))
+        wr_tcb_settle(stack, tcb, now);
 }
 
 /* ---- challenge and duplicate ACKs --------------------------------------------------------------------- */
@@ -368,8 +371,8 @@ static void syn_sent_to_synchronized(struct weir_stack *stack, struct tcb *tcb, 
 }
 
 /* RFC 9293 3.10.7.3 */
-static void syn_sent_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
-                           weir_time now)
+WR_APART void syn_sent_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                             weir_time now)
 {
     bool has_ack = (seg->flags & W_TCP_ACK) != 0;
 
@@ -539,7 +542,8 @@ static void segment_text(struct weir_stack *stack, struct tcb *tcb, struct seg *
 /* ---- synchronized states: the order of RFC 9293 3.10.7.4 -------------------------------------------------------- */
 
 /* The first four: false when the segment has been dealt with. */
-static bool passes_checks(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
+WR_APART bool passes_checks(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
+                            weir_time now)
 {
     /* RFC 7323 5.3: PAWS comes before the sequence number; a RST skips it. */
     if (!(seg->flags & W_TCP_RST) && paws_rejects(tcb, seg, now)) {

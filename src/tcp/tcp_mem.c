@@ -94,7 +94,7 @@ static void prune_out_of_order(struct weir_stack *stack, struct tcb *tcb)
     wr_mem_settle(stack, tcb);
 }
 
-bool wr_mem_may_receive(struct weir_stack *stack, struct tcb *tcb, uint32_t len, bool in_order)
+bool wr_mem_may_receive_now(struct weir_stack *stack, struct tcb *tcb, uint32_t len, bool in_order)
 {
     struct wr_ring *ring = &tcb->rcv_ring;
 

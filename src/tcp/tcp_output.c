@@ -19,6 +19,7 @@
  * short segment waits only while an earlier short one is unacknowledged. What is held while nothing
  * is in flight is freed by the persist timer.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_sender.h"
@@ -232,7 +233,7 @@ static uint8_t why_again(const struct tcb *tcb, const struct wr_sent *sent)
 }
 
 /* `len` bytes of new data, or a FIN, leave now: snd_nxt and the last record count them. */
-static void sent_new(struct weir_stack *stack, struct tcb *tcb, uint32_t len, weir_time now)
+WR_INLINE void sent_new(struct weir_stack *stack, struct tcb *tcb, uint32_t len, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
 
@@ -587,8 +588,8 @@ static size_t send_plain(struct weir_stack *stack, struct tcb *tcb, struct weir_
 
 /* ---- one turn of one connection ---------------------------------------------------------------------- */
 
-static size_t send_any(struct weir_stack *stack, struct tcb *tcb, struct weir_out *out,
-                       weir_time now)
+WR_APART size_t send_any(struct weir_stack *stack, struct tcb *tcb, struct weir_out *out,
+                         weir_time now)
 {
     struct wr_segment s = {0};
     bool opening = wr_tcb_opening(tcb), dsack;
@@ -656,7 +657,7 @@ static bool nothing_left(const struct tcb *tcb)
            (tx == NULL || (tx->ca_state == WEIR_CA_OPEN && tx->q.lost_bytes == 0 && !tx->pace.on));
 }
 
-static void neighbour_failed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+WR_APART void neighbour_failed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     wr_output_unlink(tcb);
     if (wr_tcb_opening(tcb)) {

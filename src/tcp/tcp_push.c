@@ -133,8 +133,17 @@ static uint32_t first_piece_end(const struct tcb *tcb, uint32_t piece, uint32_t 
 void wr_push_written(struct weir_stack *stack, struct tcb *tcb, uint32_t start, int flags)
 {
     struct wr_push *push = &tcb->tx->push;
-    uint32_t goal = wr_push_goal(tcb, flags), end = tcb->write_seq, half = tcb->max_wnd / 2, next;
+    uint32_t goal, end = tcb->write_seq, half = tcb->max_wnd / 2, next;
 
+    if (start == tcb->snd_nxt && end - start <= wr_output_mss(tcb, 0) && push->marks == NULL &&
+        flags == 0) { /* as mostly: a piece of its own, of one segment */
+        push->goal = 0; /* to be looked up */
+        push->piece = start;
+        push->pushed = end;
+        push->tail = true;
+        return;
+    }
+    goal = wr_push_goal(tcb, flags);
     push->goal = goal;
     begin_write(stack, tcb, start, goal, (flags & WEIR_MSG_OOB) != 0);
     next = push->piece + goal;
@@ -217,6 +226,8 @@ bool wr_push_burst(const struct weir_stack *stack, struct tcb *tcb, uint32_t sta
     }
     if (!goes_on) {
         push->burst = false;
+        if (more && push->goal == 0)
+            push->goal = wr_push_goal(tcb, 0);
         if (!more || push->goal <= mss)
             return false;
         push->chunk_at = start;

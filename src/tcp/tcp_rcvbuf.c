@@ -112,9 +112,12 @@ bool wr_rcvbuf_is_near(const struct weir_stack *stack, const struct tcb *tcb, we
 /* What a near peer's data read in `elapsed` is in its shortest round trip. */
 static uint32_t near_part(const struct tcb *tcb, uint32_t copied, weir_time elapsed)
 {
-    uint32_t least = copied < WR_TCP_NEAR_SPACE ? copied : WR_TCP_NEAR_SPACE;
-    uint64_t part = (uint64_t)copied * (uint64_t)tcb->rtt.min_rtt / (uint64_t)elapsed;
-    return part > least ? (uint32_t)part : least;
+    uint64_t part;
+
+    if (copied <= WR_TCP_NEAR_SPACE)
+        return copied; /* `elapsed` is the longer one */
+    part = (uint64_t)copied * (uint64_t)tcb->rtt.min_rtt / (uint64_t)elapsed;
+    return part > WR_TCP_NEAR_SPACE ? (uint32_t)part : WR_TCP_NEAR_SPACE;
 }
 
 /* `steady`: the sender does not double its rate from here on. */

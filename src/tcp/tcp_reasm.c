@@ -16,6 +16,7 @@
  * than a sixteenth of the buffer or less than one segment is free (receiver's silly window
  * avoidance, RFC 9293 3.8.6.2.2), and opens only in steps worth an ACK.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 
@@ -166,8 +167,8 @@ static bool has_islands(const struct tcb *tcb)
 
 /* Writes data for [seq, seq + len) into the ring where nothing lies yet. Returns how many bytes from seq
  * on are in the ring then. */
-static uint32_t store(struct weir_stack *stack, struct tcb *tcb, uint32_t seq, const uint8_t *data,
-                      uint32_t len)
+WR_APART uint32_t store(struct weir_stack *stack, struct tcb *tcb, uint32_t seq,
+                        const uint8_t *data, uint32_t len)
 {
     uint32_t base = tcb->rcv_nxt - tcb->rcv_ring.len; /* of the ring */
     uint32_t at = seq, end = seq + len;
@@ -191,7 +192,7 @@ static uint32_t store(struct weir_stack *stack, struct tcb *tcb, uint32_t seq, c
 
 /* Makes readable what lies behind rcv_nxt without a gap. A FIN that came early stands in the islands, so that
  * SACK tells of it, but not in the ring. */
-static void join_islands(struct weir_stack *stack, struct tcb *tcb)
+WR_APART void join_islands(struct weir_stack *stack, struct tcb *tcb)
 {
     struct wr_range first;
     uint32_t end;
@@ -207,8 +208,8 @@ static void join_islands(struct weir_stack *stack, struct tcb *tcb)
     }
 }
 
-static void take_in_order(struct weir_stack *stack, struct tcb *tcb, const uint8_t *data,
-                          uint32_t len, weir_time now)
+WR_INLINE void take_in_order(struct weir_stack *stack, struct tcb *tcb, const uint8_t *data,
+                             uint32_t len, weir_time now)
 {
     bool islands = has_islands(tcb);
     uint32_t before = tcb->rcv_nxt, held = tcb->rcv_ring.len;
@@ -225,7 +226,8 @@ static void take_in_order(struct weir_stack *stack, struct tcb *tcb, const uint8
     if (tcb->rcv_ring.len == held) /* written beyond the tail */
         wr_ring_commit(&tcb->rcv_ring, n);
     tcb->rcv_nxt += n;
-    join_islands(stack, tcb);
+    if (islands)
+        join_islands(stack, tcb);
     tcb->bytes_received += tcb->rcv_nxt - before;
     if (islands || n < len) /* RFC 5681 4.2: a filled hole is acknowledged at once */
         wr_output_want_ack(stack, tcb, false, now);
@@ -270,8 +272,8 @@ static void take_duplicate(struct weir_stack *stack, struct tcb *tcb, uint32_t s
 }
 
 /* Data in order is in the ring. */
-static void took_in_order(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
-                          weir_time now)
+WR_INLINE void took_in_order(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                             weir_time now)
 {
     wr_direct_took(stack, tcb, seg);
     wr_rcvbuf_data_received(stack, tcb, seg, now);
@@ -307,7 +309,8 @@ static void take_next(struct weir_stack *stack, struct tcb *tcb, const struct se
     took_in_order(stack, tcb, seg, now);
 }
 
-bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
+WR_APART bool take_any(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                       weir_time now)
 {
     uint32_t start = seg->seq + ((seg->flags & W_TCP_SYN) ? 1 : 0), end = start + seg->len;
     uint32_t edge = tcb->rcv_nxt + wr_reasm_wnd(tcb);
@@ -316,10 +319,6 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
 
     if (seg->len == 0 && !fin)
         return false;
-    if (is_next(tcb, seg)) {
-        take_next(stack, tcb, seg, now);
-        return false;
-    }
     if (seq_leq(end + (fin ? 1 : 0), tcb->rcv_nxt)) {
         take_duplicate(stack, tcb, start, end + (fin ? 1 : 0), now);
         return false;
@@ -363,6 +362,14 @@ bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, 
         take_out_of_order(stack, tcb, start, data, end - start, fin && end == tcb->fin_seq, now);
     }
     return tcb->fin_seen && tcb->rcv_nxt == tcb->fin_seq;
+}
+
+bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
+{
+    if (!is_next(tcb, seg))
+        return take_any(stack, tcb, seg, now);
+    take_next(stack, tcb, seg, now);
+    return false;
 }
 
 /* ---- urgent data ------------------------------------------------------------------------------------------ */
