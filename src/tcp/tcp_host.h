@@ -183,7 +183,8 @@ bool wr_mem_may_receive_now(struct weir_stack *stack, struct tcb *tcb, uint32_t 
 static inline bool wr_mem_may_receive(struct weir_stack *stack, struct tcb *tcb, uint32_t len,
                                       bool in_order)
 {
-    return (!wr_mem_is_pressed(stack) && tcb->rcv_ring.extent + len <= tcb->rcv_ring.cap) ||
+    return (!wr_mem_is_pressed(stack) &&
+            stack->tcp->mem.held + len <= 4096 * (uint64_t)stack->tunables.tcp_mem_max) ||
            wr_mem_may_receive_now(stack, tcb, len, in_order);
 }
 /* What a group's common time adds to the timestamp clock; 0: no group. */

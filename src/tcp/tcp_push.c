@@ -136,7 +136,7 @@ void wr_push_written(struct weir_stack *stack, struct tcb *tcb, uint32_t start, 
     uint32_t goal, end = tcb->write_seq, half = tcb->max_wnd / 2, next;
 
     if (start == tcb->snd_nxt && end - start <= wr_output_mss(tcb, 0) && push->marks == NULL &&
-        flags == 0) { /* as mostly: a piece of its own, of one segment */
+        flags == 0) {   /* as mostly: a piece of its own, of one segment */
         push->goal = 0; /* to be looked up */
         push->piece = start;
         push->pushed = end;
@@ -168,11 +168,11 @@ void wr_push_written(struct weir_stack *stack, struct tcb *tcb, uint32_t start, 
 size_t wr_push_takes(const struct tcb *tcb, uint32_t lowat, size_t len, int flags)
 {
     const struct wr_push *push = &tcb->tx->push;
-    uint32_t start = tcb->write_seq, unsent = wr_tcb_unsent(tcb), goal, end, gone;
-    uint32_t piece = seq_lt(push->piece, tcb->snd_nxt) ? tcb->snd_nxt : push->piece;
+    uint32_t start = tcb->write_seq, unsent = wr_tcb_unsent(tcb), goal, end, gone, piece;
 
     if ((uint64_t)unsent + len < lowat)
         return len;
+    piece = seq_lt(push->piece, tcb->snd_nxt) ? tcb->snd_nxt : push->piece;
     goal = wr_push_goal(tcb, flags);
     if (ends_record(push, start) || start - piece >= goal)
         piece = start;

@@ -5,9 +5,11 @@
  * segment of 64 KB costs as much as an empty one; those without a connection (SYN-ACKs, ACKs of
  * TIME-WAIT, resets) are built whole and handed to IP.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_open.h"
 #include "tcp/tcp_trace.h"
+#include "wire/w_ip4.h"
 
 /* ---- building a segment ------------------------------------------------------------------------------ */
 
@@ -91,53 +93,100 @@ static void finish_checksum(struct weir_stack *stack, const struct tcb *tcb, str
     put_be16(th + W_TCP_OFF_CSUM, wr_csum_finish(sum));
 }
 
-/* The IP header of a connection's segment. */
-static void emit_ip(struct weir_stack *stack, const struct tcb *tcb, uint8_t ecn, size_t len,
-                    unsigned n_segs, uint8_t *head, weir_time now)
+static void note_sent(struct weir_stack *stack, struct tcb *tcb, const struct wr_segment *s,
+                      unsigned n_segs)
 {
-    const struct wr_tcp_opts *opts = &tcb->opts;
-    uint8_t ds = (uint8_t)((opts->ds & ~3u) | ecn);
-    struct wr_ip_tx tx;
-
-    if (opts->mtu_discover != WR_TCP_MTU_DONT && wr_tcb_is_v4(tcb) &&
-        tcb->path.netif->config.kind == WEIR_NETIF_IP) { /* as mostly: nothing to look up */
-        wr_ip_emit_atomic(stack, &tcb->tuple.local, &tcb->tuple.remote, 6, opts->hop_limit, ds, len,
-                          head);
-        return;
-    }
-    tx = (struct wr_ip_tx){.src = tcb->tuple.local,
-                           .dst = tcb->tuple.remote,
-                           .proto = 6,
-                           .hop_limit = opts->hop_limit,
-                           .ds = ds,
-                           .dont_fragment = opts->mtu_discover != WR_TCP_MTU_DONT,
-                           .flow_label = flow_label(tcb->node.hash)};
-    wr_ip_emit(stack, &tcb->path, &tx, len, n_segs, head, now);
+    wr_count_add(stack, WR_STAT_tcp_out_segs, n_segs);
+    tcb->segs_out += n_segs;
+    if (s->len > 0)
+        tcb->data_segs_out += n_segs;
+    if (s->flags & W_TCP_ACK)
+        wr_delack_ack_sent(tcb);
 }
 
-size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
-                        struct weir_out *out, weir_time now)
+/* Is it as most segments are: IPv4 by a link without a header of its own, timestamps and nothing else, for a connection
+ * that is open? */
+static bool is_plain(const struct tcb *tcb, const struct wr_segment *s)
+{
+    return (s->flags & (W_TCP_SYN | W_TCP_ACK)) == W_TCP_ACK && s->len <= s->mss &&
+           s->n_sack == 0 && tcb->ts_ok && tcb->flow.v4 && tcb->ecn == 0 &&
+           tcb->path.netif->config.kind == WEIR_NETIF_IP &&
+           tcb->opts.mtu_discover != WR_TCP_MTU_DONT &&
+           (!s->urgent || !seq_gt(tcb->snd_up, s->seq));
+}
+
+/* The same as the long way would write, straight down. */
+static size_t build_plain(struct weir_stack *stack, struct tcb *tcb, const struct wr_segment *s,
+                          struct weir_out *out, weir_time now)
+{
+    enum { HEAD = W_TCP_HLEN + W_TCPOPT_TS_LEN };
+    const struct wr_tuple *tuple = &tcb->tuple;
+    uint32_t announced = tcb->rcv_wnd, len = s->len,
+             ports = (uint32_t)tuple->lport << 16 | tuple->rport;
+    uint16_t wnd = wr_reasm_window_announce(tcb), pseudo = 0;
+    uint8_t *ip = out->head, *th = ip + W_IP4_HLEN;
+
+    wr_ip_emit_atomic(stack, &tuple->local, &tuple->remote, 6, tcb->opts.hop_limit,
+                      (uint8_t)(tcb->opts.ds & ~3u), HEAD + len, ip);
+    out->csum_partial = tcb->path.netif->config.tx_csum;
+    if (out->csum_partial) {
+        pseudo = wr_csum_fold16(wr_csum_addrs4(&tuple->local, &tuple->remote) + 6 + HEAD + len);
+        out->csum_start = W_IP4_HLEN;
+        out->csum_offset = W_TCP_OFF_CSUM;
+    }
+    put_be32(th, ports);
+    put_be32(th + 4, s->seq);
+    put_be32(th + 8, tcb->rcv_nxt);
+    put_be32(th + 12, (uint32_t)HEAD << 26 | (uint32_t)s->flags << 16 | wnd);
+    put_be32(th + 16, (uint32_t)pseudo << 16);
+    wr_w_tcpopt_emit_ts(th + W_TCP_HLEN, wr_ts_now(tcb->ts_offset, now), tcb->ts_recent);
+    out->head_len = W_IP4_HLEN + HEAD;
+    out->gso_size = 0;
+    out->gso_ipv6 = false;
+    out->n_spans = 0;
+    if (len > 0)
+        out->n_spans =
+            (unsigned)wr_ring_peek(&tcb->snd_ring, s->seq - wr_tcb_snd_head(tcb), len, out->span);
+    if (!out->csum_partial)
+        finish_checksum(stack, tcb, out, W_IP4_HLEN, HEAD, len);
+    if (wr_tracing(stack)) {
+        const struct w_tcp sent = {tuple->lport, tuple->rport, s->seq, tcb->rcv_nxt,
+                                   s->flags,     wnd,          0,      HEAD};
+        wr_trace_segment_sent(stack, tcb, s, &sent, announced);
+    }
+    note_sent(stack, tcb, s, 1);
+    return W_IP4_HLEN + HEAD + len;
+}
+
+WR_APART size_t build_any(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
+                          struct weir_out *out, weir_time now)
 {
     const struct wr_tuple *tuple = &tcb->tuple;
     unsigned n_segs = s->len > s->mss ? (s->len + s->mss - 1) / s->mss : 1;
     size_t l3_len = wr_ip_head_len(&tcb->path, &tuple->remote), hlen;
     uint32_t announced = tcb->rcv_wnd;
-    uint8_t *head = out->head, ecn = 0;
     struct w_tcp th = {.src_port = tuple->lport, .dst_port = tuple->rport, .seq = s->seq};
+    struct wr_ip_tx tx = {.src = tuple->local,
+                          .dst = tuple->remote,
+                          .proto = 6,
+                          .hop_limit = tcb->opts.hop_limit,
+                          .ds = (uint8_t)(tcb->opts.ds & ~3u),
+                          .dont_fragment = tcb->opts.mtu_discover != WR_TCP_MTU_DONT,
+                          .flow_label = flow_label(tcb->node.hash)};
 
     out->n_spans = 0;
     out->gso_size = 0;
     out->gso_ipv6 = false;
     out->csum_partial = false;
-    hlen = W_TCP_HLEN + emit_options(tcb, s, head + l3_len + W_TCP_HLEN, now);
+    hlen = W_TCP_HLEN + emit_options(tcb, s, out->head + l3_len + W_TCP_HLEN, now);
     th.flags = s->flags;
     th.urg = urgent_field(tcb, s, &th.flags);
     if (!(s->flags & W_TCP_SYN))
-        ecn = wr_ecn_sent(tcb, s->fresh, &th.flags);
+        tx.ds |= wr_ecn_sent(tcb, s->fresh, &th.flags);
     th.ack = (s->flags & W_TCP_ACK) ? tcb->rcv_nxt : 0;
     th.wnd = window_field(tcb, s);
     th.data_off = (uint8_t)hlen;
-    wr_w_tcp_emit(head + l3_len, &th);
+    wr_w_tcp_emit(out->head + l3_len, &th);
     if (s->len > 0)
         out->n_spans = (unsigned)wr_ring_peek(
             &tcb->snd_ring, s->seq + ((s->flags & W_TCP_SYN) ? 1 : 0) - wr_tcb_snd_head(tcb),
@@ -147,20 +196,19 @@ size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_seg
         out->gso_size = (uint16_t)s->mss;
         out->gso_ipv6 = !wr_tcb_is_v4(tcb);
     }
-    emit_ip(stack, tcb, ecn, hlen + s->len, n_segs, head, now);
+    wr_ip_emit(stack, &tcb->path, &tx, hlen + s->len, n_segs, out->head, now);
     finish_checksum(stack, tcb, out, l3_len, hlen, s->len);
 
-    if (wr_tracing(stack)) {
-        const struct w_tcp sent = th; /* so that `th` needs no place in memory without a trace */
-        wr_trace_segment_sent(stack, tcb, s, &sent, announced);
-    }
-    wr_count_add(stack, WR_STAT_tcp_out_segs, n_segs);
-    tcb->segs_out += n_segs;
-    if (s->len > 0)
-        tcb->data_segs_out += n_segs;
-    if (s->flags & W_TCP_ACK)
-        wr_delack_ack_sent(tcb);
+    wr_trace_sent(stack, tcb, s, &th, announced);
+    note_sent(stack, tcb, s, n_segs);
     return out->head_len + s->len;
+}
+
+size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
+                        struct weir_out *out, weir_time now)
+{
+    return is_plain(tcb, s) ? build_plain(stack, tcb, s, out, now)
+                            : build_any(stack, tcb, s, out, now);
 }
 
 /* ---- segments without data ------------------------------------------------------------------------------ */

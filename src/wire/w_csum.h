@@ -47,6 +47,19 @@ uint64_t wr_csum_copy(uint64_t sum, void *dst, const void *src, size_t n);
 uint64_t wr_csum_pseudo(const struct weir_addr *src, const struct weir_addr *dst, uint8_t proto,
                         uint32_t len);
 
+/* The sum of the two addresses of an IPv4 header, and such a sum folded; both in host order, for headers that are
+ * written field by field and need not be read again. */
+static inline uint32_t wr_csum_addrs4(const struct weir_addr *src, const struct weir_addr *dst)
+{
+    uint32_t s = get_be32(src->b + 12), d = get_be32(dst->b + 12);
+    return (s >> 16) + (s & 0xffff) + (d >> 16) + (d & 0xffff);
+}
+static inline uint16_t wr_csum_fold16(uint32_t sum)
+{
+    sum = (sum >> 16) + (sum & 0xffff);
+    return (uint16_t)(sum + (sum >> 16));
+}
+
 /*
  * Folded, not complemented, host order. Of a pseudo-header alone it is what goes into the checksum
  * field when the link finishes the sum (checksum offload).

@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "weir/addr.h"
+#include "wire/w_csum.h"
 #include "wire/w_err.h"
 
 #define W_IP4_HLEN     20 /* without options */
@@ -88,15 +89,14 @@ static inline void wr_w_ip4_emit_atomic(uint8_t *p, const struct weir_addr *src,
                                         const struct weir_addr *dst, uint8_t proto, uint8_t ttl,
                                         uint8_t tos, uint16_t total_len)
 {
-    uint16_t sum;
+    uint32_t sum = 0x4500u + tos + total_len + 0x4000u + (uint32_t)(ttl << 8 | proto);
 
     put_be32(p, 0x45000000u | (uint32_t)tos << 16 | total_len);
     put_be32(p + 4, 0x4000);
-    put_be32(p + 8, (uint32_t)ttl << 24 | (uint32_t)proto << 16);
+    sum = wr_csum_fold16(sum + wr_csum_addrs4(src, dst));
+    put_be32(p + 8, (uint32_t)ttl << 24 | (uint32_t)proto << 16 | (~sum & 0xffff));
     memcpy(p + 12, src->b + 12, 4);
     memcpy(p + 16, dst->b + 12, 4);
-    sum = (uint16_t)~wr_w_ip4_sum(p);
-    memcpy(p + 10, &sum, sizeof sum);
 }
 
 /* True for a piece of a larger datagram. */
