@@ -134,15 +134,20 @@ size_t wr_ring_write_at(struct wr_ring *ring, const struct weir_allocator *alloc
 static bool write_first(struct wr_ring *ring, const struct weir_allocator *alloc, const void *data,
                         size_t len)
 {
-    if (len > WR_RING_FIRST || ring->peak > WR_RING_FIRST || ring->limit < WR_RING_FIRST ||
-        len == 0)
+    uint8_t *buf;
+
+    if (len - 1 >= WR_RING_FIRST || ring->peak > WR_RING_FIRST || ring->limit < WR_RING_FIRST)
         return false;
-    ring->buf = wr_mem_alloc(alloc, WR_RING_FIRST);
-    if (ring->buf == NULL)
+    buf = wr_mem_alloc(alloc, WR_RING_FIRST);
+    if (buf == NULL)
         return false;
-    memcpy(ring->buf, data, len);
+    ring->buf = buf;
     ring->cap = WR_RING_FIRST;
     ring->len = ring->extent = ring->peak = (uint32_t)len;
+    if (len == 1) /* as in an exchange of single bytes */
+        *buf = *(const uint8_t *)data;
+    else
+        memcpy(buf, data, len);
     return true;
 }
 

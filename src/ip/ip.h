@@ -151,6 +151,7 @@ struct wr_ip_pair {
     struct weir_addr src, dst;
     const struct wr_netif *netif; /* where it came in; NULL: empty */
     uint32_t generation;
+    bool v4;
 };
 enum { WR_IP_PAIRS = 32 };
 
@@ -209,6 +210,9 @@ bool wr_ip_is_own(struct weir_stack *stack, const struct weir_addr *addr);
  * they are. */
 bool wr_ip_pair_is_known(const struct weir_stack *stack, const struct wr_netif *netif,
                          const struct weir_addr *src, const struct weir_addr *dst);
+/* The same of two IPv4 addresses as they stand in a header, or NULL. */
+const struct wr_ip_pair *wr_ip_pair_known4(const struct weir_stack *stack,
+                                           const struct wr_netif *netif, const uint8_t *addrs);
 void wr_ip_pair_learn(struct weir_stack *stack, const struct wr_netif *netif,
                       const struct weir_addr *src, const struct weir_addr *dst);
 

@@ -148,14 +148,16 @@ static bool input_plain(struct weir_stack *stack, struct wr_netif *netif,
                         const struct weir_frame *frame, const uint8_t *p, size_t len, weir_time now)
 {
     uint16_t total = wr_w_ip4_plain(p, len);
+    const struct wr_ip_pair *pair;
     struct wr_pkt pkt;
 
     if (total == 0 || p[9] != W_IPPROTO_TCP)
         return false;
-    pkt.src = weir_addr_from_v4_bytes(p + 12);
-    pkt.dst = weir_addr_from_v4_bytes(p + 16);
-    if (!wr_ip_pair_is_known(stack, netif, &pkt.src, &pkt.dst))
+    pair = wr_ip_pair_known4(stack, netif, p + 12);
+    if (pair == NULL)
         return false;
+    pkt.src = pair->src;
+    pkt.dst = pair->dst;
     pkt.netif = netif;
     pkt.l3 = p;
     pkt.l3_len = total;

@@ -77,10 +77,15 @@ bool wr_ip_is_own(struct weir_stack *stack, const struct weir_addr *addr)
     return own && own->state == WR_ADDR_PREFERRED;
 }
 
+static struct wr_ip_pair *place_of(const struct weir_stack *stack, uint32_t word)
+{
+    uint32_t x = word * 0x9e3779b1u;
+    return &stack->ip->known[x / (UINT32_MAX / WR_IP_PAIRS + 1)];
+}
+
 static struct wr_ip_pair *pair_of(const struct weir_stack *stack, const struct weir_addr *src)
 {
-    uint32_t x = get_be32(src->b + 12) * 0x9e3779b1u;
-    return &stack->ip->known[x / (UINT32_MAX / WR_IP_PAIRS + 1)];
+    return place_of(stack, get_be32(src->b + 12));
 }
 
 bool wr_ip_pair_is_known(const struct weir_stack *stack, const struct wr_netif *netif,
@@ -91,10 +96,23 @@ bool wr_ip_pair_is_known(const struct weir_stack *stack, const struct wr_netif *
            weir_addr_eq(&pair->src, src) && weir_addr_eq(&pair->dst, dst);
 }
 
+const struct wr_ip_pair *wr_ip_pair_known4(const struct weir_stack *stack,
+                                           const struct wr_netif *netif, const uint8_t *addrs)
+{
+    const struct wr_ip_pair *pair = place_of(stack, get_be32(addrs));
+
+    return pair->netif == netif && pair->generation == stack->ip->generation && pair->v4 &&
+                   memcmp(pair->src.b + 12, addrs, 4) == 0 &&
+                   memcmp(pair->dst.b + 12, addrs + 4, 4) == 0
+               ? pair
+               : NULL;
+}
+
 void wr_ip_pair_learn(struct weir_stack *stack, const struct wr_netif *netif,
                       const struct weir_addr *src, const struct weir_addr *dst)
 {
-    *pair_of(stack, src) = (struct wr_ip_pair){*src, *dst, netif, stack->ip->generation};
+    *pair_of(stack, src) =
+        (struct wr_ip_pair){*src, *dst, netif, stack->ip->generation, weir_addr_is_v4(src)};
 }
 
 void wr_ip_addr_added(struct weir_stack *stack, struct wr_netif *netif, struct wr_ifaddr *addr,

@@ -14,6 +14,7 @@
  * of the old cwnd, so that slow start finds the way back. tcp_slow_start_after_idle = 0 turns both off;
  * algorithms that own cwnd have their own ways.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_sender.h"
 
@@ -33,7 +34,7 @@ static void keep_ssthresh(struct wr_tx *tx)
 }
 
 /* Linux's tcp_cwnd_application_limited(). */
-static void shrink_unused(struct tcb *tcb, weir_time now)
+WR_APART void shrink_unused(struct tcb *tcb, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
     uint32_t least = WR_TCP_IW_SEGMENTS * tcb->smss;
@@ -124,8 +125,8 @@ static bool may_grow(const struct wr_tx *tx, const struct wr_ack_event *ev, uint
            (!comes_down(was) || (was == WEIR_CA_RECOVERY && !tx->undo.armed));
 }
 
-static void tell(struct tcb *tcb, const struct wr_ack_event *ev, uint8_t was, bool limited,
-                 weir_time now)
+WR_APART void tell(struct tcb *tcb, const struct wr_ack_event *ev, uint8_t was, bool limited,
+                   weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
     struct weir_cc_ack ack; /* each of its fields is set, here and by the sample */

@@ -42,12 +42,15 @@ static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg
     seg->urg = th.urg;
     seg->data = pkt->body != NULL ? pkt->body : pkt->data + th.data_off;
     seg->len = (uint32_t)(pkt->len - th.data_off);
-    seg->end_seq =
-        seg->seq + seg->len + ((th.flags & W_TCP_SYN) ? 1 : 0) + ((th.flags & W_TCP_FIN) ? 1 : 0);
-    seg->wire_mss = pkt->gso_size != 0 && pkt->gso_size < seg->len ? pkt->gso_size : seg->len;
+    seg->end_seq = seg->seq + seg->len;
+    if (th.flags & (W_TCP_SYN | W_TCP_FIN))
+        seg->end_seq += ((th.flags & W_TCP_SYN) ? 1u : 0u) + ((th.flags & W_TCP_FIN) ? 1u : 0u);
+    seg->wire_mss = seg->len;
     seg->n_segs = 1;
-    if (seg->wire_mss < seg->len)
+    if (pkt->gso_size != 0 && pkt->gso_size < seg->len) {
+        seg->wire_mss = pkt->gso_size;
         seg->n_segs = (uint16_t)((seg->len + seg->wire_mss - 1) / seg->wire_mss);
+    }
     seg->tuple = (struct wr_tuple){pkt->dst, pkt->src, th.dst_port, th.src_port};
 
     n_opts = th.data_off - (size_t)W_TCP_HLEN;

@@ -17,6 +17,7 @@
  *
  * The state of it (struct wr_rx) is made with the first data. Without memory for it the buffer stays as it is.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
@@ -77,7 +78,7 @@ static void rtt_by_echo(struct wr_rx *rx, const struct tcb *tcb, const struct se
     rx->rtt = rx->rtt == 0 ? sample : rx->rtt + (sample - rx->rtt) / 8;
 }
 
-static void rtt_by_window(struct wr_rx *rx, const struct tcb *tcb, weir_time now)
+WR_APART void rtt_by_window(struct wr_rx *rx, const struct tcb *tcb, weir_time now)
 {
     if (rx->window_at != 0) {
         weir_time sample = now - rx->window_at > 0 ? now - rx->window_at : WEIR_US;
@@ -121,7 +122,7 @@ static uint32_t near_part(const struct tcb *tcb, uint32_t copied, weir_time elap
 }
 
 /* `steady`: the sender does not double its rate from here on. */
-static void grow(const struct weir_stack *stack, struct tcb *tcb, uint32_t copied, bool steady)
+WR_APART void grow(const struct weir_stack *stack, struct tcb *tcb, uint32_t copied, bool steady)
 {
     uint64_t most = (uint64_t)stack->tunables.tcp_rmem_max, wnd;
     uint32_t before = tcb->rx->space;

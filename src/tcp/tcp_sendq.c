@@ -27,6 +27,7 @@
  * it new data joins the last record and blocks that would cut one are not believed, which costs
  * precision and nothing else. The sums make wr_tcb_pipe() O(1).
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_sender.h"
@@ -77,7 +78,7 @@ static struct wr_sent *rotate_left(struct wr_sent *node)
 }
 
 /* Expected depth is logarithmic, so is the recursion. */
-static struct wr_sent *treap_insert(struct wr_sent *root, struct wr_sent *node)
+WR_APART struct wr_sent *treap_insert(struct wr_sent *root, struct wr_sent *node)
 {
     if (root == NULL)
         return node;
@@ -345,7 +346,7 @@ void wr_sendq_clear(struct weir_stack *stack, struct wr_sendq *q)
 }
 
 /* Sent at another time than the record it joins: that one is of now too, and gives no RTT sample. */
-static void append_to_last(struct wr_sendq *q, struct wr_sent *last, uint32_t end, weir_time now)
+WR_APART void append_to_last(struct wr_sendq *q, struct wr_sent *last, uint32_t end, weir_time now)
 {
     set_range(q, last, last->start, end);
     set_flags(q, last, (uint8_t)(last->flags | WR_SENT_EVER));

@@ -195,6 +195,8 @@ static int send_error(struct tcb *tcb)
 {
     int error;
 
+    if (tcb->state == WEIR_TCP_ESTABLISHED && tcb->error == 0 && !(tcb->shut & WR_SHUT_SND))
+        return 0;
     if (wr_tcb_opening(tcb)) {
         error = take_pending(tcb);
         return error != 0 ? error : WEIR_EAGAIN;
