@@ -152,7 +152,7 @@ static size_t build_plain(struct weir_stack *stack, struct tcb *tcb, const struc
     if (wr_tracing(stack)) {
         const struct w_tcp sent = {tuple->lport, tuple->rport, s->seq, tcb->rcv_nxt,
                                    s->flags,     wnd,          0,      HEAD};
-        wr_trace_segment_sent(stack, tcb, s, &sent, announced);
+        wr_trace_sent(stack, tcb, s, &sent, announced);
     }
     note_sent(stack, tcb, s, 1);
     return W_IP4_HLEN + HEAD + len;
