@@ -58,11 +58,7 @@ static inline bool weir_addr_is_v4(const struct weir_addr *a)
 /* The IPv4 address of four bytes in network order. */
 static inline struct weir_addr weir_addr_from_v4_bytes(const uint8_t *p)
 {
-    struct weir_addr a;
-    memset(a.b, 0, 10);
-    a.b[10] = 0xff;
-    a.b[11] = 0xff;
-    memcpy(a.b + 12, p, 4);
+    struct weir_addr a = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, p[0], p[1], p[2], p[3]}};
     return a;
 }
 

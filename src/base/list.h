@@ -95,13 +95,7 @@ static inline struct wr_list *wr_list_last(const struct wr_list *head)
 }
 
 /* Takes out the first node and returns it, NULL when empty. */
-static inline struct wr_list *wr_list_pop_front(struct wr_list *head)
-{
-    struct wr_list *node = wr_list_first(head);
-    if (node != NULL)
-        wr_list_remove(node);
-    return node;
-}
+struct wr_list *wr_list_pop_front(struct wr_list *head);
 
 /* Moves all of `from` behind the last node of `to`; `from` is empty then. */
 static inline void wr_list_splice_back(struct wr_list *to, struct wr_list *from)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cc/cc_list.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include <weir/error.h>
@@ -36,12 +35,10 @@ int wr_cc_add(struct wr_cc_list *list, const struct weir_cc_ops *ops)
 
 void wr_cc_init(struct wr_cc_list *list)
 {
-    *list = (struct wr_cc_list){.preferred = own[0]};
-    for (unsigned i = 0; i < sizeof own / sizeof own[0]; i++) {
-        int error = wr_cc_add(list, own[i]);
-        assert(error == 0);
-        (void)error;
-    }
+    enum { N_OWN = sizeof own / sizeof own[0] };
+    *list =
+        (struct wr_cc_list){.preferred = own[0], .n = N_OWN, .allowed = (UINT32_C(1) << N_OWN) - 1};
+    memcpy(list->ops, own, sizeof own);
 }
 
 const struct weir_cc_ops *wr_cc_find(const struct wr_cc_list *list, const char *name)

@@ -133,9 +133,7 @@ struct weir_stack {
  * goes back). Every public call that has a `now` begins with it. */
 static inline weir_time wr_clock(struct weir_stack *stack, weir_time now)
 {
-    if (now > stack->now)
-        stack->now = now;
-    return stack->now;
+    return stack->now = now > stack->now ? now : stack->now;
 }
 
 /* Memory of the stack; NULL when there is none or the bound is reached. zalloc zeroes. */
@@ -149,11 +147,8 @@ void wr_alloc_init(struct weir_stack *stack, const struct weir_config *config);
 void wr_alloc_fini(struct weir_stack *stack);
 /* Gives back what is kept for later. */
 void wr_alloc_trim(struct weir_stack *stack);
-static inline void wr_free(struct weir_stack *stack, void *ptr, size_t size)
-{
-    if (ptr)
-        stack->alloc.free(stack->alloc.ctx, ptr, size);
-}
+/* Nothing to do for NULL. */
+void wr_free(struct weir_stack *stack, void *ptr, size_t size);
 
 /* What came in is dropped: counts it, and tells the trace. */
 void wr_drop(struct weir_stack *stack, enum wr_drop reason);

@@ -177,7 +177,6 @@ struct wr_ip {
     struct wr_timer pmtu_timer;
 
     struct wr_hash frags;
-    struct wr_frag_source frag_source[WR_FRAG_SOURCES];
     size_t frag_bytes;
 
     struct wr_netif *guest; /* NULL: none */
@@ -197,6 +196,8 @@ struct wr_ip {
 
     weir_time arp_defended_at; /* RFC 5227 2.4: the last defence, of any address */
     unsigned arp_conflicts;    /* met while probing */
+
+    struct wr_frag_source frag_source[WR_FRAG_SOURCES];
 };
 
 /* ---- ip_host ----------------------------------------------------------------------------------- */
@@ -388,8 +389,6 @@ void wr_addr_remove(struct weir_stack *stack, struct wr_netif *netif, struct wr_
 struct weir_addr wr_addr_eui64(const struct weir_addr *prefix, const uint8_t mac[6]);
 /* The interface that holds an address record. */
 struct wr_netif *wr_addr_netif(struct weir_stack *stack, const struct wr_ifaddr *record);
-/* The address of a /64 prefix with the modified EUI-64 of a MAC (RFC 4291 appendix A). */
-struct weir_addr wr_addr_eui64(const struct weir_addr *prefix, const uint8_t mac[6]);
 
 /* ---- ip_icmp, ip_icmp_out ------------------------------------------------------------------------ */
 

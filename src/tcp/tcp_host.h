@@ -136,11 +136,7 @@ struct wr_direct {
 };
 
 struct wr_tcp {
-    struct wr_hash flows;              /* connections that are awake */
-    struct wr_records records;         /* all other flows */
-    struct wr_flow *recent[WR_RECENT]; /* connections that segments came for, see tcp_demux */
-    struct wr_hashed hashed[WR_RECENT];
-    struct wr_ts_pair ts_pairs[WR_TS_PAIRS];
+    struct wr_hash flows; /* connections that are awake */
     struct wr_hash listeners;
     struct wr_list listener_list;
     struct wr_pool tcbs;
@@ -172,6 +168,11 @@ struct wr_tcp {
     uint64_t prio;              /* state of the treaps' priorities */
     struct wr_sent *spare_sent; /* records of flights that are over, by `left` */
     int n_spare_sent;
+
+    struct wr_records records;         /* all other flows */
+    struct wr_flow *recent[WR_RECENT]; /* connections that segments came for, see tcp_demux */
+    struct wr_hashed hashed[WR_RECENT];
+    struct wr_ts_pair ts_pairs[WR_TS_PAIRS];
 };
 
 static inline bool wr_mem_is_pressed(const struct weir_stack *stack)
