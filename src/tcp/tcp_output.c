@@ -37,8 +37,7 @@ void wr_output_kick(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     if (tcb->out_list != WR_OUT_IDLE || tcb->state == WEIR_TCP_CLOSE)
         return;
-    if ((tcb->path.netif == NULL || wr_path_stale(stack, &tcb->path)) &&
-        !wr_output_sync_path(stack, tcb)) {
+    if (!wr_output_sync_path(stack, tcb)) {
         wr_timers_blocked(stack, tcb, now);
         return;
     }
