@@ -2,7 +2,7 @@
 /*
  * The blocking calls of libweir-host: what threads cost that wait for each other.
  *
- *     bench_host rr|bulk|fan|epoll [--seconds S] [--loops 1|2] [--threads N] [--watched N]
+ *     bench_host rr|bulk|fan|epoll [--seconds S] [--loops 1|2] [--threads N] [--watched N] [--busy-poll US]
  *
  *   rr     round trips of a byte between two threads, each on a host of its own
  *   bulk   one thread sends blocks of 64 KB, another takes them; work in bytes
@@ -42,7 +42,7 @@ _Noreturn static void fail(const char *what)
     exit(1);
 }
 
-static void make_hosts(int loops)
+static void make_hosts(int loops, int busy_poll)
 {
     struct weir_pipe_config pipe = {
         .kind = WEIR_NETIF_IP, .gso_max_bytes = 65535, .csum_offload = true, .threads = loops == 2};
@@ -56,7 +56,8 @@ static void make_hosts(int loops)
         fail("loop");
     for (int i = 0; i < 2; i++)
         if (weir_host_new(loop[i], NULL, &host[i]) != 0 ||
-            weir_host_add_addr(host[i], weir_host_add_link(host[i], ends[i]), addr[i]) != 0)
+            weir_host_add_addr(host[i], weir_host_add_link(host[i], ends[i]), addr[i]) != 0 ||
+            weir_host_set_busy_poll(host[i], busy_poll) != 0)
             fail("host");
     for (int i = 0; i < loops; i++)
         if (weir_loop_start(loop[i]) != 0)
@@ -213,7 +214,7 @@ int main(int argc, char **argv)
     static struct client clients[THREADS_MAX];
     const char *load = argc > 1 ? argv[1] : "";
     double seconds = 2;
-    int loops = 1, threads = 0, watched = 0;
+    int loops = 1, threads = 0, watched = 0, busy_poll = 0;
     for (int i = 2; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--seconds") == 0)
             seconds = atof(argv[i + 1]);
@@ -223,6 +224,8 @@ int main(int argc, char **argv)
             threads = atoi(argv[i + 1]);
         else if (strcmp(argv[i], "--watched") == 0)
             watched = atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--busy-poll") == 0)
+            busy_poll = atoi(argv[i + 1]);
         else
             load = "";
     }
@@ -232,10 +235,10 @@ int main(int argc, char **argv)
         threads = many ? 16 : 1;
     if (!known || loops < 1 || loops > 2 || threads < 1 || threads > THREADS_MAX || watched < 0) {
         fprintf(stderr, "usage: bench_host rr|bulk|fan|epoll [--seconds S] [--loops 1|2] "
-                        "[--threads N] [--watched N]\n");
+                        "[--threads N] [--watched N] [--busy-poll US]\n");
         return 2;
     }
-    make_hosts(loops);
+    make_hosts(loops, busy_poll);
     int listener = make_listener();
     for (int i = 0; i < threads; i++)
         make_connection(listener, &clients[i]);

@@ -8,6 +8,7 @@
  *
  * makes TUN interface NAME: kernel 10.78.0.1/24, Weir 10.78.0.2. `plain`: one segment a frame and its checksum too; `csum`: one
  * segment a frame, which are cut and joined in software. Or it is at ADDR on the kernel's interface NAME, by AF_PACKET or AF_XDP.
+ * Of the tunables, net.core.busy_poll is the host's.
  *
  * Prints "ready" when it can be connected to, works until SIGTERM or SIGINT, and answers SIGUSR1
  * with a line of the memory that its stack holds, what is in its table, and its counters of SYN cookies.
@@ -184,6 +185,10 @@ static void tune(char *assignment)
     if (value == NULL)
         die("%s: expected TUNABLE=VALUE", assignment);
     *value++ = '\0';
+    if (strcmp(assignment, "net.core.busy_poll") == 0) {
+        check(weir_host_set_busy_poll(host, atoi(value)), assignment);
+        return;
+    }
     check(weir_sysctl_write(weir_host_lock(host), assignment, value), assignment);
     weir_host_unlock(host);
 }

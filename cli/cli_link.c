@@ -7,6 +7,7 @@
  */
 #include "cli/cli_link.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,12 +92,13 @@ static bool open_link(struct cli_link_words *words, enum cli_link_kind kind, cha
     return true;
 }
 
-static bool number_word(const char *text, uint32_t *value, const char *what)
+static bool number_word(const char *text, uint32_t *value, uint32_t least, uint32_t most,
+                        const char *what)
 {
     char *end;
     unsigned long n = strtoul(text, &end, 10);
-    if (end == text || *end || n < 68 || n > 65535) {
-        wr_cli_error("%s: \"%s\" is no number between 68 and 65535", what, text);
+    if (end == text || *end || n < least || n > most) {
+        wr_cli_error("%s: \"%s\" is no number between %u and %u", what, text, least, most);
         return false;
     }
     *value = (uint32_t)n;
@@ -125,13 +127,15 @@ bool wr_cli_link_option(struct cli_link_words *words, int option, char *value)
     case CLI_LINK_GW:
         return add_word(one->gateways, &one->n_gateways, 2, value, "gateways");
     case CLI_LINK_MTU:
-        return number_word(value, &one->mtu, "--mtu");
+        return number_word(value, &one->mtu, 68, 65535, "--mtu");
     case CLI_LINK_IMPAIR:
         one->impair = value;
         return true;
     case CLI_LINK_PCAP:
         one->pcap = value;
         return true;
+    case CLI_LINK_BUSY_POLL:
+        return number_word(value, &words->busy_poll, 0, INT_MAX, "--busy-poll");
     default:
         if (wr_cli_seed(value, &words->seed))
             return true;
@@ -165,6 +169,7 @@ bool wr_cli_link_check(const struct cli_link_words *words)
                              : first->n_gateways ? "--gw"
                              : first->mtu        ? "--mtu"
                              : first->netns      ? "--netns"
+                             : words->busy_poll  ? "--busy-poll"
                                                  : NULL;
     if (words->n_links == 0 && needs_link) {
         wr_cli_error("%s needs a link: give --tun, --tap, --packet or --xdp", needs_link);
@@ -397,6 +402,7 @@ int wr_cli_link_host(struct cli_link_words *words, struct weir_loop *loop, struc
     }
     if (words->n_links == 0)
         return add_addresses(&words->links[0], *host, 1); /* lo */
+    weir_host_set_busy_poll(*host, (int)words->busy_poll);
     for (unsigned i = 0; i < words->n_links && !err; i++)
         err = add_link(&words->links[i], words->seed + i, *host);
     weir_time until = weir_time_after(weir_now(), CONFIG_WAIT);

@@ -28,6 +28,7 @@ struct cli_link_words {
     struct cli_link_one links[CLI_LINKS_MAX]; /* the first holds options even when there is none */
     unsigned n_links;
     uint64_t seed;
+    uint32_t busy_poll; /* microseconds */
 };
 
 /* For struct option's val, beyond every letter. */
@@ -44,6 +45,7 @@ enum {
     CLI_LINK_IMPAIR,
     CLI_LINK_PCAP,
     CLI_LINK_SEED,
+    CLI_LINK_BUSY_POLL,
     CLI_LINK_END
 };
 
@@ -59,6 +61,7 @@ enum {
         {"mtu", required_argument, NULL, CLI_LINK_MTU},                                            \
         {"impair", required_argument, NULL, CLI_LINK_IMPAIR},                                      \
         {"pcap", required_argument, NULL, CLI_LINK_PCAP},                                          \
+        {"busy-poll", required_argument, NULL, CLI_LINK_BUSY_POLL},                                \
     {                                                                                              \
         "seed", required_argument, NULL, CLI_LINK_SEED                                             \
     }

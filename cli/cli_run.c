@@ -81,6 +81,8 @@ static const char help[] =
     "\n"
     "  --dns ADDR       ask this name server (up to 3); else those that DHCP or routers told, else,\n"
     "                   with a gateway, the machine's\n"
+    "  --busy-poll USEC after each frame go on asking the links for so many microseconds before\n"
+    "                   sleeping: answers come sooner, for a whole CPU (net.core.busy_poll)\n"
     "  --seed N         take every random choice from N\n"
     "  --host NAME      the host's name, for `weir ss` and others; else PROGRAM's. If a host of\n"
     "                   that name runs, PROGRAM joins it: no options of links then. The host\n"
@@ -141,7 +143,7 @@ static bool check_words(const struct run_words *words)
     const struct cli_link_one *first = &words->link.links[0];
     if (words->net) {
         if (!words->link.n_links && !first->n_addrs && !first->n_gateways && !first->mtu &&
-            !first->netns && !words->n_dns)
+            !first->netns && !words->n_dns && !words->link.busy_poll)
             return true;
         wr_cli_error(
             "--net says the links and addresses itself: beside it --impair, --pcap, --seed, "
@@ -414,7 +416,7 @@ static bool describes_host(const struct run_words *words)
 {
     const struct cli_link_one *first = &words->link.links[0];
     return words->link.n_links || first->n_addrs || words->link.seed || words->n_dns ||
-           words->capture;
+           words->link.busy_poll || words->capture;
 }
 
 /* On the host of that name, or on one to be made under it. */

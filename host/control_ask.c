@@ -17,6 +17,7 @@
 #define _GNU_SOURCE /* program_invocation_short_name */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,17 +50,47 @@ static void say_error(struct wr_talk *talk, int err)
 
 /* ---- tunables ----------------------------------------------------------------------------------- */
 
-static json_t *sysctl_object(const struct weir_stack *stack, const char *name)
+/* The stack's tunables, and one of the host itself. */
+static const char busy_poll[] = "net.core.busy_poll";
+
+static const char *tunable_name(unsigned n)
+{
+    return n == 0 ? busy_poll : weir_sysctl_name(n - 1);
+}
+
+static ptrdiff_t read_tunable(struct weir_host *host, const char *name, char *text, size_t cap)
+{
+    if (strcmp(name, busy_poll) == 0)
+        return snprintf(text, cap, "%d", weir_host_busy_poll(host));
+    return weir_sysctl_read(host->stack, name, text, cap);
+}
+
+static int write_busy_poll(struct weir_host *host, const char *text)
+{
+    char *end;
+    long usec = strtol(text, &end, 10);
+    if (end == text || end[strspn(end, " \t\n")] != '\0' || usec > INT_MAX || usec < 0)
+        return WEIR_EINVAL;
+    return weir_host_set_busy_poll(host, (int)usec);
+}
+
+static int write_tunable(struct weir_host *host, const char *name, const char *text)
+{
+    return strcmp(name, busy_poll) == 0 ? write_busy_poll(host, text)
+                                        : weir_sysctl_write(host->stack, name, text);
+}
+
+static json_t *sysctl_object(struct weir_host *host, const char *name)
 {
     char few[128], *text = few;
-    ptrdiff_t len = weir_sysctl_read(stack, name, few, sizeof few);
+    ptrdiff_t len = read_tunable(host, name, few, sizeof few);
     if (len < 0)
         return NULL;
     if ((size_t)len >= sizeof few) { /* a long list of reserved ports */
         text = malloc((size_t)len + 1);
         if (!text)
             return NULL;
-        weir_sysctl_read(stack, name, text, (size_t)len + 1);
+        read_tunable(host, name, text, (size_t)len + 1);
     }
     json_t *object = json_pack("{s:s, s:s}", "name", name, "value", text);
     if (text != few)
@@ -69,31 +100,31 @@ static json_t *sysctl_object(const struct weir_stack *stack, const char *name)
 
 static void ask_sysctl(struct wr_talk *talk, json_t *request)
 {
-    struct weir_stack *stack = talk->control->host->stack;
+    struct weir_host *host = talk->control->host;
     const char *name = json_string_value(json_object_get(request, "name"));
     json_t *value = json_object_get(request, "value");
     int err = name ? 0 : WEIR_EINVAL;
-    if (!err && weir_sysctl_read(stack, name, NULL, 0) < 0)
+    if (!err && read_tunable(host, name, NULL, 0) < 0)
         err = WEIR_ENOENT;
     else if (!err && value)
-        err = json_is_string(value) ? weir_sysctl_write(stack, name, json_string_value(value))
+        err = json_is_string(value) ? write_tunable(host, name, json_string_value(value))
                                     : WEIR_EINVAL;
     /* The name is known: what is not found is the value, as an algorithm by its name. */
-    if (err == WEIR_ENOENT && name && weir_sysctl_read(stack, name, NULL, 0) >= 0)
+    if (err == WEIR_ENOENT && name && read_tunable(host, name, NULL, 0) >= 0)
         wr_control_say(talk, json_pack("{s:s, s:s}", "error", "ENOENT", "text",
                                        "there is nothing of that name to set it to"));
     else if (err)
         say_error(talk, err);
     else
-        wr_control_say(talk, sysctl_object(stack, name));
+        wr_control_say(talk, sysctl_object(host, name));
 }
 
 static void ask_sysctls(struct wr_talk *talk, json_t *request)
 {
     const char *name;
     (void)request;
-    for (unsigned n = 0; (name = weir_sysctl_name(n)); n++)
-        wr_control_say(talk, sysctl_object(talk->control->host->stack, name));
+    for (unsigned n = 0; (name = tunable_name(n)); n++)
+        wr_control_say(talk, sysctl_object(talk->control->host, name));
     wr_control_say(talk, json_pack("{s:b}", "done", 1));
 }
 

@@ -49,11 +49,13 @@ struct weir_loop {
     pthread_mutex_t lock; /* recursive */
     unsigned n_wakes; /* threads that are woken when the lock is released: their waiters' words */
     atomic_uint *wakes[WR_WAKES_AT_ONCE];
-    unsigned depth;   /* how often its holder holds it */
-    unsigned serving; /* callbacks may be running: leave hosts where they are */
+    atomic_uint wanted; /* threads that sleep until they have the lock */
+    unsigned depth;     /* how often its holder holds it */
+    unsigned serving;   /* callbacks may be running: leave hosts where they are */
     int epoll_fd, timer_fd, wake_fd;
-    weir_time timer_at; /* what the timer is set to; NEVER: not set */
-    bool again;         /* there is work that no descriptor will announce */
+    weir_time timer_at;   /* what the timer is set to; NEVER: not set */
+    bool again;           /* there is work that no descriptor will announce */
+    weir_time busy_until; /* links of hosts with busy_ns are asked until then, without sleep */
     bool stop, running, started;
     pthread_t thread; /* of weir_loop_start */
     struct weir_host *hosts;
@@ -88,8 +90,9 @@ struct weir_host {
     struct weir_loop *loop;
     struct weir_stack *stack;
     struct wr_attach *links;
-    bool had_input; /* since events were handed out last */
-    bool doomed;    /* freed within a callback: goes at the end of the turn */
+    int64_t busy_ns; /* of busy polling after a frame; 0: none */
+    bool had_input;  /* since events were handed out last */
+    bool doomed;     /* freed within a callback: goes at the end of the turn */
     weir_host_event_fn *event_fn;
     void *event_arg;
     weir_host_told_fn *told_fn;
@@ -130,6 +133,8 @@ void wr_loop_remove_link(struct weir_loop *loop, struct wr_attach *attach);
 /* The two ends of a round of a host; events come between them. True when something moved. */
 bool wr_host_in(struct weir_host *host, weir_time now);  /* links to stack, timers */
 bool wr_host_out(struct weir_host *host, weir_time now); /* stack to links */
+/* Has the next round ask all links, if the host is one that polls. False when there are none to ask. */
+bool wr_host_ask(struct weir_host *host);
 /* Hands out events. In the loop's thread those of on_event too: true when there were some. In others
  * these are kept: true when some are waiting. */
 bool wr_host_events(struct weir_host *host, bool in_loop);

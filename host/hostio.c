@@ -164,11 +164,49 @@ static bool serve_link(struct wr_attach *a, weir_time now)
     return take_in(a, now) || moved;
 }
 
+static void stay_awake(struct weir_host *host, weir_time now)
+{
+    weir_time *until = &host->loop->busy_until;
+    if (host->busy_ns > 0)
+        *until = weir_time_max(*until, weir_time_after(now, host->busy_ns));
+}
+
+bool wr_host_ask(struct weir_host *host)
+{
+    bool any = false;
+    for (struct wr_attach *a = host->links; a && host->busy_ns > 0 && !host->doomed; a = a->next) {
+        a->kick |= !a->dead;
+        any |= !a->dead;
+    }
+    return any;
+}
+
+int weir_host_set_busy_poll(struct weir_host *host, int usec)
+{
+    if (usec < 0)
+        return WEIR_EINVAL;
+    wr_loop_lock(host->loop);
+    host->busy_ns = usec * WEIR_US;
+    host->loop->busy_until = 0; /* a longer time ends too */
+    wr_loop_unlock(host->loop);
+    return 0;
+}
+
+int weir_host_busy_poll(struct weir_host *host)
+{
+    wr_loop_lock(host->loop);
+    int usec = (int)(host->busy_ns / WEIR_US);
+    wr_loop_unlock(host->loop);
+    return usec;
+}
+
 bool wr_host_in(struct weir_host *host, weir_time now)
 {
     bool moved = false;
     for (struct wr_attach *a = host->links; a; a = a->next)
         moved |= serve_link(a, now);
+    if (moved)
+        stay_awake(host, now);
     if (weir_deadline(host->stack) <= now) {
         weir_advance(host->stack, now);
         host->had_input = true; /* loopback's frames are carried there */
@@ -181,6 +219,8 @@ bool wr_host_out(struct weir_host *host, weir_time now)
     bool moved = false;
     for (struct wr_attach *a = host->links; a; a = a->next)
         moved |= send_some(a, now);
+    if (moved)
+        stay_awake(host, now);
     if (host->taps)
         wr_host_capture_flush(host);
     if (host->followers)

@@ -13,10 +13,16 @@
  * is enough. The timer is set to the nearest deadline when that is nearer than what it is set to, and left
  * alone when it is further away: deadlines of TCP move away with each ACK, and one idle turn is cheaper than
  * a system call for each.
+ *
+ * Busy polling (weir_host_set_busy_poll) is a turn that does not sleep: the links are marked as if their descriptors
+ * had had an event, and the kernel is asked for those that have. So whatever else the loop serves has its turn after
+ * each question. A mutex is nobody's in particular once it is released, and a thread that has just been woken for it
+ * would find it taken again by the one that never sleeps: that one yields first to who waits.
  */
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -30,7 +36,8 @@
 enum {
     EVENTS_AT_ONCE = 64,
     ROUNDS_IN_LOOP = 64, /* then watches get their turn */
-    ROUNDS_IN_CALL = 16  /* then the loop's thread takes over */
+    ROUNDS_IN_CALL = 16, /* then the loop's thread takes over */
+    YIELDS = 100         /* for who waits to have the lock, some 50 us */
 };
 
 /* What epoll keeps for us: this bit, a descriptor's age and its number. What it keeps for the batch's user is
@@ -42,8 +49,18 @@ enum {
 
 void wr_loop_lock(struct weir_loop *loop)
 {
-    pthread_mutex_lock(&loop->lock);
+    if (pthread_mutex_trylock(&loop->lock) != 0) {
+        atomic_fetch_add(&loop->wanted, 1);
+        pthread_mutex_lock(&loop->lock);
+        atomic_fetch_sub(&loop->wanted, 1);
+    }
     loop->depth++;
+}
+
+static void let_others_in(struct weir_loop *loop)
+{
+    for (unsigned n = 0; n < YIELDS && atomic_load(&loop->wanted) > 0; n++)
+        sched_yield();
 }
 
 static void futex_wake(atomic_uint *state)
@@ -100,8 +117,7 @@ bool wr_loop_sleep(struct weir_loop *loop, atomic_uint *state, weir_time until)
     long rc = syscall(SYS_futex, state, FUTEX_WAIT_BITSET_PRIVATE, asleep,
                       until == WEIR_TIME_NEVER ? NULL : &ts, NULL, FUTEX_BITSET_MATCH_ANY);
     bool timed_out = rc < 0 && errno == ETIMEDOUT;
-    pthread_mutex_lock(&loop->lock);
-    loop->depth++;
+    wr_loop_lock(loop);
     atomic_compare_exchange_strong(state, &asleep, WR_AWAKE);
     return !timed_out;
 }
@@ -286,12 +302,27 @@ static int wait_for_events(struct weir_loop *loop, struct epoll_event *events, i
     return n < 0 && errno != EINTR ? -errno : n;
 }
 
+/* Whether it is to ask once more without sleeping. */
+static bool polls(struct weir_loop *loop)
+{
+    bool any = false;
+    if (loop->busy_until == 0)
+        return false;
+    if (weir_now() < loop->busy_until)
+        for (struct weir_host *host = loop->hosts; host; host = host->next)
+            any |= wr_host_ask(host);
+    if (!any)
+        loop->busy_until = 0;
+    return any;
+}
+
 /* `more`: this thread takes the next turn too, so that nobody need be told that there is work left. */
 static int turn(struct weir_loop *loop, int64_t timeout_ns, bool more)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
     wr_loop_lock(loop);
-    if (loop->again)
+    bool busy = timeout_ns != 0 && polls(loop);
+    if (loop->again || busy)
         timeout_ns = 0;
     if (timeout_ns > 0 && timeout_ns % WEIR_MS != 0)
         arm(loop, weir_time_after(weir_now(), timeout_ns));
@@ -299,6 +330,8 @@ static int turn(struct weir_loop *loop, int64_t timeout_ns, bool more)
     unlock_only(loop);
 
     int n = wait_for_events(loop, events, timeout_ns);
+    if (busy)
+        let_others_in(loop);
     wr_loop_lock(loop);
     loop->serving++;
     dispatch_all(loop, events, n);

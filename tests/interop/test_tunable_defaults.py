@@ -29,6 +29,7 @@ OF_THE_MACHINE = {
     "net.core.rmem_max": ("4194304", "may be set for the machine; 212992 before Linux 6.18"),
     "net.core.wmem_max": ("4194304", "may be set for the machine; 212992 before Linux 6.18"),
     "net.core.somaxconn": ("4096", "128 before Linux 5.4"),
+    "net.core.busy_poll": ("0", "may be set for the machine, and has one for all namespaces"),
     "net.ipv4.tcp_rmem": ("4096\t131072\t33554432", "grows with memory; 6 MiB before Linux 6.18"),
     "net.ipv4.tcp_mem": ("92160\t122880\t184320", "computed from the machine's memory"),
     "net.ipv4.tcp_wmem": ("4096\t16384\t4194304", "grows with memory"),

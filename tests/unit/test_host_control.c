@@ -181,6 +181,32 @@ static void requests_are_answered_in_order(void **state)
     close(fd);
 }
 
+/* A tunable that is the host's and not its stack's, in Linux's bounds. */
+static void busy_polling_is_tuned_while_it_runs(void **state)
+{
+    static const char *const wrong[] = {"-1", "2147483648", "5x", "", "1 2"};
+    int fd = client(), passed;
+    char words[128];
+    (void)state;
+    say(fd, "{\"op\":\"sysctl\",\"name\":\"net.core.busy_poll\"}");
+    say(fd, "{\"op\":\"sysctl\",\"name\":\"net.core.busy_poll\",\"value\":\"50\"}");
+    json_t *off = line(fd, &passed), *on = line(fd, &passed);
+    field(off, "value", "0");
+    field(on, "value", "50");
+    json_decref(off);
+    json_decref(on);
+    for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(words, sizeof words,
+                 "{\"op\":\"sysctl\",\"name\":\"net.core.busy_poll\",\"value\":\"%s\"}", wrong[i]);
+        say(fd, words);
+        json_t *refused = line(fd, &passed);
+        field(refused, "error", "EINVAL");
+        json_decref(refused);
+    }
+    assert_int_equal(weir_host_busy_poll(host), 50);
+    close(fd);
+}
+
 /* The answer comes though the client has closed its sending direction. */
 static void a_half_closed_client_is_still_answered(void **state)
 {
@@ -346,6 +372,7 @@ int main(void)
         EACH(names_are_checked_and_taken_once),
         EACH(the_folder_is_the_users_alone),
         EACH(requests_are_answered_in_order),
+        EACH(busy_polling_is_tuned_while_it_runs),
         EACH(a_half_closed_client_is_still_answered),
         EACH(sockets_tell_who_has_them),
         EACH(an_opened_socket_carries_bytes_and_ends_both_ways),

@@ -4,6 +4,7 @@
  * nothing, and what becomes of a frame that it does not take. The link is a pair of datagram sockets with a host
  * and a loop at each end; all calls are counted.
  */
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +18,9 @@ struct wire {
     int fd;
     unsigned sent, refused, taken, empty; /* calls, by what they did */
     unsigned taken_first;                 /* `taken` when `sent` was 0 for the last time */
+    unsigned
+        hidden; /* the empty read, counted, that finds a ping which the descriptor does not tell of; 0: none */
+    bool gone;                 /* reading says that the link is no more */
     struct weir_loop *answers; /* has its turn after each frame sent, as a kernel does; or NULL */
     uint8_t buf[2048];
 };
@@ -25,6 +29,11 @@ static struct weir_loop *loops[2];
 static struct weir_host *hosts[2];
 static struct wire *wires[2];
 static weir_sock client;
+
+/* An echo request of ICMP (RFC 792), from host 0 to host 1. */
+static const uint8_t ping_frame[28] = {0x45, 0,    0,    28,   0, 0, 0x40, 0, 64, 1,
+                                       0x26, 0xdf, 10,   0,    0, 1, 10,   0, 0,  2,
+                                       8,    0,    0xf7, 0xff, 0, 0, 0,    0};
 
 /* ---- the link ----------------------------------------------------------------------------------- */
 
@@ -54,8 +63,12 @@ static int wire_recv(struct weir_link *link, struct weir_frame *frame, weir_time
     ssize_t n = recv(wire->fd, wire->buf, sizeof wire->buf, MSG_DONTWAIT);
     (void)now;
     if (n <= 0) {
-        wire->empty++;
-        return 0;
+        if (wire->gone)
+            return WEIR_ENETDOWN;
+        if (++wire->empty != wire->hidden)
+            return 0;
+        n = sizeof ping_frame;
+        memcpy(wire->buf, ping_frame, sizeof ping_frame);
     }
     wire->taken++;
     *frame = (struct weir_frame){.data = wire->buf, .len = (size_t)n};
@@ -228,12 +241,9 @@ static void a_link_is_seldom_read_for_nothing(void **state)
     assert_true(wires[1]->empty - empty <= TRIPS / 16 + TRIPS / 64 + 2);
 }
 
-/* An echo request of ICMP (RFC 792), from host 0 to host 1. */
 static void ping(void)
 {
-    uint8_t frame[28] = {0x45, 0, 0,  28, 0, 0, 0x40, 0, 64,   1,    0x26, 0xdf, 10, 0,
-                         0,    1, 10, 0,  0, 2, 8,    0, 0xf7, 0xff, 0,    0,    0,  0};
-    assert_int_equal(send(wires[0]->fd, frame, sizeof frame, 0), sizeof frame);
+    assert_int_equal(send(wires[0]->fd, ping_frame, sizeof ping_frame, 0), sizeof ping_frame);
 }
 
 static void throw_away(int fd)
@@ -286,6 +296,143 @@ static void a_refused_frame_goes_when_there_is_room(void **state)
     assert_true(wires[0]->sent > sent);
 }
 
+/* ---- busy polling ------------------------------------------------------------------------------- */
+
+static void ring(void *arg, weir_time now)
+{
+    (void)now;
+    *(bool *)arg = true;
+}
+
+/* Turns of loop 1, which may sleep, in the next 20 ms. One that sleeps has few whatever the machine does, one that does
+ * not has thousands. */
+enum { FEW = 10 };
+static unsigned turns(void)
+{
+    bool rung = false;
+    unsigned n = 0;
+    assert_int_equal(weir_loop_alarm(loops[1], weir_now() + 20 * WEIR_MS, ring, &rung), 0);
+    for (; !rung; n++)
+        assert_int_equal(weir_loop_step(loops[1], -1), 0);
+    return n;
+}
+
+/* A frame has come and was answered; host 1 polls for longer than the test lasts. */
+static void begin_to_poll(void)
+{
+    let_pass();
+    assert_int_equal(weir_host_set_busy_poll(hosts[1], INT_MAX), 0);
+    unsigned sent = wires[1]->sent;
+    ping();
+    assert_int_equal(weir_loop_step(loops[1], -1), 0);
+    assert_int_equal(wires[1]->sent, sent + 1);
+}
+
+/* Each turn asks once, and the 10th time there is a frame that epoll knows nothing of. */
+static void a_link_is_asked_without_having_said_anything(void **state)
+{
+    (void)state;
+    begin_to_poll();
+    unsigned taken = wires[1]->taken, sent = wires[1]->sent, n = 0;
+    wires[1]->hidden = wires[1]->empty + 10;
+    for (; wires[1]->taken == taken; n++)
+        assert_int_equal(weir_loop_step(loops[1], -1), 0);
+    assert_int_equal(n, 10);
+    assert_int_equal(wires[1]->sent, sent + 1);
+    unsigned empty = wires[1]->empty;
+    for (n = 0; n < 10; n++) /* who must not wait has no time to poll */
+        assert_int_equal(weir_loop_step(loops[1], 0), 0);
+    assert_true(wires[1]->empty <= empty + 1);
+}
+
+static void nothing_is_polled_unless_asked_for(void **state)
+{
+    (void)state;
+    let_pass();
+    assert_int_equal(weir_host_busy_poll(hosts[1]), 0);
+    ping();
+    assert_true(turns() <= FEW);
+    begin_to_poll();
+    assert_int_equal(weir_host_busy_poll(hosts[1]), INT_MAX);
+    assert_int_equal(weir_host_set_busy_poll(hosts[1], -1), WEIR_EINVAL);
+    assert_true(turns() > FEW);
+    assert_int_equal(weir_host_set_busy_poll(hosts[1], 0), 0);
+    assert_true(turns() <= FEW);
+}
+
+static void polling_ends_when_its_time_is_over(void **state)
+{
+    (void)state;
+    begin_to_poll();
+    assert_int_equal(weir_host_set_busy_poll(hosts[1], 1), 0);
+    ping();
+    assert_int_equal(weir_loop_step(loops[1], -1), 0);
+    while (turns() > FEW) /* for ever, else */
+        continue;
+}
+
+static void a_link_that_is_gone_is_polled_no_more(void **state)
+{
+    (void)state;
+    begin_to_poll();
+    wires[1]->gone = true;
+    assert_int_equal(weir_loop_step(loops[1], -1), 0);
+    unsigned empty = wires[1]->empty;
+    assert_true(turns() <= FEW);
+    assert_int_equal(wires[1]->empty, empty);
+}
+
+static void watched(void *arg, int fd, uint32_t events)
+{
+    char byte;
+    assert_int_equal(read(fd, &byte, 1), 1);
+    assert_true(events & EPOLLIN);
+    ++*(unsigned *)arg;
+}
+
+static void alarms_and_watches_have_their_turn_while_it_polls(void **state)
+{
+    bool rung = false;
+    unsigned seen = 0, n = 0;
+    int p[2];
+    (void)state;
+    begin_to_poll();
+    assert_int_equal(pipe(p), 0);
+    assert_int_equal(weir_loop_watch(loops[1], p[0], EPOLLIN, watched, &seen), 0);
+    assert_int_equal(write(p[1], "ab", 2), 2);
+    assert_int_equal(weir_loop_alarm(loops[1], weir_now(), ring, &rung), 0);
+    for (; n < 2; n++)
+        assert_int_equal(weir_loop_step(loops[1], -1), 0);
+    assert_int_equal(seen, 2);
+    assert_true(rung);
+    assert_int_equal(weir_loop_watch(loops[1], p[0], 0, NULL, NULL), 0);
+    close(p[0]);
+    close(p[1]);
+}
+
+static unsigned asked(void)
+{
+    (void)weir_host_lock(hosts[1]);
+    unsigned empty = wires[1]->empty;
+    weir_host_unlock(hosts[1]);
+    return empty;
+}
+
+/* It is for this thread to get the lock from one that never sleeps, again and again, and to end it. */
+static void another_thread_gets_the_lock_and_ends_it(void **state)
+{
+    (void)state;
+    begin_to_poll();
+    assert_int_equal(weir_loop_start(loops[1]), 0);
+    unsigned before = asked();
+    for (unsigned n = 0; n < 1000 || asked() == before; n++) {
+        int fd = weir_socket(hosts[1], AF_INET, SOCK_DGRAM, 0);
+        assert_true(fd >= 0);
+        assert_int_equal(weir_close(hosts[1], fd), 0);
+    }
+    weir_loop_stop(loops[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +441,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(frames_that_come_together_are_taken_together, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_refused_frame_goes_when_there_is_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_link_is_asked_without_having_said_anything, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(nothing_is_polled_unless_asked_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(polling_ends_when_its_time_is_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_link_that_is_gone_is_polled_no_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(alarms_and_watches_have_their_turn_while_it_polls, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(another_thread_gets_the_lock_and_ends_it, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
