@@ -5,7 +5,7 @@ J ?= $(shell nproc)
 PREFIX ?= /usr/local
 # The presets name Ninja; make does as well.
 GENERATOR := $(if $(shell command -v ninja),,-G "Unix Makefiles")
-PRESETS := dev asan tsan hard fuzz cover release
+PRESETS := dev asan tsan hard long fuzz cover release
 
 .PHONY: all test lint check install clean format map $(PRESETS) $(PRESETS:%=test-%)
 

@@ -3,6 +3,23 @@
 #define WR_BASE_HINT_H
 
 /*
+ * Short ways. What nearly every segment needs is done by a short way at the top of a function; the long way behind it
+ * does the same for any segment, and so could do without the short one:
+ *
+ *     if (WR_SHORT_WAYS && is_plain(...))
+ *
+ * They are off where size counts (-Os), and in the hardened build, whose tests so hold the long ways to the same
+ * results as the short ones, bit for bit.
+ */
+#ifndef WR_SHORT_WAYS
+#    if defined(__OPTIMIZE_SIZE__) || defined(WEIR_HARD)
+#        define WR_SHORT_WAYS 0
+#    else
+#        define WR_SHORT_WAYS 1
+#    endif
+#endif
+
+/*
  * Hints for the few functions through which nearly every segment goes: where a call itself would cost as much as
  * what it does. They change nothing else, and where size counts (-Os) they are off.
  *

@@ -16,6 +16,7 @@
 
 #include <assert.h>
 
+#include "base/hint.h"
 #include "base/mem.h"
 
 void wr_ring_init(struct wr_ring *ring, uint32_t limit)
@@ -155,7 +156,7 @@ size_t wr_ring_write(struct wr_ring *ring, const struct weir_allocator *alloc, c
                      size_t len)
 {
     assert(ring->extent == ring->len);
-    if (ring->buf == NULL && write_first(ring, alloc, data, len))
+    if (WR_SHORT_WAYS && ring->buf == NULL && write_first(ring, alloc, data, len))
         return len;
     len = wr_ring_write_at(ring, alloc, ring->len, data, len);
     ring->len += (uint32_t)len;

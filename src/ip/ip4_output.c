@@ -5,6 +5,7 @@
  * A packet that may not be fragmented is atomic and carries identification 0, as on Linux; nobody can
  * learn anything from it. The others count up per pair of hosts, see wr_ip_next_id().
  */
+#include "base/hint.h"
 #include "ip/ip.h"
 
 static uint8_t ttl_of(const struct weir_stack *stack, uint8_t hop_limit)
@@ -40,7 +41,7 @@ void wr_ip4_write_header(struct weir_stack *stack, const struct wr_ip_tx *tx, si
 {
     struct w_ip4 ip;
 
-    if (tx->dont_fragment && payload_len <= UINT16_MAX - W_IP4_HLEN) {
+    if (WR_SHORT_WAYS && tx->dont_fragment && payload_len <= UINT16_MAX - W_IP4_HLEN) {
         wr_w_ip4_emit_atomic(p, &tx->src, &tx->dst, tx->proto, ttl_of(stack, tx->hop_limit), tx->ds,
                              (uint16_t)(W_IP4_HLEN + payload_len));
         return;

@@ -10,6 +10,7 @@
  *
  * tcp_output knows when a turn ended and why, tcp_user when the buffer was full, tcp_ack when nothing is left.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_sender.h"
 
@@ -72,7 +73,7 @@ void wr_chrono_turn_ended(struct tcb *tcb, weir_time now)
     bool cwnd_full;
 
     unsent = wr_tcb_unsent(tcb);
-    if (unsent == 0 && chrono->type <= WR_CHRONO_BUSY && !chrono->buffer_full)
+    if (WR_SHORT_WAYS && unsent == 0 && chrono->type <= WR_CHRONO_BUSY && !chrono->buffer_full)
         return; /* as mostly: all is sent, and nobody waits */
     if (!anything_left(tcb))
         return;

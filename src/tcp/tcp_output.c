@@ -703,9 +703,9 @@ size_t wr_tcp_output(struct weir_stack *stack, struct wr_netif *netif, struct we
         struct tcb *tcb = WR_CONTAINER(node, struct tcb, out);
         size_t len = 0;
         if (way_open(stack, netif, tcb, now)) {
-            bool all = is_plain(tcb);
+            bool all = WR_SHORT_WAYS && is_plain(tcb);
             len = all ? send_plain(stack, tcb, out, now) : send_any(stack, tcb, out, now);
-            if (len == 0 || all || nothing_left(tcb)) {
+            if (len == 0 || all || (WR_SHORT_WAYS && nothing_left(tcb))) {
                 rest(stack, tcb, now);
             } else { /* the next in turn first, then this one again */
                 wr_list_remove(&tcb->out);

@@ -22,6 +22,7 @@
  * Marks that are not at write_seq are kept in order in a small array, made when first needed. When it is full
  * a PSH is left out, which costs the peer some delay; a write that ends a record has to wait.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_sender.h"
 
@@ -135,9 +136,9 @@ void wr_push_written(struct weir_stack *stack, struct tcb *tcb, uint32_t start, 
     struct wr_push *push = &tcb->tx->push;
     uint32_t goal, end = tcb->write_seq, half = tcb->max_wnd / 2, next;
 
-    if (start == tcb->snd_nxt && end - start <= wr_output_mss(tcb, 0) && push->marks == NULL &&
-        flags == 0) {   /* as mostly: a piece of its own, of one segment */
-        push->goal = 0; /* to be looked up */
+    if (WR_SHORT_WAYS && start == tcb->snd_nxt && end - start <= wr_output_mss(tcb, 0) &&
+        push->marks == NULL && flags == 0) { /* as mostly: a piece of its own, of one segment */
+        push->goal = 0;                      /* to be looked up */
         push->piece = start;
         push->pushed = end;
         push->tail = true;

@@ -215,7 +215,7 @@ WR_INLINE void take_in_order(struct weir_stack *stack, struct tcb *tcb, const ui
     uint32_t before = tcb->rcv_nxt, held = tcb->rcv_ring.len;
     uint32_t n;
 
-    if (!islands && tcb->rcv_ring.extent == held) /* as mostly */
+    if (WR_SHORT_WAYS && !islands && tcb->rcv_ring.extent == held)
         n = (uint32_t)wr_ring_write(&tcb->rcv_ring, &stack->alloc, data, len);
     else
         n = store(stack, tcb, tcb->rcv_nxt, data, len);
@@ -366,10 +366,11 @@ WR_APART bool take_any(struct weir_stack *stack, struct tcb *tcb, const struct s
 
 bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
 {
-    if (!is_next(tcb, seg))
-        return take_any(stack, tcb, seg, now);
-    take_next(stack, tcb, seg, now);
-    return false;
+    if (WR_SHORT_WAYS && is_next(tcb, seg)) {
+        take_next(stack, tcb, seg, now);
+        return false;
+    }
+    return take_any(stack, tcb, seg, now);
 }
 
 /* ---- urgent data ------------------------------------------------------------------------------------------ */

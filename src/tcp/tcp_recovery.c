@@ -32,6 +32,7 @@
  *
  * SACK marks survive a time-out, unless the peer acknowledged less than it had SACKed (reneging, RFC 2018 8).
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_sender.h"
 #include "tcp/tcp_trace.h"
@@ -490,7 +491,7 @@ void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, struct wr_ack_
     uint64_t lost = tx->rate.lost;
 
     count_duplicates(tcb, ev);
-    if (!is_plain(tcb, ev))
+    if (!(WR_SHORT_WAYS && is_plain(tcb, ev)))
         judge(stack, tcb, ev, now);
     wr_cwnd_acked(stack, tcb, ev, was, now);
     if ((tx->ca_state == WEIR_CA_CWR || tx->ca_state == WEIR_CA_RECOVERY) &&
