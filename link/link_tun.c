@@ -4,7 +4,11 @@
  *
  * Frames are read into one buffer of the link and lent; they are written from where the stack has
  * them with one writev. Reading is one system call a frame: the character device has no batch call.
+ *
+ * The calls are made by syscall(2): read() and writev() of the C library are points at which a thread may be
+ * cancelled, and it must not be while it holds the host's lock. Nor need each frame pay for the possibility.
  */
+#define _GNU_SOURCE /* syscall */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -14,6 +18,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -41,6 +46,11 @@ struct tun {
 
 /* ---- out ---------------------------------------------------------------------------------------- */
 
+static ssize_t write_spans(const struct tun *tun, const struct iovec *iov, int n)
+{
+    return syscall(SYS_writev, tun->fd, iov, n);
+}
+
 static int write_error(int error)
 {
     if (error == EAGAIN || error == EWOULDBLOCK)
@@ -55,7 +65,7 @@ static int write_plain(void *arg, const uint8_t *frame, size_t len)
     struct tun *tun = arg;
     struct virtio_net_hdr none = {0};
     struct iovec iov[2] = {{&none, WR_VNET_HEAD}, {(void *)(uintptr_t)frame, len}};
-    ssize_t n = tun->vnet ? writev(tun->fd, iov, 2) : write(tun->fd, frame, len);
+    ssize_t n = tun->vnet ? write_spans(tun, iov, 2) : write_spans(tun, iov + 1, 1);
     return n < 0 ? write_error(errno) : 0;
 }
 
@@ -80,7 +90,7 @@ static int tun_send(struct weir_link *link, const struct weir_out *out, weir_tim
         return WEIR_EINVAL;
     for (unsigned i = 0; i < out->n_spans; i++)
         iov[n++] = (struct iovec){(void *)(uintptr_t)out->span[i].ptr, out->span[i].len};
-    ssize_t rc = tun->vnet ? writev(tun->fd, iov, n) : writev(tun->fd, iov + 1, n - 1);
+    ssize_t rc = tun->vnet ? write_spans(tun, iov, n) : write_spans(tun, iov + 1, n - 1);
     if (rc >= 0)
         return 0;
     if (is_too_large(out, errno))
@@ -97,8 +107,8 @@ static ssize_t read_frame(struct tun *tun, const struct iovec *iov, int n_iov)
 {
     size_t lead = tun->vnet ? WR_VNET_HEAD : 0;
     for (;;) {
-        ssize_t n =
-            n_iov == 1 ? read(tun->fd, iov->iov_base, iov->iov_len) : readv(tun->fd, iov, n_iov);
+        ssize_t n = n_iov == 1 ? syscall(SYS_read, tun->fd, iov->iov_base, iov->iov_len)
+                               : syscall(SYS_readv, tun->fd, iov, n_iov);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -116,7 +126,7 @@ static int tun_recv(struct weir_link *link, struct weir_frame *frame, weir_time 
     size_t lead = tun->vnet ? WR_VNET_HEAD : 0;
     struct iovec iov = {data - lead, sizeof tun->buf - FRAME_AT + lead};
     (void)now;
-    if (wr_vnet_next(&tun->rest, frame))
+    if (tun->rest.next < tun->rest.end && wr_vnet_next(&tun->rest, frame))
         return 1;
     ssize_t n = read_frame(tun, &iov, 1);
     if (n <= 0)

@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <weir/error.h>
@@ -29,11 +31,19 @@ static void *visit_thread(void *arg)
     return NULL;
 }
 
+/* Is the calling thread in it? A namespace is its inode. */
+static bool is_here(int ns_fd)
+{
+    struct stat there, here;
+    return fstat(ns_fd, &there) == 0 && stat("/proc/thread-self/ns/net", &here) == 0 &&
+           there.st_ino == here.st_ino && there.st_dev == here.st_dev;
+}
+
 int wr_netns_visit(int ns_fd, int (*fn)(void *arg), void *arg)
 {
     struct visit visit = {.ns_fd = ns_fd, .fn = fn, .arg = arg};
     pthread_t thread;
-    if (ns_fd < 0)
+    if (ns_fd < 0 || is_here(ns_fd))
         return fn(arg);
     int rc = pthread_create(&thread, NULL, visit_thread, &visit);
     if (rc != 0)
