@@ -11,7 +11,8 @@
  * SYN-ACK counts as the third ACK, so that a lost one is healed by data.
  *
  * Entries wait in lists by the number of retransmissions: all in a list wait equally long, so each list
- * is in the order of time, and one timer does for all.
+ * is in the order of time, and one timer does for all. It is set no later than the first is due and stays where it
+ * is when an entry becomes a connection: it may ring for nothing once, a second after the last SYN.
  */
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
@@ -103,10 +104,13 @@ static void arm(struct weir_stack *stack)
 static void enqueue(struct weir_stack *stack, struct wr_syn *syn, uint32_t number, weir_time now)
 {
     unsigned level = level_of(syn);
+    weir_time at;
 
     syn->resend_us = (uint32_t)((now + level_wait(level)) / WEIR_US);
+    at = wr_syn_resend_at(syn, now);
     wr_record_line_push(&stack->tcp->records, &stack->tcp->syn_wait[level], number);
-    arm(stack);
+    if (at < stack->tcp->syn_timer.at)
+        wr_timer_arm(stack, &stack->tcp->syn_timer, at);
 }
 
 static void dequeue(struct weir_stack *stack, const struct wr_syn *syn)
@@ -702,7 +706,6 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
         return;
     }
     syn_acked(stack, syn, seg, now);
-    arm(stack);
 }
 
 void wr_listen_syn_unreachable(struct weir_stack *stack, struct wr_syn *syn)
