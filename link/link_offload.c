@@ -11,7 +11,8 @@
  * are copied behind it, and the one that does not fit waits (`held`), still lent, until it is asked for.
  *
  * When the inner link takes no more in the middle of a super-segment, the caller is told EAGAIN, keeps it and tries
- * again; what had gone is then left out.
+ * again before anything else; what had gone is then left out. If the caller gives it up, the next one is another, which
+ * its headers and the sum of its data tell, and goes whole.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +26,12 @@ struct offload {
     struct weir_link *inner;
     struct weir_frame held;
     bool holds;
-    bool large;        /* the frame before was a super-segment already: such are read to the room */
-    unsigned gone;     /* pieces of a super-segment that was refused: so many have gone */
-    uint32_t gone_seq; /* of that super-segment */
-    size_t gone_len;
+    bool large;      /* the frame before was a super-segment already: such are read to the room */
+    unsigned gone;   /* pieces of a super-segment that was refused: so many have gone */
+    size_t gone_len; /* of that super-segment, as are those that follow */
+    size_t gone_head_len;
+    uint16_t gone_sum; /* of its data */
+    uint8_t gone_head[WR_CUT_HEAD_MAX];
     struct wr_cut cut;
     struct wr_join join;
 };
@@ -60,12 +63,35 @@ static int send_finished(struct offload *o, const struct weir_out *out, weir_tim
     return o->inner->ops->send(o->inner, &whole, now);
 }
 
-/* How many pieces of this very super-segment have gone before. */
-static unsigned gone_before(struct offload *o, size_t len)
+static uint16_t sum_of_data(const struct weir_out *out)
 {
-    unsigned gone = o->gone_seq == o->cut.seq && o->gone_len == len ? o->gone : 0;
+    return wr_csum_fold(wr_csum_spans(0, out->span, out->n_spans));
+}
+
+/* Notes that so many pieces of the super-segment that is being cut have gone, and it was refused then. */
+static void note_gone(struct offload *o, const struct weir_out *out, unsigned gone)
+{
+    o->gone = gone;
+    o->gone_len = wr_link_out_len(out);
+    o->gone_head_len = o->cut.piece.head_len;
+    o->gone_sum = sum_of_data(out);
+    wr_link_gather(out, 0, o->gone_head, o->gone_head_len);
+}
+
+/* How many pieces of this very super-segment have gone before. */
+static unsigned gone_before(struct offload *o, const struct weir_out *out)
+{
+    uint8_t head[WR_CUT_HEAD_MAX];
+    unsigned gone = o->gone;
+
     o->gone = 0;
-    return gone;
+    if (gone == 0 || o->gone_len != wr_link_out_len(out) ||
+        o->gone_head_len != o->cut.piece.head_len)
+        return 0;
+    wr_link_gather(out, 0, head, o->gone_head_len);
+    return memcmp(head, o->gone_head, o->gone_head_len) == 0 && o->gone_sum == sum_of_data(out)
+               ? gone
+               : 0;
 }
 
 static int send_pieces(struct offload *o, const struct weir_out *out, weir_time now)
@@ -74,16 +100,11 @@ static int send_pieces(struct offload *o, const struct weir_out *out, weir_time 
     int rc = wr_cut_begin(cut, out, o->link.netif.kind, !o->inner->netif.tx_csum), lost = 0;
     if (rc != 0)
         return rc;
-    size_t len = wr_link_out_len(out);
-    uint32_t seq = cut->seq;
-    unsigned n = gone_before(o, len);
+    unsigned n = gone_before(o, out);
     for (wr_cut_skip(cut, n); wr_cut_next(cut); n++) {
         rc = o->inner->ops->send(o->inner, &cut->piece, now);
-        if (rc == WEIR_EAGAIN) {
-            o->gone = n;
-            o->gone_seq = seq;
-            o->gone_len = len;
-        }
+        if (rc == WEIR_EAGAIN)
+            note_gone(o, out, n);
         if (rc == WEIR_EAGAIN || rc == WEIR_ENETDOWN)
             return rc;
         if (rc != 0)
@@ -98,6 +119,7 @@ static int offload_send(struct weir_link *link, const struct weir_out *out, weir
 
     if (out->gso_size != 0)
         return send_pieces(o, out, now);
+    o->gone = 0;
     if (out->csum_partial && !o->inner->netif.tx_csum)
         return send_finished(o, out, now);
     return o->inner->ops->send(o->inner, out, now);

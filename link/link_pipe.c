@@ -104,9 +104,11 @@ static int put_plain(void *arg, const uint8_t *frame, size_t len)
 
 /* True when the frame passes the wire as it is. One that does not say its length (weir_netif_config.gso_max_bytes) is cut:
  * the other end is a stack, and only the kernel's takes that. */
-static bool passes(const struct wire *wire, const struct weir_out *out)
+static bool passes(const struct end *end, const struct weir_out *out)
 {
-    if (out->gso_size && (wire->gso_max == 0 || wr_link_out_len(out) > 65535 + WR_ETH_HEAD))
+    const struct wire *wire = end->wire;
+    size_t l3 = end->link.netif.kind == WEIR_NETIF_ETHERNET ? WR_ETH_HEAD : 0;
+    if (out->gso_size && (wire->gso_max == 0 || wr_link_out_len(out) > l3 + 65535))
         return false;
     return !out->csum_partial || wire->csum_offload;
 }
@@ -129,7 +131,7 @@ static int pipe_send(struct weir_link *link, const struct weir_out *out, weir_ti
     end->room_at = WEIR_TIME_NEVER;
     if (!end->peer->open) {
         rc = WEIR_ENETDOWN;
-    } else if (passes(wire, out)) {
+    } else if (passes(end, out)) {
         rc = put_frame(end, out, now);
     } else if (fits(end, out)) {
         rc = weir_out_segment(out, link->netif.kind, put_plain, &put);

@@ -6,7 +6,8 @@
  *   NEEDS_CSUM  the transport checksum holds only the sum of the pseudo-header. On the way in the
  *               kernel vouches for such a frame (weir_frame.csum_valid); on the way out the kernel
  *               finishes it (weir_out.csum_partial).
- *   gso_type    the frame is a super-segment of up to 64 KiB. TCP passes as it is in both directions.
+ *   gso_type    the frame is a super-segment: of up to 64 KiB, or out over IPv4 what link_tun.h says. TCP passes as
+ *               it is in both directions.
  *               A super-datagram of UDP (Linux 6.2) is cut here, since a stack wants datagrams: each is
  *               given the headers in place, over the data of the one before, which has been read already.
  *

@@ -546,6 +546,33 @@ static void a_super_segment_that_is_given_up_is_forgotten(void **state)
     close_links();
 }
 
+/* What else may follow one that was given up: of the same length and sequence numbers, but not the same. */
+static void what_only_looks_like_what_was_given_up_is_whole(void **state)
+{
+    enum { OTHER_PORT, OTHER_DATA, FRAME_BETWEEN, CASES };
+    (void)state;
+    for (unsigned n = 0; n < CASES; n++) {
+        struct weir_out out = super(4), bare = {.head = out_head, .head_len = 40};
+        struct weir_frame frame;
+        open_links(WEIR_NETIF_IP, false, 3);
+        assert_int_equal(near_end->ops->send(near_end, &out, 0), WEIR_EAGAIN);
+        for (unsigned i = 0; i < 3; i++)
+            assert_next_piece(4, i);
+        if (n == OTHER_PORT)
+            out_head[21] ^= 1;
+        if (n == OTHER_DATA)
+            out_data[100] ^= 1;
+        if (n == FRAME_BETWEEN) {
+            assert_int_equal(near_end->ops->send(near_end, &bare, 0), 0);
+            assert_int_equal(far_end->ops->recv(far_end, &frame, 0), 1);
+        }
+        assert_int_equal(near_end->ops->send(near_end, &out, 0), WEIR_EAGAIN);
+        assert_int_equal(far_end->ops->recv(far_end, &frame, 0), 1);
+        assert_int_equal(be32(frame.data + 24), 0xfffffc00u);
+        close_links();
+    }
+}
+
 /* A card that finishes checksums is left to do it (virtio: the field holds the pseudo-header's sum). */
 static void checksums_are_left_to_a_link_that_finishes_them(void **state)
 {
@@ -618,6 +645,7 @@ int main(void)
         cmocka_unit_test(what_is_held_is_due),
         cmocka_unit_test(a_full_link_takes_the_rest_later),
         cmocka_unit_test(a_super_segment_that_is_given_up_is_forgotten),
+        cmocka_unit_test(what_only_looks_like_what_was_given_up_is_whole),
         cmocka_unit_test(checksums_are_left_to_a_link_that_finishes_them),
         cmocka_unit_test(a_single_segment_is_finished),
         cmocka_unit_test(a_link_with_super_segments_stays),

@@ -119,6 +119,32 @@ static void super_segments_pass_or_are_cut(void **state)
     close_pipe();
 }
 
+/* What cannot say its length is cut, for the other end is a stack (weir_netif_config.gso_max_bytes). */
+static void what_is_too_long_for_its_header_is_cut(void **state)
+{
+    enum { MOST = 65535, GSO = 1400 };
+    static uint8_t head[WEIR_HEAD_MAX], data[MOST + 1];
+    struct weir_frame frame;
+    (void)state;
+    for (size_t len = MOST; len <= MOST + 1; len++) {
+        struct weir_out out = {.head = head,
+                               .n_spans = 1,
+                               .gso_size = GSO,
+                               .csum_partial = true,
+                               .csum_start = 20,
+                               .csum_offset = 16};
+        out.head_len = tcp_head(head, 4, F_ACK, 0, 0, len <= MOST ? len - 40 : 0);
+        out.span[0] = (struct weir_span){data, len - out.head_len};
+        open_pipe((struct weir_pipe_config){
+            .kind = WEIR_NETIF_IP, .gso_max_bytes = 262144, .csum_offload = true});
+        assert_int_equal(ends[0]->ops->send(ends[0], &out, 0), 0);
+        assert_int_equal(ends[1]->ops->recv(ends[1], &frame, 0), 1);
+        assert_int_equal(frame.len, len <= MOST ? len : 40 + GSO);
+        assert_int_equal(frame.gso_size, len <= MOST ? GSO : 0);
+        close_pipe();
+    }
+}
+
 static void the_other_end_gone_is_netdown(void **state)
 {
     struct weir_frame frame;
@@ -180,6 +206,7 @@ int main(void)
         cmocka_unit_test(deadline_is_the_time_of_sending),
         cmocka_unit_test(a_full_pipe_says_so_and_when_there_is_room),
         cmocka_unit_test(super_segments_pass_or_are_cut),
+        cmocka_unit_test(what_is_too_long_for_its_header_is_cut),
         cmocka_unit_test(the_other_end_gone_is_netdown),
         cmocka_unit_test(threads_lose_nothing),
     };
