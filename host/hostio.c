@@ -130,9 +130,10 @@ static bool take_in(struct wr_attach *a, weir_time now)
 {
     bool look = ++a->rounds % LOOK_EVERY == 0;
     unsigned usual = look || a->usual == 0 ? FRAMES_AT_ONCE : a->usual;
+    unsigned n = 0;
     size_t bytes = 0;
     struct weir_frame frame = {0};
-    for (unsigned n = 0; n < FRAMES_AT_ONCE && bytes < BYTES_AT_ONCE; n++) {
+    for (; n < FRAMES_AT_ONCE && bytes < BYTES_AT_ONCE; n++) {
         if (n >= usual && frame.len < SMALL_BYTES)
             break;
         int rc = next_frame(a, &frame, now);
@@ -150,6 +151,8 @@ static bool take_in(struct wr_attach *a, weir_time now)
         bytes += frame.len;
         a->host->had_input = true;
     }
+    if (a->usual > 0 && n > a->usual)
+        a->usual = n; /* at least */
     a->kick = true;
     return true;
 }

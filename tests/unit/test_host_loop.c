@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "unit/host_pair.h"
@@ -394,6 +395,130 @@ static void what_calls_produce_is_carried_at_once(void **state)
     pair_free(&p);
 }
 
+/* ---- how a link is read ------------------------------------------------------------------------- */
+
+/* A link that says only once that something came to where nothing was, as one that is edge-triggered may. */
+struct source {
+    struct weir_link link;
+    int fd;
+    unsigned left, taken;
+    unsigned more_at, more; /* when so many have been taken that many come */
+};
+
+static void source_add(struct source *source, unsigned n)
+{
+    if (source->left == 0)
+        assert_int_equal(eventfd_write(source->fd, 1), 0);
+    source->left += n;
+}
+
+static int source_send(struct weir_link *link, const struct weir_out *out, weir_time now)
+{
+    (void)link;
+    (void)out;
+    (void)now;
+    return 0;
+}
+
+static int source_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+{
+    static const uint8_t junk[20];
+    struct source *source = (struct source *)link;
+    (void)now;
+    if (source->left == 0)
+        return 0;
+    source->left--;
+    if (++source->taken == source->more_at)
+        source_add(source, source->more);
+    *frame = (struct weir_frame){.data = junk, .len = sizeof junk};
+    return 1;
+}
+
+static weir_time source_deadline(const struct weir_link *link)
+{
+    (void)link;
+    return WEIR_TIME_NEVER;
+}
+
+static int source_fd(const struct weir_link *link)
+{
+    return ((const struct source *)link)->fd;
+}
+
+static void source_free(struct weir_link *link)
+{
+    close(((struct source *)link)->fd);
+}
+
+static const struct weir_link_ops source_ops = {.send = source_send,
+                                                .recv = source_recv,
+                                                .deadline = source_deadline,
+                                                .fd = source_fd,
+                                                .free = source_free};
+
+static struct weir_host *source_open(struct source *source)
+{
+    struct weir_host *host;
+    *source =
+        (struct source){.link = {.ops = &source_ops, .netif = {.name = "source", .mtu = 1500}},
+                        .fd = eventfd(0, EFD_NONBLOCK)};
+    source->link.netif.kind = WEIR_NETIF_IP;
+    assert_int_equal(weir_host_new(loop, NULL, &host), 0);
+    assert_true(weir_host_add_link(host, &source->link) > 0);
+    return host;
+}
+
+/* Turns until the loop would sleep. */
+static void turn_until_asleep(void)
+{
+    struct pollfd pfd = {.fd = weir_loop_fd(loop), .events = POLLIN};
+    do
+        assert_int_equal(weir_loop_step(loop, 0), 0);
+    while (poll(&pfd, 1, 0) == 1);
+}
+
+/* Whatever the number that came before, of which it is guessed how many come at once. */
+static void nothing_is_left_unread_while_it_sleeps(void **state)
+{
+    struct source source;
+    struct weir_host *host = source_open(&source);
+    (void)state;
+    turn_until_asleep();
+    for (unsigned i = 0; i < 3000; i++) {
+        source.more_at = source.taken + i % 7;
+        source.more = i * i % 41;
+        source_add(&source, 1 + i * i * i % 67);
+        if (i % 3 == 0)
+            weir_host_carry(host);
+        if (i % 5 == 0) {
+            weir_host_lock(host);
+            weir_host_unlock(host); /* another thread's call takes some in */
+        }
+        turn_until_asleep();
+        assert_int_equal(source.left, 0);
+    }
+    weir_host_free(host);
+}
+
+/* After many frames that came one by one: many at once are soon read many at once, too. */
+static void a_flood_is_read_in_batches(void **state)
+{
+    struct source source;
+    struct weir_host *host = source_open(&source);
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        source_add(&source, 1);
+        turn_until_asleep();
+    }
+    source.taken = 0;
+    source_add(&source, 10000);
+    assert_int_equal(weir_loop_step(loop, 0), 0);
+    assert_true(source.taken >= 48 * 32); /* of 64 rounds all but 16 */
+    turn_until_asleep();
+    assert_int_equal(source.left, 0);
+    weir_host_free(host);
+}
+
 static void on_config(void *arg, struct weir_host *host)
 {
     int *calls = arg;
@@ -439,6 +564,8 @@ int main(void)
         cmocka_unit_test(a_host_may_be_freed_in_its_own_callback),
         cmocka_unit_test(no_deadlock_in_callbacks),
         cmocka_unit_test(what_calls_produce_is_carried_at_once),
+        cmocka_unit_test_setup_teardown(nothing_is_left_unread_while_it_sleeps, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_flood_is_read_in_batches, setup, teardown),
         cmocka_unit_test_setup_teardown(changes_of_addresses_and_routes_are_told, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
