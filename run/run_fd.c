@@ -5,8 +5,10 @@
  *
  * A pidfd for each calling thread is cached. The cache is direct-mapped by thread id; an entry whose
  * thread has ended fails with ESRCH, even if the id is in use again, and is opened anew: for a thread that has
- * this id now. If a pidfd from before the call was received still works, the thread it is of has had the
- * id all the time, so it is the one that called, and all that was read of its memory is its own.
+ * this id now. If a pidfd from before the call was received still works, the id has been the same process's all the
+ * time, so nothing of another's was read. It may have had another program in between: a thread that calls execve()
+ * ends all others and takes the first one's id. So what acts on memory that was read asks whether the call stands
+ * (run_notify.c).
  */
 #define _GNU_SOURCE /* process_vm_readv */
 #include <errno.h>
@@ -39,14 +41,17 @@ static int tgid_of(pid_t tid)
 }
 
 /* Before Linux 6.9 a pidfd is of a process: the thread's group, which shares descriptors with it unless
- * the program called unshare(CLONE_FILES). */
-static int open_pidfd(pid_t tid)
+ * the program called unshare(CLONE_FILES). *own: it is of who has this id; else the id may become another process's
+ * while the pidfd works on. */
+static int open_pidfd(pid_t tid, bool *own)
 {
     int fd = (int)syscall(SYS_pidfd_open, tid, RUN_PIDFD_THREAD);
+    *own = true;
     if (fd < 0 && errno == EINVAL) {
         int tgid = tgid_of(tid);
         if (tgid < 0)
             return -ESRCH;
+        *own = tgid == tid;
         fd = (int)syscall(SYS_pidfd_open, tgid, 0);
     }
     return fd < 0 ? -errno : fd;
@@ -70,11 +75,12 @@ int wr_run_fd_get(struct weir_run *run, pid_t tid, int fd, bool *known)
     *known = true;
     for (int tries = 0; tries < 2; tries++) {
         if (slot->fd < 0 || slot->tid != tid) {
-            int pidfd = open_pidfd(tid);
+            bool own;
+            int pidfd = open_pidfd(tid, &own);
             if (slot->fd >= 0)
                 close(slot->fd);
             slot->fd = pidfd < 0 ? -1 : pidfd;
-            slot->tid = tid;
+            slot->tid = own ? tid : -1; /* for this call only */
             *known = false;
             if (pidfd < 0)
                 return pidfd;

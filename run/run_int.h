@@ -386,8 +386,8 @@ void wr_run_notify_ready(struct run_source *source, uint32_t events);
 
 /* ---- run_fd.c --------------------------------------------------------------------------------- */
 
-/* Fetches descriptor `fd` of thread `tid`. A descriptor of ours, or a negative error. *known: the thread is the
- * same as in an earlier call with this id and has lived on until now; else who called is still to be asked. */
+/* Fetches descriptor `fd` of thread `tid`. A descriptor of ours, or a negative error. *known: the id is of the
+ * same process as in an earlier call and has been until now; else who called is still to be asked. */
 int wr_run_fd_get(struct weir_run *run, pid_t tid, int fd, bool *known);
 /* Its inode if it is a socket, else 0. */
 ino_t wr_run_fd_inode(int fd);

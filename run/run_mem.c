@@ -2,8 +2,8 @@
 /*
  * The caller's memory, and socket addresses in it. Once the caller was killed its id may be another process's,
  * and what was read is not the caller's. So after reads, and before every write, the notification is asked
- * whether it still stands. What is read before the descriptor is fetched needs no such call: fetching it by a pidfd
- * shows that the caller lived until then (run_fd.c).
+ * whether it still stands. What is read before the descriptor is fetched needs no such call by itself: fetching it by
+ * a pidfd shows that the caller's process lived until then (run_fd.c).
  */
 #define _GNU_SOURCE /* process_vm_readv */
 #include <errno.h>

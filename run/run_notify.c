@@ -112,6 +112,13 @@ static void read_early(struct run_call *call)
     }
 }
 
+/* Calls that change something by what stands in the caller's memory: it must be the memory of the program that called.
+ * Of the others only a length is read early, and they ask before they write. */
+static bool acts_on_memory(int nr)
+{
+    return nr == SYS_bind || nr == SYS_connect || nr == SYS_setsockopt;
+}
+
 /* Fetches the descriptor. False: the caller is gone. */
 static bool fetch(struct run_call *call)
 {
@@ -121,7 +128,8 @@ static bool fetch(struct run_call *call)
         call->dup =
             wr_run_fd_get(call->run, (pid_t)call->req->pid, (int)call->req->data.args[0], &known);
     }
-    return known || wr_run_call_alive(call->program->listener_fd, call->req->id);
+    return (known && !acts_on_memory(call->req->data.nr)) ||
+           wr_run_call_alive(call->program->listener_fd, call->req->id);
 }
 
 /* Serves a call on a descriptor. What is not ours is the kernel's, errors of the descriptor included. */

@@ -109,7 +109,9 @@ static bool grow_places(struct wr_records *r)
     uint32_t cap = r->places_cap > 0 ? r->places_cap + r->places_cap / 2 + 1 : PLACES_FIRST;
     struct wr_records_place *places;
 
-    if (r->n_places >= PLACES_MAX || (places = wr_mem_array(r->alloc, cap, sizeof *places)) == NULL)
+    if (cap > PLACES_MAX)
+        cap = PLACES_MAX;
+    if (r->n_places == cap || (places = wr_mem_array(r->alloc, cap, sizeof *places)) == NULL)
         return false;
     if (r->places != NULL) {
         memcpy(places, r->places, r->n_places * sizeof *places);
