@@ -3,11 +3,12 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
 import kernel
-from kernel import MB, Peer, from_source, run
+from kernel import MB, PEER, Peer, from_source, run
 
 kernel.enter_namespace()
 
@@ -31,3 +32,17 @@ def test_large_super_segments(tap):
             total, packets = (b - a for a, b in zip(before, received(peer.name)))
             assert total >= 64 * MB
             assert whole / 3 < total / packets <= whole
+
+
+def test_what_the_kernel_has_no_room_for_is_cut():
+    """A super-segment of more bytes than the kernel finds room for (Linux: 17 pieces of 32 KB, and one of 4 MB) is refused by
+    it with ENOBUFS. It goes as the frames of the wire then, each of them once."""
+    size, gso = 6000000, 1448
+    refused = os.path.join(os.path.dirname(PEER), "refused")
+    with subprocess.Popen([refused, "weirbig1", str(size), str(gso)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as process:
+        assert process.stdout.readline().strip() == "OK"
+        frames = -(-size // gso)
+        assert received("weirbig1") == (size + 40 * frames, frames)
+        process.stdin.close()
+        assert process.wait(30) == 0
