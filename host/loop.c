@@ -16,8 +16,9 @@
  *
  * Busy polling (weir_host_set_busy_poll) is a turn that does not sleep: the links are marked as if their descriptors
  * had had an event, and the kernel is asked for those that have. So whatever else the loop serves has its turn after
- * each question. A mutex is nobody's in particular once it is released, and a thread that has just been woken for it
- * would find it taken again by the one that never sleeps: that one yields first to who waits.
+ * each question. Between two the CPU is offered to whoever is ready on it, lest the one who is to answer waits for it
+ * until the time is over. And a mutex is nobody's in particular once it is released: a thread that has just been woken
+ * for it would find it taken again by the one that never sleeps, so that one yields until there is none.
  */
 #include <errno.h>
 #include <limits.h>
@@ -57,10 +58,13 @@ void wr_loop_lock(struct weir_loop *loop)
     loop->depth++;
 }
 
+/* To the CPU, and to the lock. */
 static void let_others_in(struct weir_loop *loop)
 {
-    for (unsigned n = 0; n < YIELDS && atomic_load(&loop->wanted) > 0; n++)
+    unsigned n = 0;
+    do
         sched_yield();
+    while (++n < YIELDS && atomic_load(&loop->wanted) > 0);
 }
 
 static void futex_wake(atomic_uint *state)

@@ -119,10 +119,10 @@ void weir_host_carry(struct weir_host *host);
 /* Busy polling, as net.core.busy_poll: for so many microseconds after the last frame of one of the host's links, in or
  * out, the loop goes on asking these and its descriptors before it sleeps. 0, as it is at first: it sleeps at once.
  * It saves the way into sleep and out of it with each answer that comes within that time, so it is for latency, with
- * usec somewhat above a round trip. It costs the loop's thread a whole CPU meanwhile, and gains nothing where
- * the one who is to answer needs that CPU. A host without a link, or whose links are all gone, never has the loop poll.
- * Between two questions the lock is released and threads that want it have it first; timers and watches are served as
- * ever. weir_loop_step() returns after each question, unless it must not wait. WEIR_EINVAL: negative. */
+ * usec somewhat above a round trip. It costs a whole CPU meanwhile, which is offered to others between two questions,
+ * and gains nothing where the one who is to answer needs that CPU. A host without a link, or whose links are all gone,
+ * never has the loop poll. Between two questions the lock is released and threads that want it have it first; timers
+ * and watches are served as ever. weir_loop_step() that may wait returns after each question. WEIR_EINVAL: negative. */
 int weir_host_set_busy_poll(struct weir_host *host, int usec);
 int weir_host_busy_poll(struct weir_host *host); /* what is set */
 
