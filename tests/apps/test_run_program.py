@@ -93,6 +93,8 @@ def test_it_waits_for_what_the_program_leaves_behind():
     (["run"], 2, "no program given"),
     (["run", "--nonsense", "--", "true"], 2, "--help"),
     (["run", "--pcap", "x", "--", "true"], 2, "needs a link"),
+    (["run", "--busy-poll", "50", "--", "true"], 2, "needs a link"),
+    (["run", "--busy-poll", "-1", "--tun", "x", "--", "true"], 2, "no number between 0 and"),
     (["run", "--seed", "x", "--", "true"], 2, "no number"),
     (["run", "--mtu", "9", "--", "true"], 2, "between 68 and 65535"),
     (["run", "--", "no-such-program-here"], 127, "no such program"),

@@ -51,7 +51,8 @@ def kernel_reaches(address, port):
 
 @pytest.mark.parametrize("size, options", [(20_000_000, ()),
                                            (1_000_000, ("--impair", "delay=2ms loss=0.2%",
-                                                        "--pcap", "x.pcapng"))])
+                                                        "--pcap", "x.pcapng")),
+                                           (1_000_000, ("--busy-poll", "100"))])
 def test_curl_on_weir_fetches_from_the_kernel(netns, tmp_path, size, options):
     digest = apps.make_file(tmp_path / "file", size)
     # The device is made by the first run and gone with it, so the server listens on all addresses.
@@ -67,7 +68,7 @@ def test_curl_on_weir_fetches_from_the_kernel(netns, tmp_path, size, options):
         server.wait()
     lines = [line.split()[0] for line in ran.out.splitlines()]
     assert (ran.status, lines) == (0, [digest, digest, "7"]), ran
-    if options and shutil.which("tshark"):
+    if "--pcap" in options and shutil.which("tshark"):
         done = subprocess.run(["tshark", "-r", tmp_path / "x.pcapng", "-o", "tcp.check_checksum:TRUE",
                                "-Y", '_ws.malformed || tcp.checksum.status == "Bad"'],
                               capture_output=True, text=True, check=True)
@@ -174,6 +175,14 @@ def test_nothing_of_the_device_is_left(netns):
     assert apps.weir("run", *TUN, "--", "true").status == 0
     left = subprocess.run(["ip", "-n", NS, "-br", "link"], capture_output=True, text=True, check=True)
     assert "wrun0" not in left.stdout
+
+
+def test_busy_polling_is_set_and_tuned(netns):
+    name = f"busy-{os.getpid()}"
+    sysctl = f"{apps.WEIR} sysctl --host {name} -n net.core.busy_poll"
+    ran = apps.weir("run", *TUN, "--host", name, "--busy-poll", "70", "--", "sh", "-c",
+                    f"{sysctl}; {sysctl}=0; {sysctl}; {sysctl}=-1")
+    assert (ran.status, ran.out) == (1, "70\n0\n0\n") and "invalid argument" in ran.err, ran
 
 
 def test_trouble_with_the_device_is_told():
