@@ -339,7 +339,8 @@ static int turn(struct weir_loop *loop, int64_t timeout_ns, bool more)
     wr_loop_lock(loop);
     loop->serving++;
     dispatch_all(loop, events, n);
-    run_alarms(loop, weir_now());
+    if (loop->n_alarms > 0)
+        run_alarms(loop, weir_now());
     if (!serve(loop, true)) {
         if (more)
             loop->again = true;

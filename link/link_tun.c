@@ -131,11 +131,12 @@ static int tun_recv(struct weir_link *link, struct weir_frame *frame, weir_time 
     ssize_t n = read_frame(tun, &iov, 1);
     if (n <= 0)
         return (int)n;
-    *frame = (struct weir_frame){.data = data, .len = (size_t)n};
-    if (tun->vnet) {
-        memcpy(&head, data - WR_VNET_HEAD, sizeof head);
-        wr_vnet_in(&head, data, (size_t)n, link->netif.kind, &tun->rest, frame);
+    if (!tun->vnet) {
+        *frame = (struct weir_frame){.data = data, .len = (size_t)n};
+        return 1;
     }
+    memcpy(&head, data - WR_VNET_HEAD, sizeof head);
+    wr_vnet_in(&head, data, (size_t)n, link->netif.kind, &tun->rest, frame);
     return 1;
 }
 

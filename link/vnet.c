@@ -82,14 +82,14 @@ static void begin_udp(uint8_t *frame, size_t len, uint16_t gso, enum weir_netif_
 /* Finishes the checksum of a UDP datagram: an ICMP error may quote it, and the quote must be right. */
 static void finish_udp(uint8_t *frame, size_t len, const struct virtio_net_hdr *h)
 {
-    if (h->csum_offset != 6 || len < 8 || h->csum_start > len - 8)
+    if (h->csum_offset != WR_VNET_CSUM_UDP || len < 8 || h->csum_start > len - 8)
         return;
     uint16_t sum = (uint16_t)~wr_link_sum(frame + h->csum_start, len - h->csum_start, 0);
     wr_link_put16(frame + h->csum_start + 6, sum == 0 ? 0xffff : sum);
 }
 
-void wr_vnet_in(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
-                enum weir_netif_kind kind, struct wr_vnet_rest *rest, struct weir_frame *in)
+void wr_vnet_in_any(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
+                    enum weir_netif_kind kind, struct wr_vnet_rest *rest, struct weir_frame *in)
 {
     unsigned gso = h->gso_type & ~(unsigned)VIRTIO_NET_HDR_GSO_ECN;
     if (gso == VIRTIO_NET_HDR_GSO_UDP_L4) {

@@ -21,7 +21,10 @@
 
 #include "link/link_wire.h"
 
-enum { WR_VNET_HEAD = sizeof(struct virtio_net_hdr) };
+enum {
+    WR_VNET_HEAD = sizeof(struct virtio_net_hdr),
+    WR_VNET_CSUM_UDP = 6 /* where the checksum stands in the header of UDP: TCP's is elsewhere */
+};
 
 _Static_assert(sizeof(struct virtio_net_hdr) == 10,
                "the header's size that the kernel starts with");
@@ -37,10 +40,27 @@ struct wr_vnet_rest {
 /* The header for a frame to send. False: the frame cannot be told in one. */
 bool wr_vnet_out(const struct weir_out *out, struct virtio_net_hdr *h);
 
+/* What is in line of wr_vnet_in() below leaves to this all but what most frames are. */
+void wr_vnet_in_any(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
+                    enum weir_netif_kind kind, struct wr_vnet_rest *rest, struct weir_frame *in);
+
 /* Makes sense of a frame that came in with the header `h`; it may be changed in place. What is left of
  * it for wr_vnet_next() is noted in *rest. */
-void wr_vnet_in(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
-                enum weir_netif_kind kind, struct wr_vnet_rest *rest, struct weir_frame *in);
+static inline void wr_vnet_in(const struct virtio_net_hdr *h, uint8_t *frame, size_t len,
+                              enum weir_netif_kind kind, struct wr_vnet_rest *rest,
+                              struct weir_frame *in)
+{
+    bool partial = (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0;
+    if (h->gso_type != VIRTIO_NET_HDR_GSO_NONE || (partial && h->csum_offset == WR_VNET_CSUM_UDP)) {
+        wr_vnet_in_any(h, frame, len, kind, rest, in);
+        return;
+    }
+    *in = (struct weir_frame){
+        .data = frame,
+        .len = len,
+        .csum_valid = partial || (h->flags & VIRTIO_NET_HDR_F_DATA_VALID),
+    };
+}
 
 /* The same for a frame that was read to `frame` only as far as room->head_len, with room behind that for all of it, and
  * from there on to the room. A super-segment of TCP stays there; what else there is may have to be changed in place, and
