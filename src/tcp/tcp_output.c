@@ -530,9 +530,13 @@ static size_t send_empty(struct weir_stack *stack, struct tcb *tcb, struct wr_se
         return wr_segment_build(stack, tcb, s, out, now);
     }
     if (tcb->want & WR_WANT_PROBE) {
+        uint8_t owed = tcb->want & WR_WANT_ACK; /* what is not acceptable acknowledges nothing */
+        size_t len;
         tcb->want &= (uint8_t)~WR_WANT_PROBE;
         s->seq = tcb->snd_una - 1;
-        return wr_segment_build(stack, tcb, s, out, now);
+        len = wr_segment_build(stack, tcb, s, out, now);
+        tcb->want |= owed;
+        return len;
     }
     s->seq = tcb->snd_nxt;
     return wr_segment_build(stack, tcb, s, out, now);

@@ -307,6 +307,76 @@ static void without_memory_it_sleeps_on(void **state)
     assert_int_equal(sim_getopt(&sim, 0, client, WEIR_SOL_SOCKET, WEIR_SO_ERROR), 104);
 }
 
+/* A probe is not acceptable to the peer, so it acknowledges nothing (RFC 9293 3.10.7.4): who is to probe when the other's
+ * probe arrives sends an answer, too. One that is lost would end the connection here. */
+static void keepalives_that_cross_are_both_answered(void **state)
+{
+    weir_sock sock[2];
+    (void)state;
+    for (int64_t after = 0; after <= 1000; after += 1000) {
+        rest_after(after);
+        sim_connected(&sim, WEIR_AF_INET, SERVER_PORT + (uint16_t)(after / 1000), &sock[0],
+                      &sock[1]);
+        for (unsigned i = 0; i < 2; i++) {
+            send_bytes(i, sock[i], 3000);
+            sim_run(&sim, WEIR_MS);
+            read_bytes(1 - i, sock[1 - i], 3000);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            sim_setopt(&sim, i, sock[i], WEIR_SOL_TCP, WEIR_TCP_KEEPIDLE, 7);
+            sim_setopt(&sim, i, sock[i], WEIR_SOL_TCP, WEIR_TCP_KEEPINTVL, 1);
+            sim_setopt(&sim, i, sock[i], WEIR_SOL_TCP, WEIR_TCP_KEEPCNT, 1);
+            sim_setopt(&sim, i, sock[i], WEIR_SOL_SOCKET, WEIR_SO_KEEPALIVE, 1);
+        }
+        sim_run(&sim, 30 * WEIR_SEC);
+        for (unsigned i = 0; i < 2; i++)
+            assert_int_equal(sim_state(&sim, i, sock[i]), WEIR_TCP_ESTABLISHED);
+    }
+}
+
+/* Allocation n of those that going to rest and waking want fails. False: there was none. */
+static bool rest_failing(unsigned host, uint64_t n)
+{
+    weir_sock sock[2];
+    struct sim_mem *mem = &sim.host[host].mem;
+    rest_after(1000);
+    sim_connected(&sim, WEIR_AF_INET, SERVER_PORT, &sock[0], &sock[1]);
+    for (unsigned i = 0; i < 2; i++) {
+        sim_setopt(&sim, i, sock[i], WEIR_SOL_TCP, WEIR_TCP_KEEPIDLE, 7);
+        sim_setopt(&sim, i, sock[i], WEIR_SOL_TCP, WEIR_TCP_KEEPINTVL, 1);
+        sim_setopt(&sim, i, sock[i], WEIR_SOL_SOCKET, WEIR_SO_KEEPALIVE, 1);
+        send_bytes(i, sock[i], 3000);
+        sim_run(&sim, WEIR_MS);
+        read_bytes(1 - i, sock[1 - i], 3000);
+    }
+    mem->fail_at = mem->calls + n;
+    sim_run(&sim, 30 * WEIR_SEC); /* to rest, awake by keepalive, to rest again */
+    bool failed = mem->fails != 0;
+    mem->fail_at = 0;
+    sim_run(&sim, 3 * WEIR_SEC);
+    assert_int_equal(awake(0) + awake(1), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        send_bytes(i, sock[i], 100);
+        sim_run(&sim, WEIR_SEC);
+        read_bytes(1 - i, sock[1 - i], 100);
+    }
+    return failed;
+}
+
+static void each_allocation_of_rest_fails_once(void **state)
+{
+    for (unsigned host = 0; host < 2; host++) {
+        bool failed = true;
+        uint64_t n = 0;
+        while (failed) {
+            setup(state);
+            failed = rest_failing(host, ++n);
+            teardown(state); /* all memory has come back */
+        }
+        assert_true(n > 4);
+    }
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -319,6 +389,8 @@ int main(void)
         EACH(closed_at_rest_it_says_fin),
         EACH(keepalive_finds_a_dead_peer),
         EACH(without_memory_it_sleeps_on),
+        EACH(keepalives_that_cross_are_both_answered),
+        cmocka_unit_test(each_allocation_of_rest_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
