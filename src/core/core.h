@@ -67,6 +67,9 @@ struct wr_dhcp_calls {
     /* Frees the client of an interface that goes, if it has one, without a word to its server. */
     void (*netif_gone)(struct weir_stack *stack, struct wr_netif *netif);
 };
+/* Whether what a frame has in the room for its data may stay there: wr_tcp_room_fits(). */
+typedef bool wr_room_fits(const struct weir_stack *stack, const struct wr_netif *netif,
+                          const struct weir_frame *frame);
 
 /* ---- the stack ------------------------------------------------------------------------------- */
 
@@ -114,6 +117,7 @@ struct weir_stack {
     struct wr_udp *udp;
     struct wr_ports *ports;           /* local ports held by connections, see wr_port_hold() */
     const struct wr_dhcp_calls *dhcp; /* NULL: no client was ever started */
+    wr_room_fits *room_fits;          /* NULL: nobody ever asked for room, weir_input_room() */
     struct weir_allocator user_alloc;
     size_t mem_bytes, mem_max_bytes;
     struct wr_spare *spares; /* counted in mem_bytes */

@@ -179,7 +179,7 @@ static void input(struct weir_stack *stack, struct wr_netif *netif, const struct
         wr_drop(stack, WR_DROP_netif_down);
         return;
     }
-    if (frame->body != NULL && !wr_tcp_room_fits(stack, netif, frame))
+    if (frame->body != NULL && (stack->room_fits == NULL || !stack->room_fits(stack, netif, frame)))
         input_gathered(stack, netif, frame, now);
     else
         wr_ip_input(stack, netif, frame, now);
@@ -199,6 +199,7 @@ int weir_input(struct weir_stack *stack, int ifindex, const struct weir_frame *f
 bool weir_input_room(struct weir_stack *stack, int ifindex, struct weir_room *room)
 {
     const struct wr_netif *netif = wr_netif_by_index(stack, ifindex);
+    stack->room_fits = wr_tcp_room_fits;
     if (netif == NULL || netif->loopback || !wr_tcp_room(stack, netif, room))
         return false;
     if (netif->config.kind == WEIR_NETIF_ETHERNET)

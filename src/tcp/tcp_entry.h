@@ -36,8 +36,7 @@ size_t wr_tcp_output(struct weir_stack *stack, struct wr_netif *netif, struct we
  * (it comes whole, as a super-segment of the guessed connection). */
 bool wr_tcp_room(struct weir_stack *stack, const struct wr_netif *netif, struct weir_room *room);
 void wr_tcp_room_unused(struct weir_stack *stack);
-bool wr_tcp_room_fits(const struct weir_stack *stack, const struct wr_netif *netif,
-                      const struct weir_frame *frame);
+wr_room_fits wr_tcp_room_fits;
 /* Routes, addresses or interfaces changed: paths are found anew before the next segment. */
 void wr_tcp_netif_gone(struct weir_stack *stack, struct wr_netif *netif, weir_time now);
 void wr_tcp_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
