@@ -6,10 +6,12 @@
  * Short ways. What nearly every segment needs is done by a short way at the top of a function; the long way behind it
  * does the same for any segment, and so could do without the short one:
  *
- *     if (WR_SHORT_WAYS && is_plain(...))
+ *     if (wr_may_be_short(stack) && is_plain(...))
  *
- * They are off where size counts (-Os), and in the hardened build, whose tests so hold the long ways to the same
- * results as the short ones, bit for bit.
+ * (core/core.h; WR_SHORT_WAYS alone where there is no stack at hand, or where memory that fails, or one turn more of
+ * output, is met otherwise.) They are off where size counts (-Os), and in the
+ * hardened build, whose tests so hold the long ways to the same results as the short ones, bit for bit; and tests of
+ * random traffic bar them in one run of two.
  */
 #ifndef WR_SHORT_WAYS
 #    if defined(__OPTIMIZE_SIZE__) || defined(WEIR_HARD)

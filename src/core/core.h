@@ -17,6 +17,7 @@
 #include <weir/stack.h>
 
 #include "base/hash.h"
+#include "base/hint.h"
 #include "base/list.h"
 #include "base/rng.h"
 #include "base/text.h"
@@ -131,7 +132,27 @@ struct weir_stack {
     struct wr_tunables tunables;
     uint64_t drops[WR_DROP_COUNT];
     uint64_t stats[WR_STAT_COUNT];
+#ifdef WEIR_CHECK
+    bool long_ways; /* for tests: see wr_may_be_short() */
+#endif
 };
+
+/* May what was found or made lately be used again? True, but in builds that check themselves a test may bar it, and all
+ * short ways, and compare. */
+static inline bool wr_may_remember(const struct weir_stack *stack)
+{
+#ifdef WEIR_CHECK
+    return !stack->long_ways;
+#else
+    (void)stack;
+    return true;
+#endif
+}
+/* Asked at the top of each short way: base/hint.h */
+static inline bool wr_may_be_short(const struct weir_stack *stack)
+{
+    return WR_SHORT_WAYS && wr_may_remember(stack);
+}
 
 /* The time of a call: `now`, or the latest time that a call brought when that is later (time never
  * goes back). Every public call that has a `now` begins with it. */

@@ -218,7 +218,7 @@ WR_APART void input_any(struct weir_stack *stack, struct wr_netif *netif,
 void wr_ip4_input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
                   const uint8_t *p, size_t len, bool link_group, weir_time now)
 {
-    if (WR_SHORT_WAYS && !link_group && input_plain(stack, netif, frame, p, len, now))
+    if (wr_may_be_short(stack) && !link_group && input_plain(stack, netif, frame, p, len, now))
         return;
     input_any(stack, netif, frame, p, len, link_group, now);
 }

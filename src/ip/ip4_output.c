@@ -41,7 +41,7 @@ void wr_ip4_write_header(struct weir_stack *stack, const struct wr_ip_tx *tx, si
 {
     struct w_ip4 ip;
 
-    if (WR_SHORT_WAYS && tx->dont_fragment && payload_len <= UINT16_MAX - W_IP4_HLEN) {
+    if (wr_may_be_short(stack) && tx->dont_fragment && payload_len <= UINT16_MAX - W_IP4_HLEN) {
         wr_w_ip4_emit_atomic(p, &tx->src, &tx->dst, tx->proto, ttl_of(stack, tx->hop_limit), tx->ds,
                              (uint16_t)(W_IP4_HLEN + payload_len));
         return;

@@ -92,8 +92,9 @@ bool wr_ip_pair_is_known(const struct weir_stack *stack, const struct wr_netif *
                          const struct weir_addr *src, const struct weir_addr *dst)
 {
     const struct wr_ip_pair *pair = pair_of(stack, src);
-    return pair->netif == netif && pair->generation == stack->ip->generation &&
-           weir_addr_eq(&pair->src, src) && weir_addr_eq(&pair->dst, dst);
+    return wr_may_remember(stack) && pair->netif == netif &&
+           pair->generation == stack->ip->generation && weir_addr_eq(&pair->src, src) &&
+           weir_addr_eq(&pair->dst, dst);
 }
 
 const struct wr_ip_pair *wr_ip_pair_known4(const struct weir_stack *stack,
@@ -101,7 +102,8 @@ const struct wr_ip_pair *wr_ip_pair_known4(const struct weir_stack *stack,
 {
     const struct wr_ip_pair *pair = place_of(stack, get_be32(addrs));
 
-    return pair->netif == netif && pair->generation == stack->ip->generation && pair->v4 &&
+    return wr_may_remember(stack) && pair->netif == netif &&
+                   pair->generation == stack->ip->generation && pair->v4 &&
                    memcmp(pair->src.b + 12, addrs, 4) == 0 &&
                    memcmp(pair->dst.b + 12, addrs + 4, 4) == 0
                ? pair

@@ -468,8 +468,8 @@ static bool still_good(struct weir_stack *stack, const struct wr_way *way,
                        const struct weir_addr *dst, const struct weir_addr *src)
 {
     const struct wr_path *path = &way->path;
-    return path->generation == stack->ip->generation && weir_addr_eq(&way->dst, dst) &&
-           weir_addr_eq(&way->src, src) && path->netif->up &&
+    return wr_may_remember(stack) && path->generation == stack->ip->generation &&
+           weir_addr_eq(&way->dst, dst) && weir_addr_eq(&way->src, src) && path->netif->up &&
            (weir_addr_eq(&path->next_hop, dst) ||
             !wr_neigh_is_failed(stack, path->netif, &path->next_hop));
 }

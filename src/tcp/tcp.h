@@ -395,7 +395,8 @@ static inline void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir
 
     (void)now;
     if (tcb->snd_ring.cap + tcb->rcv_ring.cap != tcb->mem_held || tcb->rto_at < at ||
-        tcb->delack_at < at || tcb->keep_at < at || tcb->state == WEIR_TCP_CLOSE || tcb->paced) {
+        tcb->delack_at < at || tcb->keep_at < at || tcb->state == WEIR_TCP_CLOSE || tcb->paced ||
+        !wr_may_be_short(stack)) {
         wr_tcb_settle_changed(stack, tcb);
         return;
     }

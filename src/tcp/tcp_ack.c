@@ -447,7 +447,7 @@ WR_APART enum wr_ack_verdict take_any(struct weir_stack *stack, struct tcb *tcb,
 enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
                                  weir_time now)
 {
-    if (WR_SHORT_WAYS && is_expected(tcb, seg)) {
+    if (wr_may_be_short(stack) && is_expected(tcb, seg)) {
         take_expected(stack, tcb, seg, now);
         return WR_ACK_FINE;
     }

@@ -157,7 +157,7 @@ void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ac
     struct wr_tx *tx = tcb->tx;
     bool limited = may_grow(tx, ev, was);
 
-    if (limited || !(tx->cc_ops->flags & WEIR_CC_LIMITED)) {
+    if (limited || !(tx->cc_ops->flags & WEIR_CC_LIMITED) || !wr_may_be_short(stack)) {
         tell(tcb, ev, was, limited, now);
     } else {
         wr_rate_acked(tcb, ev->delivered, ev->ece, false, now);

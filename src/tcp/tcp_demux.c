@@ -81,7 +81,7 @@ uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tu
 {
     struct wr_hashed *kept = &stack->tcp->hashed[place_of(tuple)];
 
-    if (!same_tuple(&kept->tuple, tuple))
+    if (!same_tuple(&kept->tuple, tuple) || !wr_may_remember(stack))
         *kept = (struct wr_hashed){*tuple, hash_of(stack, tuple)};
     return kept->hash;
 }
@@ -104,7 +104,7 @@ struct tcb *wr_demux_recent(const struct weir_stack *stack, const struct wr_tupl
     struct wr_flow *flow = *recent(stack, tuple);
     struct tcb *tcb;
 
-    if (flow == NULL)
+    if (flow == NULL || !wr_may_remember(stack))
         return NULL;
     tcb = WR_CONTAINER(flow, struct tcb, flow);
     return same_tuple(&tcb->tuple, tuple) ? tcb : NULL;

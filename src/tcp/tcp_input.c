@@ -56,7 +56,7 @@ static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg
     n_opts = th.data_off - (size_t)W_TCP_HLEN;
     /* Blocks and the cookie are there as far as their numbers say. */
     memset(&seg->opt, 0, offsetof(struct w_tcpopt, sack));
-    if (WR_SHORT_WAYS &&
+    if (wr_may_be_short(stack) &&
         wr_w_tcpopt_parse_ts(pkt->data + W_TCP_HLEN, n_opts, &seg->opt.ts_val, &seg->opt.ts_ecr))
         seg->opt.has_ts = true;
     else if (n_opts > 0 && wr_w_tcpopt_parse(pkt->data + W_TCP_HLEN, n_opts,
@@ -602,7 +602,7 @@ void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, we
         syn_sent_input(stack, tcb, seg, now);
         return;
     }
-    if (!(WR_SHORT_WAYS && is_next(tcb, seg)) && !passes_checks(stack, tcb, seg, now))
+    if (!(wr_may_be_short(stack) && is_next(tcb, seg)) && !passes_checks(stack, tcb, seg, now))
         return;
     /* fifth: ACK */
     if (wr_ack_input(stack, tcb, seg, now) == WR_ACK_DROP)

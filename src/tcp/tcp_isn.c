@@ -34,7 +34,8 @@ static uint32_t pair_offset(const struct weir_stack *stack, const struct wr_tupl
     uint32_t x = get_be32(pair[1].b + 12) * 0x9e3779b1u;
     struct wr_ts_pair *kept = &stack->tcp->ts_pairs[x / (UINT32_MAX / WR_TS_PAIRS + 1)];
 
-    if (!weir_addr_eq(&kept->remote, &pair[1]) || !weir_addr_eq(&kept->local, &pair[0]))
+    if (!wr_may_remember(stack) || !weir_addr_eq(&kept->remote, &pair[1]) ||
+        !weir_addr_eq(&kept->local, &pair[0]))
         *kept = (struct wr_ts_pair){pair[0], pair[1],
                                     (uint32_t)wr_hash_keyed(stack->tcp->ts_key, pair, sizeof pair)};
     return kept->offset;

@@ -520,6 +520,7 @@ static uint8_t why_ack(const struct tcb *tcb)
 static size_t send_empty(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                          struct weir_out *out, weir_time now)
 {
+    s->len = 0; /* whatever was thought of and may not go now */
     s->flags = W_TCP_ACK;
     s->why = wr_tracing(stack) ? why_ack(tcb) : 0;
     s->mss = tcb->smss;
@@ -560,7 +561,8 @@ static bool is_plain(const struct tcb *tcb)
            seq_leq(tcb->snd_up, tcb->snd_una) && !nagle_holds(tcb);
 }
 
-/* What is left of send_new() then: the same in the same order. */
+/* What is left of send_new() then: the same in the same order. Without memory for a record the ACK that is owed goes
+ * alone. */
 static size_t send_plain(struct weir_stack *stack, struct tcb *tcb, struct weir_out *out,
                          weir_time now)
 {
@@ -575,7 +577,8 @@ static size_t send_plain(struct weir_stack *stack, struct tcb *tcb, struct weir_
         wr_cwnd_restart(stack, tcb, now);
     if (!wr_sendq_append(stack, &tx->q, s.seq, end, s.mss, now)) {
         wr_timers_blocked(stack, tcb, now);
-        return 0;
+        s = (struct wr_segment){0};
+        return (tcb->want & WR_WANT_ACK) ? send_empty(stack, tcb, &s, out, now) : 0;
     }
     s.flags = tx->push.tail ? W_TCP_ACK | W_TCP_PSH : W_TCP_ACK;
     wr_sendq_note_end(&tx->q, tx->push.tail, false);
@@ -707,9 +710,10 @@ size_t wr_tcp_output(struct weir_stack *stack, struct wr_netif *netif, struct we
         struct tcb *tcb = WR_CONTAINER(node, struct tcb, out);
         size_t len = 0;
         if (way_open(stack, netif, tcb, now)) {
-            bool all = WR_SHORT_WAYS && is_plain(tcb);
+            bool all = wr_may_be_short(stack) && is_plain(tcb);
             len = all ? send_plain(stack, tcb, out, now) : send_any(stack, tcb, out, now);
-            if (len == 0 || all || (WR_SHORT_WAYS && nothing_left(tcb))) {
+            if (len == 0 || (all && wr_tcb_unsent(tcb) == 0) ||
+                (WR_SHORT_WAYS && nothing_left(tcb))) {
                 rest(stack, tcb, now);
             } else { /* the next in turn first, then this one again */
                 wr_list_remove(&tcb->out);

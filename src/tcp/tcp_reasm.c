@@ -366,7 +366,7 @@ WR_APART bool take_any(struct weir_stack *stack, struct tcb *tcb, const struct s
 
 bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
 {
-    if (WR_SHORT_WAYS && is_next(tcb, seg)) {
+    if (wr_may_be_short(stack) && is_next(tcb, seg)) {
         take_next(stack, tcb, seg, now);
         return false;
     }

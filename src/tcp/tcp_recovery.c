@@ -491,7 +491,7 @@ void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, struct wr_ack_
     uint64_t lost = tx->rate.lost;
 
     count_duplicates(tcb, ev);
-    if (!(WR_SHORT_WAYS && is_plain(tcb, ev)))
+    if (!(wr_may_be_short(stack) && is_plain(tcb, ev)))
         judge(stack, tcb, ev, now);
     wr_cwnd_acked(stack, tcb, ev, was, now);
     if ((tx->ca_state == WEIR_CA_CWR || tx->ca_state == WEIR_CA_RECOVERY) &&

@@ -207,8 +207,8 @@ WR_APART size_t build_any(struct weir_stack *stack, struct tcb *tcb, struct wr_s
 size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                         struct weir_out *out, weir_time now)
 {
-    return WR_SHORT_WAYS && is_plain(tcb, s) ? build_plain(stack, tcb, s, out, now)
-                                             : build_any(stack, tcb, s, out, now);
+    return wr_may_be_short(stack) && is_plain(tcb, s) ? build_plain(stack, tcb, s, out, now)
+                                                      : build_any(stack, tcb, s, out, now);
 }
 
 /* ---- segments without data ------------------------------------------------------------------------------ */

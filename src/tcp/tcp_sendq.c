@@ -630,7 +630,7 @@ void wr_sendq_ack(struct weir_stack *stack, struct wr_sendq *q, uint32_t una,
 {
     struct wr_sent *sent = q->root;
 
-    if (q->count == 1 && sent->flags == 0 && sent->end == una) {
+    if (wr_may_be_short(stack) && q->count == 1 && sent->flags == 0 && sent->end == una) {
         ack_only(stack, q, sent, acked, d);
         return;
     }

@@ -14,6 +14,7 @@
 #include <weir/info.h>
 
 #include "base/bytes.h"
+#include "core/core.h"
 #include "wire/w_print.h"
 
 enum {
@@ -193,6 +194,30 @@ unsigned sim_host(struct sim *sim, const struct weir_config *config)
     if (host->mem.fails == 0)
         assert_non_null(host->stack);
     return sim->n_hosts++;
+}
+
+void sim_go_long(struct sim *sim, unsigned host)
+{
+#ifdef WEIR_CHECK
+    if (sim->host[host].stack != NULL)
+        sim->host[host].stack->long_ways = true;
+#else
+    (void)sim;
+    (void)host;
+#endif
+}
+
+uint64_t sim_counted(const struct sim *sim)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (unsigned i = 0; i < sim->n_hosts; i++) {
+        const struct weir_stack *stack = sim->host[i].stack;
+        if (stack == NULL)
+            continue;
+        hash = mix(hash, stack->stats, sizeof stack->stats);
+        hash = mix(hash, stack->drops, sizeof stack->drops);
+    }
+    return hash;
 }
 
 struct weir_addr sim_addr(unsigned wire, unsigned end, int family)

@@ -95,6 +95,10 @@ void sim_run(struct sim *sim, weir_time duration);
 /* Runs until `done` says so, asked after each moment, or `limit` of time has passed: then false. */
 bool sim_run_until(struct sim *sim, bool (*done)(struct sim *sim, void *arg), void *arg,
                    weir_time limit);
+/* No packet of the host goes by a short way, in builds that can do so (WEIR_CHECK). */
+void sim_go_long(struct sim *sim, unsigned host);
+/* A hash of what all hosts have counted: statistics and drops. */
+uint64_t sim_counted(const struct sim *sim);
 /* Throws away what a host wants to send by its first port. How many frames. */
 unsigned sim_discard(struct sim *sim, unsigned host);
 /* Frees all; fails the test when a stack kept memory. */

@@ -333,6 +333,62 @@ static void sack_panic_2018_12(void **arg)
     peer_free(&p);
 }
 
+/* An ACK that is owed goes at once and alone when there is no memory to send data with: no byte leaves that is not noted
+ * as sent, and nothing is held back until a timer rings (RFC 9293 3.8.6.3). */
+static void ack_without_memory_for_data(void **arg)
+{
+    static struct peer p;
+    unsigned met = 0;
+    (void)arg;
+    for (unsigned nth = 0; nth < 16; nth++) { /* the even ones by the long way, for the FIN */
+        uint16_t fin = nth % 2 == 0 ? W_TCP_FIN : 0;
+        start(&p);
+        struct conn c = peer_open(&p, 80);
+        assert_int_equal(weir_sock_send(p.stack, c.sock, "abc", 3, 0, NULL, p.now), 3);
+        p.probe.fail_at = p.probe.calls + 1 + nth / 2;
+        conn_data(&p, &c, W_TCP_ACK | W_TCP_PSH | fin, "xyz", 3);
+        p.probe.fail_at = 0;
+        if (weir_sock_inq(p.stack, c.sock) == 3) {
+            assert_int_equal(p.log[0].at, p.now);
+            assert_int_equal(p.log[0].th.ack, c.snd);
+            met |= p.log[0].len == 0 ? 1u << nth % 2 : 0;
+            assert_int_equal(p.log[0].th.flags, W_TCP_ACK | (p.log[0].len == 3 ? W_TCP_PSH : 0));
+        }
+        peer_free(&p);
+    }
+    assert_int_equal(met, 3);
+}
+
+/* While a probe of the path MTU waits for its window, ACKs carry none of its data. */
+static void ack_while_a_probe_waits_4821(void **arg)
+{
+    static struct peer p;
+    static const struct w_tcpopt full = {.has_mss = true,
+                                         .mss = 1460}; /* no D-SACK comes with ACKs */
+    (void)arg;
+    start(&p);
+    assert_int_equal(weir_sysctl_set(p.stack, "net.ipv4.tcp_mtu_probing", 2), 0);
+    struct conn c = peer_open_with(&p, 80, &full);
+    uint32_t next = c.rcv, acks = 0;
+    conn_data(&p, &c, W_TCP_ACK, "x", 1);
+    for (unsigned round = 0; round < 400; round++) {
+        conn_fill(&p, &c, 30000);
+        conn_at(&p, &c, W_TCP_ACK, c.snd - 1, c.rcv, "x", 1); /* seen before: an ACK at once */
+        for (unsigned i = 0; i < p.n; i++) {
+            assert_int_equal(p.log[i].th.seq, next); /* each byte leaves once */
+            next += p.log[i].len;
+            acks += p.log[i].len == 0;
+        }
+        p.n = 0;
+        p.now += WEIR_MS;
+        uint32_t most = round % 7 * 1000, flight = next - c.rcv;
+        c.rcv += flight < most ? flight : most;
+        conn_at(&p, &c, W_TCP_ACK, c.snd, c.rcv, NULL, 0);
+    }
+    assert_true(acks > 0);
+    peer_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +403,8 @@ int main(void)
         cmocka_unit_test(defer_accept_LNX_SO_07),
         cmocka_unit_test(few_segments_1122_8),
         cmocka_unit_test(sack_panic_2018_12),
+        cmocka_unit_test(ack_without_memory_for_data),
+        cmocka_unit_test(ack_while_a_probe_waits_4821),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
