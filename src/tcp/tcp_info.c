@@ -194,9 +194,12 @@ static bool tcb_row(const struct tcb *tcb, struct weir_sock_row *row)
 /* Those at rest have their rows with their sockets. */
 static bool record_row(const struct wr_record *record, struct weir_sock_row *row, weir_time now)
 {
-    const struct wr_flow *flow = (const struct wr_flow *)(const void *)(record + 1);
+    const struct wr_flow *flow;
 
-    if (record == NULL || flow->kind == WR_FLOW_REST)
+    if (record == NULL)
+        return false;
+    flow = (const struct wr_flow *)(const void *)(record + 1);
+    if (flow->kind == WR_FLOW_REST)
         return false;
     if (flow->kind == WR_FLOW_SYN) {
         const struct wr_syn *syn = WR_CONTAINER((uintptr_t)flow, const struct wr_syn, flow);
