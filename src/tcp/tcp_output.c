@@ -115,9 +115,9 @@ static uint32_t most_payload(const struct tcb *tcb, uint32_t mss)
 
     if (!config->tx_csum || most <= head + mss || seq_gt(tcb->snd_up, tcb->snd_una))
         return mss; /* an urgent pointer is right for one segment only */
+    /* Over IPv6 a length that does not fit would take a jumbo payload option (RFC 2675). */
     if (most > UINT16_MAX && !wr_tcb_is_v4(tcb))
-        most =
-            UINT16_MAX; /* a length that does not fit would take a jumbo payload option (RFC 2675) */
+        most = UINT16_MAX;
     most -= head;
     if (tcb->tx != NULL && tcb->tx->pace.on && tcb->tx->pace.burst < most)
         most = tcb->tx->pace.burst > mss ? tcb->tx->pace.burst : mss;

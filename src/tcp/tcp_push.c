@@ -136,16 +136,14 @@ void wr_push_written(struct weir_stack *stack, struct tcb *tcb, uint32_t start, 
     struct wr_push *push = &tcb->tx->push;
     uint32_t goal, end = tcb->write_seq, half = tcb->max_wnd / 2, next;
 
+    push->goal = goal = wr_push_goal(tcb, flags);
     if (wr_may_be_short(stack) && start == tcb->snd_nxt && end - start <= wr_output_mss(tcb, 0) &&
         push->marks == NULL && flags == 0) { /* as mostly: a piece of its own, of one segment */
-        push->single = false;
         push->piece = start;
         push->pushed = end;
         push->tail = true;
         return;
     }
-    goal = wr_push_goal(tcb, flags);
-    push->single = (flags & WEIR_MSG_OOB) != 0;
     begin_write(stack, tcb, start, goal, (flags & WEIR_MSG_OOB) != 0);
     next = push->piece + goal;
     if (seq_gt(end, next))
@@ -227,7 +225,7 @@ bool wr_push_burst(const struct weir_stack *stack, struct tcb *tcb, uint32_t sta
     }
     if (!goes_on) {
         push->burst = false;
-        if (!more || push->single || wr_push_goal(tcb, 0) <= mss)
+        if (!more || push->goal <= mss)
             return false;
         push->chunk_at = start;
         push->chunk = wr_pace_chunk(stack, tcb);

@@ -410,8 +410,8 @@ struct wr_push {
     struct wr_marks *marks; /* PSH and record ends before write_seq; NULL: never any */
     uint32_t pushed;        /* end of what was last written with PSH */
     uint32_t piece;         /* where the piece begins that the next write may join */
+    uint32_t goal;          /* bytes of a piece at the last write */
     bool tail;              /* PSH with the byte before write_seq */
-    bool single;            /* pieces of the last write are of one segment each (MSG_OOB) */
     bool burst;             /* the segment before left together with the next one */
     uint32_t chunk_at;      /* where the chunk of that burst begins */
     uint32_t chunk;         /* bytes of a chunk */

@@ -29,7 +29,7 @@ FAULTS = ("(_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0
           "udp.checksum.status == 0 || icmp.checksum.status == 0 || icmpv6.checksum.status == 0) && "
           "!(icmp.type == 3 && ip.src == 10.78.0.1) && !(icmpv6.type == 2 && ipv6.src == fd78::1) && "
           # The kernel writes 0xffff for a TCP checksum of 0 too; tshark wants that of UDP alone.
-          "!(tcp.checksum == 0xffff && (ip.src == 10.78.0.1 || ipv6.src == fd78::1))")
+          "!(tcp.checksum == 0xffff && (ip.src in {10.78.0.1, 10.79.0.2} || ipv6.src in {fd78::1, fd79::2}))")
 CHECKS = ["-n", "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
           "-o", "udp.check_checksum:TRUE", "-o", "tcp.desegment_tcp_streams:FALSE",
           "-o", "tcp.analyze_sequence_numbers:FALSE"]
