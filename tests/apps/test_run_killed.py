@@ -81,7 +81,8 @@ def test_a_hundred_supervisors_killed(busy, netns, tmp_path):
     mark = "WEIR_TEST_MARK=" + uuid.uuid4().hex
     rng = random.Random(7)
     mounts = mounts_now()
-    running, spaces, sockets_seen = [], set(), 0
+    running, sockets_seen = [], 0
+    spaces = {}  # network namespaces, each held open: else its number would soon be another's
     try:
         for n in range(TIMES + AT_ONCE):
             if n < TIMES:
@@ -95,7 +96,8 @@ def test_a_hundred_supervisors_killed(busy, netns, tmp_path):
                 continue
             for pid, _ in of_ours(mark) if n % 20 == 10 else ():
                 try:
-                    spaces.add(os.readlink(f"/proc/{pid}/ns/net"))
+                    fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+                    spaces.setdefault(os.readlink(f"/proc/self/fd/{fd}"), fd)
                 except OSError:
                     pass
             sockets_seen += sum(len(list(place.glob("weir/*"))) for place in runtime.values())
@@ -109,12 +111,12 @@ def test_a_hundred_supervisors_killed(busy, netns, tmp_path):
             victim.kill()
             victim.wait()
     ours = os.readlink("/proc/self/ns/net")
-    assert len(spaces - {ours}) > 3 and sockets_seen > TIMES  # there was something to be left behind
+    assert len(spaces.keys() - {ours}) > 3 and sockets_seen > TIMES  # there was something to be left behind
 
     left = until_none(lambda: of_ours(mark), 10)
     assert not left, left
     held = [pid for pid in processes() if os.path.exists(f"/proc/{pid}/ns/net") and
-            os.readlink(f"/proc/{pid}/ns/net") in spaces - {ours}]
+            os.readlink(f"/proc/{pid}/ns/net") in spaces.keys() - {ours}]
     assert not held, held
     files = [path.name for place in runtime.values() for path in place.glob("weir/*")]
     assert not files, files

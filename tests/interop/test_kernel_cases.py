@@ -164,6 +164,7 @@ def test_path_mtu_is_learned(offload, tmp_path):
             for host in both(peer):
                 fetch_from_behind(name, host)
     finally:
+        run("ip", "link", "del", "weirfar0", check=False)  # a namespace that goes takes its devices a moment later
         run("ip", "netns", "del", name)
 
 
