@@ -27,7 +27,7 @@
  *
  * The way out is pulled. Whoever gives a connection a reason to send calls wr_output_kick(), which
  * puts it on its interface's list; wr_tcp_output() asks the connections of the list in turn what they
- * have to send *now*, builds one segment (tcp_segment; up to 64 KB where the link cuts it) and lends its
+ * have to send *now*, builds one segment (tcp_segment; as large as the link cuts) and lends its
  * data from the send ring. A connection without anything to send falls off the list. So there is no decision
  * to send anywhere but in tcp_output, and no queue between TCP and the link. tcp_push says where the user's
  * writes and records end, tcp_mtup when a segment may be larger than any before, tcp_chrono keeps account of

@@ -11,7 +11,7 @@
  *     more retransmission       ranges that may be lost (3), the rescue (4)
  *     ACK alone                 when one is wanted and nothing above carried it
  *
- * A segment of data may be up to 64 KB where the link cuts it (gso_size); all decisions are made for
+ * A segment of data may be as large as the link cuts (gso_size); all decisions are made for
  * the whole of it. Its payload is lent from the send ring, never copied.
  *
  * Silly window avoidance (RFC 9293 3.8.6.2.1): a segment leaves when it is full (or half of the largest

@@ -212,13 +212,19 @@ def test_a_capture_that_is_none_is_told(tmp_path):
     assert done.returncode == 125 and "unknown file format" in done.stderr
 
 
-def test_a_program_is_reported(browser, tmp_path):
-    """`weir run --report`: its exit status is the program's, and the page has its connection."""
-    net, path = tmp_path / "net", tmp_path / "page.html"
-    (tmp_path / "file").write_bytes(bytes(50000))
+def network_with_file(tmp_path, size):
+    """The file of a network: a web server that has a file of so many bytes, and a client."""
+    net = tmp_path / "net"
+    (tmp_path / "file").write_bytes(bytes(size))
     net.write_text(
         f"host web 10.0.0.1 daemon -- python3 -m http.server --bind 10.0.0.1 --directory {tmp_path} 80\n"
         "host cli 10.0.0.2\nlink web cli delay=5ms\n")
+    return net
+
+
+def test_a_program_is_reported(browser, tmp_path):
+    """`weir run --report`: its exit status is the program's, and the page has its connection."""
+    net, path = network_with_file(tmp_path, 50000), tmp_path / "page.html"
     done = subprocess.run([WEIR, "run", "--net", net, "--report", path, "--", "curl", "-sf", "-o",
                            tmp_path / "got", "http://web/file"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -231,11 +237,7 @@ def test_a_program_is_reported(browser, tmp_path):
 
 def test_a_program_that_is_killed_is_reported_too(browser, tmp_path):
     """The command ends by the same signal, when the page is there."""
-    net, path = tmp_path / "net", tmp_path / "page.html"
-    (tmp_path / "file").write_bytes(bytes(5000))
-    net.write_text(
-        f"host web 10.0.0.1 daemon -- python3 -m http.server --bind 10.0.0.1 --directory {tmp_path} 80\n"
-        "host cli 10.0.0.2\nlink web cli delay=5ms\n")
+    net, path = network_with_file(tmp_path, 5000), tmp_path / "page.html"
     done = subprocess.run([WEIR, "run", "--net", net, "--report", path, "--", "sh", "-c",
                            "curl -sf -o /dev/null http://web/file; kill -TERM $$"], capture_output=True, text=True,
                           timeout=120)
