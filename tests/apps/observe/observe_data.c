@@ -203,9 +203,8 @@ static void full(void)
     pair_of(&c, &s);
     long sent = fill_up(c), got = 0;
     pause_ms(400); /* a probe of the window may take what fits into it */
-    asked(
-        c,
-        SIOCOUTQ); /* `weir run` then sees room of less than a third of the buffer, too (docs/run.md) */
+    /* `weir run` then sees room of less than a third of the buffer, too (docs/run.md). */
+    asked(c, SIOCOUTQ);
     sent += fill_up(c);
     say("took something", sent > 0);
     say("write", write(c, block, 1));
