@@ -2,7 +2,10 @@
 /*
  * What TUN allows at most: the least that the kernel's TCP still talks to, with the services of bench.h.
  *
- *     bench_bound NAME [csum]     `csum`: the kernel finishes checksums, but there are no super-segments
+ *     bench_bound NAME [csum] [simple]
+ *
+ *     csum      the kernel finishes checksums, but there are no super-segments
+ *     simple    as one would write it first: an ACK for each segment, and an empty device is read twice before it waits
  *
  * It makes TUN interface NAME as bench_tun does (kernel 10.78.0.1/24, itself 10.78.0.2). This is no TCP: nothing is
  * ever sent again, no checksum is verified, there is no timer and no congestion control, and a connection is a row
@@ -70,6 +73,7 @@ static struct {
 static uint8_t received[sizeof(struct virtio_net_hdr) + 65536];
 static uint8_t program[65536], outgoing[65536];
 static int tun;
+static bool simple;
 static size_t segment = SUPER_BYTES;
 
 static uint16_t get16(const uint8_t *p)
@@ -216,6 +220,8 @@ static void on_data(struct flow *flow, const struct arrival *in)
     if (in->to == PORT_ECHO) {
         memcpy(outgoing, program, in->len);
         emit(flow, in, PSH | ACK, in->len);
+    } else if (simple) {
+        emit(flow, in, ACK, 0);
     } else {
         unacked = *in;
     }
@@ -293,31 +299,44 @@ static void open_tun(const char *name, bool super_segments)
     configure(&request);
 }
 
+/* Reads and answers what is there, up to a batch; says whether the device is empty. */
+static bool serve_batch(void)
+{
+    int i;
+
+    for (i = 0; i < BATCH; i++) {
+        ssize_t n = read(tun, received, sizeof received);
+
+        if (n < 0 && errno != EAGAIN)
+            die("read: %s", strerror(errno));
+        if (n < (ssize_t)sizeof(struct virtio_net_hdr))
+            break;
+        on_frame(received + sizeof(struct virtio_net_hdr),
+                 (size_t)n - sizeof(struct virtio_net_hdr));
+    }
+    acknowledge();
+    return simple ? i == 0 : i < BATCH;
+}
+
 int main(int argc, char **argv)
 {
-    bool csum = argc == 3 && strcmp(argv[2], "csum") == 0;
+    bool csum = false, known = argc > 1;
 
-    if (argc != 2 + csum)
-        die("usage: bench_bound NAME [csum]");
+    for (int i = 2; i < argc; i++) {
+        csum = csum || strcmp(argv[i], "csum") == 0;
+        simple = simple || strcmp(argv[i], "simple") == 0;
+        known = known && (strcmp(argv[i], "csum") == 0 || strcmp(argv[i], "simple") == 0);
+    }
+    if (!known)
+        die("usage: bench_bound NAME [csum] [simple]");
     segment = csum ? MSS : SUPER_BYTES;
     open_tun(argv[1], !csum);
     puts("ready");
     (void)fflush(stdout);
     for (;;) {
         struct pollfd wait = {.fd = tun, .events = POLLIN};
-        ssize_t n = 0;
 
-        for (int i = 0; i < BATCH; i++) {
-            n = read(tun, received, sizeof received);
-            if (n < (ssize_t)sizeof(struct virtio_net_hdr))
-                break;
-            on_frame(received + sizeof(struct virtio_net_hdr),
-                     (size_t)n - sizeof(struct virtio_net_hdr));
-        }
-        acknowledge();
-        if (n < 0 && errno == EAGAIN)
+        if (serve_batch())
             (void)poll(&wait, 1, -1);
-        else if (n < 0)
-            die("read: %s", strerror(errno));
     }
 }

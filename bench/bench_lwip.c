@@ -6,6 +6,7 @@
  *
  *     bench_lwip bulk|rr|crr SECONDS
  *
+ * The programs react in their callbacks, so that here too an answer carries the ACK: seven packets for a connection.
  * Client and server are bound to an interface each, so that what they say leaves by it, is copied as by a link,
  * and comes in by the other. Timers run as lwIP wants them.
  */
@@ -23,16 +24,19 @@
 
 enum { QUEUE = 1024 };
 
+enum mode { BULK, ROUND_TRIPS, CONNECTIONS };
+
 struct end {
-    struct tcp_pcb *pcb;
+    struct tcp_pcb *pcb; /* NULL once it is closed */
     uint64_t received;
-    bool connected, closed;
+    bool connected;
 };
 
 static struct netif wires[2]; /* the client's, the server's */
 static struct pbuf *queue[2][QUEUE];
 static unsigned head[2], tail[2];
 static struct end client, server;
+static enum mode mode;
 static char buffer[CHUNK_BYTES];
 
 static void check(err_t result, const char *what)
@@ -76,7 +80,32 @@ static void turn(void)
                 (void)ip_input(queue[side][head[side]++ % QUEUE], &wires[1 - side]);
 }
 
-/* ---- callbacks --------------------------------------------------------------------------------- */
+/* ---- the programs: they react in their callbacks, before the ACK has left ------------------------- */
+
+static void close_end(struct end *end, struct tcp_pcb *pcb)
+{
+    tcp_arg(pcb, NULL);
+    tcp_recv(pcb, NULL);
+    tcp_err(pcb, NULL);
+    check(tcp_close(pcb), "close");
+    end->pcb = NULL;
+}
+
+static void send_byte(struct tcp_pcb *pcb)
+{
+    check(tcp_write(pcb, "x", 1, TCP_WRITE_FLAG_COPY), "write");
+}
+
+/* The server answers each byte; a client of short connections closes when it has its answer. */
+static void react(struct end *end, struct tcp_pcb *pcb)
+{
+    if (mode == BULK)
+        return;
+    if (end == &server)
+        send_byte(pcb);
+    else if (mode == CONNECTIONS)
+        close_end(end, pcb);
+}
 
 static err_t on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
 {
@@ -85,13 +114,14 @@ static err_t on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t err)
     if (err != ERR_OK)
         return err;
     if (!p) {
-        end->closed = true;
+        close_end(end, pcb);
         return ERR_OK;
     }
     (void)pbuf_copy_partial(p, buffer, p->tot_len, 0); /* the program's copy */
     end->received += p->tot_len;
     tcp_recved(pcb, p->tot_len);
     (void)pbuf_free(p);
+    react(end, pcb);
     return ERR_OK;
 }
 
@@ -103,8 +133,9 @@ static void on_error(void *arg, err_t err)
 
 static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t err)
 {
-    (void)pcb;
     ((struct end *)arg)->connected = err == ERR_OK;
+    if (err == ERR_OK && mode == CONNECTIONS)
+        send_byte(pcb);
     return err;
 }
 
@@ -160,28 +191,8 @@ static void connect_pair(void)
     tcp_bind_netif(pcb, &wires[0]);
     check(tcp_connect(pcb, netif_ip_addr4(&wires[1]), PORT_SINK, on_connected), "connect");
     turn();
-    if (!client.connected || !server.pcb)
+    if (!client.connected)
         die("not connected");
-}
-
-static void send_byte(struct end *from, const struct end *to)
-{
-    uint64_t before = to->received;
-
-    check(tcp_write(from->pcb, "x", 1, TCP_WRITE_FLAG_COPY), "write");
-    check(tcp_output(from->pcb), "output");
-    turn();
-    if (to->received != before + 1)
-        die("a byte was lost");
-}
-
-static void close_end(struct end *end)
-{
-    tcp_arg(end->pcb, NULL);
-    tcp_recv(end->pcb, NULL);
-    tcp_err(end->pcb, NULL);
-    check(tcp_close(end->pcb), "close");
-    turn();
 }
 
 static uint64_t bulk(double end)
@@ -204,8 +215,11 @@ static uint64_t round_trips(double end)
 
     for (; wall_seconds() < end; trips++) {
         sys_check_timeouts();
-        send_byte(&client, &server);
-        send_byte(&server, &client);
+        send_byte(client.pcb);
+        check(tcp_output(client.pcb), "output");
+        turn();
+        if (client.received != trips + 1)
+            die("a byte was lost");
     }
     return trips;
 }
@@ -219,35 +233,41 @@ static uint64_t connections(double end)
     for (; wall_seconds() < end; done++) {
         sys_check_timeouts();
         connect_pair();
-        send_byte(&client, &server);
-        send_byte(&server, &client);
-        close_end(&client);
-        close_end(&server);
+        if (client.received != 1 || client.pcb || server.pcb)
+            die("a connection did not end");
         while (tcp_tw_pcbs)
             tcp_abort(tcp_tw_pcbs);
     }
     return done;
 }
 
+static enum mode mode_of(const char *name)
+{
+    static const char *const names[] = {"bulk", "rr", "crr"};
+
+    for (unsigned i = 0; i < 3; i++)
+        if (strcmp(name, names[i]) == 0)
+            return (enum mode)i;
+    die("usage: bench_lwip bulk|rr|crr SECONDS");
+}
+
 int main(int argc, char **argv)
 {
-    const char *mode = argc == 3 ? argv[1] : "";
     struct measure m;
     double end;
 
+    mode = mode_of(argc == 3 ? argv[1] : "");
     lwip_init();
     set_up();
-    if (strcmp(mode, "crr") != 0)
+    if (mode != CONNECTIONS)
         connect_pair();
     m = measure_start();
-    end = wall_seconds() + atof(argc == 3 ? argv[2] : "0");
-    if (strcmp(mode, "bulk") == 0)
+    end = wall_seconds() + atof(argv[2]);
+    if (mode == BULK)
         measure_stop(&m, bulk(end));
-    else if (strcmp(mode, "rr") == 0)
+    else if (mode == ROUND_TRIPS)
         measure_stop(&m, round_trips(end));
-    else if (strcmp(mode, "crr") == 0)
-        measure_stop(&m, connections(end));
     else
-        die("usage: bench_lwip bulk|rr|crr SECONDS");
+        measure_stop(&m, connections(end));
     return 0;
 }

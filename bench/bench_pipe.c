@@ -2,6 +2,9 @@
 /*
  * What the core costs when no system call is in the way: two stacks in one thread (pair.h).
  *
+ * The programs of both sides react to what came in before their stack has its say, as the loop of a host does it
+ * (in, events, out): so an answer carries the ACK, and a connection of `crr` has seven packets.
+ *
  *     bench_pipe bulk|rr|crr SECONDS [mtu] [--count N] [--message BYTES] [--standing N]
  *                                    [--timewait N] [--busy N] [--repeat N] [--trace RECORDS]
  *
@@ -55,51 +58,87 @@ static void read_trace(struct side *side, struct weir_trace_reader *reader)
         check(record.point < WEIR_TRACE_POINTS ? 0 : WEIR_EPROTO, "trace");
 }
 
-static void turn(void)
+static weir_time tick(void)
 {
-    static struct weir_trace_reader readers[2];
-    weir_time now;
-
     if (opt.count)
         clock_ahead += WEIR_US;
-    now = turned_at = bench_now();
-    pair_turn(now);
+    return turned_at = bench_now();
+}
+
+static void read_traces(void)
+{
+    static struct weir_trace_reader readers[2];
+
     if (opt.trace > 0) {
         read_trace(&client, &readers[0]);
         read_trace(&server, &readers[1]);
     }
 }
 
-/* A connection to the n-th listener: ports of TIME-WAIT are spread over many destinations. */
-static void connect_pair(unsigned n, weir_sock *near, weir_sock *far)
+/* Both ways, before the program is asked. */
+static void turn(void)
+{
+    pair_turn(tick());
+    read_traces();
+}
+
+/* One way: the program of `to` reacts before `to` has its say, as the loop of a host does it. */
+static void pass(struct side *from, struct side *to)
+{
+    pair_pass(from, to, tick());
+    read_traces();
+}
+
+static void set_nodelay(struct side *side, weir_sock sock)
+{
+    int on = 1;
+
+    check(weir_sock_setsockopt(side->stack, sock, WEIR_SOL_TCP, WEIR_TCP_NODELAY, &on, sizeof on,
+                               turned_at),
+          "TCP_NODELAY");
+}
+
+/* From the n-th listener: ports of TIME-WAIT are spread over many destinations. */
+static weir_sock start_connect(unsigned n)
 {
     struct weir_endpoint remote = {.addr = server.addr,
                                    .port = (uint16_t)(PORT_SINK + n % N_LISTENERS)};
-    int result, on = 1;
+    weir_sock near;
+    int result;
 
-    check(weir_sock_open(client.stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, near), "open");
-    result = weir_sock_connect(client.stack, *near, &remote, bench_now());
+    check(weir_sock_open(client.stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &near), "open");
+    set_nodelay(&client, near);
+    result = weir_sock_connect(client.stack, near, &remote, turned_at);
     if (result != WEIR_EINPROGRESS)
         check(result, "connect");
-    do {
+    return near;
+}
+
+static weir_sock accept_from(unsigned n)
+{
+    weir_sock far;
+    int result;
+
+    while ((result = weir_sock_accept(server.stack, listeners[n % N_LISTENERS], &far, NULL,
+                                      turned_at)) == WEIR_EAGAIN)
         turn();
-        result = weir_sock_accept(server.stack, listeners[n % N_LISTENERS], far, NULL, bench_now());
-    } while (result == WEIR_EAGAIN);
     check(result, "accept");
-    check(weir_sock_setsockopt(client.stack, *near, WEIR_SOL_TCP, WEIR_TCP_NODELAY, &on, sizeof on,
-                               bench_now()),
-          "TCP_NODELAY");
-    check(weir_sock_setsockopt(server.stack, *far, WEIR_SOL_TCP, WEIR_TCP_NODELAY, &on, sizeof on,
-                               bench_now()),
-          "TCP_NODELAY");
+    set_nodelay(&server, far);
+    return far;
+}
+
+static void connect_pair(unsigned n, weir_sock *near, weir_sock *far)
+{
+    *near = start_connect(n);
+    *far = accept_from(n);
 }
 
 static void close_pair(weir_sock near, weir_sock far)
 {
-    check(weir_sock_close(client.stack, near, bench_now()), "close");
-    turn();
-    check(weir_sock_close(server.stack, far, bench_now()), "close");
-    turn();
+    check(weir_sock_close(client.stack, near, turned_at), "close");
+    pass(&client, &server);
+    check(weir_sock_close(server.stack, far, turned_at), "close");
+    pass(&server, &client);
 }
 
 /* Nobody waits for events here; they are taken so that the queue is what it is in a program. */
@@ -165,38 +204,40 @@ static __attribute__((noinline)) uint64_t measured_bulk(weir_sock near, weir_soc
     ptrdiff_t n;
 
     while (more(bytes)) {
-        weir_time now = bench_now();
-
-        n = weir_sock_send(client.stack, near, buffer, opt.message, 0, NULL, now);
+        n = weir_sock_send(client.stack, near, buffer, opt.message, 0, NULL, turned_at);
         if (n != WEIR_EAGAIN)
             check(n, "send");
-        turn();
-        while ((n = weir_sock_peek(server.stack, far, span, now)) > 0) { /* read in place */
-            check(weir_sock_consume(server.stack, far, (size_t)n, now), "consume");
+        pass(&client, &server);
+        while ((n = weir_sock_peek(server.stack, far, span, turned_at)) > 0) { /* read in place */
+            check(weir_sock_consume(server.stack, far, (size_t)n, turned_at), "consume");
             bytes += (uint64_t)n;
         }
         if (n != WEIR_EAGAIN)
             check(n, "recv");
+        pass(&server, &client);
         drop_events(&client);
         drop_events(&server);
     }
     return bytes;
 }
 
-/* One byte from a socket of `from` to one of `to`. */
-static void send_byte(struct side *from, weir_sock near, struct side *to, weir_sock far)
+static void send_byte(struct side *from, weir_sock near, struct side *to)
 {
     char byte = 1;
-    ptrdiff_t n;
 
     check(weir_sock_send(from->stack, near, &byte, 1, 0, NULL, turned_at), "send");
-    do {
+    pass(from, to);
+}
+
+static void receive_byte(struct side *to, weir_sock far)
+{
+    char byte;
+    ptrdiff_t n;
+
+    while ((n = weir_sock_recv(to->stack, far, &byte, 1, 0, NULL, turned_at)) == WEIR_EAGAIN)
         turn();
-        n = weir_sock_recv(to->stack, far, &byte, 1, 0, NULL, turned_at);
-    } while (n == WEIR_EAGAIN);
     if (n != 1)
         die("a byte was lost: %s", n ? weir_error_text((int)n) : "end of stream");
-    drop_events(from);
     drop_events(to);
 }
 
@@ -205,8 +246,10 @@ static __attribute__((noinline)) uint64_t measured_rr(const weir_sock *near, con
     uint64_t trips = 0;
 
     for (unsigned i = 0; more(trips); trips++) {
-        send_byte(&client, near[i], &server, far[i]);
-        send_byte(&server, far[i], &client, near[i]);
+        send_byte(&client, near[i], &server);
+        receive_byte(&server, far[i]);
+        send_byte(&server, far[i], &client);
+        receive_byte(&client, near[i]);
         if (++i == opt.busy)
             i = 0;
     }
@@ -218,11 +261,16 @@ static __attribute__((noinline)) uint64_t measured_crr(void)
     uint64_t connections = 0;
 
     for (; more(connections); connections++) {
-        weir_sock near, far;
+        unsigned n = (unsigned)connections;
+        weir_sock near = start_connect(n), far;
 
-        connect_pair((unsigned)connections, &near, &far);
-        send_byte(&client, near, &server, far);
-        send_byte(&server, far, &client, near);
+        pass(&client, &server);
+        pass(&server, &client);
+        send_byte(&client, near, &server); /* connected: the ACK of the SYN goes with the byte */
+        far = accept_from(n);
+        receive_byte(&server, far);
+        send_byte(&server, far, &client);
+        receive_byte(&client, near);
         close_pair(near, far);
     }
     return connections;
@@ -304,11 +352,11 @@ int main(int argc, char **argv)
         }
     }
     clock_ahead = opt.count ? WEIR_SEC : 0;
-    pair_open(!opt.mtu, bench_now());
+    pair_open(!opt.mtu, tick());
     /* As on the kernel's side: TIME-WAIT must not be what limits connections per second. */
     check(weir_sysctl_set(client.stack, "net.ipv4.tcp_tw_reuse", 1), "tcp_tw_reuse");
     check(weir_sysctl_set(server.stack, "net.ipv4.tcp_tw_reuse", 1), "tcp_tw_reuse");
-    pair_listen(listeners, N_LISTENERS, 4096, bench_now());
+    pair_listen(listeners, N_LISTENERS, 4096, turned_at);
     if (opt.trace > 0) {
         check(weir_trace_on(client.stack, opt.trace), "weir_trace_on");
         check(weir_trace_on(server.stack, opt.trace), "weir_trace_on");

@@ -106,15 +106,19 @@ static inline bool carry(struct side *from, struct side *to, weir_time now)
     return moved;
 }
 
-/* Timers that are due, and what both have to say. */
+/* One way: timers of `from` that are due, and what it has to say, which then waits at `to` for the program. */
+static inline void pair_pass(struct side *from, struct side *to, weir_time now)
+{
+    if (weir_deadline(from->stack) <= now)
+        weir_advance(from->stack, now);
+    (void)carry(from, to, now);
+}
+
+/* Both ways. */
 static inline void pair_turn(weir_time now)
 {
-    if (weir_deadline(client.stack) <= now)
-        weir_advance(client.stack, now);
-    if (weir_deadline(server.stack) <= now)
-        weir_advance(server.stack, now);
-    (void)carry(&client, &server, now);
-    (void)carry(&server, &client, now);
+    pair_pass(&client, &server, now);
+    pair_pass(&server, &client, now);
 }
 
 /* Listeners of the server at PORT_SINK and the ports behind it. */
