@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,6 +54,22 @@ void wr_cli_error(const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
+}
+
+int wr_cli_options(const struct cli_options *options, int argc, char **argv, void *arg)
+{
+    for (int option;
+         (option = getopt_long(argc, argv, options->letters, options->words, NULL)) != -1;) {
+        if (option == 'h') {
+            fputs(options->help, stdout);
+            return 1;
+        }
+        if (option == '?')
+            fprintf(stderr, "weir: `weir %s --help` lists the options\n", options->command);
+        if (option == '?' || !options->take(arg, option))
+            return CLI_USAGE + 1;
+    }
+    return 0;
 }
 
 bool wr_cli_count(const char *text, long *value)

@@ -47,6 +47,19 @@ int wr_cli_lab(int argc, char **argv);
 /* "weir: " and a formatted line on standard error. */
 __attribute__((format(printf, 1, 2))) void wr_cli_error(const char *format, ...);
 
+struct option;
+/* What a command takes before its other words. -h and --help (whose value is 'h') are not told to `take`. */
+struct cli_options {
+    const char *command; /* of weir: "run" */
+    const char *help;    /* what --help prints */
+    const char *letters; /* as getopt_long(3) has them */
+    const struct option *words;
+    bool (*take)(void *arg,
+                 int option); /* one of them, with optarg; false: it is wrong, and that is told */
+};
+/* Reads the options, up to argv[optind]. 0: go on; else the exit status plus one. */
+int wr_cli_options(const struct cli_options *options, int argc, char **argv, void *arg);
+
 /* A number of at least 1, for an option; false after telling that it is none. */
 bool wr_cli_count(const char *text, long *value);
 /* A seed given as a number; false if it is none. */

@@ -304,39 +304,52 @@ static bool join_words(int n, char **words, char **filter)
     return n == 0 || (out && fclose(out) == 0);
 }
 
+static bool take_option(void *arg, int option)
+{
+    struct capture_words *words = arg;
+
+    switch (option) {
+    case 'H':
+        words->host = optarg;
+        return true;
+    case 'i':
+        words->link = optarg;
+        return true;
+    case 'w':
+        words->file = optarg;
+        return true;
+    case 'v':
+        words->verbose = true;
+        return true;
+    case 'q':
+        words->quiet = true;
+        return true;
+    case 'c':
+        return wr_cli_count(optarg, &words->count);
+    default:
+        return wr_cli_count(optarg, &words->snap);
+    }
+}
+
 int wr_cli_capture(int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'},
-                                            {"host", required_argument, NULL, 'H'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option long_options[] = {{"help", no_argument, NULL, 'h'},
+                                                 {"host", required_argument, NULL, 'H'},
+                                                 {NULL, 0, NULL, 0}};
+    static const struct cli_options options = {"capture", help, "+hi:w:c:s:vq", long_options,
+                                               take_option};
     struct capture_words words = {0};
-    int option;
-    while ((option = getopt_long(argc, argv, "+hi:w:c:s:vq", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return 0;
-        }
-        if (option == 'H')
-            words.host = optarg;
-        else if (option == 'i')
-            words.link = optarg;
-        else if (option == 'w')
-            words.file = optarg;
-        else if (option == 'v')
-            words.verbose = true;
-        else if (option == 'q')
-            words.quiet = true;
-        else if ((option != 'c' && option != 's') ||
-                 !wr_cli_count(optarg, option == 'c' ? &words.count : &words.snap))
-            return CLI_USAGE;
-    }
     char *filter;
+    int status = wr_cli_options(&options, argc, argv, &words);
+
+    if (status)
+        return status - 1;
     if (!join_words(argc - optind, argv + optind, &filter)) {
         wr_cli_error("out of memory");
         return CLI_FAILED;
     }
     words.filter = filter;
-    int status = capture(&words);
+    status = capture(&words);
     free(filter);
     return status;
 }

@@ -21,6 +21,8 @@
 #include "cli/cli_reach.h"
 #include "sight/sight_say.h"
 
+enum { SECONDS_MAX = 86400 };
+
 struct explain_words {
     const char *connection; /* only those with an end that is called so; NULL: all */
     bool json;
@@ -265,26 +267,31 @@ static int explain_host(const char *host, const struct explain_words *words)
 
 /* ---- words -------------------------------------------------------------------------------------------------- */
 
+static bool take_option(void *arg, int option)
+{
+    struct explain_words *words = arg;
+
+    if (option == 'J') {
+        words->json = true;
+        return true;
+    }
+    if (!wr_cli_count(optarg, &words->seconds))
+        return false;
+    if (words->seconds > SECONDS_MAX)
+        wr_cli_error("-t: at most %d seconds", SECONDS_MAX);
+    return words->seconds <= SECONDS_MAX;
+}
+
 int wr_cli_explain(int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option long_options[] = {{"help", no_argument, NULL, 'h'},
+                                                 {NULL, 0, NULL, 0}};
+    static const struct cli_options options = {"explain", help, "hJt:", long_options, take_option};
     struct explain_words words = {.seconds = 3};
-    char *end;
-    for (int option; (option = getopt_long(argc, argv, "hJt:", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return 0;
-        }
-        if (option == 'J') {
-            words.json = true;
-            continue;
-        }
-        words.seconds = option == 't' ? strtol(optarg, &end, 10) : 0;
-        if (words.seconds <= 0 || words.seconds > 86400 || *end) {
-            fputs("weir: `weir explain --help` lists the options\n", stderr);
-            return CLI_USAGE;
-        }
-    }
+    int status = wr_cli_options(&options, argc, argv, &words);
+
+    if (status)
+        return status - 1;
     if (argc - optind < 1 || argc - optind > 2) {
         wr_cli_error("weir explain FILE [CONNECTION], or weir explain HOST CONNECTION");
         return CLI_USAGE;

@@ -33,8 +33,7 @@ struct cli_link_words {
 
 /* For struct option's val, beyond every letter. */
 enum {
-    CLI_LINK_FIRST = 256,
-    CLI_LINK_TUN = CLI_LINK_FIRST,
+    CLI_LINK_TUN = 256,
     CLI_LINK_TAP,
     CLI_LINK_PACKET,
     CLI_LINK_XDP,
@@ -45,8 +44,7 @@ enum {
     CLI_LINK_IMPAIR,
     CLI_LINK_PCAP,
     CLI_LINK_SEED,
-    CLI_LINK_BUSY_POLL,
-    CLI_LINK_END
+    CLI_LINK_BUSY_POLL
 };
 
 /* Rows of a table for getopt_long(3). */
@@ -65,11 +63,6 @@ enum {
     {                                                                                              \
         "seed", required_argument, NULL, CLI_LINK_SEED                                             \
     }
-
-static inline bool cli_is_link_option(int option)
-{
-    return option >= CLI_LINK_FIRST && option < CLI_LINK_END;
-}
 
 /* Takes an option of those. `value` is kept and may be cut into pieces. False after telling. */
 bool wr_cli_link_option(struct cli_link_words *words, int option, char *value);

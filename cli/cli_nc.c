@@ -365,8 +365,10 @@ static bool is_port(const char *text, bool range)
     return false;
 }
 
-static bool take_option(int option, struct nc_words *words)
+static bool take_option(void *arg, int option)
 {
+    struct nc_words *words = arg;
+
     switch (option) {
     case 'H':
         words->host = optarg;
@@ -407,10 +409,7 @@ static bool take_option(int option, struct nc_words *words)
         words->family = option == '4' ? AF_INET : AF_INET6;
         return true;
     default:
-        if (cli_is_link_option(option))
-            return wr_cli_link_option(&words->link, option, optarg);
-        fputs("weir: `weir nc --help` lists the options\n", stderr);
-        return false;
+        return wr_cli_link_option(&words->link, option, optarg);
     }
 }
 
@@ -441,21 +440,18 @@ static bool take_places(struct nc_words *words, char **places, int n)
 /* 0: go on; else the exit status plus one. */
 static int read_words(int argc, char **argv, struct nc_words *words)
 {
-    static const struct option options[] = {
+    static const struct option long_options[] = {
         CLI_LINK_OPTIONS,
         {"host", required_argument, NULL, 'H'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    for (int option;
-         (option = getopt_long(argc, argv, "lkuzvdNnw:q:s:p:46h", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return 1;
-        }
-        if (!take_option(option, words))
-            return CLI_USAGE + 1;
-    }
+    static const struct cli_options options = {"nc", help, "lkuzvdNnw:q:s:p:46h", long_options,
+                                               take_option};
+    int status = wr_cli_options(&options, argc, argv, words);
+
+    if (status)
+        return status;
     bool good = take_places(words, argv + optind, argc - optind) && wr_cli_link_check(&words->link);
     return good ? 0 : CLI_USAGE + 1;
 }

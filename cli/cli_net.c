@@ -333,10 +333,41 @@ static void on_signal(void *arg, int sig, int from)
 
 /* ---- words, begin and end --------------------------------------------------------------------- */
 
+static bool take_option(void *arg, int option)
+{
+    struct net_session *session = arg;
+
+    switch (option) {
+    case 'p':
+        session->options.pcap = optarg;
+        return true;
+    case 'C':
+        session->options.capture = optarg;
+        return true;
+    case 'R':
+        session->report = optarg;
+        return true;
+    case 'k':
+        session->options.keep = optarg;
+        return true;
+    case 'c':
+        session->check = true;
+        return true;
+    case 'v':
+        session->verbose = true;
+        return true;
+    default:
+        if (wr_cli_seed(optarg, &session->options.seed))
+            return true;
+        wr_cli_error("--seed: \"%s\" is no number", optarg);
+        return false;
+    }
+}
+
 /* 0: go on; else the exit status plus one. */
 static int read_words(int argc, char **argv, struct net_session *session, const char **path)
 {
-    static const struct option options[] = {
+    static const struct option long_options[] = {
         {"pcap", required_argument, NULL, 'p'},
         {"capture", required_argument, NULL, 'C'},
         {"keep", required_argument, NULL, 'k'},
@@ -347,39 +378,11 @@ static int read_words(int argc, char **argv, struct net_session *session, const 
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    for (int option; (option = getopt_long(argc, argv, "vh", options, NULL)) != -1;) {
-        switch (option) {
-        case 'p':
-            session->options.pcap = optarg;
-            break;
-        case 'C':
-            session->options.capture = optarg;
-            break;
-        case 'R':
-            session->report = optarg;
-            break;
-        case 'k':
-            session->options.keep = optarg;
-            break;
-        case 's':
-            if (wr_cli_seed(optarg, &session->options.seed))
-                break;
-            wr_cli_error("--seed: \"%s\" is no number", optarg);
-            return CLI_USAGE + 1;
-        case 'c':
-            session->check = true;
-            break;
-        case 'v':
-            session->verbose = true;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return 1;
-        default:
-            fputs("weir: `weir net --help` lists the options\n", stderr);
-            return CLI_USAGE + 1;
-        }
-    }
+    static const struct cli_options options = {"net", help, "vh", long_options, take_option};
+    int status = wr_cli_options(&options, argc, argv, session);
+
+    if (status)
+        return status;
     if (optind + 1 != argc) {
         wr_cli_error(optind == argc ? "no file given: weir net [OPTIONS] FILE"
                                     : "one file only: weir net [OPTIONS] FILE");

@@ -268,8 +268,9 @@ static bool seconds(const char *text, weir_time *time)
     return ok;
 }
 
-static bool take_option(int option, struct ping_words *words)
+static bool take_option(void *arg, int option)
 {
+    struct ping_words *words = arg;
     double value;
     switch (option) {
     case 'H':
@@ -301,30 +302,25 @@ static bool take_option(int option, struct ping_words *words)
         words->family = option == '4' ? AF_INET : AF_INET6;
         return true;
     default:
-        if (cli_is_link_option(option))
-            return wr_cli_link_option(&words->link, option, optarg);
-        fputs("weir: `weir ping --help` lists the options\n", stderr);
-        return false;
+        return wr_cli_link_option(&words->link, option, optarg);
     }
 }
 
 /* 0: go on; else the exit status plus one. */
 static int read_words(int argc, char **argv, struct ping_words *words)
 {
-    static const struct option options[] = {
+    static const struct option long_options[] = {
         CLI_LINK_OPTIONS,
         {"host", required_argument, NULL, 'H'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    for (int option; (option = getopt_long(argc, argv, "c:i:W:w:s:qn46h", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return 1;
-        }
-        if (!take_option(option, words))
-            return CLI_USAGE + 1;
-    }
+    static const struct cli_options options = {"ping", help, "c:i:W:w:s:qn46h", long_options,
+                                               take_option};
+    int status = wr_cli_options(&options, argc, argv, words);
+
+    if (status)
+        return status;
     if (optind + 1 != argc) {
         wr_cli_error("ping: name one host: weir ping [OPTIONS] HOST");
         return CLI_USAGE + 1;

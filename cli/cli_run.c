@@ -112,8 +112,10 @@ static bool add_dns(struct run_words *words, const char *text)
     return true;
 }
 
-static bool take_option(int option, struct run_words *words)
+static bool take_option(void *arg, int option)
 {
+    struct run_words *words = arg;
+
     switch (option) {
     case 'd':
         return add_dns(words, optarg);
@@ -133,7 +135,7 @@ static bool take_option(int option, struct run_words *words)
         words->verbose = true;
         return true;
     default:
-        return cli_is_link_option(option) && wr_cli_link_option(&words->link, option, optarg);
+        return wr_cli_link_option(&words->link, option, optarg);
     }
 }
 
@@ -160,7 +162,7 @@ static bool check_words(const struct run_words *words)
 /* 0: go on; else the exit status plus one. */
 static int read_words(int argc, char **argv, struct run_words *words)
 {
-    static const struct option options[] = {
+    static const struct option long_options[] = {
         CLI_LINK_OPTIONS,
         {"capture", required_argument, NULL, 'C'},
         {"dns", required_argument, NULL, 'd'},
@@ -171,17 +173,11 @@ static int read_words(int argc, char **argv, struct run_words *words)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    for (int option; (option = getopt_long(argc, argv, "+vh", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return 1;
-        }
-        if (!take_option(option, words)) {
-            if (option == '?')
-                fputs("weir: `weir run --help` lists the options\n", stderr);
-            return CLI_USAGE + 1;
-        }
-    }
+    static const struct cli_options options = {"run", help, "+vh", long_options, take_option};
+    int status = wr_cli_options(&options, argc, argv, words);
+
+    if (status)
+        return status;
     if (optind >= argc) {
         wr_cli_error("no program given: weir run [OPTIONS] -- PROGRAM [ARGS]");
         return CLI_USAGE + 1;

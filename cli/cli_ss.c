@@ -306,8 +306,11 @@ static void print_host(void *arg, const char *name, int pid)
 
 /* ---- words ------------------------------------------------------------------------------------ */
 
-static bool take_option(int option, struct ss_words *words)
+enum { HOST = 1 }; /* of options without a letter: -H leaves the header out */
+
+static bool take_option(void *arg, int option)
 {
+    struct ss_words *words = arg;
     static const char letters[] = "tu46alnpimoesHOJL";
     bool *const flags[] = {&words->tcp,     &words->udp,       &words->v4,
                            &words->v6,      &words->all,       &words->listening,
@@ -315,43 +318,36 @@ static bool take_option(int option, struct ss_words *words)
                            &words->memory,  &words->options,   &words->extended,
                            &words->summary, &words->no_header, &words->one_line,
                            &words->json,    &words->list_hosts};
-    const char *at = option ? strchr(letters, option) : NULL;
-    if (option == 'h') {
+
+    if (option == HOST)
         words->host = optarg;
-        return true;
-    }
-    if (!at)
-        return false;
-    *flags[at - letters] = true;
+    else
+        *flags[strchr(letters, option) - letters] = true;
     return true;
 }
 
 /* 0: go on; else the exit status plus one. */
 static int read_words(int argc, char **argv, struct ss_words *words)
 {
-    static const struct option options[] = {
-        {"host", required_argument, NULL, 'h'}, {"hosts", no_argument, NULL, 'L'},
-        {"tcp", no_argument, NULL, 't'},        {"udp", no_argument, NULL, 'u'},
-        {"ipv4", no_argument, NULL, '4'},       {"ipv6", no_argument, NULL, '6'},
-        {"all", no_argument, NULL, 'a'},        {"listening", no_argument, NULL, 'l'},
-        {"numeric", no_argument, NULL, 'n'},    {"processes", no_argument, NULL, 'p'},
-        {"info", no_argument, NULL, 'i'},       {"memory", no_argument, NULL, 'm'},
-        {"options", no_argument, NULL, 'o'},    {"extended", no_argument, NULL, 'e'},
-        {"summary", no_argument, NULL, 's'},    {"no-header", no_argument, NULL, 'H'},
-        {"oneline", no_argument, NULL, 'O'},    {"json", no_argument, NULL, 'J'},
-        {"help", no_argument, NULL, 1},         {NULL, 0, NULL, 0},
+    static const struct option long_options[] = {
+        {"host", required_argument, NULL, HOST}, {"hosts", no_argument, NULL, 'L'},
+        {"tcp", no_argument, NULL, 't'},         {"udp", no_argument, NULL, 'u'},
+        {"ipv4", no_argument, NULL, '4'},        {"ipv6", no_argument, NULL, '6'},
+        {"all", no_argument, NULL, 'a'},         {"listening", no_argument, NULL, 'l'},
+        {"numeric", no_argument, NULL, 'n'},     {"processes", no_argument, NULL, 'p'},
+        {"info", no_argument, NULL, 'i'},        {"memory", no_argument, NULL, 'm'},
+        {"options", no_argument, NULL, 'o'},     {"extended", no_argument, NULL, 'e'},
+        {"summary", no_argument, NULL, 's'},     {"no-header", no_argument, NULL, 'H'},
+        {"oneline", no_argument, NULL, 'O'},     {"json", no_argument, NULL, 'J'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
     };
+    static const struct cli_options options = {"ss", help, "htu46alnpimoesHOJ", long_options,
+                                               take_option};
     char error[256];
-    for (int option; (option = getopt_long(argc, argv, "tu46alnpimoesHOJ", options, NULL)) != -1;) {
-        if (option == 1) {
-            fputs(help, stdout);
-            return 1;
-        }
-        if (!take_option(option, words)) {
-            fputs("weir: `weir ss --help` lists the options\n", stderr);
-            return CLI_USAGE + 1;
-        }
-    }
+    int status = wr_cli_options(&options, argc, argv, words);
+
+    if (status)
+        return status;
     const uint32_t idle = 1u << WEIR_TCP_LISTEN | 1u << WEIR_TCP_CLOSE;
     const uint32_t brief = 1u << WEIR_TCP_TIME_WAIT | 1u << WEIR_TCP_SYN_RECV;
     words->filter.states = words->all ? 0xffe : words->listening ? idle : 0xffe & ~idle & ~brief;

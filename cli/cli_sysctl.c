@@ -182,8 +182,10 @@ static bool load(struct cli_ask *ask, const struct sysctl_words *words)
 
 /* ---- words ------------------------------------------------------------------------------------ */
 
-static bool take_option(int option, struct sysctl_words *words)
+static bool take_option(void *arg, int option)
 {
+    struct sysctl_words *words = arg;
+
     switch (option) {
     case 'H':
         words->host = optarg;
@@ -222,7 +224,6 @@ static bool take_option(int option, struct sysctl_words *words)
             wr_cli_error("sysctl: \"%s\" is no regular expression", optarg);
         return words->has_pattern;
     default:
-        fputs("weir: `weir sysctl --help` lists the options\n", stderr);
         return false;
     }
 }
@@ -230,7 +231,7 @@ static bool take_option(int option, struct sysctl_words *words)
 /* 0: go on; else the exit status plus one. */
 static int read_words(int argc, char **argv, struct sysctl_words *words)
 {
-    static const struct option options[] = {
+    static const struct option long_options[] = {
         {"host", required_argument, NULL, 'H'}, {"all", no_argument, NULL, 'a'},
         {"write", no_argument, NULL, 'w'},      {"load", required_argument, NULL, 'p'},
         {"values", no_argument, NULL, 'n'},     {"names", no_argument, NULL, 'N'},
@@ -238,14 +239,12 @@ static int read_words(int argc, char **argv, struct sysctl_words *words)
         {"quiet", no_argument, NULL, 'q'},      {"pattern", required_argument, NULL, 'r'},
         {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
     };
-    for (int option; (option = getopt_long(argc, argv, "aAXwp:nNbeqr:h", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return 1;
-        }
-        if (!take_option(option, words))
-            return CLI_USAGE + 1;
-    }
+    static const struct cli_options options = {"sysctl", help, "aAXwp:nNbeqr:h", long_options,
+                                               take_option};
+    int status = wr_cli_options(&options, argc, argv, words);
+
+    if (status)
+        return status;
     if (optind < argc || words->all || words->load || words->has_pattern)
         return 0;
     wr_cli_error("sysctl: name a tunable, or -a for all");

@@ -180,26 +180,36 @@ static int trace(const struct trace_words *words)
 
 /* ---- words ------------------------------------------------------------------------------------------ */
 
+static bool take_option(void *arg, int option)
+{
+    struct trace_words *words = arg;
+
+    switch (option) {
+    case 'H':
+        words->host = optarg;
+        return true;
+    case 'J':
+        words->json = true;
+        return true;
+    case 'q':
+        words->quiet = true;
+        return true;
+    default:
+        return wr_cli_count(optarg, &words->count);
+    }
+}
+
 int wr_cli_trace(int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'},
-                                            {"host", required_argument, NULL, 'H'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option long_options[] = {{"help", no_argument, NULL, 'h'},
+                                                 {"host", required_argument, NULL, 'H'},
+                                                 {NULL, 0, NULL, 0}};
+    static const struct cli_options options = {"trace", help, "hJc:q", long_options, take_option};
     struct trace_words words = {0};
-    for (int option; (option = getopt_long(argc, argv, "hJc:q", options, NULL)) != -1;) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return 0;
-        }
-        if (option == 'H')
-            words.host = optarg;
-        else if (option == 'J')
-            words.json = true;
-        else if (option == 'q')
-            words.quiet = true;
-        else if (option != 'c' || !wr_cli_count(optarg, &words.count))
-            return CLI_USAGE;
-    }
+    int status = wr_cli_options(&options, argc, argv, &words);
+
+    if (status)
+        return status - 1;
     if (argc - optind > 1) {
         wr_cli_error("one connection only: weir trace [OPTIONS] [CONNECTION]");
         return CLI_USAGE;
