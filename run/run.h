@@ -41,7 +41,7 @@
  *   run_join    on another process's host
  *   run_net     the network it sees             run_guard   ends programs if the supervisor was killed
  *   run_dead    sockets without a pair          run_lone    sockets that are not connected
- *   run_ring    many pairs by one system call
+ *   run_ring    many pairs by one system call   run_heard   calls that wait while a signal is sent
  *
  * What stays the kernel's: UDP, ICMP, raw and netlink sockets. The program has a network namespace of
  * its own when that is possible (as root, or in a user namespace), whose device is a TUN of Weir's: what

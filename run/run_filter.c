@@ -5,7 +5,7 @@
  *   notified   socket() of AF_INET or AF_INET6 and SOCK_STREAM; bind connect listen accept accept4
  *              getsockname getpeername setsockopt getsockopt shutdown; sendto with an address or
  *              MSG_FASTOPEN or MSG_MORE; recvfrom with MSG_TRUNC; recvfrom, recvmsg and recvmmsg with MSG_ERRQUEUE; ioctl SIOCOUTQ; open and openat
- *              where a name cannot be covered
+ *              where a name cannot be covered; kill and its like, for the signals that programs handle
  *   refused    io_uring_setup (ENOSYS: programs fall back), since its own socket operations pass seccomp
  *              by; the socket calls of foreign architectures (ENOSYS); without a network namespace also
  *              Internet and packet sockets other than TCP (EACCES)
@@ -60,6 +60,30 @@ static int notify_error_queue(scmp_filter_ctx ctx)
     return err;
 }
 
+/* run_heard.c. Of the signals that programs have handlers for; not SIGURG, which runtimes use to interrupt their
+ * threads, and which their handlers have restart calls. */
+static int notify_signals(scmp_filter_ctx ctx)
+{
+    static const struct {
+        int call;
+        unsigned signal_at;
+    } sends[] = {{SCMP_SYS(kill), 1},
+                 {SCMP_SYS(tkill), 1},
+                 {SCMP_SYS(tgkill), 2},
+                 {SCMP_SYS(rt_sigqueueinfo), 1},
+                 {SCMP_SYS(rt_tgsigqueueinfo), 2},
+                 {SCMP_SYS(pidfd_send_signal), 1}};
+    static const int signals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2,
+                                  SIGALRM, SIGTERM, SIGCHLD, SIGWINCH};
+    int err = 0;
+    for (size_t i = 0; i < sizeof sends / sizeof *sends; i++)
+        for (size_t k = 0; !err && k < sizeof signals / sizeof *signals; k++)
+            err = seccomp_rule_add(
+                ctx, SCMP_ACT_NOTIFY, sends[i].call, 1,
+                SCMP_CMP64(sends[i].signal_at, SCMP_CMP_MASKED_EQ, LOW32, (uint64_t)signals[k]));
+    return err;
+}
+
 static int notify_calls(scmp_filter_ctx ctx)
 {
     static const int whole[] = {
@@ -85,6 +109,8 @@ static int notify_calls(scmp_filter_ctx ctx)
                                SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_ERRQUEUE | MSG_TRUNC, MSG_TRUNC));
     if (!err)
         err = notify_error_queue(ctx);
+    if (!err)
+        err = notify_signals(ctx);
     if (!err)
         err = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
                                SCMP_A1(SCMP_CMP_MASKED_EQ, LOW32, SIOCOUTQ));

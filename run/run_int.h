@@ -16,6 +16,7 @@
 #include "run/run.h"
 
 struct run_ahead;
+struct run_heard;
 struct run_joiner;
 struct run_ring;
 struct run_sock;
@@ -63,6 +64,7 @@ struct weir_run {
     struct run_park *parks; /* run_park.c */
     size_t n_parks, park_turn;
 
+    struct run_heard *heard;    /* run_heard.c: calls received and not served, oldest first */
     struct run_net *nets;       /* run_net.c */
     struct run_joiner *joiners; /* run_join.c */
     unsigned n_joiners;
@@ -383,6 +385,19 @@ int wr_run_answer_fd(int listener_fd, uint64_t id, int fd, bool cloexec);
 bool wr_run_call_alive(int listener_fd, uint64_t id);
 /* The listener's descriptor is readable or hung up (run_source). */
 void wr_run_notify_ready(struct run_source *source, uint32_t events);
+
+/* ---- run_heard.c ------------------------------------------------------------------------------ */
+
+/* Receives a call of the program of which epoll has just told. False: there is none any more. */
+bool wr_run_heard_receive(const struct weir_program *program, struct seccomp_notif *req);
+/* Receives all calls that wait, of all programs: before a signal is sent. They are served soon after. */
+void wr_run_heard_all(struct weir_run *run);
+/* No more is to be served. */
+void wr_run_heard_end(struct weir_run *run);
+/* Throws away what a program that is going had called. */
+void wr_run_heard_forget(struct weir_program *program);
+/* Whether this system call sends a signal. */
+bool wr_run_heard_is_signal(int nr);
 
 /* ---- run_fd.c --------------------------------------------------------------------------------- */
 

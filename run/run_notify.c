@@ -174,6 +174,8 @@ void wr_run_notify_serve(struct weir_program *program, struct seccomp_notif *req
     }
     if (is_open(req->data.nr)) {
         value = wr_run_call_open(&call);
+    } else if (wr_run_heard_is_signal(req->data.nr)) {
+        wr_run_heard_all(program->run);
     } else if (req->data.nr == SYS_socket) {
         call.stack = weir_host_lock(program->host);
         value = wr_run_call_socket(&call);
@@ -193,8 +195,7 @@ void wr_run_notify_ready(struct run_source *source, uint32_t events)
         (struct weir_program *)((char *)source - offsetof(struct weir_program, listener));
     struct seccomp_notif req;
     if (events & EPOLLIN) {
-        memset(&req, 0, sizeof req);
-        if (ioctl(program->listener_fd, SECCOMP_IOCTL_NOTIF_RECV, &req) == 0)
+        if (wr_run_heard_receive(program, &req))
             wr_run_notify_serve(program, &req, NULL);
     } else if (events & (EPOLLHUP | EPOLLERR)) {
         wr_run_spawn_gone(program);

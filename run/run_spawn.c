@@ -71,6 +71,7 @@ void wr_run_spawn_gone(struct weir_program *program)
     epoll_ctl(program->run->epoll_fd, EPOLL_CTL_DEL, program->listener_fd, NULL);
     close(program->listener_fd);
     program->listener_fd = -1;
+    wr_run_heard_forget(program);
     wr_run_park_drop(program);
     wr_run_spawn_tell(program);
 }
@@ -223,6 +224,7 @@ void weir_run_free(struct weir_run *run)
         any_runs |= program->listener_fd >= 0;
         weir_program_free(program);
     }
+    wr_run_heard_end(run);
     wr_run_join_forget(run);
     wr_run_guard_end(run, any_runs);
     wr_run_sock_sweep(run);
@@ -566,6 +568,7 @@ void weir_program_free(struct weir_program *program)
             break;
         }
     }
+    wr_run_heard_forget(program);
     wr_run_park_drop(program);
     wr_run_sock_drop_all(program);
     release(program);
@@ -575,6 +578,7 @@ void weir_program_free(struct weir_program *program)
 
 int weir_program_signal(struct weir_program *program, int sig)
 {
+    wr_run_heard_all(program->run);
     if (program->first_ended || kill(program->pid, sig) < 0)
         return WEIR_ENOENT;
     return 0;
@@ -624,6 +628,7 @@ void weir_program_signal_all(struct weir_program *program, int sig)
     struct dirent *entry;
     if (!dir)
         return;
+    wr_run_heard_all(program->run);
     while ((entry = readdir(dir))) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
         if (pid > 1 && weir_program_has(program, pid))
