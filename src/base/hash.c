@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chains, doubled a few at a time, so that no packet pays for the whole table (linear hashing).
+ * Chains that become more and fewer a few at a time, so that no packet pays for the whole table (linear hashing,
+ * Litwin 1980). With n of them, 2^k <= n < 2^(k+1), a hash lives in the chain that its lower k + 1 bits name or, where
+ * that is not there yet, its lower k bits:
  *
- * While growing there are two arrays. Chain i of the n narrow ones splits into i and i + n of the
- * wide ones, and chains split in order, so that `split` alone says where a hash lives:
+ *     0 ......... n - 2^k ......... 2^k ......... n          chain n is split off from chain n - 2^k
  *
- *     narrow   0 ......... split ................ n         i = hash mod n
- *              |  moved    |   still here         |
- *     wide     0 ......... split ... n ... n+split ... 2n   i < split: hash mod 2n
- *
- * A wide chain is written for the first time when it is split into, so a new array is not cleared
- * at once either. Two chains move per insert; n inserts lie between two doublings, so the move is
- * over in time. Nothing moves on removal: an iteration may remove what it visits.
+ * Chains lie in levels, of which each but the first has as many as all before it; so none is ever moved. A chain is written
+ * for the first time when it is split off, so a new level is not cleared at once either. Two chains are split for an
+ * insert while there are few; where most nodes have left, four are joined again, for chains that
+ * are many more than nodes are in no cache when they are wanted. Nothing moves on removal: an iteration may remove what it visits.
  */
 #include "base/hash.h"
 
@@ -23,12 +21,11 @@
 #include "base/mem.h"
 
 #ifdef WEIR_HARD
-#    define FIRST_SLOTS 2u
+enum { FIRST_BITS = 1 };
 #else
-#    define FIRST_SLOTS 16u
+enum { FIRST_BITS = 4 };
 #endif
-#define MAX_SLOTS         (1u << 30)
-#define SPLITS_PER_INSERT 2
+enum { FIRST = 1 << FIRST_BITS, CHAINS_MAX = 1 << 30, SPLITS_PER_INSERT = 2, JOINS_PER_INSERT = 4 };
 
 void wr_hash_init(struct wr_hash *h, const struct weir_allocator *alloc, const uint8_t key[16],
                   uint32_t limit)
@@ -39,12 +36,33 @@ void wr_hash_init(struct wr_hash *h, const struct weir_allocator *alloc, const u
     memcpy(h->key, key, sizeof h->key);
 }
 
+/* The place of the highest bit of i > 0. */
+static unsigned top_bit(uint32_t i)
+{
+    return 31u - (unsigned)__builtin_clz(i);
+}
+
+static size_t level_bytes(unsigned level)
+{
+    size_t n = level == 0 ? FIRST : (size_t)FIRST << (level - 1);
+
+    return n * sizeof(struct wr_hash_node *);
+}
+
+static struct wr_hash_node **chain_at(const struct wr_hash *h, uint32_t i)
+{
+    unsigned top = top_bit(i | 1);
+
+    return top < FIRST_BITS ? &h->level[0][i] : &h->level[top - FIRST_BITS + 1][i - (1u << top)];
+}
+
 void wr_hash_fini(struct wr_hash *h)
 {
-    wr_mem_free(h->alloc, h->slots, h->n_slots * sizeof *h->slots);
-    wr_mem_free(h->alloc, h->wider, (size_t)h->n_slots * 2 * sizeof *h->wider);
-    h->slots = h->wider = NULL;
-    h->n_slots = h->split = h->count = 0;
+    for (unsigned i = 0; i < WR_HASH_LEVELS; i++) {
+        wr_mem_free(h->alloc, h->level[i], level_bytes(i));
+        h->level[i] = NULL;
+    }
+    h->n_chains = h->count = 0;
 }
 
 uint64_t wr_hash_keyed(const uint8_t key[16], const void *data, size_t len)
@@ -62,53 +80,72 @@ uint64_t wr_hash_of(const struct wr_hash *h, const void *key, size_t len)
 
 static struct wr_hash_node **chain_of(const struct wr_hash *h, uint64_t hash)
 {
-    uint32_t i = (uint32_t)hash & (h->n_slots - 1);
+    uint32_t power = 1u << top_bit(h->n_chains), i = (uint32_t)hash & (2 * power - 1);
 
-    if (h->wider != NULL && i < h->split)
-        return &h->wider[(uint32_t)hash & (2 * h->n_slots - 1)];
-    return &h->slots[i];
+    return chain_at(h, i < h->n_chains ? i : i - power);
 }
 
-/* Moves the next narrow chain into its two wide ones, keeping the order of nodes. */
+/* The level that has the i-th chain is there, or is made. */
+static bool has_level(struct wr_hash *h, uint32_t i)
+{
+    unsigned level = i < FIRST ? 0 : top_bit(i) - FIRST_BITS + 1;
+
+    if (h->level[level] == NULL)
+        h->level[level] = wr_mem_alloc(h->alloc, level_bytes(level));
+    return h->level[level] != NULL;
+}
+
+/* One chain more, keeping the order of nodes. */
 static void split_one(struct wr_hash *h)
 {
-    struct wr_hash_node **low = &h->wider[h->split], **high = &h->wider[h->split + h->n_slots];
+    uint32_t n = h->n_chains, power = 1u << top_bit(n);
+    struct wr_hash_node **low, **high, *node;
 
-    for (struct wr_hash_node *node = h->slots[h->split]; node != NULL; node = node->next) {
-        struct wr_hash_node ***side = (node->hash & h->n_slots) != 0 ? &high : &low;
+    if (!has_level(h, n))
+        return;
+    h->n_chains++;
+    low = chain_at(h, n - power);
+    high = chain_at(h, n);
+    for (node = *low; node != NULL; node = node->next) {
+        struct wr_hash_node ***side = (node->hash & power) != 0 ? &high : &low;
         **side = node;
         *side = &node->next;
     }
     *low = NULL;
     *high = NULL;
-    h->split++;
 }
 
-static void finish_growth(struct wr_hash *h)
+/* One chain less. */
+static void join_one(struct wr_hash *h)
 {
-    wr_mem_free(h->alloc, h->slots, h->n_slots * sizeof *h->slots);
-    h->slots = h->wider;
-    h->wider = NULL;
-    h->n_slots *= 2;
-    h->split = 0;
+    uint32_t n = --h->n_chains, power = 1u << top_bit(n);
+    struct wr_hash_node *high = *chain_at(h, n), **low = chain_at(h, n - power);
+    unsigned level = top_bit(n) - FIRST_BITS + 1;
+
+    while (*low != NULL)
+        low = &(*low)->next;
+    *low = high;
+    if (n > power)
+        return;
+    wr_mem_free(h->alloc, h->level[level], level_bytes(level));
+    h->level[level] = NULL;
 }
 
-/* Makes the first array, or begins or continues a doubling. False only without a first array. */
+/* Makes the first chains, or fits their number to that of nodes. False only without a first. */
 static bool make_room(struct wr_hash *h)
 {
-    if (h->slots == NULL) {
-        h->slots = wr_mem_zalloc(h->alloc, FIRST_SLOTS * sizeof *h->slots);
-        if (h->slots == NULL)
+    if (h->n_chains == 0) {
+        if (!has_level(h, 0))
             return false;
-        h->n_slots = FIRST_SLOTS;
+        memset(h->level[0], 0, level_bytes(0));
+        h->n_chains = FIRST;
     }
-    if (h->wider == NULL && h->count >= h->n_slots && h->n_slots < MAX_SLOTS)
-        h->wider = wr_mem_array(h->alloc, (size_t)h->n_slots * 2, sizeof *h->wider);
-    for (int i = 0; i < SPLITS_PER_INSERT && h->wider != NULL; i++) {
-        split_one(h);
-        if (h->split == h->n_slots)
-            finish_growth(h);
-    }
+    for (int i = 0; i < SPLITS_PER_INSERT; i++)
+        if (h->count + h->count / 2 >= h->n_chains && h->n_chains < CHAINS_MAX)
+            split_one(h);
+    for (int i = 0; i < JOINS_PER_INSERT; i++)
+        if (h->n_chains > FIRST && h->n_chains / 8 > h->count)
+            join_one(h);
     return true;
 }
 
@@ -168,22 +205,10 @@ struct wr_hash_node *wr_hash_next(const struct wr_hash_node *node)
     return of_hash(node->next, node->hash);
 }
 
-/*
- * Chain `i` of 2 * n_slots as if the doubling were over; unmoved chains appear in the lower half.
- */
-static struct wr_hash_node *wide_chain(const struct wr_hash *h, uint32_t i)
-{
-    uint32_t narrow = i & (h->n_slots - 1);
-
-    if (h->wider != NULL && narrow < h->split)
-        return h->wider[i];
-    return i < h->n_slots ? h->slots[i] : NULL;
-}
-
 struct wr_hash_node *wr_hash_each(const struct wr_hash *h, struct wr_hash_iter *it)
 {
-    while (it->next == NULL && it->chain < 2 * h->n_slots)
-        it->next = wide_chain(h, it->chain++);
+    while (it->next == NULL && it->chain < h->n_chains)
+        it->next = *chain_at(h, it->chain++);
 
     struct wr_hash_node *node = it->next;
     if (node != NULL)

@@ -22,14 +22,14 @@ struct wr_hash_node {
     uint64_t hash;
 };
 
+enum { WR_HASH_LEVELS = 30 };
+
 struct wr_hash {
     const struct weir_allocator *alloc;
-    struct wr_hash_node **slots; /* n_slots chains; NULL until the first insert */
-    struct wr_hash_node **wider; /* 2 * n_slots chains while growing, else NULL */
-    uint32_t n_slots;            /* a power of two */
-    uint32_t split;              /* chains [0, split) have moved to `wider` */
-    uint32_t count;              /* nodes held */
-    uint32_t limit;              /* nodes at most */
+    struct wr_hash_node **level[WR_HASH_LEVELS]; /* chains; NULL: none yet */
+    uint32_t n_chains;                           /* in all levels; 0 until the first insert */
+    uint32_t count;                              /* nodes held */
+    uint32_t limit;                              /* nodes at most */
     uint8_t key[16];
 };
 
@@ -53,7 +53,7 @@ uint64_t wr_hash_of(const struct wr_hash *h, const void *key, size_t len);
 
 /*
  * Adds a node that is in no table under `hash`. Equal hashes are allowed: newest first. False when
- * the limit is reached or there is no memory for the first slots; a table that cannot grow still
+ * the limit is reached or there is no memory for the first chains; a table that cannot grow still
  * takes nodes, in longer chains.
  */
 bool wr_hash_insert(struct wr_hash *h, struct wr_hash_node *node, uint64_t hash);

@@ -3,13 +3,23 @@
  * Chunks hold records of one size, as many as make about 4 KB; a number is the chunk's place in a directory and
  * the slot in the chunk:
  *
- *     | place: 26 bits | slot: 6 |     address = places[place].chunk + head + slot * places[place].size
+ *     | place: 21 bits | slot: 6 |     address = places[place].chunk + head + slot * places[place].size
+ *
+ * What leads to a record, in its chain or in the record before it, is its number and what tells without reading it
+ * that it cannot be the one, for reading one of a million is to wait for memory:
+ *
+ *     | more: 1 bit | tag: 4 | number: 27 |     tag: the upper bits of its hash; more: another is behind it
+ *
+ * So of those that are alone in their chain, one in sixteen is read in vain.
  *
  * Chains are buckets of four bytes, as many as records: one more for each record that comes, one less for each that
  * goes while there are twice as many (linear hashing, Litwin 1980). The chain that is split is the next in order,
  * so no call ever moves more than one chain, and nothing is allocated but a page of chains at a time:
  *
  *     2^k <= n < 2^(k+1)        hash mod 2^(k+1), or if that is not below n, mod 2^k
+ *
+ * Each doubling of many chains is sixteen pages. So the array of pages stays in the cache, and the chains of a million lie
+ * in as few pages of the machine's as they can.
  *
  * A chunk that becomes empty goes back to the allocator, but for one of small records: those of handshakes come and
  * go one by one.
@@ -24,11 +34,19 @@
 enum { NONE = WR_RECORD_NONE };
 
 #ifdef WEIR_HARD
-enum { CHUNK_BYTES = 128, PAGE = 2, PLACES_FIRST = 1 };
+enum { CHUNK_BYTES = 128, PAGE_BITS = 1, PLACES_FIRST = 1 };
 #else
-enum { CHUNK_BYTES = 4096, PAGE = 256, PLACES_FIRST = 16 };
+enum { CHUNK_BYTES = 4096, PAGE_BITS = 8, PLACES_FIRST = 16 };
 #endif
-enum { SLOT_BITS = 6, SLOTS_MAX = 1 << SLOT_BITS, PLACES_MAX = (1 << (32 - SLOT_BITS)) - 1 };
+enum { SLOT_BITS = 6, SLOTS_MAX = 1 << SLOT_BITS };
+enum { NUMBER_BITS = 27, TAG_BITS = 4, HASH_BITS = 32 };
+enum {
+    PLACES_MAX = (1 << (NUMBER_BITS - SLOT_BITS)) - 1, /* one less: NONE is no link */
+    CHAINS_MAX = 1 << NUMBER_BITS
+};
+#define MORE    (1u << (NUMBER_BITS + TAG_BITS))
+#define NUMBERS ((1u << NUMBER_BITS) - 1)
+enum { FIRST_PAGES_BITS = 4 }; /* so many are of the smallest size */
 enum { SIZE_STEP = 4, SMALL = 128 };
 
 struct chunk {
@@ -189,15 +207,40 @@ static void free_slot(struct wr_records *r, uint32_t number)
 
 /* ---- chains ------------------------------------------------------------------------------------ */
 
-static uint32_t *chain_at(const struct wr_records *r, uint32_t i)
-{
-    return &r->pages[i / PAGE][i % PAGE];
-}
-
 /* The largest power of two that is not above n > 0. */
 static uint32_t power_below(uint32_t n)
 {
     return UINT32_C(1) << (31 - __builtin_clz(n));
+}
+
+/* Chains of the page that has the i-th, as a power of two. */
+static unsigned page_bits(uint32_t i)
+{
+    unsigned bits = 31u - (unsigned)__builtin_clz(i | 1);
+
+    return bits > PAGE_BITS + FIRST_PAGES_BITS ? bits - FIRST_PAGES_BITS : PAGE_BITS;
+}
+
+static uint32_t page_of(uint32_t i)
+{
+    unsigned bits = page_bits(i);
+
+    return (i >> bits) + ((bits - PAGE_BITS) << FIRST_PAGES_BITS);
+}
+
+static size_t page_bytes(uint32_t i)
+{
+    return sizeof(uint32_t) << page_bits(i);
+}
+
+static bool begins_page(uint32_t i)
+{
+    return (i & ((1u << page_bits(i)) - 1)) == 0;
+}
+
+static uint32_t *chain_at(const struct wr_records *r, uint32_t i)
+{
+    return &r->pages[page_of(i)][i & ((1u << page_bits(i)) - 1)];
 }
 
 static uint32_t *chain_of(const struct wr_records *r, uint32_t hash)
@@ -215,9 +258,10 @@ static struct wr_record *record_at(const struct wr_records *r, uint32_t number)
     return slot_in(at->chunk, at->size, number & (SLOTS_MAX - 1));
 }
 
+/* The page that the next chain begins. */
 static bool grow_pages(struct wr_records *r)
 {
-    uint32_t n = r->n_chains / PAGE, cap = r->pages_cap;
+    uint32_t n = page_of(r->n_chains), cap = r->pages_cap;
     uint32_t **pages = r->pages;
 
     if (n == cap) {
@@ -231,55 +275,72 @@ static bool grow_pages(struct wr_records *r)
         r->pages = pages;
         r->pages_cap = cap;
     }
-    pages[n] = wr_mem_alloc(r->alloc, PAGE * sizeof *pages[n]);
+    pages[n] = wr_mem_alloc(r->alloc, page_bytes(r->n_chains));
     return pages[n] != NULL;
+}
+
+static uint32_t tag_of(uint32_t hash)
+{
+    return hash >> (HASH_BITS - TAG_BITS) << NUMBER_BITS;
+}
+
+static struct wr_record *record_of(const struct wr_records *r, uint32_t link)
+{
+    return record_at(r, link & NUMBERS);
+}
+
+/* Puts a record that is in no chain before the others of one. */
+static void push(uint32_t *chain, uint32_t link, struct wr_record *record)
+{
+    record->next = *chain;
+    *chain = (link & ~MORE) | (*chain != NONE ? MORE : 0);
+}
+
+/* Deals the records of a chain, which is no chain any more, to others. */
+static void deal(struct wr_records *r, uint32_t link)
+{
+    while (link != NONE) {
+        struct wr_record *record = record_of(r, link);
+        uint32_t next = record->next;
+        push(chain_of(r, record->hash), link, record);
+        link = next;
+    }
 }
 
 /* One chain more, which takes its part of the one that it was of. False only without a first. */
 static bool split(struct wr_records *r)
 {
-    uint32_t n = r->n_chains, *at, *to;
+    uint32_t n = r->n_chains, *from, link;
 
-    if (n == PLACES_MAX || (n % PAGE == 0 && !grow_pages(r)))
+    if (n == CHAINS_MAX || (begins_page(n) && !grow_pages(r)))
         return n > 0;
     r->n_chains++;
-    to = chain_at(r, n);
-    *to = NONE;
+    *chain_at(r, n) = NONE;
     if (n == 0)
         return true;
-    for (at = chain_at(r, n - power_below(n)); *at != NONE;) {
-        struct wr_record *record = record_at(r, *at);
-        if ((record->hash & power_below(n)) == 0) {
-            at = &record->next;
-            continue;
-        }
-        *to = *at;
-        *at = record->next;
-        record->next = NONE;
-        to = &record->next;
-    }
+    from = chain_at(r, n - power_below(n));
+    link = *from;
+    *from = NONE;
+    deal(r, link);
     return true;
 }
 
 /* The last chain goes back into the one that it was split from. */
 static void merge(struct wr_records *r)
 {
-    uint32_t n = r->n_chains - 1, *at = chain_at(r, n - power_below(n));
+    uint32_t n = --r->n_chains;
 
-    while (*at != NONE)
-        at = &record_at(r, *at)->next;
-    *at = *chain_at(r, n);
-    r->n_chains = n;
-    if (n % PAGE == 0)
-        wr_mem_free(r->alloc, r->pages[n / PAGE], PAGE * sizeof **r->pages);
+    deal(r, *chain_at(r, n));
+    if (begins_page(n))
+        wr_mem_free(r->alloc, r->pages[page_of(n)], page_bytes(n));
 }
 
 void wr_records_fini(struct wr_records *r)
 {
     for (uint32_t i = 0; i < r->n_places; i++)
         wr_mem_free(r->alloc, r->places[i].chunk, chunk_bytes(r->places[i].size));
-    for (uint32_t i = 0; i < r->n_chains; i += PAGE)
-        wr_mem_free(r->alloc, r->pages[i / PAGE], PAGE * sizeof **r->pages);
+    for (uint32_t i = 0; i < r->n_chains; i += 1u << page_bits(i))
+        wr_mem_free(r->alloc, r->pages[page_of(i)], page_bytes(i));
     wr_mem_free(r->alloc, r->places, r->places_cap * sizeof *r->places);
     wr_mem_free(r->alloc, r->pages, r->pages_cap * sizeof *r->pages);
     wr_records_init(r, r->alloc);
@@ -299,21 +360,24 @@ void *wr_records_add(struct wr_records *r, size_t size, uint32_t hash, uint32_t 
     if (record == NULL)
         return NULL;
     chain = chain_of(r, hash);
-    *record = (struct wr_record){.next = *chain, .hash = hash};
-    *chain = *number;
+    record->hash = hash;
+    push(chain, *number | tag_of(hash), record);
     r->count++;
     return record;
 }
 
-/* What leads to a record of the table. */
-static uint32_t *leading_to(const struct wr_records *r, const struct wr_record *record)
+/* What leads to a record of the table. *before: what leads to the one before it, or NULL. */
+static uint32_t *leading_to(const struct wr_records *r, const struct wr_record *record,
+                            uint32_t **before)
 {
     uint32_t *at = chain_of(r, record->hash);
 
+    *before = NULL;
     for (;;) {
-        struct wr_record *found = record_at(r, *at);
+        struct wr_record *found = record_of(r, *at);
         if (found == record)
             return at;
+        *before = at;
         at = &found->next;
         assert(*at != NONE);
     }
@@ -321,22 +385,31 @@ static uint32_t *leading_to(const struct wr_records *r, const struct wr_record *
 
 void wr_records_remove(struct wr_records *r, struct wr_record *record)
 {
-    uint32_t *at = leading_to(r, record), number = *at;
+    uint32_t *before, *at = leading_to(r, record, &before), number = *at & NUMBERS;
 
     *at = record->next;
+    if (before != NULL && *at == NONE)
+        *before &= ~MORE;
     free_slot(r, number);
     r->count--;
-    if (r->n_chains > PAGE && r->count < r->n_chains / 2)
+    if (r->n_chains > 1u << PAGE_BITS && r->count < r->n_chains / 2)
         merge(r);
 }
 
-static struct wr_record *of_hash(const struct wr_records *r, uint32_t number, uint32_t hash)
+/* From this link on. */
+static struct wr_record *of_hash(const struct wr_records *r, uint32_t link, uint32_t hash)
 {
-    while (number != NONE) {
-        struct wr_record *record = record_at(r, number);
-        if (record->hash == hash)
+    uint32_t tag = tag_of(hash);
+
+    while (link != NONE) {
+        bool may_be = (link & (MORE - 1) & ~NUMBERS) == tag;
+        struct wr_record *record;
+        if (!may_be && (link & MORE) == 0)
+            return NULL;
+        record = record_of(r, link);
+        if (may_be && record->hash == hash)
             return record;
-        number = record->next;
+        link = record->next;
     }
     return NULL;
 }
@@ -363,7 +436,9 @@ void *wr_records_at(const struct wr_records *r, uint32_t number)
 
 uint32_t wr_records_number(const struct wr_records *r, const struct wr_record *record)
 {
-    return *leading_to(r, record);
+    uint32_t *before;
+
+    return *leading_to(r, record, &before) & NUMBERS;
 }
 
 uint32_t wr_records_end(const struct wr_records *r)

@@ -5,7 +5,7 @@
 /*
  * Small records, kept for many: a store and a hash table in one. A record has a size of its own, is found by its
  * hash, and has a number of 32 bits while it is there, by which lines of records are linked. It never moves.
- * Besides the record itself it costs four bytes, and its share of a chunk's head.
+ * Besides the record itself it costs four bytes, and its share of a chunk's head. A table holds some 8 GB of them.
  *
  * The table knows hashes, not keys: who looks up compares. Hashes come keyed, so that no peer can aim for a chain.
  */
@@ -18,7 +18,7 @@
 
 /* The head of each; the table's own. */
 struct wr_record {
-    uint32_t next; /* in its chain */
+    uint32_t next; /* what leads to the next in its chain */
     uint32_t hash; /* may be read */
 };
 

@@ -101,6 +101,7 @@ enum { WR_TURNS = 256 };
 struct wr_port_turn {
     uint32_t count;
     bool crowded; /* the ports next in order were all taken */
+    bool odd;     /* it goes through the ports of the other parity */
 };
 
 struct wr_socks {

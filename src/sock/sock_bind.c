@@ -26,7 +26,9 @@
  *
  * Where the next ports in order are all taken, as after many thousand connections to one destination that
  * have not ended, most of those behind them are, too. Then ports are drawn: with half of them free two draws
- * do, with one in sixteen sixteen, whatever the number. Only when draws find none is each port looked at,
+ * do, with one in sixteen sixteen, whatever the number. From the port that was drawn the order goes on: what was
+ * taken in order is free in order, so the next is most likely found at once. The first draws are among ports of
+ * the right parity. Only when draws find none is each port looked at,
  * so that EADDRNOTAVAIL is said when there is none.
  */
 #include <string.h>
@@ -196,7 +198,34 @@ static bool try_port(struct weir_stack *stack, struct weir_endpoint *local,
            !wr_tcp_tuple_taken(stack, local, remote, now);
 }
 
-enum { IN_ORDER = 8, AT_RANDOM = 64 };
+enum { IN_ORDER = 8, AT_RANDOM = 64, AT_RANDOM_EVEN = 8 };
+
+/* Where the search towards a destination begins, an offset in the range; offset: F() of RFC 6056. */
+static uint32_t start_of(const struct wr_port_turn *turn, const struct port_range *range,
+                         uint32_t offset)
+{
+    return ((offset + turn->count) % range->count & ~1u) | turn->odd;
+}
+
+/* Draws until a port is free, and lets the order go on behind it. */
+static bool draw_port(struct weir_stack *stack, struct weir_endpoint *local,
+                      const struct weir_endpoint *remote, struct wr_port_turn *turn,
+                      uint32_t offset, weir_time now)
+{
+    struct port_range range = local_range(stack);
+
+    for (uint32_t n = 0; n < AT_RANDOM; n++) {
+        uint32_t any = wr_rng_below(&stack->rng, range.count);
+        if (n < AT_RANDOM_EVEN)
+            any &= ~1u;
+        if (!try_port(stack, local, remote, nth_port(&range, any, 0), now))
+            continue;
+        turn->count = any + 2 - offset;
+        turn->odd = any & 1;
+        return true;
+    }
+    return false;
+}
 
 int wr_bind_choose_port(struct weir_stack *stack, struct weir_endpoint *local,
                         const struct weir_endpoint *remote, weir_time now)
@@ -204,8 +233,9 @@ int wr_bind_choose_port(struct weir_stack *stack, struct weir_endpoint *local,
     struct wr_socks *socks = stack->socks;
     struct port_range range = local_range(stack);
     uint64_t hash = wr_tcp_port_hash(stack, local, remote); /* F() is its high half, G() the low */
+    uint32_t offset = (uint32_t)(hash >> 32);
     struct wr_port_turn *turn = &socks->turns[hash % WR_TURNS];
-    uint32_t start = (((uint32_t)(hash >> 32) + turn->count) % range.count) & ~1u;
+    uint32_t start = start_of(turn, &range, offset);
     uint32_t in_order = turn->crowded ? 1 : IN_ORDER;
     for (uint32_t n = 0; n < in_order && n < range.count; n++) {
         turn->count += 2;
@@ -215,11 +245,8 @@ int wr_bind_choose_port(struct weir_stack *stack, struct weir_endpoint *local,
         }
     }
     turn->crowded = true;
-    for (uint32_t n = 0; n < AT_RANDOM; n++) {
-        uint32_t any = wr_rng_below(&stack->rng, range.count);
-        if (try_port(stack, local, remote, nth_port(&range, any, 0), now))
-            return 0;
-    }
+    if (draw_port(stack, local, remote, turn, offset, now))
+        return 0;
     for (uint32_t n = 0; n < range.count; n++)
         if (try_port(stack, local, remote, nth_port(&range, start, n), now))
             return 0;

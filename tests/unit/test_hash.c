@@ -96,6 +96,41 @@ static void agrees_with_an_array_over_random_operations(void **state)
     probe_done(&probe);
 }
 
+static void chains_become_fewer_when_most_have_left(void **state)
+{
+    enum { N = 5000, LEFT = 7 };
+    static struct item items[N];
+    struct probe probe;
+    struct wr_hash h;
+    uint32_t most;
+
+    (void)state;
+    wr_hash_init(&h, probe_init(&probe), secret, N);
+    for (uint32_t i = 0; i < N; i++) {
+        items[i].key = i;
+        assert_true(wr_hash_insert(&h, &items[i].node, hash_of(&h, i)));
+    }
+    most = h.n_chains;
+    assert_true(most >= N);
+    for (uint32_t i = LEFT; i < N; i++)
+        wr_hash_remove(&h, &items[i].node);
+    for (uint32_t i = LEFT; i < N; i++) { /* one comes and goes */
+        assert_true(wr_hash_insert(&h, &items[i].node, hash_of(&h, i)));
+        for (uint32_t j = 0; j < LEFT; j++)
+            assert_ptr_equal(look_up(&h, j), &items[j]);
+        assert_ptr_equal(look_up(&h, i), &items[i]);
+        wr_hash_remove(&h, &items[i].node);
+    }
+    assert_true(h.n_chains <= 16 * (LEFT + 1));
+    for (uint32_t i = LEFT; i < N; i++)
+        assert_true(wr_hash_insert(&h, &items[i].node, hash_of(&h, i)));
+    assert_true(h.n_chains >= most / 2);
+    for (uint32_t i = 0; i < N; i++)
+        assert_ptr_equal(look_up(&h, i), &items[i]);
+    wr_hash_fini(&h);
+    probe_done(&probe);
+}
+
 static void equal_hashes_are_all_found_newest_first(void **state)
 {
     struct item items[3];
@@ -185,6 +220,7 @@ int main(void)
         cmocka_unit_test(hashes_with_siphash_2_4),
         cmocka_unit_test(finds_all_that_was_inserted_through_every_growth),
         cmocka_unit_test(agrees_with_an_array_over_random_operations),
+        cmocka_unit_test(chains_become_fewer_when_most_have_left),
         cmocka_unit_test(equal_hashes_are_all_found_newest_first),
         cmocka_unit_test(each_visits_all_once_and_allows_removal),
         cmocka_unit_test(the_limit_and_a_lack_of_memory_are_told),

@@ -398,6 +398,28 @@ static void a_crowded_range_is_used_up_to_the_last_port(void **state)
     assert_int_equal(start_connect(&to), 0);
 }
 
+/* First principles: who has taken all even ports in order finds most of the odd ones at the first try, which is the one
+ * behind the last; so they follow each other again. */
+static void behind_a_crowd_ports_follow_each_other(void **state)
+{
+    enum { N = 2000, MORE = 400 };
+    (void)state;
+    struct weir_endpoint to = sim_endpoint(0, 2, WEIR_AF_INET, 80);
+    weir_sysctl_set(stack0(), "net.ipv4.ip_local_port_range.first", 40000);
+    weir_sysctl_set(stack0(), "net.ipv4.ip_local_port_range.last", 40000 + N - 1);
+    for (unsigned i = 0; i < N / 2; i++)
+        assert_int_equal(port_of(start_connect(&to)) & 1, 0);
+    uint16_t last = 0;
+    unsigned successors = 0;
+    for (unsigned i = 0; i < MORE; i++) {
+        uint16_t port = port_of(start_connect(&to));
+        assert_int_equal(port & 1, 1);
+        successors += port == last + 2;
+        last = port;
+    }
+    assert_true(successors >= MORE - 2); /* the first, and where the range ends */
+}
+
 /* RFC 6056 3.3.4, 3.1: what a destination sees tells it nothing of the ports to another. */
 static void rfc6056_ports_of_destinations_are_unrelated(void **state)
 {
@@ -500,6 +522,7 @@ int main(void)
         TEST(LNX_BIND_15_dual_stack),
         TEST(LNX_ERR_15_listen_binds),
         TEST(a_crowded_range_is_used_up_to_the_last_port),
+        TEST(behind_a_crowd_ports_follow_each_other),
         TEST(rfc6056_ports_of_destinations_are_unrelated),
         TEST(ports_held_are_counted_and_given_back),
         TEST(ports_held_by_many_are_counted),
