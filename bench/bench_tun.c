@@ -100,7 +100,7 @@ static void on_event(void *arg, const struct weir_event *event)
 {
     struct weir_stack *stack = weir_host_lock(host);
     int port = (int)(event->user & 0xffff);
-    weir_time now = weir_now();
+    weir_time now = weir_host_now(host);
     weir_sock conn;
     int on = 1;
 

@@ -8,7 +8,7 @@
  *   hostsock.c   BSD-style calls; hosttable.c their descriptors, hostwait.c their blocking and poll,
  *                hostmsg.c recvmsg, sendmsg and select, hostepoll.c epoll, hostaddr.c their addresses
  *
- * One recursive lock a loop guards everything: the loop, its hosts, their stacks and links, and the
+ * One lock a loop, which its holder may take again, guards everything: the loop, its hosts, their stacks and links, and the
  * descriptor tables. It is never held while a thread sleeps, and threads are woken after it has been
  * released, lest they wake up only to wait for it. A thread that gives it up at the
  * outermost level first settles: it carries the traffic that its calls have caused, in
@@ -46,7 +46,8 @@ struct wr_alarm {
 enum { WR_WAKES_AT_ONCE = 32 };
 
 struct weir_loop {
-    pthread_mutex_t lock; /* recursive */
+    pthread_mutex_t lock;
+    atomic_uintptr_t holder; /* the thread that has it, wr_loop_lock(); 0: none */
     unsigned n_wakes; /* threads that are woken when the lock is released: their waiters' words */
     atomic_uint *wakes[WR_WAKES_AT_ONCE];
     atomic_uint wanted; /* threads that sleep until they have the lock */
@@ -55,6 +56,7 @@ struct weir_loop {
     int epoll_fd, timer_fd, wake_fd;
     weir_time timer_at;   /* what the timer is set to; NEVER: not set */
     bool again;           /* there is work that no descriptor will announce */
+    weir_time now;        /* of the round, see serve() */
     weir_time busy_until; /* links of hosts with busy_ns are asked until then, without sleep */
     bool stop, running, started;
     pthread_t thread; /* of weir_loop_start */
@@ -73,7 +75,8 @@ struct wr_attach {
     struct weir_host *host;
     struct weir_link *link;
     int ifindex, fd;
-    bool kick; /* its descriptor had an event, or recv stopped before the end */
+    bool kick;    /* its descriptor had an event, or recv stopped before the end */
+    bool watched; /* the loop is told of its descriptor's events; else kick is set */
     bool dead;
     unsigned rounds, usual; /* of reading; frames that come at once, 0: not known yet */
     bool has_pending;       /* `pending` was refused with EAGAIN and waits, its bytes in buf */
@@ -125,7 +128,11 @@ void wr_loop_rouse(struct weir_loop *loop, atomic_uint *state);
 void wr_loop_wake(struct weir_loop *loop);
 int wr_loop_add_link(struct weir_loop *loop, struct wr_attach *attach);
 /* Have it told, or no more, when the link's descriptor can be written. */
-void wr_loop_want_room(struct weir_loop *loop, const struct wr_attach *attach, bool wanted);
+void wr_loop_want_room(struct weir_loop *loop, struct wr_attach *attach, bool wanted);
+/* The link was found empty: it is told when there is something. False: it cannot be, ask it again. */
+bool wr_loop_await(struct weir_loop *loop, struct wr_attach *attach);
+/* It is asked without being told. */
+void wr_loop_unwatch(struct weir_loop *loop, struct wr_attach *attach);
 void wr_loop_remove_link(struct weir_loop *loop, struct wr_attach *attach);
 
 /* ---- hostio.c ----------------------------------------------------------------------------------- */
@@ -135,6 +142,8 @@ bool wr_host_in(struct weir_host *host, weir_time now);  /* links to stack, time
 bool wr_host_out(struct weir_host *host, weir_time now); /* stack to links */
 /* Has the next round ask all links, if the host is one that polls. False when there are none to ask. */
 bool wr_host_ask(struct weir_host *host);
+/* Links that are to be asked anyway are no longer watched. */
+void wr_host_unwatch_busy(struct weir_host *host);
 /* Hands out events. In the loop's thread those of on_event too: true when there were some. In others
  * these are kept: true when some are waiting. */
 bool wr_host_events(struct weir_host *host, bool in_loop);

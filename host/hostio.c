@@ -120,12 +120,23 @@ static int next_frame(struct wr_attach *a, struct weir_frame *frame, weir_time n
     return rc;
 }
 
+/* There are no more frames after `n`, of which the last had `len` bytes. When small ones have an answer, it is asked
+ * again when that is out. */
+static void found_empty(struct wr_attach *a, unsigned n, size_t len)
+{
+    if (n > 0)
+        a->usual = n;
+    a->kick = n > 0 && len < SMALL_BYTES && weir_has_work(a->host->stack, a->ifindex);
+    if (!a->kick && !a->dead)
+        a->kick = !wr_loop_await(a->host->loop, a);
+}
+
 /* Takes frames in until there are none or the batch is full. True when there were some.
  *
  * To learn that there are none costs a system call. A peer on the same machine that waits for the answer to one
  * frame has often sent the next by the time that the answer is written. So of small frames a batch is as many as there
- * were when the link was last found empty, and it is asked for more when the answers are out. Large ones are taken in
- * as they come: one acknowledgement for many counts for more. */
+ * were when the link was last found empty, and on from there until there is something to answer; it is asked for more
+ * when the answers are out. Large ones are taken in as they come: one acknowledgement for many counts for more. */
 static bool take_in(struct wr_attach *a, weir_time now)
 {
     bool look = ++a->rounds % LOOK_EVERY == 0;
@@ -134,15 +145,13 @@ static bool take_in(struct wr_attach *a, weir_time now)
     size_t bytes = 0;
     struct weir_frame frame = {0};
     for (; n < FRAMES_AT_ONCE && bytes < BYTES_AT_ONCE; n++) {
-        if (n >= usual && frame.len < SMALL_BYTES)
+        if (n >= usual && frame.len < SMALL_BYTES && weir_has_work(a->host->stack, a->ifindex))
             break;
         int rc = next_frame(a, &frame, now);
         if (rc <= 0) {
             if (rc < 0)
                 link_down(a, now);
-            if (n > 0)
-                a->usual = n;
-            a->kick = false;
+            found_empty(a, n, frame.len);
             return n > 0 || rc < 0;
         }
         weir_input(a->host->stack, a->ifindex, &frame, now);
@@ -182,6 +191,13 @@ bool wr_host_ask(struct weir_host *host)
         any |= !a->dead;
     }
     return any;
+}
+
+void wr_host_unwatch_busy(struct weir_host *host)
+{
+    for (struct wr_attach *a = host->links; a; a = a->next)
+        if (a->kick && !a->has_pending)
+            wr_loop_unwatch(host->loop, a);
 }
 
 int weir_host_set_busy_poll(struct weir_host *host, int usec)
@@ -439,6 +455,11 @@ void weir_host_on_event(struct weir_host *host, weir_host_event_fn *fn, void *ar
     host->event_fn = fn;
     host->event_arg = arg;
     wr_loop_unlock(host->loop);
+}
+
+weir_time weir_host_now(const struct weir_host *host)
+{
+    return host->loop->now;
 }
 
 void weir_host_on_told(struct weir_host *host, weir_host_told_fn *fn, void *arg)

@@ -5,7 +5,9 @@
  * A turn is: sleep, callbacks of watches and alarms, then rounds until nothing moves (hosts joined by a pipe
  * feed each other within a turn). A round is three steps over all hosts: what has come in, events, what is to go
  * out. So what a program says to what has come leaves with the acknowledgement of it, in one frame. Links are
- * registered edge-triggered, once: a link that is not drained keeps its `kick`.
+ * registered edge-triggered: a link that is not drained keeps its `kick`. One that still has it after all rounds of a
+ * turn is not watched until it is found empty: of a watched one the kernel tells the epoll set at each frame, also
+ * while nobody waits.
  *
  * Any thread that ends a call does the same rounds itself before it releases the lock (settle), so
  * that data leaves in the caller's time and an ACK over a pipe may be back before the call returns. The
@@ -48,13 +50,29 @@ enum {
 
 /* ---- lock --------------------------------------------------------------------------------------- */
 
-void wr_loop_lock(struct weir_loop *loop)
+/* This thread's own name: the address of something that each thread has one of. */
+static uintptr_t this_thread(void)
+{
+    static _Thread_local char one;
+    return (uintptr_t)&one;
+}
+
+static void lock_first(struct weir_loop *loop)
 {
     if (pthread_mutex_trylock(&loop->lock) != 0) {
         atomic_fetch_add(&loop->wanted, 1);
         pthread_mutex_lock(&loop->lock);
         atomic_fetch_sub(&loop->wanted, 1);
     }
+    atomic_store_explicit(&loop->holder, this_thread(), memory_order_relaxed);
+}
+
+/* Its holder takes it again in each callback. Whatever another thread writes there meanwhile, a thread finds itself
+ * only if it has the lock: so this needs no order. */
+void wr_loop_lock(struct weir_loop *loop)
+{
+    if (atomic_load_explicit(&loop->holder, memory_order_relaxed) != this_thread())
+        lock_first(loop);
     loop->depth++;
 }
 
@@ -80,6 +98,7 @@ static void release(struct weir_loop *loop)
     unsigned n = loop->n_wakes;
     memcpy(wakes, loop->wakes, n * sizeof *wakes);
     loop->n_wakes = 0;
+    atomic_store_explicit(&loop->holder, 0, memory_order_relaxed);
     pthread_mutex_unlock(&loop->lock);
     for (unsigned i = 0; i < n; i++)
         futex_wake(wakes[i]);
@@ -89,8 +108,6 @@ static void unlock_only(struct weir_loop *loop)
 {
     if (--loop->depth == 0)
         release(loop);
-    else
-        pthread_mutex_unlock(&loop->lock);
 }
 
 void wr_loop_unlock(struct weir_loop *loop)
@@ -238,6 +255,12 @@ static bool all_out(struct weir_loop *loop, weir_time now)
     return moved;
 }
 
+static void unwatch_busy(struct weir_loop *loop)
+{
+    for (struct weir_host *host = loop->hosts; host; host = host->next)
+        wr_host_unwatch_busy(host);
+}
+
 /* Rounds until nothing moves and there is no event that this thread may hand out. False when something is
  * left for the loop's thread. */
 static bool serve(struct weir_loop *loop, bool in_loop)
@@ -246,11 +269,13 @@ static bool serve(struct weir_loop *loop, bool in_loop)
     bool moved, told;
     loop->serving++;
     do {
-        weir_time now = weir_now();
-        moved = all_in(loop, now);
+        loop->now = weir_now();
+        moved = all_in(loop, loop->now);
         told = all_events(loop, in_loop);
-        moved |= all_out(loop, told ? weir_now() : now);
+        moved |= all_out(loop, told ? weir_now() : loop->now);
     } while ((moved || (told && in_loop)) && --rounds > 0);
+    if (rounds == 0 && in_loop)
+        unwatch_busy(loop);
     loop->serving--;
     return !moved && !told;
 }
@@ -499,6 +524,14 @@ int weir_loop_batch(struct weir_loop *loop, weir_batch_fn *fn, void *arg)
     return busy ? WEIR_EBUSY : 0;
 }
 
+static int watch_link(struct weir_loop *loop, struct wr_attach *attach, uint32_t more)
+{
+    int op = attach->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    int rc = control(loop, op, attach->fd, EPOLLIN | EPOLLET | more);
+    attach->watched |= rc == 0;
+    return rc;
+}
+
 int wr_loop_add_link(struct weir_loop *loop, struct wr_attach *attach)
 {
     int rc = attach->fd < 0 ? 0 : grow_fds(loop, attach->fd);
@@ -508,7 +541,7 @@ int wr_loop_add_link(struct weir_loop *loop, struct wr_attach *attach)
     struct wr_fd_entry *entry = &loop->fds[attach->fd];
     if (entry->kind != WR_FD_NONE)
         return WEIR_EBUSY;
-    rc = control(loop, EPOLL_CTL_ADD, attach->fd, EPOLLIN | EPOLLET);
+    rc = watch_link(loop, attach, 0);
     if (rc != 0)
         return rc;
     entry->kind = WR_FD_LINK;
@@ -516,12 +549,23 @@ int wr_loop_add_link(struct weir_loop *loop, struct wr_attach *attach)
     return 0;
 }
 
+bool wr_loop_await(struct weir_loop *loop, struct wr_attach *attach)
+{
+    return attach->watched || attach->fd < 0 || watch_link(loop, attach, 0) == 0;
+}
+
+void wr_loop_unwatch(struct weir_loop *loop, struct wr_attach *attach)
+{
+    if (attach->watched && control(loop, EPOLL_CTL_DEL, attach->fd, 0) == 0)
+        attach->watched = false;
+}
+
 /* Not asked for all the time: a link that can be written would then be an event whenever a frame has come, also
  * when that has been read already. */
-void wr_loop_want_room(struct weir_loop *loop, const struct wr_attach *attach, bool wanted)
+void wr_loop_want_room(struct weir_loop *loop, struct wr_attach *attach, bool wanted)
 {
     if (attach->fd >= 0)
-        control(loop, EPOLL_CTL_MOD, attach->fd, EPOLLIN | EPOLLET | (wanted ? EPOLLOUT : 0u));
+        watch_link(loop, attach, wanted ? EPOLLOUT : 0u);
 }
 
 void wr_loop_remove_link(struct weir_loop *loop, struct wr_attach *attach)
@@ -530,7 +574,7 @@ void wr_loop_remove_link(struct weir_loop *loop, struct wr_attach *attach)
         return;
     loop->fds[attach->fd].kind = WR_FD_NONE;
     loop->fds[attach->fd].age++;
-    control(loop, EPOLL_CTL_DEL, attach->fd, 0);
+    wr_loop_unwatch(loop, attach);
 }
 
 /* ---- life --------------------------------------------------------------------------------------- */
@@ -547,21 +591,12 @@ static void loop_destroy(struct weir_loop *loop)
     free(loop);
 }
 
-static void make_recursive(pthread_mutex_t *lock)
-{
-    pthread_mutexattr_t attr;
-    pthread_mutexattr_init(&attr);
-    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(lock, &attr);
-    pthread_mutexattr_destroy(&attr);
-}
-
 int weir_loop_new(struct weir_loop **out)
 {
     struct weir_loop *loop = calloc(1, sizeof *loop);
     if (!loop)
         return WEIR_ENOMEM;
-    make_recursive(&loop->lock);
+    pthread_mutex_init(&loop->lock, NULL);
     loop->timer_at = WEIR_TIME_NEVER;
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);

@@ -33,7 +33,8 @@
 
 enum {
     ALIGN_PAD = 6, /* puts an IP header of TUN at a multiple of 4, and keeps the address even */
-    BUF_BYTES = ALIGN_PAD + WR_VNET_HEAD + WR_ETH_HEAD + 65536
+    BUF_BYTES = ALIGN_PAD + WR_VNET_HEAD + WR_ETH_HEAD + 65536,
+    SMALL_BYTES = 256 /* of a frame that is written in one piece */
 };
 
 struct tun {
@@ -77,20 +78,39 @@ static bool is_too_large(const struct weir_out *out, int error)
            (error == ENOBUFS || error == ENOMEM || error == EMSGSIZE);
 }
 
+/* A small frame goes in one piece: to the kernel each piece costs more than its bytes. */
+static ssize_t write_small(const struct tun *tun, const struct virtio_net_hdr *head,
+                           const struct weir_out *out, size_t len)
+{
+    uint8_t frame[WR_VNET_HEAD + SMALL_BYTES];
+    size_t lead = tun->vnet ? WR_VNET_HEAD : 0;
+    memcpy(frame, head, WR_VNET_HEAD);
+    wr_link_gather_all(out, frame + lead);
+    return syscall(SYS_write, tun->fd, frame, lead + len);
+}
+
+static ssize_t write_large(const struct tun *tun, struct virtio_net_hdr *head,
+                           const struct weir_out *out)
+{
+    struct iovec iov[4] = {{head, WR_VNET_HEAD}, {out->head, out->head_len}};
+    int n = 2;
+    for (unsigned i = 0; i < out->n_spans; i++)
+        iov[n++] = (struct iovec){(void *)(uintptr_t)out->span[i].ptr, out->span[i].len};
+    return tun->vnet ? write_spans(tun, iov, n) : write_spans(tun, iov + 1, n - 1);
+}
+
 static int tun_send(struct weir_link *link, const struct weir_out *out, weir_time now)
 {
     struct tun *tun = (struct tun *)link;
-    struct virtio_net_hdr head;
-    struct iovec iov[4] = {{&head, WR_VNET_HEAD}, {out->head, out->head_len}};
-    int n = 2;
+    struct virtio_net_hdr head = {0};
     (void)now;
     if (!tun->vnet && (out->gso_size || out->csum_partial))
         return weir_out_segment(out, link->netif.kind, write_plain, tun);
     if (tun->vnet && !wr_vnet_out(out, &head))
         return WEIR_EINVAL;
-    for (unsigned i = 0; i < out->n_spans; i++)
-        iov[n++] = (struct iovec){(void *)(uintptr_t)out->span[i].ptr, out->span[i].len};
-    ssize_t rc = tun->vnet ? write_spans(tun, iov, n) : write_spans(tun, iov + 1, n - 1);
+    size_t len = wr_link_out_len(out);
+    ssize_t rc =
+        len <= SMALL_BYTES ? write_small(tun, &head, out, len) : write_large(tun, &head, out);
     if (rc >= 0)
         return 0;
     if (is_too_large(out, errno))

@@ -130,6 +130,9 @@ int weir_host_busy_poll(struct weir_host *host); /* what is set */
  * lock held. */
 typedef void weir_host_event_fn(void *arg, const struct weir_event *event);
 void weir_host_on_event(struct weir_host *host, weir_host_event_fn *fn, void *arg); /* NULL: none */
+/* For fn alone: the time when what it is told of was taken in, so that it need not read the clock for its socket calls.
+ * It stands still while events are handed out; what takes long asks weir_now(). */
+weir_time weir_host_now(const struct weir_host *host);
 
 /* fn is called after fn of on_event was called for all events that there were, before anything is carried on:
  * for what is better done for many sockets at once. */

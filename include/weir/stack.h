@@ -113,6 +113,9 @@ void weir_input_room_unused(struct weir_stack *stack);
  * nothing to send. */
 size_t weir_output(struct weir_stack *stack, int ifindex, struct weir_out *out, weir_time now);
 
+/* Whether weir_next_event() has something to tell now, or weir_output() for that link. */
+bool weir_has_work(struct weir_stack *stack, int ifindex);
+
 /* When weir_advance() should be called next; WEIR_TIME_NEVER if nothing is pending. */
 weir_time weir_deadline(const struct weir_stack *stack);
 

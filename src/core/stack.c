@@ -299,6 +299,14 @@ size_t weir_output(struct weir_stack *stack, int ifindex, struct weir_out *out, 
     return output(stack, netif, out, now);
 }
 
+bool weir_has_work(struct weir_stack *stack, int ifindex)
+{
+    const struct wr_netif *netif = wr_netif_by_index(stack, ifindex);
+    return !wr_list_is_empty(&stack->events) ||
+           (netif != NULL &&
+            (!wr_list_is_empty(&netif->tcp_ready) || !wr_list_is_empty(&netif->queue)));
+}
+
 /* ---- time ------------------------------------------------------------------------------------ */
 
 static bool lo_waits(const struct weir_stack *stack)

@@ -252,6 +252,7 @@ struct heard {
     uint64_t user;
     bool free_host;
     struct pair *pair;
+    weir_time sent_at;
 };
 
 static void on_event(void *arg, const struct weir_event *event)
@@ -261,6 +262,7 @@ static void on_event(void *arg, const struct weir_event *event)
         return;
     heard->n++;
     heard->user = event->user;
+    assert_in_range(weir_host_now(heard->pair->host[1]), heard->sent_at, weir_now());
     if (heard->free_host) {
         weir_host_free(heard->pair->host[1]);
         heard->pair->host[1] = NULL;
@@ -297,6 +299,7 @@ static void own_sockets_events_come_in_the_loop(void **state)
     int fd = weir_socket(p.host[1], AF_INET, SOCK_DGRAM, 0);
     assert_int_equal(fd, 0);
     open_heard(&p, &heard, 1);
+    heard.sent_at = weir_now();
     send_datagram(&p);
     assert_int_equal(heard.n, 0); /* it is carried in the call, but told in the loop's thread */
     assert_int_equal(weir_loop_step(p.loop[0], 0), 0);
@@ -519,6 +522,45 @@ static void a_flood_is_read_in_batches(void **state)
     weir_host_free(host);
 }
 
+static bool loop_is_readable(void)
+{
+    struct pollfd pfd = {.fd = weir_loop_fd(loop), .events = POLLIN};
+    return poll(&pfd, 1, 0) == 1;
+}
+
+/* One that has frames in each round is asked without being watched: after that it must be watched again, whether the
+ * next frame comes after it was found empty or just before. */
+static void a_link_that_was_busy_is_waited_for_again(void **state)
+{
+    struct source source;
+    struct weir_host *host = source_open(&source);
+    eventfd_t count;
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        source_add(&source, 10000);
+        assert_int_equal(weir_loop_step(loop, 0), 0);
+        assert_in_range(source.left, 1, 9999);
+        assert_int_equal(eventfd_read(source.fd, &count), 0);
+        assert_true(loop_is_readable()); /* there is more, whatever the descriptor says */
+        if (i % 2 == 1) {
+            source.more_at = source.taken + source.left;
+            source.more = 3;
+        }
+        turn_until_asleep();
+        assert_int_equal(source.left, 0);
+        if (i % 2 == 1)
+            assert_int_equal(eventfd_read(source.fd, &count), 0);
+        turn_until_asleep();
+        assert_false(loop_is_readable());
+        source_add(&source, 1);
+        assert_true(loop_is_readable());
+        turn_until_asleep();
+        assert_int_equal(source.left, 0);
+        assert_int_equal(eventfd_read(source.fd, &count), 0);
+    }
+    weir_host_free(host);
+}
+
 static void on_config(void *arg, struct weir_host *host)
 {
     int *calls = arg;
@@ -566,6 +608,7 @@ int main(void)
         cmocka_unit_test(what_calls_produce_is_carried_at_once),
         cmocka_unit_test_setup_teardown(nothing_is_left_unread_while_it_sleeps, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flood_is_read_in_batches, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_link_that_was_busy_is_waited_for_again, setup, teardown),
         cmocka_unit_test_setup_teardown(changes_of_addresses_and_routes_are_told, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

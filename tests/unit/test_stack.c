@@ -348,10 +348,15 @@ static void queued_frames_are_lent_whole(void **state)
     memset(data, 0x5a, sizeof data);
     size_t before = weir_mem_bytes(stack);
     static const size_t sizes[] = {1, 100, 101, 1400};
+    int ifindex = sim.host[0].port[0].ifindex;
     for (unsigned i = 0; i < 4; i++) {
+        assert_false(weir_has_work(stack, ifindex));
         weir_sock_send(stack, sock, data, sizes[i], 0, &to, sim.now);
+        assert_true(weir_has_work(stack, ifindex));
+        assert_false(weir_has_work(stack, stack->lo->ifindex));
+        assert_false(weir_has_work(stack, 77));
         struct weir_out out = {.head = head};
-        size_t len = weir_output(stack, sim.host[0].port[0].ifindex, &out, sim.now);
+        size_t len = weir_output(stack, ifindex, &out, sim.now);
         assert_int_equal(len, 28 + sizes[i]);
         size_t sum = out.head_len;
         for (unsigned s = 0; s < out.n_spans; s++)
@@ -366,6 +371,25 @@ static void queued_frames_are_lent_whole(void **state)
     assert_true(weir_mem_bytes(stack) >= before);
     weir_sock_close(stack, sock, sim.now);
     sim_free(&sim);
+}
+
+static void an_event_is_work(void **state)
+{
+    (void)state;
+    struct weir_stack *stack = new_stack(NULL);
+    weir_sock from = udp_at(stack, LOCALHOST, 53), to = udp_at(stack, LOCALHOST, 54);
+    struct weir_endpoint at = {.addr = weir_addr_v4(LOCALHOST), .port = 54};
+    struct weir_event event;
+    while (weir_next_event(stack, &event))
+        continue;
+    assert_false(weir_has_work(stack, 77));
+    assert_int_equal(weir_sock_send(stack, from, "x", 1, 0, &at, 0), 1);
+    weir_advance(stack, 0);
+    assert_true(weir_has_work(stack, 77));
+    while (weir_next_event(stack, &event))
+        assert_true(event.sock == to || event.sock == from);
+    assert_false(weir_has_work(stack, 77));
+    weir_stack_free(stack);
 }
 
 static void down_interfaces_carry_nothing(void **state)
@@ -433,6 +457,7 @@ int main(void)
         cmocka_unit_test(loopback_is_bounded_per_call),
         cmocka_unit_test(loopback_without_memory_drops),
         cmocka_unit_test(queued_frames_are_lent_whole),
+        cmocka_unit_test(an_event_is_work),
         cmocka_unit_test(down_interfaces_carry_nothing),
         cmocka_unit_test(counters_have_names),
         cmocka_unit_test(errors_have_names),
