@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * connect(), and sendto() on a stream.
+ * connect().
  *
  *                          success                              failure
  *   blocking               pair emptied, 0                      errno; the socket may try again
@@ -15,7 +15,6 @@
  * block, as on Linux (a second one fails with EALREADY); so does one that a signal interrupts.
  */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,7 +22,7 @@
 #include "run/run_int.h"
 
 /* Answers a caller that does not block with `busy`, and one that does if its time passes. */
-static int64_t wait_for_it(struct run_call *call, int64_t busy)
+int64_t wr_run_connect_wait(struct run_call *call, int64_t busy)
 {
     if (wr_run_fd_nonblock(call->dup))
         return busy;
@@ -109,7 +108,7 @@ static int64_t connect_refused(struct run_call *call, int error)
 }
 
 /* The SYN is on its way. */
-static int64_t connect_follow(struct run_call *call)
+int64_t wr_run_connect_follow(struct run_call *call)
 {
     struct run_sock *rs = call->rs;
     int error;
@@ -121,7 +120,7 @@ static int64_t connect_follow(struct run_call *call)
     rs->state = RUN_CONNECTING;
     if (rs->unread <= 1 && !wr_run_sock_fill(rs, call->dup))
         return WEIR_ENOMEM;
-    return wait_for_it(call, -EINPROGRESS);
+    return wr_run_connect_wait(call, -EINPROGRESS);
 }
 
 static int64_t connect_start(struct run_call *call, const struct weir_endpoint *remote)
@@ -138,7 +137,7 @@ static int64_t connect_start(struct run_call *call, const struct weir_endpoint *
         wr_run_sock_unfill(rs);
         return 0;
     }
-    return err == WEIR_EINPROGRESS ? connect_follow(call) : err;
+    return err == WEIR_EINPROGRESS ? wr_run_connect_follow(call) : err;
 }
 
 int64_t wr_run_call_connect(struct run_call *call)
@@ -158,7 +157,7 @@ int64_t wr_run_call_connect(struct run_call *call)
     case RUN_DEAD:
         return connect_dead(call);
     case RUN_CONNECTING:
-        return wait_for_it(call, -EALREADY);
+        return wr_run_connect_wait(call, -EALREADY);
     case RUN_OPEN:
         if (!rs->connect_news)
             return -EISCONN;
@@ -171,116 +170,4 @@ int64_t wr_run_call_connect(struct run_call *call)
     }
     err = wr_run_mem_endpoint(rs->domain, &from, args[2], &remote);
     return err ? err : connect_start(call, &remote);
-}
-
-/* ---- sendto ----------------------------------------------------------------------------------- */
-
-static int64_t broken_pipe(const struct run_call *call, int flags)
-{
-    if (!(flags & MSG_NOSIGNAL))
-        (void)syscall(SYS_tkill, call->req->pid, SIGPIPE);
-    return -EPIPE;
-}
-
-/* Memory that no process has: Linux looks for this first. */
-static bool beyond_memory(uint64_t from, uint64_t len)
-{
-    return from > INT64_MAX || len > INT64_MAX - from;
-}
-
-/* Sends on what fits now. 1: all is sent; 0: the pair is full; or a negative error. */
-static int64_t send_rest(struct run_call *call, uint64_t from, uint64_t len, int flags)
-{
-    while (call->done < len) {
-        uint64_t left = len - call->done;
-        size_t size = left < RUN_SCRATCH_BYTES ? (size_t)left : RUN_SCRATCH_BYTES;
-        int err = wr_run_mem_read(call, from + call->done, call->run->scratch, size);
-        if (err)
-            return err;
-        ssize_t n = send(call->dup, call->run->scratch, size, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n < 0)
-            return errno == EAGAIN ? 0 : -errno;
-        call->done += (uint64_t)n;
-    }
-    return 1;
-}
-
-/* MSG_MORE holds back what does not fill a segment, which is Weir's to do: a pair knows nothing of it. So the
- * bytes go there at once, unless others wait before them. */
-static int send_more(struct run_call *call, uint64_t from, uint64_t len)
-{
-    struct run_sock *rs = call->rs;
-    size_t size = len < RUN_SCRATCH_BYTES ? (size_t)len : RUN_SCRATCH_BYTES;
-    if (!wr_run_pump_up(rs) || rs->stalled || rs->hold_len > 0)
-        return 0;
-    int err = wr_run_mem_read(call, from, call->run->scratch, size);
-    if (err)
-        return err;
-    ptrdiff_t n = weir_sock_send(call->stack, rs->sock, call->run->scratch, size,
-                                 WEIR_MSG_MORE | WEIR_MSG_NOSIGNAL, NULL, weir_now());
-    call->done = n > 0 ? (uint64_t)n : 0;
-    return 0;
-}
-
-/* MSG_FASTOPEN. With a cookie data leaves with the SYN; without one it is a connect(), and a caller that blocks
- * is served again when that has succeeded. 0: it goes on as any send. */
-static int64_t send_fast(struct run_call *call, const struct sockaddr_storage *to)
-{
-    const __u64 *args = call->req->data.args;
-    struct run_sock *rs = call->rs;
-    bool again = call->deadline != 0;
-    size_t len = args[2] < RUN_SCRATCH_BYTES ? (size_t)args[2] : RUN_SCRATCH_BYTES;
-    if (rs->state == RUN_CONNECTING)
-        return wait_for_it(call, -EALREADY);
-    if (rs->state == RUN_OPEN && !again && !rs->connect_news)
-        return -EISCONN;
-    rs->connect_news = false;
-    if (rs->state != RUN_FRESH)
-        return 0;
-    int err = args[4] ? wr_run_mem_endpoint(rs->domain, to, args[5], &rs->target) : WEIR_EINVAL;
-    if (!err)
-        err = wr_run_mem_read(call, args[1], call->run->scratch, len);
-    if (err)
-        return err;
-    wr_run_park_reap(call->run, rs->target.port);
-    ptrdiff_t n = weir_sock_send(call->stack, rs->sock, call->run->scratch, len, WEIR_MSG_FASTOPEN,
-                                 &rs->target, weir_now());
-    if (n < 0 && n != WEIR_EINPROGRESS)
-        return n;
-    call->done = n > 0 ? (uint64_t)n : 0;
-    int64_t value = connect_follow(call);
-    return n > 0 && value == -EINPROGRESS ? n : value;
-}
-
-/* TCP takes no notice of an address, but the pair would say EISCONN: so the supervisor writes for the
- * program. A call that must wait is served again when the pair has room. */
-int64_t wr_run_call_sendto(struct run_call *call)
-{
-    const __u64 *args = call->req->data.args;
-    struct run_sock *rs = call->rs;
-    struct sockaddr_storage to;
-    int flags = (int)args[3];
-    if (beyond_memory(args[1], args[2]))
-        return -EFAULT;
-    int err = args[4] ? wr_run_mem_addr_in(call, args[4], args[5], &to) : 0;
-    if (err)
-        return err;
-    int64_t fast = flags & MSG_FASTOPEN ? send_fast(call, &to) : 0;
-    if (fast != 0)
-        return fast;
-    flags &= ~MSG_FASTOPEN;
-    if (call->done > 0 && (rs->state != RUN_OPEN || rs->shut_wr))
-        return (int64_t)call->done;
-    if (rs->state == RUN_DEAD && (err = wr_run_call_error(call)))
-        return -err;
-    if (rs->state != RUN_OPEN || rs->shut_wr)
-        return broken_pipe(call, flags);
-    if ((flags & MSG_MORE) && call->done == 0 && (err = send_more(call, args[1], args[2])))
-        return err;
-    int64_t sent = send_rest(call, args[1], args[2], flags);
-    if (sent == 0 && !(flags & MSG_DONTWAIT) && !wr_run_fd_nonblock(call->dup))
-        return wr_run_park(call, wr_run_fd_deadline(call->dup, SO_SNDTIMEO), EAGAIN);
-    if (call->done > 0 || sent == 1)
-        return (int64_t)call->done;
-    return sent == -EPIPE ? broken_pipe(call, flags) : sent == 0 ? -EAGAIN : sent;
 }

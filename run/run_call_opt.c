@@ -7,9 +7,11 @@
  * knows (reading ECONNRESET clears it there), which error it was, the record knows.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include <weir/info.h>
 
@@ -144,7 +146,6 @@ int64_t wr_run_call_getsockopt(struct run_call *call)
     return err ? err : option_out(call, value, size, (size_t)room);
 }
 
-/* SIOCOUTQ: what the peer has not acknowledged, and what waits before Weir. */
 /* A read of the error queue (MSG_ERRQUEUE). Nothing that would fill it can be asked for, so it is empty; and it
  * never waits (Linux). */
 static int64_t read_error_queue(void)
@@ -167,15 +168,9 @@ static int64_t throw_away(struct run_call *call, uint64_t len, int flags)
     return -errno;
 }
 
-int64_t wr_run_call_recv(struct run_call *call)
+static int64_t recvfrom_truncated(struct run_call *call, int flags)
 {
     const struct seccomp_data *data = &call->req->data;
-    bool simple = data->nr == SYS_recvfrom;
-    int flags = (int)data->args[simple || data->nr == SYS_recvmmsg ? 3 : 2];
-    if (flags & MSG_ERRQUEUE)
-        return read_error_queue();
-    if (!simple || (flags & MSG_OOB))
-        return RUN_CONTINUE;
     int64_t n = throw_away(call, data->args[2], flags);
     const int none = 0;
     if (n >= 0 && data->args[5] && wr_run_mem_write(call, data->args[5], &none, sizeof none))
@@ -183,6 +178,38 @@ int64_t wr_run_call_recv(struct run_call *call)
     return n;
 }
 
+/* Nothing but the count is told: no address, no control message. */
+static int64_t recvmsg_truncated(struct run_call *call, int flags)
+{
+    uint64_t at = call->req->data.args[1], len;
+    struct iovec *pieces;
+    struct msghdr head;
+    int err = wr_run_mem_message(call, at, &head, &pieces, &len);
+    if (err)
+        return err;
+    free(pieces);
+    int64_t n = throw_away(call, len, flags);
+    if (n < 0)
+        return n;
+    if (head.msg_name)
+        head.msg_namelen = 0;
+    head.msg_controllen = 0;
+    head.msg_flags = flags & MSG_CMSG_CLOEXEC;
+    return wr_run_mem_write(call, at, &head, sizeof head) ? -EFAULT : n;
+}
+
+int64_t wr_run_call_recv(struct run_call *call)
+{
+    const struct seccomp_data *data = &call->req->data;
+    int nr = data->nr, flags = (int)data->args[nr == SYS_recvmsg ? 2 : 3];
+    if (flags & MSG_ERRQUEUE)
+        return read_error_queue();
+    if (nr == SYS_recvmmsg || (flags & MSG_OOB))
+        return RUN_CONTINUE;
+    return nr == SYS_recvmsg ? recvmsg_truncated(call, flags) : recvfrom_truncated(call, flags);
+}
+
+/* SIOCOUTQ: what the peer has not acknowledged, and what waits before Weir. */
 int64_t wr_run_call_ioctl(struct run_call *call)
 {
     struct run_sock *rs = call->rs;

@@ -3,8 +3,8 @@
  * The seccomp filter: which calls the supervisor hears of.
  *
  *   notified   socket() of AF_INET or AF_INET6 and SOCK_STREAM; bind connect listen accept accept4
- *              getsockname getpeername setsockopt getsockopt shutdown; sendto with an address or
- *              MSG_FASTOPEN or MSG_MORE; recvfrom with MSG_TRUNC; recvfrom, recvmsg and recvmmsg with MSG_ERRQUEUE; ioctl SIOCOUTQ; open and openat
+ *              getsockname getpeername setsockopt getsockopt shutdown; sendto with an address; sendto and sendmsg with
+ *              MSG_FASTOPEN or MSG_MORE; recvfrom and recvmsg with MSG_TRUNC; these and recvmmsg with MSG_ERRQUEUE; ioctl SIOCOUTQ; open and openat
  *              where a name cannot be covered; kill and its like, for the signals that programs handle
  *   refused    io_uring_setup (ENOSYS: programs fall back), since its own socket operations pass seccomp
  *              by; the socket calls of foreign architectures (ENOSYS); without a network namespace also
@@ -43,6 +43,27 @@ static int notify_socket(scmp_filter_ctx ctx, int family)
     return seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(socket), 2,
                             SCMP_A0(SCMP_CMP_MASKED_EQ, LOW32, (uint64_t)family),
                             SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM));
+}
+
+/* What a pair does not do as TCP does. */
+static int notify_flags(scmp_filter_ctx ctx)
+{
+    static const struct {
+        int call;
+        unsigned flags_at;
+        uint64_t mask, flags;
+    } calls[] = {
+        {SCMP_SYS(sendmsg), 2, MSG_FASTOPEN, MSG_FASTOPEN},
+        {SCMP_SYS(sendmsg), 2, MSG_FASTOPEN | MSG_MORE, MSG_MORE},
+        {SCMP_SYS(recvfrom), 3, MSG_ERRQUEUE | MSG_TRUNC, MSG_TRUNC},
+        {SCMP_SYS(recvmsg), 2, MSG_ERRQUEUE | MSG_TRUNC, MSG_TRUNC},
+    };
+    int err = 0;
+    for (size_t i = 0; !err && i < sizeof calls / sizeof *calls; i++)
+        err = seccomp_rule_add(
+            ctx, SCMP_ACT_NOTIFY, calls[i].call, 1,
+            SCMP_CMP64(calls[i].flags_at, SCMP_CMP_MASKED_EQ, calls[i].mask, calls[i].flags));
+    return err;
 }
 
 /* A pair has no error queue: such a call would read, or wait for, the stream's bytes. */
@@ -105,8 +126,7 @@ static int notify_calls(scmp_filter_ctx ctx)
         err = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(sendto), 2, SCMP_A4(SCMP_CMP_EQ, 0),
                                SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN | MSG_MORE, MSG_MORE));
     if (!err)
-        err = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, SCMP_SYS(recvfrom), 1,
-                               SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_ERRQUEUE | MSG_TRUNC, MSG_TRUNC));
+        err = notify_flags(ctx);
     if (!err)
         err = notify_error_queue(ctx);
     if (!err)

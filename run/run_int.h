@@ -425,6 +425,10 @@ int wr_run_mem_write(const struct run_call *call, uint64_t to, const void *from,
 /* The same for a value and its length, which are written together. */
 int wr_run_mem_write_value(const struct run_call *call, uint64_t to, const void *from, size_t len,
                            uint64_t to_len, int told_len);
+/* Reads a struct msghdr and its list of pieces, with Linux's checks: EINVAL, EMSGSIZE, EFAULT. *pieces is the caller's to
+ * free, and *len what they hold together. */
+int wr_run_mem_message(const struct run_call *call, uint64_t from, struct msghdr *head,
+                       struct iovec **pieces, uint64_t *len);
 /* Reads a socket address of any family. EINVAL for a length that none has. */
 int wr_run_mem_addr_in(const struct run_call *call, uint64_t addr, uint64_t len,
                        struct sockaddr_storage *from);
@@ -458,6 +462,11 @@ int wr_run_call_error(struct run_call *call);
 bool wr_run_call_stand_in(struct run_call *call);
 int64_t wr_run_call_open(struct run_call *call);
 
+int64_t wr_run_call_sendmsg(struct run_call *call);
+/* The SYN is on its way. What to answer: the outcome if it is known, what a caller says that does not block, or it parks. */
+int64_t wr_run_connect_follow(struct run_call *call);
+/* A connect is under way: `busy` for a caller that does not block, and one that does if its time passes. */
+int64_t wr_run_connect_wait(struct run_call *call, int64_t busy);
 /* The connect under way is decided: error 0 or a positive errno. The record may die. */
 void wr_run_connect_done(struct run_sock *rs, int error);
 

@@ -7,6 +7,8 @@
  */
 #define _GNU_SOURCE /* process_vm_readv */
 #include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -59,6 +61,50 @@ int wr_run_mem_write_value(const struct run_call *call, uint64_t to, const void 
         return WEIR_ENOENT;
     ssize_t n = process_vm_writev((pid_t)call->req->pid, local, 2, remote, 2, 0);
     return n == (ssize_t)(len + sizeof told_len) ? 0 : WEIR_EFAULT;
+}
+
+/* The kernel takes no more at once. */
+#define BYTES_MAX ((uint64_t)(INT_MAX & ~4095))
+
+/* Lengths and addresses that no process has; the sum is cut to what the kernel takes. */
+static int check_pieces(struct iovec *pieces, size_t n, uint64_t *len)
+{
+    *len = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t at = (uint64_t)(uintptr_t)pieces[i].iov_base, size = pieces[i].iov_len;
+        if (size > INT64_MAX)
+            return WEIR_EINVAL;
+        if (at > INT64_MAX || size > INT64_MAX - at)
+            return WEIR_EFAULT;
+        if (size > BYTES_MAX - *len)
+            pieces[i].iov_len = size = BYTES_MAX - *len;
+        *len += size;
+    }
+    return 0;
+}
+
+int wr_run_mem_message(const struct run_call *call, uint64_t from, struct msghdr *head,
+                       struct iovec **pieces, uint64_t *len)
+{
+    int err = wr_run_mem_read(call, from, head, sizeof *head);
+    if (err)
+        return err;
+    if ((int)head->msg_namelen < 0)
+        return WEIR_EINVAL;
+    if (head->msg_namelen > sizeof(struct sockaddr_storage))
+        head->msg_namelen = sizeof(struct sockaddr_storage);
+    if (head->msg_iovlen > UIO_MAXIOV)
+        return WEIR_EMSGSIZE;
+    *pieces = calloc(head->msg_iovlen + 1, sizeof **pieces);
+    if (!*pieces)
+        return WEIR_ENOMEM;
+    err = wr_run_mem_read(call, (uint64_t)(uintptr_t)head->msg_iov, *pieces,
+                          head->msg_iovlen * sizeof **pieces);
+    if (!err)
+        err = check_pieces(*pieces, head->msg_iovlen, len);
+    if (err)
+        free(*pieces);
+    return err;
 }
 
 static int endpoint_of_in(const struct sockaddr_in *in, struct weir_endpoint *endpoint)

@@ -71,6 +71,8 @@ static call_fn *function_of(int nr)
         return wr_run_call_shutdown;
     case SYS_sendto:
         return wr_run_call_sendto;
+    case SYS_sendmsg:
+        return wr_run_call_sendmsg;
     case SYS_recvfrom:
     case SYS_recvmsg:
     case SYS_recvmmsg:

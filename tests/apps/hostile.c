@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -114,17 +115,40 @@ static void maybe_fork(uint64_t *s)
         child(seed);
 }
 
+/* A message of wrong pieces, or at a wrong place. */
+static void message_call(uint64_t *s, long fd, long nr, int flags)
+{
+    struct iovec pieces[4];
+    struct msghdr msg = {.msg_name = (void *)pointer(s),
+                         .msg_namelen = (socklen_t)length(s),
+                         .msg_iov = next(s) % 4 ? pieces : (struct iovec *)pointer(s),
+                         .msg_iovlen = next(s) % 8 ? next(s) % 5 : (size_t)length(s),
+                         .msg_control = (void *)pointer(s),
+                         .msg_controllen = (size_t)length(s)};
+    for (int i = 0; i < 4; i++)
+        pieces[i] = (struct iovec){(void *)pointer(s), (size_t)length(s) & 0xffff};
+    if (next(s) % 8 == 0)
+        pieces[next(s) % 4].iov_len = (size_t)length(s);
+    syscall(nr, fd, next(s) % 8 ? (long)&msg : pointer(s), flags | MSG_DONTWAIT);
+}
+
 static void one_call(uint64_t *s)
 {
     static const int levels[] = {SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6, 4242, -1};
     long fd = descriptor(s), level = levels[next(s) % 6], option = (long)(next(s) % 80);
     int slot = (int)(next(s) % SLOTS);
-    switch (next(s) % 18) {
+    switch (next(s) % 20) {
     case 16:
         dup2(slots[slot], slots[next(s) % SLOTS]);
         break;
     case 17:
         maybe_fork(s);
+        break;
+    case 18:
+        message_call(s, fd, SYS_sendmsg, (next(s) % 2 ? MSG_MORE : MSG_FASTOPEN) | MSG_NOSIGNAL);
+        break;
+    case 19:
+        message_call(s, fd, SYS_recvmsg, MSG_TRUNC);
         break;
     case 0:
         slots[slot] = (int)syscall(SYS_socket, next(s) % 2 ? AF_INET : AF_INET6,

@@ -20,6 +20,8 @@ extern struct weir_host *observe_host;
 #    define recv(fd, data, n, flags) weir_recv(observe_host, fd, data, n, flags)
 #    define recvfrom(fd, data, n, flags, from, len)                                                \
         weir_recvfrom(observe_host, fd, data, n, flags, from, len)
+#    define sendmsg(fd, msg, flags)    weir_sendmsg(observe_host, fd, msg, flags)
+#    define recvmsg(fd, msg, flags)    weir_recvmsg(observe_host, fd, msg, flags)
 #    define read(fd, data, n)          weir_recv(observe_host, fd, data, n, 0)
 #    define write(fd, data, n)         weir_send(observe_host, fd, data, n, 0)
 #    define shutdown(fd, how)          weir_shutdown(observe_host, fd, how)

@@ -447,6 +447,42 @@ static void fast_open(void)
     close(l);
 }
 
+static long send_fast(int fd, struct sockaddr_in *to, socklen_t len, int flags)
+{
+    struct iovec pieces[2] = {{(char[]){"fa"}, 2}, {(char[]){"st"}, 2}};
+    struct msghdr msg = {.msg_name = to, .msg_namelen = len, .msg_iov = pieces, .msg_iovlen = 2};
+    return sendmsg(fd, &msg, MSG_FASTOPEN | MSG_NOSIGNAL | flags);
+}
+
+static void fast_messages(void)
+{
+    char buf[8] = "";
+    int l = listener(0), fd = tcp(0), s;
+    struct sockaddr_in in = v4("127.0.0.1", port_of(l)), gone = v4("127.0.0.1", closed_port());
+    say("no address", send_fast(fd, NULL, 0, 0));
+    say("address of no length", send_fast(fd, &in, 0, 0));
+    say("short address", send_fast(fd, &in, 3, 0));
+    say("negative length", send_fast(fd, &in, (socklen_t)-1, 0));
+    say("blocking", send_fast(fd, &in, sizeof in, 0));
+    s = accept(l, NULL, NULL);
+    say("arrives", recv(s, buf, 4, MSG_WAITALL));
+    say("in order", memcmp(buf, "fast", 4));
+    say("again", send_fast(fd, &in, sizeof in, 0));
+    close(s);
+    close(fd);
+    fd = tcp(SOCK_NONBLOCK);
+    say("not blocking", send_fast(fd, &in, sizeof in, 0));
+    say_bits("poll", wait_bits(fd, POLLOUT));
+    s = accept(l, NULL, NULL);
+    say("nothing was taken", recv(s, buf, 4, MSG_DONTWAIT));
+    close(s);
+    close(fd);
+    fd = tcp(0);
+    say("refused", send_fast(fd, &gone, sizeof gone, 0));
+    close(fd);
+    close(l);
+}
+
 const struct section observe_connect[] = {
     {"connect", blocking, NULL},
     {"async", nonblocking, NULL},
@@ -463,5 +499,6 @@ const struct section observe_connect[] = {
     {"listener-shut", listener_shut, NULL},
     {"dual", dual, NULL},
     {"fast-open", fast_open, NULL},
+    {"fast-messages", fast_messages, NULL},
     {0},
 };

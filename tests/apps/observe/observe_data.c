@@ -162,6 +162,58 @@ static void truncated(void)
     close(s);
 }
 
+/* Of two pieces, with places for what a stream has none of. */
+static long read_message(int fd, int flags, struct msghdr *msg, char out[2][4])
+{
+    static char control[64];
+    static struct sockaddr_in from;
+    static struct iovec pieces[2];
+    memset(out, '.', 8);
+    pieces[0] = (struct iovec){out[0], 4};
+    pieces[1] = (struct iovec){out[1], 2};
+    *msg = (struct msghdr){.msg_name = &from,
+                           .msg_namelen = sizeof from,
+                           .msg_iov = pieces,
+                           .msg_iovlen = 2,
+                           .msg_control = control,
+                           .msg_controllen = sizeof control,
+                           .msg_flags = MSG_CTRUNC};
+    return recvmsg(fd, msg, flags);
+}
+
+static void truncated_messages(void)
+{
+    struct msghdr msg;
+    char out[2][4];
+    int c, s;
+    pair_of(&c, &s);
+    say("nothing", read_message(s, MSG_TRUNC | MSG_DONTWAIT, &msg, out));
+    write(c, "0123456789", 10);
+    wait_bits(s, POLLIN);
+    say("6 thrown away", read_message(s, MSG_TRUNC, &msg, out));
+    say("none is written", out[0][0] == '.' && out[1][0] == '.');
+    say("address", msg.msg_namelen);
+    say("control", (long)msg.msg_controllen);
+    say("flags", msg.msg_flags);
+    say("SIOCINQ", asked(s, SIOCINQ));
+    say("peeking", read_message(s, MSG_TRUNC | MSG_PEEK, &msg, out));
+    say("SIOCINQ", asked(s, SIOCINQ));
+    say("less than asked for", read_message(s, MSG_TRUNC, &msg, out));
+    say("nothing is left", read_message(s, MSG_DONTWAIT, &msg, out));
+    msg.msg_iovlen = 1025;
+    say("too many pieces", recvmsg(s, &msg, MSG_TRUNC | MSG_DONTWAIT));
+    msg.msg_iovlen = 0;
+    write(c, "x", 1);
+    wait_bits(s, POLLIN);
+    say("no piece", recvmsg(s, &msg, MSG_TRUNC | MSG_DONTWAIT));
+    shutdown(c, SHUT_WR);
+    wait_bits(s, POLLRDHUP);
+    say("the last", read_message(s, MSG_TRUNC, &msg, out));
+    say("at the end", read_message(s, MSG_TRUNC, &msg, out));
+    close(c);
+    close(s);
+}
+
 static void low_water(void)
 {
     char buf[32];
@@ -368,6 +420,7 @@ const struct section observe_data[] = {
     {"peek-offset", peek_offset, NULL},
     {"wait-all", wait_all, NULL},
     {"trunc", truncated, NULL},
+    {"truncated-messages", truncated_messages, NULL},
     {"low-water", low_water, NULL},
     {"full", full, NULL},
     {"large", large, NULL},

@@ -361,6 +361,39 @@ static void kept_bytes(void)
     close(s);
 }
 
+static long write_message(int fd, const char *a, const char *b, int flags)
+{
+    struct iovec pieces[3] = {
+        {(void *)(uintptr_t)a, strlen(a)}, {NULL, 0}, {(void *)(uintptr_t)b, strlen(b)}};
+    struct msghdr msg = {.msg_iov = pieces, .msg_iovlen = 3};
+    return sendmsg(fd, &msg, flags);
+}
+
+static void kept_messages(void)
+{
+    char buf[64];
+    int c, s;
+    pair_of(&c, &s);
+    say("MSG_MORE", write_message(c, "abc", "de", MSG_MORE));
+    pause_ms(20);
+    say("held", recv(s, buf, 9, MSG_DONTWAIT));
+    say("MSG_MORE again", write_message(c, "f", "", MSG_MORE | MSG_DONTWAIT));
+    pause_ms(20);
+    say("held still", recv(s, buf, 9, MSG_DONTWAIT));
+    say("send", write_message(c, "", "g", 0));
+    wait_bits(s, POLLIN);
+    say("together", recv(s, buf, 9, MSG_DONTWAIT));
+    say("in order", memcmp(buf, "abcdefg", 7));
+    say("nothing", write_message(c, "", "", MSG_MORE));
+    say("MSG_MORE", write_message(c, "h", "i", MSG_MORE));
+    shutdown(c, SHUT_WR);
+    wait_bits(s, POLLRDHUP);
+    say("shutdown lets it go", recv(s, buf, 9, MSG_DONTWAIT));
+    say("MSG_MORE after it", write_message(c, "h", "i", MSG_MORE | MSG_NOSIGNAL));
+    close(c);
+    close(s);
+}
+
 const struct section observe_option[] = {
     {"option", on_fresh, NULL},
     {"option-ipv6", on_ipv6, NULL},
@@ -371,5 +404,6 @@ const struct section observe_option[] = {
     {"inherit", inherited, NULL},
     {"info", info, NULL},
     {"cork", kept_bytes, NULL},
+    {"kept-messages", kept_messages, NULL},
     {0},
 };
