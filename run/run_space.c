@@ -122,11 +122,43 @@ static int make_spaces(const struct run_space *space, const char **what)
 
 const char *const wr_run_space_names[RUN_SPACES] = {"user", "net", "uts", "mnt"};
 
-/* Entering a mount namespace leads to its root: the folder is found again by its name. */
+/* What a process has open of the file system besides files, and how it is found in other mounts. */
+struct folders {
+    struct stat root;
+    int current;     /* or -1 */
+    char name[4096]; /* of the current one, or empty */
+};
+
+static void note_folders(struct folders *folders)
+{
+    if (stat("/", &folders->root) < 0)
+        memset(&folders->root, 0, sizeof folders->root);
+    folders->current = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (!getcwd(folders->name, sizeof folders->name))
+        folders->name[0] = '\0';
+}
+
+/* Entering a mount namespace leads to its root, which must be the one we had: who is under chroot(2) would leave it.
+ * The current folder is found again by its name, or, where the names above it are closed to us, kept as it was. */
+static int find_folders(const struct folders *folders, const char **what)
+{
+    struct stat root;
+    *what = "root folder, which is not that of the host's program";
+    if (stat("/", &root) < 0)
+        return -errno;
+    if (root.st_dev != folders->root.st_dev || root.st_ino != folders->root.st_ino)
+        return -EXDEV;
+    *what = "current folder";
+    if (!folders->name[0] || chdir(folders->name) == 0)
+        return 0;
+    int err = -errno;
+    return folders->current >= 0 && fchdir(folders->current) == 0 ? 0 : err;
+}
+
 static int join_spaces(const struct run_space *space, const char **what)
 {
-    char folder[4096];
-    bool has_folder = getcwd(folder, sizeof folder) != NULL;
+    struct folders folders;
+    note_folders(&folders);
     for (int i = 0; i < RUN_SPACES; i++) {
         *what = wr_run_space_names[i];
         if (space->join[i] >= 0 && setns(space->join[i], 0) < 0)
@@ -135,10 +167,8 @@ static int join_spaces(const struct run_space *space, const char **what)
     *what = "UTS namespace";
     if (unshare(CLONE_NEWUTS) < 0)
         return -errno;
-    *what = "current folder";
-    if (has_folder && chdir(folder) < 0)
-        return -errno;
-    return 1;
+    int err = find_folders(&folders, what);
+    return err ? err : 1;
 }
 
 int wr_run_space_enter(const struct run_space *space, const char **what)

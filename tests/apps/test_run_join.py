@@ -2,6 +2,7 @@
 """`weir run --host NAME`: programs of several on one host."""
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -48,9 +49,10 @@ class Host:
         self.env = dict(os.environ, XDG_RUNTIME_DIR=str(folder), WEIR_TEST_MARK=self.mark)
         self.folder = folder
 
-    def start(self, *words, options=()):
-        process = subprocess.Popen([*self.prefix, apps.WEIR, "run", "--host", self.name, *options, "--",
-                                    *map(str, words)], env=self.env, stdin=subprocess.PIPE,
+    def start(self, *words, options=(), prefix=None, weir=apps.WEIR, cwd=None):
+        prefix = self.prefix if prefix is None else prefix
+        process = subprocess.Popen([*prefix, weir, "run", "--host", self.name, *options, "--",
+                                    *map(str, words)], env=self.env, cwd=cwd, stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.running.append(process)
         return process
@@ -117,6 +119,40 @@ def test_status_signals_and_streams_are_the_programs_own(host, prefix):
     ran = host.run("sh", "-c", f"cd {host.folder} && pwd; cat /proc/self/stat | cut -d' ' -f4; ulimit -n; umask")
     native = subprocess.run(["sh", "-c", "ulimit -n; umask"], capture_output=True, text=True).stdout
     assert ran.out.startswith(f"{host.folder}\n") and ran.out.endswith(native), ran
+
+
+def root_only(test):
+    return pytest.mark.skipif(not apps.is_root(), reason="needs root")(test)
+
+
+@root_only
+@pytest.mark.parametrize("prefix", [pytest.param(apps.NOBODY, id="nobody")])
+def test_a_joiner_keeps_a_folder_that_it_cannot_find_by_name(host, prefix):
+    """As without Weir: the folder a program was started in may lie in one that is closed to its user."""
+    inner = host.folder / "closed" / "open"
+    inner.mkdir(parents=True)
+    (inner / "here").write_text("found\n")
+    inner.parent.chmod(0o700)
+    host.serve()
+    ran = host.run("cat", "here", cwd=inner)
+    assert (ran.status, ran.out, ran.err) == (0, "found\n", "")
+
+
+@root_only
+def test_who_is_under_chroot_does_not_get_out_by_joining(host):
+    """It would run its program from the host's root folder, not from its own: refused, with the reason."""
+    weir = shutil.copy2(apps.WEIR, host.folder / "weir")
+    (host.folder / "root").mkdir()
+    inside = ["unshare", "-m", "sh", "-ec", """
+mount -t tmpfs none "$0"; cd "$0"
+for d in usr etc proc dev tmp; do mkdir $d; mount --rbind /$d $d; done
+for d in bin lib lib64; do if [ -d /$d ]; then ln -s usr/$d $d; fi; done
+exec chroot . "$@" """, str(host.folder / "root")]
+    ran = host.run("true", prefix=inside, weir=weir)
+    assert (ran.status, ran.err) == (0, ""), ran  # alone
+    host.serve()
+    ran = host.run("ls", "/", prefix=inside, weir=weir)
+    assert (ran.status, ran.out) == (125, "") and "root folder" in ran.err, ran
 
 
 def test_three_at_once_and_a_server_that_joined(host):
