@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <weir/autoconf.h>
 
@@ -290,6 +291,8 @@ static int open_device(const struct cli_link_one *one, struct weir_link **link)
         why = rights[one->kind];
     if (!why && one->kind == CLI_PACKET && err == WEIR_EINVAL)
         why = "it is no Ethernet interface";
+    if (!why && (one->kind == CLI_TUN || one->kind == CLI_TAP) && access("/dev/net/tun", F_OK) < 0)
+        why = "there is no /dev/net/tun here";
     wr_cli_error("cannot open %s %s%s%s: %s%s%s%s", what[one->kind], one->name,
                  one->netns ? " in namespace " : "", one->netns ? one->netns : "",
                  weir_error_text(err), why ? " (" : "", why ? why : "", why ? ")" : "");
