@@ -2,17 +2,35 @@
 """What the tests of `weir run` and `weir net` share."""
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import uuid
 from pathlib import Path
 
 import pytest
 
-WEIR = os.environ.get("WEIR", "weir")
-HERE = Path(__file__).parent
+
+def within_reach(path):
+    """The path, or that of a copy: one that user nobody reaches (a clone may lie in root's home) and that needs no
+    quoting, whatever the clone's folders are called."""
+    closed = os.geteuid() == 0 and not all(up.stat().st_mode & 0o001 for up in path.parents)
+    if not closed and re.fullmatch(r"[\w./+-]+", str(path), re.ASCII):
+        return path
+    folder = tempfile.TemporaryDirectory(prefix="weir-reach-")
+    copies.append(folder)
+    copy = Path(folder.name, path.name)
+    shutil.copytree(path, copy) if path.is_dir() else shutil.copy2(path, copy)
+    subprocess.run(["chmod", "-R", "a+rX", folder.name], check=True)
+    return copy
+
+
+copies = []  # removed at the end
+WEIR = str(within_reach(Path(os.environ["WEIR"]))) if "WEIR" in os.environ else "weir"
+HERE = within_reach(Path(__file__).parent)
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
@@ -128,7 +146,7 @@ def built(name):
     path = Path(os.environ["WEIR_BUILD"], "tests", "apps", name)
     if not path.exists():
         pytest.skip(f"{name} was not built: its compiler was missing when cmake ran")
-    return path
+    return within_reach(path)
 
 
 def nginx_conf(folder, port=80, workers=True, extra="", listen=""):
