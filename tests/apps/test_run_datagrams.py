@@ -60,12 +60,17 @@ def serving(ns, *addresses):
     """An echo server of the kernel's side, which is there when this returns."""
     # On any address: those of the TUN come with the run.
     server = subprocess.Popen(in_ns(ns, "python3", SEE, "serve", *addresses))
-    for _ in range(200):
+    await_port(ns, 7000)
+    return server
+
+
+def await_port(ns, port):
+    for _ in range(500):
         listens = subprocess.run(in_ns(ns, "ss", "-Hlnu"), capture_output=True, text=True).stdout
-        if ":7000 " in listens:
-            return server
+        if f":{port} " in listens:
+            return
         time.sleep(0.02)
-    raise AssertionError("the server does not listen")
+    raise AssertionError(f"nothing listens on port {port}")
 
 
 # ---- the same as on the kernel -----------------------------------------------------------------------
@@ -230,6 +235,7 @@ def test_dig_and_netcat(netns, tmp_path):
     (tmp_path / "dns.py").write_text(test_run_tun.DNS_SERVER)
     dns = subprocess.Popen(in_ns(NS, "python3", tmp_path / "dns.py"))
     server = serving(NS, "0.0.0.0", "::")
+    await_port(NS, 53)
     try:
         ran = apps.weir("run", *TUN, "--", "sh", "-c",
                         "dig +short +tries=2 +time=1 @10.78.0.1 some.test; "
