@@ -9,11 +9,13 @@ PRESETS := dev asan tsan hard long fuzz cover release
 
 .PHONY: all test lint check install clean format map $(PRESETS) $(PRESETS:%=test-%)
 
+# What is installed; `make release` builds tests and benchmarks, too.
+all: SHIPPED := --target weir libweir libweir-host
 all: release
 
 $(PRESETS):
 	@test -f build/$@/CMakeCache.txt || cmake --preset $@ $(GENERATOR)
-	cmake --build --preset $@ -j$(J)
+	cmake --build --preset $@ -j$(J) $(SHIPPED)
 
 $(PRESETS:%=test-%): test-%: %
 	ctest --preset $* -j$$((2 * $(J)))
@@ -33,7 +35,7 @@ map:
 format:
 	git ls-files '*.c' '*.h' | xargs clang-format -i
 
-install: release
+install: all
 	cmake --install build/release --prefix $(PREFIX)
 
 clean:
