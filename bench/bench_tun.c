@@ -75,23 +75,30 @@ static void serve_source(struct weir_stack *stack, weir_sock sock, weir_time now
         (void)weir_sock_close(stack, sock, now);
 }
 
-static void serve_echo(struct weir_stack *stack, weir_sock sock, bool once, weir_time now)
+/* Less than was asked for is all that there is, and what comes later is an event again; but the end of the stream is no
+ * byte: as with edges of epoll(7). */
+static void serve_echo(struct weir_stack *stack, weir_sock sock, uint32_t ready, bool once,
+                       weir_time now)
 {
-    ptrdiff_t n;
+    ptrdiff_t n, want = 4096;
 
-    while ((n = weir_sock_recv(stack, sock, buffer, 4096, 0, NULL, now)) > 0)
+    while ((n = weir_sock_recv(stack, sock, buffer, (size_t)want, 0, NULL, now)) > 0) {
         if (weir_sock_send(stack, sock, buffer, (size_t)n, 0, NULL, now) != n || once)
             break;
+        if (n < want && !(ready & WEIR_POLLRDHUP))
+            return;
+    }
     if (n != WEIR_EAGAIN)
         (void)weir_sock_close(stack, sock, now);
 }
 
-static void serve(struct weir_stack *stack, weir_sock sock, int port, weir_time now)
+/* `ready`: what is known of the socket, WEIR_POLL*. */
+static void serve(struct weir_stack *stack, weir_sock sock, uint32_t ready, int port, weir_time now)
 {
     if (port == PORT_SOURCE)
         serve_source(stack, sock, now);
     else if (port == PORT_ECHO || port == PORT_BYE)
-        serve_echo(stack, sock, port == PORT_BYE, now);
+        serve_echo(stack, sock, ready, port == PORT_BYE, now);
     else
         serve_sink(stack, sock, now);
 }
@@ -102,18 +109,15 @@ static void on_event(void *arg, const struct weir_event *event)
     int port = (int)(event->user & 0xffff);
     weir_time now = weir_host_now(host);
     weir_sock conn;
-    int on = 1;
 
     (void)arg;
     if (event->user >> 16) {
         while (weir_sock_accept(stack, event->sock, &conn, NULL, now) == 0) {
             (void)weir_sock_set_user(stack, conn, user_of(port, false));
-            (void)weir_sock_setsockopt(stack, conn, WEIR_SOL_TCP, WEIR_TCP_NODELAY, &on, sizeof on,
-                                       now);
-            serve(stack, conn, port, now);
+            serve(stack, conn, WEIR_POLLRDHUP, port, now);
         }
     } else {
-        serve(stack, event->sock, port, now);
+        serve(stack, event->sock, event->ready, port, now);
     }
     weir_host_unlock(host);
 }
@@ -169,10 +173,14 @@ static void open_services(void)
     for (int port = PORT_SINK; port < PORT_SINK + N_SERVICES; port++) {
         struct weir_endpoint local = {.addr = weir_addr_any4(), .port = (uint16_t)port};
         weir_sock sock;
+        int on = 1; /* an accepted connection has it from here */
 
         check(weir_sock_open(stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &sock), "open");
         check(weir_sock_set_user(stack, sock, user_of(port, true)), "set_user");
         check(weir_sock_bind(stack, sock, &local), "bind");
+        check(
+            weir_sock_setsockopt(stack, sock, WEIR_SOL_TCP, WEIR_TCP_NODELAY, &on, sizeof on, now),
+            "TCP_NODELAY");
         check(weir_sock_listen(stack, sock, 4096, now), "listen");
     }
     weir_host_unlock(host);
