@@ -21,6 +21,8 @@
 #include "link/segment.h"
 #include "wire/w_csum.h"
 
+enum { PIECES = 48 }; /* at a time: what 64 KB are cut into with an MTU of 1500 */
+
 struct offload {
     struct weir_link link;
     struct weir_link *inner;
@@ -33,6 +35,9 @@ struct offload {
     uint16_t gone_sum; /* of its data */
     uint8_t gone_head[WR_CUT_HEAD_MAX];
     struct wr_cut cut;
+    struct weir_out
+        pieces[PIECES]; /* of the super-segment that is being cut: those that go together */
+    uint8_t heads[PIECES][WEIR_HEAD_MAX];
     struct wr_join join;
 };
 
@@ -94,22 +99,55 @@ static unsigned gone_before(struct offload *o, const struct weir_out *out)
                : 0;
 }
 
+/* Cuts off the next few, as many as go together: one where the link takes no more. */
+static unsigned next_pieces(struct offload *o)
+{
+    unsigned n = 0,
+             most = o->inner->ops->send_many && o->cut.piece.head_len <= WEIR_HEAD_MAX ? PIECES : 1;
+
+    while (n < most && wr_cut_next(&o->cut)) {
+        o->pieces[n] = o->cut.piece;
+        if (most > 1) {
+            o->pieces[n].head = o->heads[n];
+            memcpy(o->heads[n], o->cut.head, o->cut.piece.head_len);
+        }
+        n++;
+    }
+    return n;
+}
+
+/* Returns how many of the n pieces are done with; *rc as of send_many. */
+static unsigned send_next(struct offload *o, unsigned from, unsigned n, int *rc, weir_time now)
+{
+    const struct weir_link_ops *ops = o->inner->ops;
+
+    if (n > 1)
+        return ops->send_many(o->inner, &o->pieces[from], n, rc, now);
+    *rc = ops->send(o->inner, &o->pieces[from], now);
+    return *rc == WEIR_EAGAIN || *rc == WEIR_ENETDOWN ? 0 : 1;
+}
+
 static int send_pieces(struct offload *o, const struct weir_out *out, weir_time now)
 {
     struct wr_cut *cut = &o->cut;
     int rc = wr_cut_begin(cut, out, o->link.netif.kind, !o->inner->netif.tx_csum), lost = 0;
+    unsigned gone, n;
     if (rc != 0)
         return rc;
-    unsigned n = gone_before(o, out);
-    for (wr_cut_skip(cut, n); wr_cut_next(cut); n++) {
-        rc = o->inner->ops->send(o->inner, &cut->piece, now);
-        if (rc == WEIR_EAGAIN)
-            note_gone(o, out, n);
-        if (rc == WEIR_EAGAIN || rc == WEIR_ENETDOWN)
-            return rc;
-        if (rc != 0)
-            lost = rc; /* this piece; the next may get through */
-    }
+    gone = gone_before(o, out);
+    wr_cut_skip(cut, gone);
+    while ((n = next_pieces(o)) > 0)
+        for (unsigned done = 0; done < n;) {
+            unsigned some = send_next(o, done, n - done, &rc, now);
+            done += some;
+            gone += some;
+            if (rc == WEIR_EAGAIN)
+                note_gone(o, out, gone);
+            if (rc == WEIR_EAGAIN || rc == WEIR_ENETDOWN)
+                return rc;
+            if (rc != 0)
+                lost = rc; /* this piece; the next may get through */
+        }
     return lost;
 }
 

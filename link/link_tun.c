@@ -2,10 +2,11 @@
 /*
  * TUN and TAP, with offload where the kernel has it (vnet.h).
  *
- * Frames are read into one buffer of the link and lent; they are written from where the stack has
- * them with one writev. Reading is one system call a frame: the character device has no batch call.
+ * Frames are read into buffers of the link and lent; they are written from where the stack has
+ * them with one writev. The character device has no call for several frames: several small ones that have come are read, and
+ * the pieces of a super-segment that was cut in software written, by an io_uring where there is one (ahead.h, batch.h).
  *
- * The calls are made by syscall(2): read() and writev() of the C library are points at which a thread may be
+ * The other calls are made by syscall(2): read() and writev() of the C library are points at which a thread may be
  * cancelled, and it must not be while it holds the host's lock. Nor need each frame pay for the possibility.
  */
 #define _GNU_SOURCE /* syscall */
@@ -22,6 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "link/ahead.h"
 #include "link/link_tun.h"
 #include "link/vnet.h"
 
@@ -42,6 +44,8 @@ struct tun {
     int fd;
     bool vnet;
     struct wr_vnet_rest rest; /* of a super-datagram */
+    struct wr_batch batch;
+    struct wr_ahead ahead;
     uint8_t buf[BUF_BYTES];
 };
 
@@ -118,21 +122,76 @@ static int tun_send(struct weir_link *link, const struct weir_out *out, weir_tim
     return write_error(errno);
 }
 
+/* Each by itself, as the kernel will not have them together, or one of them cannot be. */
+static unsigned send_each(struct weir_link *link, const struct weir_out *frames, unsigned n,
+                          int *rc, weir_time now)
+{
+    for (unsigned i = 0; i < n; i++) {
+        int one = tun_send(link, &frames[i], now);
+        if (one != 0)
+            *rc = one;
+        if (one == WEIR_EAGAIN || one == WEIR_ENETDOWN)
+            return i;
+    }
+    return n;
+}
+
+/* How many frames, from the first one on, can go by one call. */
+static unsigned prepare_batch(const struct tun *tun, const struct weir_out *frames, unsigned n,
+                              struct virtio_net_hdr *heads, struct wr_batch_parts *parts)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const struct weir_out *out = &frames[i];
+        unsigned k = 0;
+        if (out->gso_size != 0 || (!tun->vnet && out->csum_partial) || !wr_vnet_out(out, &heads[i]))
+            return i;
+        if (tun->vnet)
+            parts[i].iov[k++] = (struct iovec){&heads[i], WR_VNET_HEAD};
+        parts[i].iov[k++] = (struct iovec){out->head, out->head_len};
+        for (unsigned j = 0; j < out->n_spans; j++)
+            parts[i].iov[k++] =
+                (struct iovec){(void *)(uintptr_t)out->span[j].ptr, out->span[j].len};
+        parts[i].n = k;
+    }
+    return n;
+}
+
+static unsigned tun_send_many(struct weir_link *link, const struct weir_out *frames, unsigned n,
+                              int *rc, weir_time now)
+{
+    struct tun *tun = (struct tun *)link;
+    struct virtio_net_hdr heads[WR_BATCH_MAX];
+    struct wr_batch_parts parts[WR_BATCH_MAX];
+    ssize_t result[WR_BATCH_MAX];
+    unsigned tried = 0, most = n < WR_BATCH_MAX ? n : WR_BATCH_MAX;
+
+    *rc = 0;
+    most = tun->batch.refused ? 0 : prepare_batch(tun, frames, most, heads, parts);
+    if (most > 1)
+        tried = wr_batch_write(&tun->batch, parts, most, result);
+    for (unsigned i = 0; i < tried; i++) {
+        int one = result[i] < 0 ? write_error((int)-result[i]) : 0;
+        if (one != 0)
+            *rc = one;
+        if (one == WEIR_EAGAIN || one == WEIR_ENETDOWN)
+            return i;
+    }
+    return tried > 0 ? tried : send_each(link, frames, n, rc, now);
+}
+
 /* ---- in ----------------------------------------------------------------------------------------- */
 
 enum { FRAME_AT = ALIGN_PAD + WR_VNET_HEAD }; /* in tun->buf; its vnet header stands before it */
 
-/* Reads one frame with its vnet header, by one call. Returns the frame's length, 0 or an error as recv. */
-static ssize_t read_frame(struct tun *tun, const struct iovec *iov, int n_iov)
+/* Reads one frame with its vnet header. Returns the frame's length, 0 or an error as recv. */
+static ssize_t read_frame(struct tun *tun, uint8_t **data)
 {
     size_t lead = tun->vnet ? WR_VNET_HEAD : 0;
     for (;;) {
-        ssize_t n = n_iov == 1 ? syscall(SYS_read, tun->fd, iov->iov_base, iov->iov_len)
-                               : syscall(SYS_readv, tun->fd, iov, n_iov);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : WEIR_ENETDOWN;
+        ssize_t n = wr_ahead_read(&tun->ahead, data);
+        if (n <= 0)
+            return n < 0 ? WEIR_ENETDOWN : 0;
+        *data += lead;
         if ((size_t)n > lead)
             return n - (ssize_t)lead;
     }
@@ -142,13 +201,11 @@ static int tun_recv(struct weir_link *link, struct weir_frame *frame, weir_time 
 {
     struct tun *tun = (struct tun *)link;
     struct virtio_net_hdr head;
-    uint8_t *data = tun->buf + FRAME_AT;
-    size_t lead = tun->vnet ? WR_VNET_HEAD : 0;
-    struct iovec iov = {data - lead, sizeof tun->buf - FRAME_AT + lead};
+    uint8_t *data;
     (void)now;
     if (tun->rest.next < tun->rest.end && wr_vnet_next(&tun->rest, frame))
         return 1;
-    ssize_t n = read_frame(tun, &iov, 1);
+    ssize_t n = read_frame(tun, &data);
     if (n <= 0)
         return (int)n;
     if (!tun->vnet) {
@@ -160,6 +217,21 @@ static int tun_recv(struct weir_link *link, struct weir_frame *frame, weir_time 
     return 1;
 }
 
+/* Reads one frame, by itself, in parts. Returns as read_frame. */
+static ssize_t read_parts(struct tun *tun, const struct iovec *iov, int n_iov)
+{
+    for (;;) {
+        ssize_t n = syscall(SYS_readv, tun->fd, iov, n_iov);
+        if (n < 0 && errno == EINTR)
+            continue;
+        wr_ahead_note(&tun->ahead, n);
+        if (n < 0)
+            return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : WEIR_ENETDOWN;
+        if (n > (ssize_t)WR_VNET_HEAD)
+            return n - (ssize_t)WR_VNET_HEAD;
+    }
+}
+
 static int tun_recv_room(struct weir_link *link, const struct weir_room *room,
                          struct weir_frame *frame, weir_time now)
 {
@@ -168,9 +240,9 @@ static int tun_recv_room(struct weir_link *link, const struct weir_room *room,
     uint8_t *data = tun->buf + FRAME_AT;
     struct iovec iov[2] = {{data - WR_VNET_HEAD, WR_VNET_HEAD + room->head_len},
                            {room->data, room->len}};
-    if (!tun->vnet || tun->rest.next < tun->rest.end)
+    if (!tun->vnet || wr_ahead_is_on(&tun->ahead) || tun->rest.next < tun->rest.end)
         return tun_recv(link, frame, now);
-    ssize_t n = read_frame(tun, iov, 2);
+    ssize_t n = read_parts(tun, iov, 2);
     if (n <= 0)
         return (int)n;
     memcpy(&head, data - WR_VNET_HEAD, sizeof head);
@@ -182,8 +254,7 @@ static int tun_recv_room(struct weir_link *link, const struct weir_room *room,
 
 static weir_time tun_deadline(const struct weir_link *link)
 {
-    (void)link;
-    return WEIR_TIME_NEVER;
+    return wr_ahead_has(&((const struct tun *)link)->ahead) ? 0 : WEIR_TIME_NEVER;
 }
 
 static int tun_fd(const struct weir_link *link)
@@ -194,6 +265,8 @@ static int tun_fd(const struct weir_link *link)
 static void tun_free(struct weir_link *link)
 {
     struct tun *tun = (struct tun *)link;
+    wr_ahead_end(&tun->ahead);
+    wr_batch_end(&tun->batch);
     close(tun->fd);
     free(tun);
 }
@@ -205,6 +278,7 @@ static const struct weir_link_ops tun_ops = {
     .deadline = tun_deadline,
     .fd = tun_fd,
     .free = tun_free,
+    .send_many = tun_send_many,
 };
 
 /* Asks for every offload that the kernel knows, then for less. False: not even checksums. */
@@ -224,11 +298,15 @@ static int describe(struct tun *tun, bool tap, uint32_t mtu)
 {
     struct weir_netif_config *netif = &tun->link.netif;
     struct ifreq ifr = {0};
+    size_t lead;
     if (ioctl(tun->fd, TUNGETIFF, &ifr) != 0)
         return -errno;
     if (((ifr.ifr_flags & IFF_TAP) != 0) != tap || (ifr.ifr_flags & IFF_NO_PI) == 0)
         return WEIR_EINVAL;
     tun->vnet = (ifr.ifr_flags & IFF_VNET_HDR) != 0;
+    wr_batch_init(&tun->batch, tun->fd);
+    lead = ALIGN_PAD + (tun->vnet ? 0 : WR_VNET_HEAD);
+    wr_ahead_init(&tun->ahead, &tun->batch, tun->buf, lead, BUF_BYTES - lead);
     memcpy(netif->name, ifr.ifr_name, sizeof netif->name - 1);
     netif->kind = tap ? WEIR_NETIF_ETHERNET : WEIR_NETIF_IP;
     netif->mtu = mtu ? mtu : wr_tun_kernel_mtu(tun->fd, netif->name);

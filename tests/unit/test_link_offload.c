@@ -526,6 +526,141 @@ static void a_full_link_takes_the_rest_later(void **state)
     }
 }
 
+/* A link that takes several frames by one call, `at_once` at most, and otherwise is the one inside. */
+struct many {
+    struct weir_link link;
+    struct weir_link *inner;
+    unsigned at_once, calls, lose; /* lose: the n-th frame ever is lost by an error; 0: none */
+    unsigned frames;
+};
+
+static struct many many;
+
+static unsigned many_send(struct weir_link *link, const struct weir_out *frames, unsigned n,
+                          int *rc, weir_time now)
+{
+    unsigned i;
+    assert_ptr_equal(link, &many.link);
+    assert_true(n > 1); /* one alone goes by send() */
+    many.calls++;
+    *rc = 0;
+    for (i = 0; i < n && i < many.at_once; i++) {
+        int one = WEIR_ENOMEM;
+        if (++many.frames != many.lose)
+            one = many.inner->ops->send(many.inner, &frames[i], now);
+        if (one != 0)
+            *rc = one;
+        if (one == WEIR_EAGAIN || one == WEIR_ENETDOWN)
+            break;
+    }
+    return i;
+}
+
+static int many_send_one(struct weir_link *link, const struct weir_out *out, weir_time now)
+{
+    assert_ptr_equal(link, &many.link);
+    many.frames++;
+    return many.inner->ops->send(many.inner, out, now);
+}
+
+static void many_free(struct weir_link *link)
+{
+    assert_ptr_equal(link, &many.link);
+    weir_link_free(many.inner);
+}
+
+static void open_many(unsigned at_once, uint32_t queue_frames)
+{
+    static const struct weir_link_ops ops = {
+        .send = many_send_one, .free = many_free, .send_many = many_send};
+    struct weir_pipe_config config = {.kind = WEIR_NETIF_IP, .queue_frames = queue_frames};
+    struct weir_link *ends[2];
+    assert_int_equal(weir_link_pipe(&config, ends), 0);
+    many = (struct many){.inner = ends[1], .at_once = at_once};
+    many.link = (struct weir_link){.ops = &ops, .netif = ends[1]->netif};
+    assert_int_equal(weir_link_offload(&many.link, &near_end), 0);
+    far_end = ends[0];
+}
+
+/* The pieces go together, as many as the link takes, and are those that go one by one. */
+static void pieces_go_together(void **state)
+{
+    static const unsigned at_once[] = {64, 5, 4, 3, 2, 1}, calls[] = {1, 1, 1, 2, 2, 4};
+    (void)state;
+    for (unsigned family = 4; family <= 6; family += 2)
+        for (unsigned k = 0; k < 6; k++) {
+            struct weir_out out = super(family);
+            open_many(at_once[k], 0);
+            assert_int_equal(near_end->ops->send(near_end, &out, 0), 0);
+            assert_int_equal(many.calls, calls[k]);
+            assert_int_equal(many.frames, 5);
+            for (unsigned i = 0; i < 5; i++)
+                assert_next_piece(family, i);
+            close_links();
+        }
+}
+
+/* The same as a_full_link_takes_the_rest_later. */
+static void pieces_that_go_together_go_once(void **state)
+{
+    (void)state;
+    for (unsigned at_once = 1; at_once <= 5; at_once++) {
+        struct weir_out out = super(4);
+        open_many(at_once, 3);
+        assert_int_equal(near_end->ops->send(near_end, &out, 0), WEIR_EAGAIN);
+        assert_next_piece(4, 0);
+        assert_int_equal(near_end->ops->send(near_end, &out, 0), WEIR_EAGAIN);
+        for (unsigned i = 1; i < 4; i++)
+            assert_next_piece(4, i);
+        assert_int_equal(near_end->ops->send(near_end, &out, 0), 0);
+        assert_next_piece(4, 4);
+        close_links();
+    }
+}
+
+static void a_lost_piece_does_not_keep_the_others_back(void **state)
+{
+    struct weir_frame frame;
+    (void)state;
+    for (unsigned at_once = 2; at_once <= 5; at_once++)
+        for (unsigned lose = 1; lose <= 4; lose++) {
+            struct weir_out out = super(4);
+            open_many(at_once, 0);
+            many.lose = lose;
+            int rc = near_end->ops->send(near_end, &out, 0);
+            assert_int_equal(rc, WEIR_ENOMEM);
+            for (unsigned i = 0; i < 5; i++)
+                if (i + 1 != lose)
+                    assert_next_piece(4, i);
+            assert_int_equal(far_end->ops->recv(far_end, &frame, 0), 0);
+            close_links();
+        }
+}
+
+/* More pieces than one call has: each has headers of its own. */
+static void a_long_super_segment_goes_in_several_calls(void **state)
+{
+    enum { SMALL = 100, N = 500 };
+    static uint8_t data[N * SMALL];
+    struct weir_out out = super(4);
+    struct weir_frame frame;
+    (void)state;
+    out.head_len = tcp_head(out_head, 4, F_ACK, 7, 0, sizeof data);
+    out.gso_size = SMALL;
+    out.span[0] = (struct weir_span){data, sizeof data};
+    out.n_spans = 1;
+    open_many(64, 1000);
+    assert_int_equal(near_end->ops->send(near_end, &out, 0), 0);
+    assert_true(many.calls > 1 && many.calls < N / 10);
+    for (unsigned i = 0; i < N; i++) {
+        assert_int_equal(far_end->ops->recv(far_end, &frame, 0), 1);
+        assert_int_equal(frame.len, 40 + SMALL);
+        assert_int_equal(be32(frame.data + 24), 7 + i * SMALL);
+        assert_ip_good(frame.data, frame.len);
+    }
+    close_links();
+}
+
 /* If it was given up, the next super-segment is whole. */
 static void a_super_segment_that_is_given_up_is_forgotten(void **state)
 {
@@ -644,6 +779,10 @@ int main(void)
         cmocka_unit_test(data_goes_to_the_room),
         cmocka_unit_test(what_is_held_is_due),
         cmocka_unit_test(a_full_link_takes_the_rest_later),
+        cmocka_unit_test(pieces_go_together),
+        cmocka_unit_test(pieces_that_go_together_go_once),
+        cmocka_unit_test(a_lost_piece_does_not_keep_the_others_back),
+        cmocka_unit_test(a_long_super_segment_goes_in_several_calls),
         cmocka_unit_test(a_super_segment_that_is_given_up_is_forgotten),
         cmocka_unit_test(what_only_looks_like_what_was_given_up_is_whole),
         cmocka_unit_test(checksums_are_left_to_a_link_that_finishes_them),

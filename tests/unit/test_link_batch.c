@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Many frames by one system call, and reading ahead with it. A socket that keeps messages apart stands for the TUN device,
+ * which wants privileges: one message a read, EAGAIN when there is none. What arrives must be what was sent, whatever
+ * is read by a call of its own and whatever together.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "link/ahead.h"
+
+enum { PAD = 6, CAP = 9000, BIG = 5000 };
+
+static int near_fd, far_fd;
+static struct wr_batch batch;
+static struct wr_ahead ahead;
+static uint8_t one[PAD + CAP];
+
+static void open_pair(void)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
+    near_fd = fds[0];
+    far_fd = fds[1];
+    wr_batch_init(&batch, near_fd);
+    wr_ahead_init(&ahead, &batch, one, PAD, CAP);
+}
+
+static void close_pair(void)
+{
+    wr_ahead_end(&ahead);
+    wr_batch_end(&batch);
+    close(near_fd);
+    close(far_fd);
+}
+
+/* The n-th message, of len bytes. */
+static void fill(uint8_t *data, size_t len, unsigned n)
+{
+    for (size_t i = 0; i < len; i++)
+        data[i] = (uint8_t)(n * 31 + i);
+}
+
+static void put(unsigned n, size_t len)
+{
+    uint8_t data[CAP];
+    fill(data, len, n);
+    assert_int_equal(send(far_fd, data, len, 0), (ssize_t)len);
+}
+
+static void assert_is(const uint8_t *data, ssize_t len, unsigned n, size_t expected)
+{
+    uint8_t right[CAP];
+    fill(right, expected, n);
+    assert_int_equal(len, (ssize_t)expected);
+    assert_memory_equal(data, right, expected);
+}
+
+static size_t len_of(unsigned n)
+{
+    return 1 + n * 97 % 1500;
+}
+
+/* ---- the batch ------------------------------------------------------------------------------------ */
+
+static void frames_are_read_in_order_and_those_not_there_are_told(void **state)
+{
+    static uint8_t room[WR_BATCH_MAX][2000];
+    struct iovec to[WR_BATCH_MAX];
+    ssize_t result[WR_BATCH_MAX];
+    (void)state;
+    open_pair();
+    for (unsigned n = 0; n < 5; n++)
+        put(n, len_of(n));
+    for (unsigned i = 0; i < WR_BATCH_MAX; i++)
+        to[i] = (struct iovec){room[i], sizeof room[i]};
+    assert_int_equal(wr_batch_read(&batch, to, WR_BATCH_MAX, result), WR_BATCH_MAX);
+    for (unsigned i = 0; i < 5; i++)
+        assert_is(room[i], result[i], i, len_of(i));
+    for (unsigned i = 5; i < WR_BATCH_MAX; i++)
+        assert_int_equal(result[i], -EAGAIN);
+    close_pair();
+}
+
+static void write_many(unsigned n, size_t first_part, ssize_t *result)
+{
+    static uint8_t data[WR_BATCH_MAX][CAP];
+    struct wr_batch_parts parts[WR_BATCH_MAX];
+    for (unsigned i = 0; i < n; i++) {
+        size_t len = len_of(i), first = first_part < len ? first_part : len;
+        fill(data[i], len, i);
+        parts[i].iov[0] = (struct iovec){data[i], first};
+        parts[i].iov[1] = (struct iovec){data[i] + first, len - first};
+        parts[i].n = 2;
+    }
+    assert_int_equal(wr_batch_write(&batch, parts, n, result), n);
+}
+
+static void frames_are_written_in_order_from_their_parts(void **state)
+{
+    ssize_t result[WR_BATCH_MAX];
+    uint8_t data[2000];
+    (void)state;
+    open_pair();
+    for (unsigned round = 0; round < 3; round++) {
+        write_many(20, 62, result);
+        for (unsigned i = 0; i < 20; i++) {
+            assert_int_equal(result[i], (ssize_t)len_of(i));
+            assert_is(data, recv(far_fd, data, sizeof data, 0), i, len_of(i));
+        }
+    }
+    close_pair();
+}
+
+/* One that the socket does not take, since it is larger than its buffer, is lost alone. */
+static void one_that_fails_does_not_keep_the_next_back(void **state)
+{
+    static uint8_t large[1 << 20];
+    struct wr_batch_parts parts[3];
+    ssize_t result[3];
+    uint8_t data[8];
+    int least = 4096;
+    (void)state;
+    open_pair();
+    assert_int_equal(setsockopt(near_fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        parts[i].iov[0] = (struct iovec){large, i == 1 ? sizeof large : 1 + i};
+        parts[i].n = 1;
+    }
+    assert_int_equal(wr_batch_write(&batch, parts, 3, result), 3);
+    assert_int_equal(result[0], 1);
+    assert_int_equal(result[1], -EMSGSIZE);
+    assert_int_equal(result[2], 3);
+    assert_int_equal(recv(far_fd, data, sizeof data, 0), 1);
+    assert_int_equal(recv(far_fd, data, sizeof data, 0), 3);
+    close_pair();
+}
+
+/* A TUN device must be gone when its link is: the ring, which ends later, does not hold it. */
+static void the_descriptor_is_not_held(void **state)
+{
+    ssize_t result[WR_BATCH_MAX];
+    uint8_t data[2000];
+    (void)state;
+    for (unsigned round = 0; round < 20; round++) {
+        open_pair();
+        write_many(1, 1, result);
+        assert_non_null(batch.ring);
+        wr_ahead_end(&ahead);
+        wr_batch_end(&batch);
+        close(near_fd);
+        assert_int_equal(recv(far_fd, data, sizeof data, 0), (ssize_t)len_of(0));
+        assert_int_equal(recv(far_fd, data, sizeof data, 0), 0); /* the end, and not EAGAIN */
+        close(far_fd);
+    }
+}
+
+/* Runs `fn` where no descriptor can be opened, so no ring either. */
+static void without_a_ring(void (*fn)(void))
+{
+    struct rlimit limit, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    fn();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void try_both(void)
+{
+    struct wr_batch_parts parts = {.iov = {{one, 1}}, .n = 1};
+    struct iovec to = {one, sizeof one};
+    ssize_t result;
+    assert_int_equal(wr_batch_read(&batch, &to, 1, &result), 0);
+    assert_true(batch.refused);
+    assert_int_equal(wr_batch_write(&batch, &parts, 1, &result), 0);
+}
+
+static void without_a_ring_nothing_is_tried(void **state)
+{
+    (void)state;
+    open_pair();
+    without_a_ring(try_both);
+    try_both(); /* it is not asked for again */
+    close_pair();
+}
+
+/* A file of /proc is none that can be told not to wait. */
+static void a_descriptor_that_may_wait_is_left_alone(void **state)
+{
+    int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    struct iovec to = {one, sizeof one};
+    ssize_t result;
+    (void)state;
+    assert_true(fd >= 0);
+    wr_batch_init(&batch, fd);
+    assert_int_equal(wr_batch_read(&batch, &to, 1, &result), 0);
+    assert_true(batch.refused);
+    assert_null(batch.ring);
+    wr_batch_end(&batch);
+    close(fd);
+}
+
+/* ---- reading ahead -------------------------------------------------------------------------------- */
+
+static void assert_next(unsigned n, size_t len)
+{
+    uint8_t *data = NULL;
+    ssize_t got = wr_ahead_read(&ahead, &data);
+    assert_is(data, got, n, len);
+}
+
+static void assert_none(void)
+{
+    uint8_t *data;
+    assert_int_equal(wr_ahead_read(&ahead, &data), 0);
+}
+
+static void put_many(unsigned from, unsigned n)
+{
+    for (unsigned i = from; i < from + n; i++)
+        put(i, len_of(i));
+}
+
+static void take_many(unsigned from, unsigned n)
+{
+    for (unsigned i = from; i < from + n; i++)
+        assert_next(i, len_of(i));
+}
+
+static void many_small_frames_are_read_together(void **state)
+{
+    (void)state;
+    open_pair();
+    put_many(0, 100);
+    take_many(0, WR_AHEAD_AFTER);
+    assert_null(batch.ring);
+    assert_false(wr_ahead_has(&ahead));
+    take_many(WR_AHEAD_AFTER, 1);
+    assert_non_null(batch.ring);
+    assert_int_equal(ahead.n, WR_AHEAD_MAX);
+    assert_true(wr_ahead_has(&ahead));
+    assert_true(wr_ahead_is_on(&ahead));
+    take_many(WR_AHEAD_AFTER + 1, 100 - WR_AHEAD_AFTER - 1);
+    assert_none();
+    assert_none();
+    close_pair();
+}
+
+static void few_frames_are_read_one_by_one(void **state)
+{
+    (void)state;
+    open_pair();
+    for (unsigned i = 0; i < 100; i++) {
+        put_many(2 * i, 2);
+        take_many(2 * i, 2);
+        assert_none();
+    }
+    assert_null(batch.ring);
+    put_many(0, WR_AHEAD_AFTER + WR_AHEAD_FEW);
+    take_many(0, WR_AHEAD_AFTER + WR_AHEAD_FEW);
+    assert_int_equal(ahead.ask, 0); /* the batch brought few */
+    assert_none();
+    close_pair();
+}
+
+static void as_many_are_asked_for_as_the_last_call_promises(void **state)
+{
+    (void)state;
+    open_pair();
+    put_many(0, WR_AHEAD_AFTER + 6);
+    take_many(0, WR_AHEAD_AFTER + 6);
+    assert_int_equal(ahead.ask, 12);
+    assert_none();
+    put_many(0, 20);
+    take_many(0, 20);
+    assert_int_equal(ahead.ask, WR_AHEAD_MAX);
+    close_pair();
+}
+
+static void large_frames_are_whole_and_read_one_by_one(void **state)
+{
+    (void)state;
+    open_pair();
+    put_many(0, WR_AHEAD_AFTER + 3);
+    put(7, BIG);
+    put(8, CAP);
+    put_many(30, 2);
+    take_many(0, WR_AHEAD_AFTER + 3);
+    assert_next(7, BIG);
+    assert_next(8, CAP);
+    assert_false(ahead.ask > 0);
+    take_many(30, 2);
+    assert_none();
+    close_pair();
+}
+
+/* It is said that there is none only after the descriptor has been asked: a caller that waits for an edge of
+ * epoll may have had it before what had been read was taken. */
+static void what_came_while_frames_were_lent_is_found(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= WR_AHEAD_MAX; n++) {
+        open_pair();
+        put_many(0, WR_AHEAD_AFTER + n);
+        take_many(0, WR_AHEAD_AFTER + n - 1);
+        put_many(200, 1);
+        take_many(WR_AHEAD_AFTER + n - 1, 1);
+        put_many(201, 1);
+        take_many(200, 2);
+        assert_none();
+        close_pair();
+    }
+}
+
+/* Random bursts, a part of each taken before the next one comes. */
+static void whatever_comes_arrives_once_and_in_order(void **state)
+{
+    unsigned sent = 0, taken = 0;
+    (void)state;
+    open_pair();
+    srand(11);
+    for (unsigned round = 0; round < 2000; round++) {
+        unsigned burst = (unsigned)rand() % 30, part = (unsigned)rand() % 40;
+        for (; burst > 0 && sent - taken < 60; burst--, sent++)
+            put(sent, sent % 61 == 0 ? BIG : len_of(sent));
+        for (; part > 0 && taken < sent; part--, taken++)
+            assert_next(taken, taken % 61 == 0 ? BIG : len_of(taken));
+        if (taken == sent)
+            assert_none();
+    }
+    for (; taken < sent; taken++)
+        assert_next(taken, taken % 61 == 0 ? BIG : len_of(taken));
+    assert_none();
+    close_pair();
+}
+
+static void take_thirty(void)
+{
+    take_many(0, 30);
+    assert_none();
+}
+
+static void without_a_ring_all_are_read_one_by_one(void **state)
+{
+    (void)state;
+    open_pair();
+    put_many(0, 30);
+    without_a_ring(take_thirty);
+    assert_true(batch.refused);
+    put_many(0, 30);
+    take_thirty();
+    assert_null(batch.ring);
+    close_pair();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(frames_are_read_in_order_and_those_not_there_are_told),
+        cmocka_unit_test(frames_are_written_in_order_from_their_parts),
+        cmocka_unit_test(one_that_fails_does_not_keep_the_next_back),
+        cmocka_unit_test(the_descriptor_is_not_held),
+        cmocka_unit_test(without_a_ring_nothing_is_tried),
+        cmocka_unit_test(a_descriptor_that_may_wait_is_left_alone),
+        cmocka_unit_test(many_small_frames_are_read_together),
+        cmocka_unit_test(few_frames_are_read_one_by_one),
+        cmocka_unit_test(as_many_are_asked_for_as_the_last_call_promises),
+        cmocka_unit_test(large_frames_are_whole_and_read_one_by_one),
+        cmocka_unit_test(what_came_while_frames_were_lent_is_found),
+        cmocka_unit_test(whatever_comes_arrives_once_and_in_order),
+        cmocka_unit_test(without_a_ring_all_are_read_one_by_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
