@@ -68,22 +68,41 @@ static bool same_tuple(const struct wr_tuple *a, const struct wr_tuple *b)
            same_addr(&a->local, &b->local);
 }
 
-/* The place of what is kept for a tuple, one of WR_RECENT. */
+/* One of WR_RECENT places; neighbours have different ones. */
+static uint32_t place(uint32_t x)
+{
+    return x * 0x9e3779b1u / (UINT32_MAX / WR_RECENT + 1);
+}
+
+/* The place of what is kept for a tuple. */
 static uint32_t place_of(const struct wr_tuple *tuple)
 {
-    uint32_t x = word(tuple->remote.b + 12) + ((uint32_t)tuple->rport << 16 ^ tuple->lport);
+    return place(word(tuple->remote.b + 12) + ((uint32_t)tuple->rport << 16 ^ tuple->lport));
+}
 
-    x *= 0x9e3779b1u;
-    return x / (UINT32_MAX / WR_RECENT + 1);
+/* The hash of the tuple, which is there or put there. */
+static uint64_t hash_kept(const struct weir_stack *stack, struct wr_hashed *kept,
+                          const struct wr_tuple *tuple)
+{
+    if (!same_tuple(&kept->tuple, tuple) || !wr_may_remember(stack))
+        *kept = (struct wr_hashed){*tuple, hash_of(stack, tuple)};
+    return kept->hash;
 }
 
 uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple)
 {
-    struct wr_hashed *kept = &stack->tcp->hashed[place_of(tuple)];
+    return hash_kept(stack, &stack->tcp->hashed[place_of(tuple)], tuple);
+}
 
-    if (!same_tuple(&kept->tuple, tuple) || !wr_may_remember(stack))
-        *kept = (struct wr_hashed){*tuple, hash_of(stack, tuple)};
-    return kept->hash;
+/* No flow has port 0. */
+uint64_t wr_tcp_port_hash(const struct weir_stack *stack, const struct weir_endpoint *local,
+                          const struct weir_endpoint *remote)
+{
+    struct wr_tuple tuple = {local->addr, remote->addr, 0, remote->port};
+
+    uint32_t x = word(remote->addr.b + 12) + remote->port;
+
+    return hash_kept(stack, &stack->tcp->toward[place(x)], &tuple);
 }
 
 /* The place in the array of those found last. */
@@ -286,19 +305,15 @@ static struct wr_listener *find_at(const struct weir_stack *stack, const struct 
 {
     struct wr_hash_node *node = wr_hash_first(&stack->tcp->listeners, listen_hash(addr, port));
     struct wr_listener *best = NULL;
-    uint64_t best_weight = 0;
 
     for (; node != NULL; node = wr_hash_next(node)) {
         struct wr_listener *listener = WR_CONTAINER(node, struct wr_listener, node);
-        uint64_t w = weight(hash, listener->id);
         if (listener->local.port != port || !weir_addr_eq(&listener->local.addr, addr))
             continue;
         if (want_v4 && !weir_addr_is_v4(addr) && listener->opts->v6only)
             continue;
-        if (best == NULL || w > best_weight) {
+        if (best == NULL || weight(hash, listener->id) > weight(hash, best->id))
             best = listener;
-            best_weight = w;
-        }
     }
     return best;
 }

@@ -172,6 +172,7 @@ struct wr_tcp {
     struct wr_records records;         /* all other flows */
     struct wr_flow *recent[WR_RECENT]; /* connections that segments came for, see tcp_demux */
     struct wr_hashed hashed[WR_RECENT];
+    struct wr_hashed toward[WR_RECENT]; /* of destinations, as ports are chosen by */
     struct wr_ts_pair ts_pairs[WR_TS_PAIRS];
 };
 

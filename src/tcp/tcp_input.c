@@ -15,6 +15,15 @@
 
 /* ---- parsing and delivery --------------------------------------------------------------------------- */
 
+WR_APART void parse_options(struct weir_stack *stack, const uint8_t *p, size_t len, bool is_syn,
+                            struct w_tcpopt *opt)
+{
+    if (wr_may_be_short(stack) && is_syn && wr_w_tcpopt_parse_syn(p, len, opt))
+        return;
+    if (wr_w_tcpopt_parse(p, len, is_syn, opt) != W_OK)
+        wr_drop(stack, WR_DROP_tcp_bad_option); /* what stood before the bad one counts */
+}
+
 static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg *seg)
 {
     struct w_tcp th;
@@ -59,9 +68,9 @@ static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg
     if (wr_may_be_short(stack) &&
         wr_w_tcpopt_parse_ts(pkt->data + W_TCP_HLEN, n_opts, &seg->opt.ts_val, &seg->opt.ts_ecr))
         seg->opt.has_ts = true;
-    else if (n_opts > 0 && wr_w_tcpopt_parse(pkt->data + W_TCP_HLEN, n_opts,
-                                             (th.flags & W_TCP_SYN) != 0, &seg->opt) != W_OK)
-        wr_drop(stack, WR_DROP_tcp_bad_option); /* what stood before the bad one counts */
+    else if (n_opts > 0)
+        parse_options(stack, pkt->data + W_TCP_HLEN, n_opts, (th.flags & W_TCP_SYN) != 0,
+                      &seg->opt);
     return true;
 }
 

@@ -431,7 +431,7 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
         answer_by_cookie(stack, &filled, seg, &path, now);
         return;
     }
-    filled.iss = iss != NULL ? *iss : wr_isn(stack, &seg->tuple, now);
+    filled.iss = iss != NULL ? *iss : wr_isn(stack, seg->hash, now);
     if (wr_fastopen_syn(stack, listener, seg, &reply, now) &&
         open_fast(stack, &filled, seg, &reply, now))
         return;

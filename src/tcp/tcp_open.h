@@ -182,8 +182,8 @@ bool wr_metrics_proven(const struct weir_stack *stack, const struct wr_tuple *tu
 
 /* ---- ISN and timestamp offset: tcp_isn ---------------------------------------------------------- */
 
-/* RFC 6528: 64 ns clock plus keyed hash of the 4-tuple. */
-uint32_t wr_isn(const struct weir_stack *stack, const struct wr_tuple *tuple, weir_time now);
+/* RFC 6528: 64 ns clock plus keyed hash of the 4-tuple, which is wr_demux_hash(). */
+uint32_t wr_isn(const struct weir_stack *stack, uint64_t tuple_hash, weir_time now);
 /* Offset of the timestamp clock towards this peer, RFC 7323 7.1. */
 uint32_t wr_isn_ts_offset(const struct weir_stack *stack, const struct wr_tuple *tuple);
 /* The timestamp clock: 1 ms, RFC 7323 5.4. */

@@ -24,13 +24,13 @@ static bool in_the_way(const struct weir_stack *stack, const struct wr_flow *flo
            !wr_tw_reusable(stack, WR_CONTAINER((uintptr_t)flow, const struct wr_tw, flow), now);
 }
 
-/* No flow has port 0. */
-uint64_t wr_tcp_port_hash(const struct weir_stack *stack, const struct weir_endpoint *local,
-                          const struct weir_endpoint *remote)
+/* The flow that has the tuple, or NULL. Most often nobody has its port. */
+static struct wr_flow *holder_of(const struct weir_stack *stack, const struct wr_tuple *tuple,
+                                 uint64_t hash)
 {
-    struct wr_tuple tuple = {local->addr, remote->addr, 0, remote->port};
-
-    return wr_demux_hash(stack, &tuple);
+    if (wr_port_holders(stack, tuple->lport, 0) == 0 && stack->tcp->n_syns == 0)
+        return NULL;
+    return wr_demux_find(stack, tuple, hash);
 }
 
 bool wr_tcp_tuple_taken(struct weir_stack *stack, const struct weir_endpoint *local,
@@ -91,7 +91,7 @@ static int open_active(struct weir_stack *stack, const struct weir_endpoint *loc
 {
     struct wr_tuple tuple = {local->addr, remote->addr, local->port, remote->port};
     uint64_t hash = wr_demux_hash(stack, &tuple);
-    struct wr_flow *old = wr_demux_find(stack, &tuple, hash);
+    struct wr_flow *old = holder_of(stack, &tuple, hash);
     struct wr_path path;
     struct tcb *tcb;
     uint32_t iss;
@@ -107,7 +107,7 @@ static int open_active(struct weir_stack *stack, const struct weir_endpoint *loc
     if (old != NULL)
         iss = take_timewait(stack, WR_CONTAINER(old, struct wr_tw, flow));
     else
-        iss = wr_isn(stack, &tuple, now);
+        iss = wr_isn(stack, hash, now);
     tcb = wr_tcb_new(stack, &tuple, hash, opts);
     if (tcb == NULL)
         return WEIR_ENOMEM;

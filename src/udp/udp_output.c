@@ -33,6 +33,8 @@ bool wr_udp_is_broadcast(const struct weir_stack *stack, const struct weir_addr 
         return false;
     if (weir_addr_is_broadcast(addr))
         return true;
+    if ((addr->b[15] & 3) != 3) /* below a prefix of at most 30 bits all are ones */
+        return false;
     WR_LIST_FOREACH(node, &stack->netifs)
     {
         const struct wr_netif *netif = WR_CONTAINER(node, struct wr_netif, node);

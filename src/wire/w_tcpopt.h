@@ -20,6 +20,10 @@
 #define W_TCPOPT_COOKIE_MAX 16
 #define W_TCPOPT_TS_LEN     12          /* "nop nop TS" */
 #define W_TCPOPT_WORD_TS    0x0101080au /* its beginning */
+#define W_TCPOPT_SYN_LEN    20          /* "MSS, SACK-permitted TS, nop window scale" */
+#define W_TCPOPT_WORD_MSS   0x02040000u /* its words but for what they say */
+#define W_TCPOPT_WORD_SACK  0x0402080au
+#define W_TCPOPT_WORD_WS    0x01030300u
 
 #define W_TCPOPT_END          0
 #define W_TCPOPT_NOP          1
@@ -76,6 +80,28 @@ static inline bool wr_w_tcpopt_parse_ts(const uint8_t *p, size_t len, uint32_t *
         return false;
     *ts_val = get_be32(p + 4);
     *ts_ecr = get_be32(p + 8);
+    return true;
+}
+
+/*
+ * The same for SYN and SYN-ACK: exactly what wr_w_tcpopt_emit_syn() writes of MSS, SACK-permitted, timestamps and
+ * window scale together. The fields of others are left as they are.
+ */
+static inline bool wr_w_tcpopt_parse_syn(const uint8_t *p, size_t len, struct w_tcpopt *out)
+{
+    uint32_t mss, wscale;
+
+    if (len != W_TCPOPT_SYN_LEN || get_be32(p + 4) != W_TCPOPT_WORD_SACK)
+        return false;
+    mss = get_be32(p) ^ W_TCPOPT_WORD_MSS;
+    wscale = get_be32(p + 16) ^ W_TCPOPT_WORD_WS;
+    if (mss > 0xffff || wscale > 0xff)
+        return false;
+    out->has_mss = out->sack_permitted = out->has_ts = out->has_wscale = true;
+    out->mss = (uint16_t)mss;
+    out->ts_val = get_be32(p + 8);
+    out->ts_ecr = get_be32(p + 12);
+    out->wscale = (uint8_t)wscale;
     return true;
 }
 

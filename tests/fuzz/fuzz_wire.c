@@ -155,6 +155,11 @@ static void run_tcpopt(const uint8_t *p, size_t n, bool is_syn)
         must(wr_w_tcpopt_parse(p, n, is_syn, &opt) == W_OK);
         must(opt.has_ts && opt.ts_val == val && opt.ts_ecr == ecr);
     }
+    memset(&again, 0, sizeof again);
+    if (is_syn && wr_w_tcpopt_parse_syn(p, n, &again)) {
+        must(wr_w_tcpopt_parse(p, n, true, &opt) == W_OK);
+        must(memcmp(&opt, &again, sizeof opt) == 0);
+    }
     (void)wr_w_tcpopt_parse(p, n, is_syn, &opt);
     len = is_syn ? wr_w_tcpopt_emit_syn(out, &opt) : wr_w_tcpopt_emit(out, &opt);
     must(len <= W_TCPOPT_MAX && len % 4 == 0);

@@ -196,6 +196,42 @@ static void the_fast_path_takes_exactly_nop_nop_ts(void **state)
     }
 }
 
+/* And that of a SYN exactly what Linux sends and we do: with any bit changed it says the same as the whole parser, or
+ * nothing. */
+static void the_fast_path_of_a_syn_says_what_the_parser_says(void **state)
+{
+    static const struct w_tcpopt says = {.has_mss = true,
+                                         .mss = 1460,
+                                         .sack_permitted = true,
+                                         .has_ts = true,
+                                         .ts_val = 5,
+                                         .ts_ecr = 6,
+                                         .has_wscale = true,
+                                         .wscale = 7};
+    uint8_t syn[W_TCPOPT_MAX] = {0};
+
+    (void)state;
+    assert_int_equal(wr_w_tcpopt_emit_syn(syn, &says), 20);
+    for (size_t n = 0; n <= 24; n++) {
+        uint8_t *cut = exact_copy(syn, n);
+        struct w_tcpopt fast = {0};
+        assert_int_equal(wr_w_tcpopt_parse_syn(cut, n, &fast), n == 20);
+        assert_memory_equal(&fast, n == 20 ? &says : &(struct w_tcpopt){0}, sizeof fast);
+        free(cut);
+    }
+    for (unsigned bit = 0; bit < 160; bit++) {
+        struct w_tcpopt fast = {0}, whole;
+        uint8_t other[20];
+        bool told, value = bit / 8 == 2 || bit / 8 == 3 || (bit >= 64 && bit < 128) || bit >= 152;
+        memcpy(other, syn, sizeof other);
+        other[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        told = wr_w_tcpopt_parse_syn(other, sizeof other, &fast);
+        (void)wr_w_tcpopt_parse(other, sizeof other, true, &whole);
+        assert_int_equal(told, value);
+        assert_memory_equal(&fast, told ? &whole : &(struct w_tcpopt){0}, sizeof fast);
+    }
+}
+
 /* RFC 9293 3.2: unknown kinds by their length, NOPs and an end of list, options at odd offsets. */
 static void unknown_unaligned_and_padded_9293_M04_M06_M64(void **state)
 {
@@ -325,6 +361,7 @@ int main(void)
         cmocka_unit_test(a_cookie_that_does_not_fit_is_left_out),
         cmocka_unit_test(segments_carry_timestamps_and_as_many_sacks_as_fit),
         cmocka_unit_test(the_fast_path_takes_exactly_nop_nop_ts),
+        cmocka_unit_test(the_fast_path_of_a_syn_says_what_the_parser_says),
         cmocka_unit_test(unknown_unaligned_and_padded_9293_M04_M06_M64),
         cmocka_unit_test(illegal_lengths_are_told_and_survived_9293_M07),
         cmocka_unit_test(options_of_a_syn_are_ignored_elsewhere_and_repeats_count_last),
