@@ -72,13 +72,15 @@ static uint32_t get_count(const struct port_page *page, uint16_t port, unsigned 
 /* step: one more, or UINT32_MAX for one less. */
 static void count(struct port_page *page, uint16_t port, unsigned reuse, uint32_t step)
 {
-    const uint32_t steps[N_COUNTS] = {step, (reuse & WR_PORT_REUSEADDR) ? 0 : step,
-                                      (reuse & WR_PORT_REUSEPORT) ? 0 : step};
+    bool counts[N_COUNTS] = {true, (reuse & WR_PORT_REUSEADDR) == 0,
+                             (reuse & WR_PORT_REUSEPORT) == 0};
     for (unsigned i = 0; i < N_COUNTS; i++) {
+        if (!counts[i])
+            continue;
         if (page->many != NULL)
-            page->many[port % PAGE][i] += steps[i];
+            page->many[port % PAGE][i] += step;
         else
-            page->few[port % PAGE][i] = (uint8_t)(page->few[port % PAGE][i] + steps[i]);
+            page->few[port % PAGE][i] = (uint8_t)(page->few[port % PAGE][i] + step);
     }
 }
 

@@ -474,23 +474,28 @@ static bool still_good(struct weir_stack *stack, const struct wr_way *way,
             !wr_neigh_is_failed(stack, path->netif, &path->next_hop));
 }
 
-int wr_path_find(struct weir_stack *stack, const struct weir_addr *dst, const struct weir_addr *src,
-                 struct wr_path *path)
+/* The path as found in the tables, which is kept if it lasts. */
+WR_APART int find_anew(struct weir_stack *stack, const struct weir_addr *dst,
+                       const struct weir_addr *src, struct wr_way *way, struct wr_path *path)
 {
-    struct wr_way *way = way_of(stack, dst, src);
     bool lasting;
-    int err;
-    if (still_good(stack, way, dst, src)) {
-        *path = way->path;
-        return 0;
-    }
-    err = find_on(stack, dst, src, NULL, path, &lasting);
+    int err = find_on(stack, dst, src, NULL, path, &lasting);
     /* A group is its own next hop, whatever router the route names. */
     if (err == 0 && (weir_addr_is_multicast(dst) || weir_addr_is_broadcast(dst)))
         path->next_hop = *dst;
     else if (err == 0 && lasting)
         *way = (struct wr_way){*dst, *src, *path};
     return err;
+}
+
+int wr_path_find(struct weir_stack *stack, const struct weir_addr *dst, const struct weir_addr *src,
+                 struct wr_path *path)
+{
+    struct wr_way *way = way_of(stack, dst, src);
+    if (!still_good(stack, way, dst, src))
+        return find_anew(stack, dst, src, way, path);
+    *path = way->path;
+    return 0;
 }
 
 int wr_path_back(struct weir_stack *stack, const struct wr_pkt *pkt, const struct weir_addr *src,

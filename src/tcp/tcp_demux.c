@@ -323,8 +323,10 @@ struct wr_listener *wr_demux_listener(const struct weir_stack *stack, const stru
 {
     bool v4 = weir_addr_is_v4(&tuple->local);
     struct weir_addr any4 = weir_addr_any4(), any6 = weir_addr_any6();
-    struct wr_listener *found = find_at(stack, &tuple->local, tuple->lport, v4, hash);
+    struct wr_listener *found = NULL;
 
+    if (stack->tcp->n_at_addr > 0)
+        found = find_at(stack, &tuple->local, tuple->lport, v4, hash);
     if (found == NULL && v4)
         found = find_at(stack, &any4, tuple->lport, v4, hash);
     if (found == NULL)
@@ -339,6 +341,7 @@ bool wr_demux_add_listener(struct weir_stack *stack, struct wr_listener *listene
     if (!wr_hash_insert(&stack->tcp->listeners, &listener->node, hash))
         return false;
     listener->id = stack->tcp->next_listener_id++;
+    stack->tcp->n_at_addr += !weir_addr_is_any(&listener->local.addr);
     wr_list_push_back(&stack->tcp->listener_list, &listener->all);
     return true;
 }
@@ -347,4 +350,5 @@ void wr_demux_remove_listener(struct weir_stack *stack, struct wr_listener *list
 {
     wr_hash_remove(&stack->tcp->listeners, &listener->node);
     wr_list_remove(&listener->all);
+    stack->tcp->n_at_addr -= !weir_addr_is_any(&listener->local.addr);
 }

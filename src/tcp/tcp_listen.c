@@ -47,17 +47,23 @@ static uint8_t shift_to_16_bits(uint64_t value)
     return (uint8_t)(shift < WR_TCP_MAX_WSCALE ? shift : WR_TCP_MAX_WSCALE);
 }
 
+uint32_t wr_listen_clamp(const struct wr_tcp_opts *opts, bool wscale_ok)
+{
+    uint32_t clamp = opts->rcvbuf / 2;
+
+    if (opts->window_clamp != 0 && clamp > opts->window_clamp)
+        clamp = opts->window_clamp;
+    if (!wscale_ok && clamp > UINT16_MAX)
+        clamp = UINT16_MAX;
+    return clamp;
+}
+
 void wr_listen_window(const struct weir_stack *stack, const struct wr_tcp_opts *opts, uint32_t mss,
-                      bool wscale_ok, uint32_t *wnd, uint32_t *clamp, uint8_t *wscale)
+                      bool wscale_ok, uint32_t *wnd, uint8_t *wscale)
 {
     uint64_t most = (uint64_t)stack->tunables.tcp_rmem_max;
-    uint32_t space = opts->rcvbuf / 2;
+    uint32_t space = wr_listen_clamp(opts, true);
 
-    *clamp = space;
-    if (opts->window_clamp != 0 && *clamp > opts->window_clamp)
-        *clamp = opts->window_clamp;
-    if (space > *clamp)
-        space = *clamp;
     if (space > mss && mss > 0)
         space -= space % mss;
     if (opts->rcvbuf_locked)
@@ -68,8 +74,6 @@ void wr_listen_window(const struct weir_stack *stack, const struct wr_tcp_opts *
         most = opts->window_clamp;
     *wscale = wscale_ok ? shift_to_16_bits(most) : 0;
     *wnd = space > UINT16_MAX ? UINT16_MAX : space;
-    if (!wscale_ok && *clamp > UINT16_MAX)
-        *clamp = UINT16_MAX;
 }
 
 uint16_t wr_listen_adv_mss(struct weir_stack *stack, const struct wr_path *path,
@@ -148,13 +152,13 @@ static uint16_t syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn,
     return wr_listen_adv_mss(stack, path, &tuple->remote, syn->listener->opts);
 }
 
-/* extra: a fast open cookie to give, or NULL. */
+/* mss: to announce. extra: a fast open cookie to give, or NULL. */
 static void send_synack(struct weir_stack *stack, const struct wr_syn *syn,
                         const struct wr_tuple *tuple, uint64_t hash, const struct wr_path *path,
-                        const struct w_tcpopt *extra, weir_time now)
+                        uint16_t mss, const struct w_tcpopt *extra, weir_time now)
 {
     struct w_tcpopt opt = {.has_mss = true,
-                           .mss = syn_adv_mss(stack, syn, tuple, path),
+                           .mss = mss,
                            .sack_permitted = syn->sack_ok,
                            .has_wscale = syn->wscale_ok,
                            .wscale = syn->rcv_wscale,
@@ -193,7 +197,8 @@ static void resend_synack(struct weir_stack *stack, struct wr_syn *syn, weir_tim
     syn->resent = true;
     wr_count(stack, WR_STAT_tcp_retrans_segs);
     wr_count(stack, WR_STAT_tcp_syn_retrans);
-    send_synack(stack, syn, &tuple, wr_demux_hash(stack, &tuple), NULL, NULL, now);
+    send_synack(stack, syn, &tuple, wr_demux_hash(stack, &tuple), NULL,
+                syn_adv_mss(stack, syn, &tuple, NULL), NULL, now);
 }
 
 /* TCP_DEFER_ACCEPT in seconds as a number of SYN-ACK retransmissions. */
@@ -311,22 +316,20 @@ static bool is_reserved(const struct weir_stack *stack, const struct wr_listener
            !wr_metrics_proven(stack, &seg->tuple);
 }
 
-/* The window to offer: whole segments as they will come, less their timestamps. */
-static void syn_window(struct weir_stack *stack, struct wr_syn *syn, const struct wr_tuple *tuple,
-                       const struct wr_path *path)
+/* The window to offer: whole segments as they will come, of the MSS that we announce less their timestamps. */
+static void syn_window(struct weir_stack *stack, struct wr_syn *syn, uint32_t mss)
 {
-    uint32_t mss = syn_adv_mss(stack, syn, tuple, path), wnd, clamp;
+    uint32_t wnd;
 
     if (syn->ts_ok)
         mss -= mss > W_TCPOPT_TS_LEN ? W_TCPOPT_TS_LEN : 0;
-    wr_listen_window(stack, syn->listener->opts, mss, syn->wscale_ok, &wnd, &clamp,
-                     &syn->rcv_wscale);
+    wr_listen_window(stack, syn->listener->opts, mss, syn->wscale_ok, &wnd, &syn->rcv_wscale);
     syn->flow.wnd = (uint16_t)wnd;
 }
 
 /* What the SYN says. A cookie has room for options only in timestamps. */
 static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
-                     const struct wr_path *path, bool cookie)
+                     uint16_t adv_mss, bool cookie)
 {
     const struct wr_tunables *tunables = &stack->tunables;
     uint32_t floor = (uint32_t)tunables->tcp_min_snd_mss;
@@ -346,7 +349,7 @@ static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct 
     syn->snd_wscale = seg->opt.wscale < WR_TCP_MAX_WSCALE ? seg->opt.wscale : WR_TCP_MAX_WSCALE;
     if (!syn->wscale_ok)
         syn->snd_wscale = 0;
-    syn_window(stack, syn, &seg->tuple, path);
+    syn_window(stack, syn, adv_mss);
 }
 
 /* Into the SYN queue. NULL: no memory. */
@@ -377,13 +380,13 @@ static struct wr_syn *queue_syn(struct weir_stack *stack, const struct wr_syn *f
 
 /* The SYN queue is full: the SYN-ACK takes along all that would be kept, RFC 4987 3.6. */
 static void answer_by_cookie(struct weir_stack *stack, struct wr_syn *syn, struct seg *seg,
-                             const struct wr_path *path, weir_time now)
+                             const struct wr_path *path, uint16_t mss, weir_time now)
 {
     syn->iss = wr_cookie_make(stack, &seg->tuple, seg->seq, syn->peer_mss, now);
     syn->is_cookie = true;
     syn->listener->cookie_at = now;
     wr_count(stack, WR_STAT_tcp_syncookies_sent);
-    send_synack(stack, syn, &seg->tuple, seg->hash, path, NULL, now);
+    send_synack(stack, syn, &seg->tuple, seg->hash, path, mss, NULL, now);
 }
 
 static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn,
@@ -415,6 +418,7 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
     struct wr_syn filled = {.listener = listener}, *syn;
     enum fate fate = fate_of(stack, listener, iss != NULL);
     struct wr_path path;
+    uint16_t mss;
 
     if (fate == DROP)
         return;
@@ -426,9 +430,10 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
         listen_drop(stack, WR_DROP_tcp_syn_queue_full);
         return;
     }
-    syn_fill(stack, &filled, seg, &path, fate == COOKIE);
+    mss = wr_listen_adv_mss(stack, &path, &seg->tuple.remote, listener->opts);
+    syn_fill(stack, &filled, seg, mss, fate == COOKIE);
     if (fate == COOKIE) {
-        answer_by_cookie(stack, &filled, seg, &path, now);
+        answer_by_cookie(stack, &filled, seg, &path, mss, now);
         return;
     }
     filled.iss = iss != NULL ? *iss : wr_isn(stack, seg->hash, now);
@@ -438,7 +443,7 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
     syn = queue_syn(stack, &filled, seg, now);
     if (syn == NULL)
         return;
-    send_synack(stack, syn, &seg->tuple, seg->hash, &path, &reply, now);
+    send_synack(stack, syn, &seg->tuple, seg->hash, &path, mss, &reply, now);
 }
 
 /* A connection in the listener's accept queue out of what is known of its SYN; nothing of *syn is kept.
@@ -449,8 +454,6 @@ static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn
     const struct wr_tuple *tuple = &seg->tuple;
     struct wr_listener *listener = syn->listener;
     struct tcb *tcb = wr_tcb_new(stack, tuple, seg->hash, listener->opts);
-    uint8_t unused;
-    uint32_t wnd;
 
     if (tcb == NULL) {
         wr_drop(stack, WR_DROP_no_memory);
@@ -475,8 +478,7 @@ static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn
     tcb->wscale_ok = syn->wscale_ok;
     tcb->snd_wscale = syn->snd_wscale;
     tcb->syn_retries = syn->retries;
-    wr_listen_window(stack, &tcb->opts, tcb->adv_mss, tcb->wscale_ok, &wnd, &tcb->window_clamp,
-                     &unused);
+    tcb->window_clamp = wr_listen_clamp(&tcb->opts, tcb->wscale_ok);
     tcb->rcv_wscale = syn->rcv_wscale;
     tcb->rcv_wnd = syn->flow.wnd;
     tcb->syn_at = WEIR_TIME_NEVER;
@@ -549,7 +551,7 @@ static bool take_cookie(struct weir_stack *stack, struct wr_listener *listener, 
         accept_overflow(stack);
         return true;
     }
-    syn_window(stack, &syn, &seg->tuple, NULL);
+    syn_window(stack, &syn, syn_adv_mss(stack, &syn, &seg->tuple, NULL));
     tcb = make_child(stack, &syn, seg, now);
     if (tcb == NULL)
         return true;

@@ -63,9 +63,10 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
 void wr_listen_syn_unreachable(struct weir_stack *stack, struct wr_syn *syn);
 /* The connection leaves its listener's accept queue because it is freed. */
 void wr_listen_forget(struct tcb *tcb);
-/* First window and shift to announce, from the receive buffer. */
+/* First window and shift to announce, from the receive buffer; and the most that the window may ever be. */
 void wr_listen_window(const struct weir_stack *stack, const struct wr_tcp_opts *opts, uint32_t mss,
-                      bool wscale_ok, uint32_t *wnd, uint32_t *clamp, uint8_t *wscale);
+                      bool wscale_ok, uint32_t *wnd, uint8_t *wscale);
+uint32_t wr_listen_clamp(const struct wr_tcp_opts *opts, bool wscale_ok);
 /* The MSS that we announce to a peer, RFC 9293 3.7.1. */
 uint16_t wr_listen_adv_mss(struct weir_stack *stack, const struct wr_path *path,
                            const struct weir_addr *remote, const struct wr_tcp_opts *opts);

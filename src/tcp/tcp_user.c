@@ -55,8 +55,6 @@ static uint32_t take_timewait(struct weir_stack *stack, struct wr_tw *tw)
 static void prepare_syn(struct weir_stack *stack, struct tcb *tcb)
 {
     const struct wr_tunables *tunables = &stack->tunables;
-    uint32_t wnd;
-
     tcb->pmtu = (uint16_t)wr_path_mtu(stack, &tcb->path, &tcb->tuple.remote);
     tcb->adv_mss = wr_listen_adv_mss(stack, &tcb->path, &tcb->tuple.remote, &tcb->opts);
     tcb->ts_ok = tunables->tcp_timestamps != 0;
@@ -64,9 +62,9 @@ static void prepare_syn(struct weir_stack *stack, struct tcb *tcb)
     tcb->sack_ok = tunables->tcp_sack != 0;
     tcb->wscale_ok = tunables->tcp_window_scaling != 0;
     wr_ecn_ask(stack, tcb);
-    wr_listen_window(stack, &tcb->opts, tcb->adv_mss, tcb->wscale_ok, &wnd, &tcb->window_clamp,
+    wr_listen_window(stack, &tcb->opts, tcb->adv_mss, tcb->wscale_ok, &tcb->rcv_wnd,
                      &tcb->rcv_wscale);
-    tcb->rcv_wnd = wnd;
+    tcb->window_clamp = wr_listen_clamp(&tcb->opts, tcb->wscale_ok);
     tcb->snd_una = tcb->iss;
     tcb->snd_nxt = tcb->write_seq = tcb->iss + 1;
     tcb->snd_up = tcb->snd_sml = tcb->iss;
