@@ -93,8 +93,8 @@ static void finish_checksum(struct weir_stack *stack, const struct tcb *tcb, str
     put_be16(th + W_TCP_OFF_CSUM, wr_csum_finish(sum));
 }
 
-static void note_sent(struct weir_stack *stack, struct tcb *tcb, const struct wr_segment *s,
-                      unsigned n_segs)
+WR_INLINE void note_sent(struct weir_stack *stack, struct tcb *tcb, const struct wr_segment *s,
+                         unsigned n_segs)
 {
     wr_count_add(stack, WR_STAT_tcp_out_segs, n_segs);
     tcb->segs_out += n_segs;
@@ -104,43 +104,59 @@ static void note_sent(struct weir_stack *stack, struct tcb *tcb, const struct wr
         wr_delack_ack_sent(tcb);
 }
 
-/* Is it as most segments are: IPv4 by a link without a header of its own, timestamps and nothing else, for a connection
- * that is open? */
-static bool is_plain(const struct tcb *tcb, const struct wr_segment *s)
+/* Is it as most segments are: IPv4 by a link without a header of its own, with timestamps, and not urgent? */
+WR_INLINE bool is_usual(const struct tcb *tcb, const struct wr_segment *s)
 {
-    return (s->flags & (W_TCP_SYN | W_TCP_ACK)) == W_TCP_ACK && s->len <= s->mss &&
-           s->n_sack == 0 && tcb->ts_ok && tcb->flow.v4 && tcb->ecn == 0 &&
-           tcb->path.netif->config.kind == WEIR_NETIF_IP &&
+    return tcb->ts_ok && tcb->flow.v4 && tcb->path.netif->config.kind == WEIR_NETIF_IP &&
            tcb->opts.mtu_discover != WR_TCP_MTU_DONT &&
            (!s->urgent || !seq_gt(tcb->snd_up, s->seq));
 }
 
-/* The same as the long way would write, straight down. */
-static size_t build_plain(struct weir_stack *stack, struct tcb *tcb, const struct wr_segment *s,
-                          struct weir_out *out, weir_time now)
+/* And of a connection that is open, with no other option? */
+static bool is_plain(const struct tcb *tcb, const struct wr_segment *s)
 {
-    enum { HEAD = W_TCP_HLEN + W_TCPOPT_TS_LEN };
+    return (s->flags & (W_TCP_SYN | W_TCP_ACK)) == W_TCP_ACK && s->len <= s->mss &&
+           s->n_sack == 0 && tcb->ecn == 0 && is_usual(tcb, s);
+}
+
+/* Or a SYN with the options that nearly all have? */
+static bool is_plain_syn(const struct tcb *tcb, const struct wr_segment *s)
+{
+    return (s->flags & (W_TCP_SYN | W_TCP_ACK)) == W_TCP_SYN && s->len == 0 && tcb->fo == NULL &&
+           tcb->sack_ok && tcb->wscale_ok && is_usual(tcb, s);
+}
+
+/* Both are written straight down, the same as the long way would write. */
+WR_INLINE size_t build_usual(struct weir_stack *stack, struct tcb *tcb, const struct wr_segment *s,
+                             bool syn, struct weir_out *out, weir_time now)
+{
+    const size_t hlen = W_TCP_HLEN + (syn ? W_TCPOPT_SYN_LEN : W_TCPOPT_TS_LEN);
     const struct wr_tuple *tuple = &tcb->tuple;
-    uint32_t announced = tcb->rcv_wnd, len = s->len,
+    uint32_t announced = tcb->rcv_wnd, ack = syn ? 0 : tcb->rcv_nxt, len = s->len,
              ports = (uint32_t)tuple->lport << 16 | tuple->rport;
-    uint16_t wnd = wr_reasm_window_announce(tcb), pseudo = 0;
+    uint16_t wnd = syn ? window_field(tcb, s) : wr_reasm_window_announce(tcb), pseudo = 0;
     uint8_t *ip = out->head, *th = ip + W_IP4_HLEN;
 
     wr_ip_emit_atomic(stack, &tuple->local, &tuple->remote, 6, tcb->opts.hop_limit,
-                      (uint8_t)(tcb->opts.ds & ~3u), HEAD + len, ip);
+                      (uint8_t)(tcb->opts.ds & ~3u), hlen + len, ip);
     out->csum_partial = tcb->path.netif->config.tx_csum;
     if (out->csum_partial) {
-        pseudo = wr_csum_fold16(wr_csum_addrs4(&tuple->local, &tuple->remote) + 6 + HEAD + len);
+        pseudo = wr_csum_fold16(wr_csum_addrs4(&tuple->local, &tuple->remote) + 6 + (uint32_t)hlen +
+                                len);
         out->csum_start = W_IP4_HLEN;
         out->csum_offset = W_TCP_OFF_CSUM;
     }
     put_be32(th, ports);
     put_be32(th + 4, s->seq);
-    put_be32(th + 8, tcb->rcv_nxt);
-    put_be32(th + 12, (uint32_t)HEAD << 26 | (uint32_t)s->flags << 16 | wnd);
+    put_be32(th + 8, ack);
+    put_be32(th + 12, (uint32_t)hlen << 26 | (uint32_t)s->flags << 16 | wnd);
     put_be32(th + 16, (uint32_t)pseudo << 16);
-    wr_w_tcpopt_emit_ts(th + W_TCP_HLEN, wr_ts_now(tcb->ts_offset, now), tcb->ts_recent);
-    out->head_len = W_IP4_HLEN + HEAD;
+    if (syn)
+        wr_w_tcpopt_emit_usual_syn(th + W_TCP_HLEN, tcb->adv_mss, wr_ts_now(tcb->ts_offset, now), 0,
+                                   tcb->rcv_wscale);
+    else
+        wr_w_tcpopt_emit_ts(th + W_TCP_HLEN, wr_ts_now(tcb->ts_offset, now), tcb->ts_recent);
+    out->head_len = W_IP4_HLEN + hlen;
     out->gso_size = 0;
     out->gso_ipv6 = false;
     out->n_spans = 0;
@@ -148,14 +164,14 @@ static size_t build_plain(struct weir_stack *stack, struct tcb *tcb, const struc
         out->n_spans =
             (unsigned)wr_ring_peek(&tcb->snd_ring, s->seq - wr_tcb_snd_head(tcb), len, out->span);
     if (!out->csum_partial)
-        finish_checksum(stack, tcb, out, W_IP4_HLEN, HEAD, len);
+        finish_checksum(stack, tcb, out, W_IP4_HLEN, hlen, len);
     if (wr_tracing(stack)) {
-        const struct w_tcp sent = {tuple->lport, tuple->rport, s->seq, tcb->rcv_nxt,
-                                   s->flags,     wnd,          0,      HEAD};
+        const struct w_tcp sent = {tuple->lport, tuple->rport, s->seq, ack,
+                                   s->flags,     wnd,          0,      (uint8_t)hlen};
         wr_trace_sent(stack, tcb, s, &sent, announced);
     }
     note_sent(stack, tcb, s, 1);
-    return W_IP4_HLEN + HEAD + len;
+    return W_IP4_HLEN + hlen + len;
 }
 
 WR_APART size_t build_any(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
@@ -204,11 +220,19 @@ WR_APART size_t build_any(struct weir_stack *stack, struct tcb *tcb, struct wr_s
     return out->head_len + s->len;
 }
 
+WR_APART size_t build_other(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
+                            struct weir_out *out, weir_time now)
+{
+    return wr_may_be_short(stack) && is_plain_syn(tcb, s)
+               ? build_usual(stack, tcb, s, true, out, now)
+               : build_any(stack, tcb, s, out, now);
+}
+
 size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_segment *s,
                         struct weir_out *out, weir_time now)
 {
-    return wr_may_be_short(stack) && is_plain(tcb, s) ? build_plain(stack, tcb, s, out, now)
-                                                      : build_any(stack, tcb, s, out, now);
+    return wr_may_be_short(stack) && is_plain(tcb, s) ? build_usual(stack, tcb, s, false, out, now)
+                                                      : build_other(stack, tcb, s, out, now);
 }
 
 /* ---- segments without data ------------------------------------------------------------------------------ */

@@ -112,6 +112,18 @@ static inline bool wr_w_tcpopt_parse_syn(const uint8_t *p, size_t len, struct w_
  */
 size_t wr_w_tcpopt_emit_syn(uint8_t p[W_TCPOPT_MAX], const struct w_tcpopt *opt);
 
+/* The same with all but fast open. */
+static inline size_t wr_w_tcpopt_emit_usual_syn(uint8_t *p, uint16_t mss, uint32_t ts_val,
+                                                uint32_t ts_ecr, uint8_t wscale)
+{
+    put_be32(p, W_TCPOPT_WORD_MSS | mss);
+    put_be32(p + 4, W_TCPOPT_WORD_SACK);
+    put_be32(p + 8, ts_val);
+    put_be32(p + 12, ts_ecr);
+    put_be32(p + 16, W_TCPOPT_WORD_WS | wscale);
+    return W_TCPOPT_SYN_LEN;
+}
+
 /*
  * Writes the options of any other segment: "nop nop TS", "nop nop SACK" with as many of the n_sack
  * blocks as fit (3 beside timestamps, else 4). Returns the bytes written, a multiple of 4.

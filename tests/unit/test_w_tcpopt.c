@@ -208,10 +208,12 @@ static void the_fast_path_of_a_syn_says_what_the_parser_says(void **state)
                                          .ts_ecr = 6,
                                          .has_wscale = true,
                                          .wscale = 7};
-    uint8_t syn[W_TCPOPT_MAX] = {0};
+    uint8_t syn[W_TCPOPT_MAX] = {0}, usual[W_TCPOPT_MAX];
 
     (void)state;
     assert_int_equal(wr_w_tcpopt_emit_syn(syn, &says), 20);
+    assert_int_equal(wr_w_tcpopt_emit_usual_syn(usual, 1460, 5, 6, 7), 20);
+    assert_memory_equal(usual, syn, 20);
     for (size_t n = 0; n <= 24; n++) {
         uint8_t *cut = exact_copy(syn, n);
         struct w_tcpopt fast = {0};
