@@ -139,7 +139,8 @@ static void note_folders(struct folders *folders)
 }
 
 /* Entering a mount namespace leads to its root, which must be the one we had: who is under chroot(2) would leave it.
- * The current folder is found again by its name, or, where the names above it are closed to us, kept as it was. */
+ * The current folder is found again by its name, or, where the names above it are closed to us, kept as it was: it has
+ * no name there, and getcwd(3) fails. */
 static int find_folders(const struct folders *folders, const char **what)
 {
     struct stat root;

@@ -52,7 +52,7 @@ class Host:
     def start(self, *words, options=(), prefix=None, weir=apps.WEIR, cwd=None):
         prefix = self.prefix if prefix is None else prefix
         process = subprocess.Popen([*prefix, weir, "run", "--host", self.name, *options, "--",
-                                    *map(str, words)], env=self.env, cwd=cwd, stdin=subprocess.PIPE,
+                                    *map(str, words)], env=self.env, cwd=cwd or self.folder, stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.running.append(process)
         return process
