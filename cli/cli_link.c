@@ -64,8 +64,14 @@ static bool take_item(struct cli_link_one *one, const char *item)
         return one->dhcp = true;
     if (strcmp(item, "slaac") == 0)
         return one->slaac = true;
-    if (strcmp(item, "generic") == 0)
-        return one->generic = true;
+    if (strcmp(item, "generic") == 0) {
+        one->hook = WEIR_XDP_GENERIC;
+        return true;
+    }
+    if (strcmp(item, "native") == 0) {
+        one->hook = WEIR_XDP_NATIVE;
+        return true;
+    }
     if (strchr(item, '/'))
         return add_word(one->addrs, &one->n_addrs, CLI_LINK_ADDRS_MAX, item, "addresses");
     return add_word(one->gateways, &one->n_gateways, 2, item, "gateways");
@@ -157,8 +163,8 @@ static const char *misfit(const struct cli_link_one *one)
         return "mac=: it is no Ethernet";
     if (!device && one->n_kernel_side)
         return "kernel=: the interface is set up already";
-    if (one->kind != CLI_XDP && one->generic)
-        return "generic: only --xdp does";
+    if (one->kind != CLI_XDP && one->hook != WEIR_XDP_AUTO)
+        return "generic or native: only --xdp does";
     return NULL;
 }
 
@@ -269,7 +275,7 @@ static int open_packet(const struct cli_link_one *one, struct weir_link **link)
 static int open_xdp(const struct cli_link_one *one, struct weir_link **link, const char **why)
 {
     struct weir_xdp_config config = {
-        .ifname = one->name, .netns = one->netns, .mtu = one->mtu, .generic = one->generic};
+        .ifname = one->name, .netns = one->netns, .mtu = one->mtu, .hook = one->hook};
     memcpy(config.mac, one->mac, sizeof config.mac);
     return weir_link_xdp(&config, link, why);
 }

@@ -20,7 +20,8 @@ struct cli_link_one {
     unsigned n_addrs, n_gateways, n_kernel_side;
     uint32_t mtu;
     uint8_t mac[6];
-    bool has_mac, dhcp, slaac, generic;
+    bool has_mac, dhcp, slaac;
+    enum weir_xdp_hook hook;
     int ifindex; /* once the host is made */
 };
 

@@ -47,28 +47,32 @@ struct packet {
 
 /* ---- out ---------------------------------------------------------------------------------------- */
 
-static int send_error(const struct packet *packet, int error)
+static int send_error(int fd, int error)
 {
     if (error == EAGAIN || error == EWOULDBLOCK)
         return WEIR_EAGAIN;
-    if (error == ENXIO && wr_packet_is_gone(packet->fd))
+    if (error == ENXIO && wr_packet_is_gone(fd))
         return WEIR_ENETDOWN;
     return error == ENETDOWN ? WEIR_ENOBUFS : -error; /* down for now: this frame is lost */
 }
 
-static int packet_send(struct weir_link *link, const struct weir_out *out, weir_time now)
+int wr_packet_send(int fd, const struct weir_out *out)
 {
-    struct packet *packet = (struct packet *)link;
     struct virtio_net_hdr head;
     struct iovec iov[4] = {{&head, WR_VNET_HEAD}, {out->head, out->head_len}};
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-    (void)now;
     if (!wr_vnet_out(out, &head))
         return WEIR_EINVAL;
     for (unsigned i = 0; i < out->n_spans; i++)
         iov[msg.msg_iovlen++] =
             (struct iovec){(void *)(uintptr_t)out->span[i].ptr, out->span[i].len};
-    return sendmsg(packet->fd, &msg, 0) < 0 ? send_error(packet, errno) : 0;
+    return sendmsg(fd, &msg, 0) < 0 ? send_error(fd, errno) : 0;
+}
+
+static int packet_send(struct weir_link *link, const struct weir_out *out, weir_time now)
+{
+    (void)now;
+    return wr_packet_send(((struct packet *)link)->fd, out);
 }
 
 /* ---- in ----------------------------------------------------------------------------------------- */

@@ -21,6 +21,10 @@ struct wr_packet_open {
  * in as long as it is open. To be called in the interface's namespace. The descriptor or a negative
  * error. */
 int wr_packet_open(struct wr_packet_open *how);
+/* From now on it hears what is for `mac`, too (or no longer, if group_only). 0 or a negative error. */
+int wr_packet_hear(int fd, const uint8_t mac[6], bool group_only);
+/* Sends a frame, which may be a super-segment. As weir_link_ops.send. */
+int wr_packet_send(int fd, const struct weir_out *out);
 /* A packet socket has said ENETDOWN: has its interface gone for good? */
 bool wr_packet_is_gone(int fd);
 

@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * AF_XDP: frames for this host's address are taken off at the interface's driver, before the kernel's stack
+ * AF_XDP: frames for this host's address are taken off at the interface, before the kernel's stack
  * (xdp_program.c), and those for groups by a packet socket, since the kernel has its part in them
  * (packet_open.c).
  *
  * A queue of the interface has one socket, and a socket an area of chunks that it shares with the kernel by four
  * rings (Linux, Documentation/networking/af_xdp.rst):
  *
- *     chunks 0 .. RX_CHUNKS       fill ring -> kernel -> rx ring -> lent to the stack -> fill ring
+ *     chunks 0 .. RX_CHUNKS       fill ring -> kernel -> rx ring -> lent to the stack -> fill ring    (xdp_rx.h)
  *     chunks beyond, queue 0      free list -> tx ring -> kernel -> completion ring -> free list
  *
- * A frame is received without a copy of ours and without a system call. What is sent is gathered into a chunk, its
- * checksum finished there, since XDP has no offload; the kernel is told once for a batch (flush). It may
- * not take all at once: then it is told again a little later (kick_at).
+ * **At a driver's hook** a frame is received without a copy of ours and without a system call. What is sent is gathered
+ * into a chunk, its checksum finished there, since XDP has no offload; the kernel is told once for a batch (flush). It may
+ * not take all at once: then it is told again a little later (kick_at). A frame is one segment;
+ * super-segments are in software (link_offload.c). The MTU is that of a chunk.
  *
- * On a veth the sender is a kernel that leaves checksums to a card that never comes (and XDP has no place to say
- * so). There, and only there, a checksum that is just the pseudo-header's sum is taken as vouched for: no
- * wire was in between.
+ * **At the generic hook** the kernel has made its own buffer of each frame before XDP sees it, and copies that. So there is
+ * something to be had only by frames being few: they come as super-segments of several chunks (Linux 6.6), which a sender on this
+ * machine never cut, or GRO has joined. And where AF_XDP sends by copy, each segment costs a kernel buffer and a
+ * run of softirqs at the least; for that price the packet socket takes a super-segment. So all leaves by the packet socket there, in one order.
  *
- * Limits: an MTU of a chunk; super-segments in software alone (link_offload.c). At the generic hook the kernel drops super-segments of a local
- * sender: its offload (tso, gso) must be off. At a driver's hook the kernel sees to that itself.
+ * Which is better was measured on veth alone, which has no zero copy (bench/README.md): so of a veth the generic one is taken. While a
+ * program is at the driver's hook of a veth, its other end has to cut by itself. On Linux before 6.6 the generic hook
+ * loses super-segments of local senders: their offload (tso, gso) must be off.
+ *
+ * Limits: a VLAN tag that a card has taken out of the frame is not seen.
  */
 #include <errno.h>
 #include <linux/ethtool.h>
@@ -43,15 +48,15 @@
 #include "link/netns.h"
 #include "link/vnet.h"
 #include "link/xdp_program.h"
+#include "link/xdp_rx.h"
 
 enum {
     QUEUES_MAX = 16,
-    CHUNK = 4096,
-    RX_CHUNKS = 2048,
+    CHUNK = WR_XDP_CHUNK,
+    RX_CHUNKS = WR_XDP_RX_CHUNKS,
     TX_CHUNKS = 2048,
-    MTU_MAX = 3822, /* a chunk without the headroom of XDP (256), Ethernet header and VLAN tag */
-    BATCH = 64,
-    KICKS = 64,         /* system calls of one flush at most */
+    MTU_MAX = WR_XDP_PIECE - WR_ETH_HEAD - 4, /* a piece without Ethernet header and VLAN tag */
+    KICKS = 64,                               /* system calls of one flush at most */
     SNDBUF = 8 << 20,   /* in copy mode what is on its way counts against it */
     GROUP_BYTES = 65600 /* a group frame of any size */
 };
@@ -60,21 +65,20 @@ enum {
 struct queue {
     struct xsk_umem *umem;
     struct xsk_socket *xsk;
-    struct xsk_ring_prod fill, tx;
-    struct xsk_ring_cons comp, rx;
+    struct wr_xdp_rx rx;
+    struct xsk_ring_prod tx;
+    struct xsk_ring_cons comp;
     uint8_t *area;
     size_t area_bytes;
-    uint32_t rx_next, rx_left; /* received frames at hand */
-    bool lends;
-    uint64_t lent; /* chunk that the stack reads */
 };
 
 struct xdp {
     struct weir_link link;
     struct wr_xdp_program program;
+    struct wr_xdp_hook hook;
     struct queue queue[QUEUES_MAX];
     unsigned n_queues, turn;
-    int group_fd, epoll_fd;
+    int packet_fd, epoll_fd;
     bool is_veth;
     bool kick;         /* the tx ring holds what the kernel was not told of, or has not taken */
     weir_time kick_at; /* NEVER, or when to tell it again */
@@ -82,6 +86,7 @@ struct xdp {
     uint64_t free[TX_CHUNKS];
     struct wr_vnet_rest rest;
     uint8_t group[GROUP_BYTES];
+    uint8_t whole[WR_XDP_FRAME_MAX];
 };
 
 /* ---- out ---------------------------------------------------------------------------------------- */
@@ -129,12 +134,22 @@ static int finish(uint8_t *frame, size_t len, const struct weir_out *out)
     return 0;
 }
 
+static int send_by_packet(struct xdp *xdp, const struct weir_out *out, weir_time now)
+{
+    int rc = wr_packet_send(xdp->packet_fd, out);
+    if (rc == WEIR_EAGAIN)
+        xdp->kick_at = weir_time_after(now, KICK_AGAIN);
+    return rc;
+}
+
 static int xdp_send(struct weir_link *link, const struct weir_out *out, weir_time now)
 {
     struct xdp *xdp = (struct xdp *)link;
     struct queue *q = &xdp->queue[0];
     size_t len = wr_link_out_len(out);
     uint32_t at = 0;
+    if (xdp->hook.generic)
+        return send_by_packet(xdp, out, now);
     if (out->gso_size || len > MTU_MAX + WR_ETH_HEAD)
         return WEIR_EMSGSIZE;
     if (xdp->n_free == 0)
@@ -161,42 +176,17 @@ static int xdp_send(struct weir_link *link, const struct weir_out *out, weir_tim
 
 /* ---- in ----------------------------------------------------------------------------------------- */
 
-/* The chunk lent before is the kernel's again. */
-static void give_back(struct queue *q)
+static bool take(struct queue *q, const struct weir_room *room, struct weir_frame *frame)
 {
-    uint32_t at = 0;
-    if (!q->lends)
-        return;
-    q->lends = false;
-    if (xsk_ring_prod__reserve(&q->fill, 1, &at) == 1) {
-        *xsk_ring_prod__fill_addr(&q->fill, at) = q->lent;
-        xsk_ring_prod__submit(&q->fill, 1);
-    }
+    if (wr_xdp_rx_take(&q->rx, room, frame))
+        return true;
+    if (xsk_ring_prod__needs_wakeup(&q->rx.fill))
+        recvfrom(xsk_socket__fd(q->xsk), NULL, 0, MSG_DONTWAIT, NULL, NULL);
+    return false;
 }
 
-static bool lend(const struct xdp *xdp, struct queue *q, struct weir_frame *frame)
-{
-    if (q->rx_left == 0)
-        q->rx_left = xsk_ring_cons__peek(&q->rx, BATCH, &q->rx_next);
-    if (q->rx_left == 0) {
-        if (xsk_ring_prod__needs_wakeup(&q->fill))
-            recvfrom(xsk_socket__fd(q->xsk), NULL, 0, MSG_DONTWAIT, NULL, NULL);
-        return false;
-    }
-    const struct xdp_desc *desc = xsk_ring_cons__rx_desc(&q->rx, q->rx_next++);
-    struct wr_link_view view;
-    *frame = (struct weir_frame){.data = q->area + desc->addr, .len = desc->len};
-    q->lent = desc->addr & ~(uint64_t)(CHUNK - 1);
-    q->lends = true;
-    q->rx_left--;
-    xsk_ring_cons__release(&q->rx, 1);
-    if (xdp->is_veth && wr_link_view(frame->data, frame->len, WEIR_NETIF_ETHERNET, &view))
-        frame->csum_valid = wr_link_is_unfinished(frame->data, &view);
-    return true;
-}
-
-/* The next group frame: 1, 0 or an error. */
-static int group_frame(struct xdp *xdp, struct weir_frame *frame)
+/* The next frame of the packet socket: 1, 0 or an error. */
+static int packet_frame(struct xdp *xdp, struct weir_frame *frame)
 {
     struct virtio_net_hdr head;
     uint8_t *data = xdp->group + 2;
@@ -204,28 +194,33 @@ static int group_frame(struct xdp *xdp, struct weir_frame *frame)
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
     if (wr_vnet_next(&xdp->rest, frame))
         return 1;
-    ssize_t n = recvmsg(xdp->group_fd, &msg, MSG_DONTWAIT);
+    ssize_t n = recvmsg(xdp->packet_fd, &msg, MSG_DONTWAIT);
     if (n > (ssize_t)sizeof head) {
         wr_vnet_in(&head, data, (size_t)n - sizeof head, WEIR_NETIF_ETHERNET, &xdp->rest, frame);
         return 1;
     }
-    return n < 0 && errno == ENETDOWN && wr_packet_is_gone(xdp->group_fd) ? WEIR_ENETDOWN : 0;
+    return n < 0 && errno == ENETDOWN && wr_packet_is_gone(xdp->packet_fd) ? WEIR_ENETDOWN : 0;
 }
 
-static int xdp_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+static int xdp_recv_room(struct weir_link *link, const struct weir_room *room,
+                         struct weir_frame *frame, weir_time now)
 {
     struct xdp *xdp = (struct xdp *)link;
     if (xdp->kick_at <= now && xdp->kick)
         kick(xdp, now);
     else if (xdp->kick_at <= now)
         xdp->kick_at = WEIR_TIME_NEVER;
-    give_back(&xdp->queue[xdp->turn]);
     for (unsigned i = 0; i < xdp->n_queues; i++) {
-        if (lend(xdp, &xdp->queue[xdp->turn], frame))
+        if (take(&xdp->queue[xdp->turn], room, frame))
             return 1;
         xdp->turn = (xdp->turn + 1) % xdp->n_queues;
     }
-    return group_frame(xdp, frame);
+    return packet_frame(xdp, frame);
+}
+
+static int xdp_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+{
+    return xdp_recv_room(link, NULL, frame, now);
 }
 
 static weir_time xdp_deadline(const struct weir_link *link)
@@ -248,16 +243,22 @@ static void queue_close(struct queue *q)
         xsk_umem__delete(q->umem);
     if (q->area)
         munmap(q->area, q->area_bytes);
+    *q = (struct queue){0};
+}
+
+static void take_down(struct xdp *xdp)
+{
+    wr_xdp_program_close(&xdp->program);
+    for (unsigned i = 0; i < QUEUES_MAX; i++)
+        queue_close(&xdp->queue[i]);
 }
 
 static void xdp_free(struct weir_link *link)
 {
     struct xdp *xdp = (struct xdp *)link;
-    wr_xdp_program_close(&xdp->program);
-    for (unsigned i = 0; i < QUEUES_MAX; i++)
-        queue_close(&xdp->queue[i]);
-    if (xdp->group_fd >= 0)
-        close(xdp->group_fd);
+    take_down(xdp);
+    if (xdp->packet_fd >= 0)
+        close(xdp->packet_fd);
     if (xdp->epoll_fd >= 0)
         close(xdp->epoll_fd);
     free(xdp);
@@ -266,6 +267,7 @@ static void xdp_free(struct weir_link *link)
 static const struct weir_link_ops xdp_ops = {
     .send = xdp_send,
     .recv = xdp_recv,
+    .recv_room = xdp_recv_room,
     .deadline = xdp_deadline,
     .fd = xdp_fd,
     .free = xdp_free,
@@ -280,35 +282,27 @@ struct opening {
     const char *why;
 };
 
-/* Gives the kernel the chunks to receive into. */
-static void fill_up(struct queue *q)
-{
-    uint32_t at = 0;
-    if (xsk_ring_prod__reserve(&q->fill, RX_CHUNKS, &at) != RX_CHUNKS)
-        return;
-    for (uint32_t i = 0; i < RX_CHUNKS; i++)
-        *xsk_ring_prod__fill_addr(&q->fill, at + i) = (uint64_t)i * CHUNK;
-    xsk_ring_prod__submit(&q->fill, RX_CHUNKS);
-}
-
 static int queue_sockets(struct opening *o, unsigned n)
 {
+    struct wr_xdp_hook hook = o->xdp->hook;
     struct queue *q = &o->xdp->queue[n];
     struct xsk_umem_config umem = {
-        .fill_size = RX_CHUNKS, .comp_size = TX_CHUNKS, .frame_size = CHUNK};
+        .fill_size = WR_XDP_FILL, .comp_size = TX_CHUNKS, .frame_size = CHUNK};
     struct xsk_socket_config socket = {
         .rx_size = RX_CHUNKS,
         .tx_size = TX_CHUNKS,
         .libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
-        .bind_flags = (uint16_t)(XDP_USE_NEED_WAKEUP | (o->xdp->program.generic ? XDP_COPY : 0)),
+        .bind_flags = (uint16_t)(XDP_USE_NEED_WAKEUP | (hook.generic ? XDP_COPY : 0) |
+                                 (hook.pieces ? XDP_USE_SG : 0)),
     };
     uint32_t key = n;
     int sndbuf = SNDBUF;
-    int rc = xsk_umem__create(&q->umem, q->area, q->area_bytes, &q->fill, &q->comp, &umem);
+    int rc = xsk_umem__create(&q->umem, q->area, q->area_bytes, &q->rx.fill, &q->comp, &umem);
     if (rc != 0)
         return rc;
-    fill_up(q);
-    rc = xsk_socket__create(&q->xsk, o->config->ifname, n, q->umem, &q->rx, &q->tx, &socket);
+    wr_xdp_rx_fill(&q->rx);
+    rc = xsk_socket__create(&q->xsk, o->config->ifname, n, q->umem, &q->rx.ring,
+                            hook.generic ? NULL : &q->tx, &socket);
     if (rc != 0)
         return rc;
     int fd = xsk_socket__fd(q->xsk);
@@ -319,13 +313,19 @@ static int queue_sockets(struct opening *o, unsigned n)
 
 static int queue_open(struct opening *o, unsigned n)
 {
-    struct queue *q = &o->xdp->queue[n];
-    q->area_bytes = (size_t)CHUNK * (n == 0 ? RX_CHUNKS + TX_CHUNKS : RX_CHUNKS);
+    struct xdp *xdp = o->xdp;
+    struct queue *q = &xdp->queue[n];
+    bool sends = n == 0 && !xdp->hook.generic;
+    q->area_bytes = (size_t)CHUNK * (sends ? RX_CHUNKS + TX_CHUNKS : RX_CHUNKS);
     q->area = mmap(NULL, q->area_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (q->area == MAP_FAILED) {
         q->area = NULL;
         return WEIR_ENOMEM;
     }
+    q->rx = (struct wr_xdp_rx){.area = q->area,
+                               .whole = xdp->whole,
+                               .mtu = xdp->link.netif.mtu,
+                               .trusts = xdp->is_veth || xdp->hook.generic};
     int rc = queue_sockets(o, n);
     if (rc == -EBUSY)
         o->why = "another program has an AF_XDP socket on this interface's queue";
@@ -350,19 +350,63 @@ static void look_at_driver(struct opening *o)
     struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
     struct xdp *xdp = o->xdp;
     xdp->n_queues = 1;
-    if (ask_driver(xdp->group_fd, o->config->ifname, &channels) == 0)
+    if (ask_driver(xdp->packet_fd, o->config->ifname, &channels) == 0)
         xdp->n_queues = channels.combined_count + channels.rx_count;
     if (xdp->n_queues == 0)
         xdp->n_queues = 1;
-    if (ask_driver(xdp->group_fd, o->config->ifname, &info) == 0)
+    if (ask_driver(xdp->packet_fd, o->config->ifname, &info) == 0)
         xdp->is_veth = strcmp(info.driver, "veth") == 0;
+}
+
+/* Program and sockets at a hook; nothing is left of them if it cannot be. */
+static int open_at(struct opening *o, struct wr_xdp_hook hook)
+{
+    struct xdp *xdp = o->xdp;
+    uint32_t mtu = o->packet.mtu;
+    o->why = NULL;
+    xdp->hook = hook;
+    if (o->config->mtu && o->config->mtu < mtu)
+        mtu = o->config->mtu;
+    xdp->link.netif.mtu = mtu < MTU_MAX || hook.pieces ? mtu : MTU_MAX;
+    int rc =
+        wr_xdp_program_open(&xdp->program, o->packet.ifindex, xdp->link.netif.mac, hook, &o->why);
+    for (unsigned i = 0; i < xdp->n_queues && rc == 0; i++)
+        rc = queue_open(o, i);
+    if (rc == 0 && hook.generic)
+        rc = wr_packet_hear(xdp->packet_fd, xdp->link.netif.mac, false);
+    if (rc != 0)
+        take_down(xdp);
+    return rc;
+}
+
+/* Does the kernel, or the driver, not know what was asked for? Then something else may do. */
+static bool is_unknown(int rc)
+{
+    return rc == -EINVAL || rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -ERANGE;
+}
+
+static int open_somewhere(struct opening *o)
+{
+    static const struct wr_xdp_hook large = {.generic = true, .pieces = true},
+                                    generic = {.generic = true}, native = {.generic = false};
+    enum weir_xdp_hook wanted = o->config->hook;
+    int rc = WEIR_EINVAL;
+    if (wanted == WEIR_XDP_GENERIC || (wanted == WEIR_XDP_AUTO && o->xdp->is_veth))
+        rc = open_at(o, large);
+    if (is_unknown(rc) && wanted != WEIR_XDP_GENERIC)
+        rc = open_at(o, native);
+    if (is_unknown(rc) && wanted == WEIR_XDP_AUTO && !o->xdp->is_veth)
+        rc = open_at(o, large);
+    if (is_unknown(rc) && wanted != WEIR_XDP_NATIVE)
+        rc = open_at(o, generic);
+    return rc;
 }
 
 static int open_here(void *arg)
 {
     struct opening *o = arg;
     struct xdp *xdp = o->xdp;
-    int rc = xdp->group_fd = wr_packet_open(&o->packet);
+    int rc = xdp->packet_fd = wr_packet_open(&o->packet);
     if (rc == WEIR_EINVAL)
         o->why = "it is no Ethernet interface";
     if (rc < 0)
@@ -372,11 +416,7 @@ static int open_here(void *arg)
         o->why = "the interface has more than 16 queues: `ethtool -L` sets fewer";
         return WEIR_EINVAL;
     }
-    rc = wr_xdp_program_open(&xdp->program, o->packet.ifindex, xdp->link.netif.mac,
-                             o->config->generic, &o->why);
-    for (unsigned i = 0; i < xdp->n_queues && rc == 0; i++)
-        rc = queue_open(o, i);
-    return rc;
+    return open_somewhere(o);
 }
 
 /* One descriptor for all. */
@@ -386,7 +426,7 @@ static int gather_fds(struct xdp *xdp)
     if (xdp->epoll_fd < 0)
         return -errno;
     for (unsigned i = 0; i <= xdp->n_queues; i++) {
-        int fd = i < xdp->n_queues ? xsk_socket__fd(xdp->queue[i].xsk) : xdp->group_fd;
+        int fd = i < xdp->n_queues ? xsk_socket__fd(xdp->queue[i].xsk) : xdp->packet_fd;
         struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
         if (epoll_ctl(xdp->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
             return -errno;
@@ -434,11 +474,10 @@ static int set_up(struct xdp *xdp, const struct weir_xdp_config *config, const c
     *why = o.why;
     if (rc != 0)
         return rc < 0 ? rc : -rc;
-    uint32_t mtu = config->mtu && config->mtu < o.packet.mtu ? config->mtu : o.packet.mtu;
     memcpy(netif->name, config->ifname, strlen(config->ifname));
     netif->kind = WEIR_NETIF_ETHERNET;
-    netif->mtu = mtu < MTU_MAX ? mtu : MTU_MAX;
     netif->tx_csum = true;
+    netif->gso_max_bytes = xdp->hook.generic && !config->plain ? 65535 : 0;
     return gather_fds(xdp);
 }
 
@@ -449,8 +488,8 @@ int weir_link_xdp(const struct weir_xdp_config *config, struct weir_link **link,
     if (!xdp)
         return WEIR_ENOMEM;
     xdp->link.ops = &xdp_ops;
-    xdp->group_fd = xdp->epoll_fd = -1;
-    xdp->program = (struct wr_xdp_program){-1, -1, -1, false};
+    xdp->packet_fd = xdp->epoll_fd = -1;
+    xdp->program = (struct wr_xdp_program){-1, -1, -1};
     xdp->kick_at = WEIR_TIME_NEVER;
     for (unsigned i = 0; i < TX_CHUNKS; i++)
         xdp->free[xdp->n_free++] = (uint64_t)(RX_CHUNKS + i) * CHUNK;

@@ -34,9 +34,9 @@ enum {
 /* Longer than any frame: the whole of it is let up. */
 #define WHOLE 0x40000u
 
-static int set_filter(int fd, const struct wr_packet_open *how)
+int wr_packet_hear(int fd, const uint8_t mac[6], bool group_only)
 {
-    uint32_t high = wr_link_get32(how->mac), low = wr_link_get16(how->mac + 4);
+    uint32_t high = wr_link_get32(mac), low = wr_link_get16(mac + 4);
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 7),
@@ -45,7 +45,7 @@ static int set_filter(int fd, const struct wr_packet_open *how)
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, high, 0, 3),
         BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, how->group_only ? UINT32_MAX : low, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, group_only ? UINT32_MAX : low, 0, 1),
         BPF_JUMP(BPF_JMP | BPF_JA, 1, 0, 0),
         BPF_STMT(BPF_RET | BPF_K, 0),
         BPF_STMT(BPF_RET | BPF_K, WHOLE),
@@ -106,7 +106,7 @@ static int set_up(int fd, struct wr_packet_open *how)
     int on = 1;
     int rc = look_up(fd, how);
     if (rc == 0)
-        rc = set_filter(fd, how);
+        rc = wr_packet_hear(fd, how->mac, how->group_only);
     if (rc == 0 && setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on) != 0)
         rc = -errno;
     if (rc == 0 && how->group_only)

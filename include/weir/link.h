@@ -89,17 +89,25 @@ struct weir_packet_config {
  * it is down. */
 int weir_link_packet(const struct weir_packet_config *config, struct weir_link **link);
 
+enum weir_xdp_hook {
+    WEIR_XDP_AUTO, /* of a veth the generic one, if it can (Linux 6.6); else the driver's; else the generic one */
+    WEIR_XDP_NATIVE, /* the driver's: zero copy where it has that, else copied; one segment a frame */
+    WEIR_XDP_GENERIC /* the kernel's own, behind its GRO; super-segments both ways */
+};
+
 struct weir_xdp_config {
     const char *ifname;
     const char *netns;
     uint8_t mac[6];
-    uint32_t mtu; /* 0: the interface's; at most 3822, what a buffer holds */
-    bool generic; /* the kernel's generic hook even where the driver has its own */
-    bool plain;   /* one segment a frame, for the stack too: else weir_link_offload() */
+    uint32_t mtu; /* 0: the interface's; at the driver's hook at most 3822, what a buffer holds */
+    enum weir_xdp_hook hook;
+    bool
+        plain; /* one segment a frame, for the stack too: else super-segments, in software if need be */
 };
-/* AF_XDP: frames for the address are taken by a program at the driver, before the kernel's stack, from all
- * of the interface's queues; group frames, which the kernel needs too, come by a packet socket. Zero copy
- * where the driver has it, else copied. Errors as above; WEIR_ENOTSUP: this kernel, or this build, has no
+/* AF_XDP: frames for the address are taken by a program at the interface, before the kernel's stack, from all
+ * of its queues; group frames, which the kernel needs too, come by a packet socket. At the generic hook TCP
+ * alone is taken there, and what is sent leaves by the packet socket, where a super-segment costs the kernel what a frame costs AF_XDP.
+ * Errors as above; WEIR_ENOTSUP: this kernel, or this build, has no
  * AF_XDP; WEIR_EBUSY: the interface has an XDP program already. `why`, when not NULL, is set to a sentence
  * for people on an error, which stays valid. */
 int weir_link_xdp(const struct weir_xdp_config *config, struct weir_link **link, const char **why);

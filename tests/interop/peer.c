@@ -6,7 +6,7 @@
  *   peer [--tun NAME] [--tap] [--offload] [--plain] [--netns NS] [--mtu N] [--kernel ADDR/LEN]... [--addr ADDR/LEN]...
  *        [--route PREFIX=GATEWAY]... [--impair TEXT] [--pcap FILE] [--sysctl NAME=VALUE]...
  *        [--dhcp] [--slaac]
- * or, instead of --tun NAME, --packet IFNAME or --xdp IFNAME [--generic].
+ * or, instead of --tun NAME, --packet IFNAME or --xdp IFNAME [--generic | --native].
  *
  * Services, on every address (TCP; echo also UDP):
  *   7 echo    8 close at once    9 sink: reads to the end, answers "BYTES SHA256\n"
@@ -529,7 +529,9 @@ static void open_beside(int argc, char **argv, uint32_t mtu, const char *netns)
     struct weir_xdp_config xdp = {.ifname = value_of(argc, argv, "--xdp"),
                                   .netns = netns,
                                   .mtu = mtu,
-                                  .generic = is_given(argc, argv, "--generic"),
+                                  .hook = is_given(argc, argv, "--generic")  ? WEIR_XDP_GENERIC
+                                          : is_given(argc, argv, "--native") ? WEIR_XDP_NATIVE
+                                                                             : WEIR_XDP_AUTO,
                                   .plain = is_given(argc, argv, "--plain")};
     const char *why = NULL;
     stable_mac(argc, argv, packet.mac);

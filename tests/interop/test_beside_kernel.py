@@ -17,7 +17,8 @@ kernel.enter_namespace()
 
 NS = "weirlk"
 LINKS = {"packet": ["--packet", "lkpb", "--offload"], "packet-plain": ["--packet", "lkpb"],
-         "xdp": ["--xdp", "lkpb"], "xdp-generic": ["--xdp", "lkpb", "--generic"]}
+         "xdp": ["--xdp", "lkpb"], "xdp-plain": ["--xdp", "lkpb", "--plain"],
+         "xdp-native": ["--xdp", "lkpb", "--native"]}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_what_cannot_be_is_said(veth):
             (["--packet", "lkpa,10.78.0.2/24,kernel=10.78.0.9/24"], "cannot have kernel="),
             (["--packet", "lkpa,mac=01:00:00:00:00:01"], "no Ethernet address of one host"),
             (["--tun", "weirlk1,dhcp"], "cannot have dhcp"),
-            (["--tap", "weirlk1,10.78.0.2/24,generic"], "only --xdp does"),
+            (["--tap", "weirlk1,10.78.0.2/24,native"], "only --xdp does"),
             (["--mtu", "1400"], "needs a link")):
         status, said = weir("run", *words, "--", "true")
         assert status != 0 and text in said, (words, said)
@@ -130,9 +131,6 @@ def test_several_links_of_one_host(veth, tmp_path):
 @pytest.fixture(params=LINKS, scope="module")
 def peer(request, veth, tmp_path_factory):
     pcap = tmp_path_factory.mktemp(request.param) / "run.pcapng"
-    generic = request.param == "xdp-generic"
-    # The generic hook has no place for a super-segment: the kernel here must cut by itself.
-    run("ethtool", "-K", "lkpa", *(["tso", "off", "gso", "off"] if generic else ["tso", "on", "gso", "on"]))
     with Peer(pcap=None if "xdp" in request.param else pcap, link=words_of(request.param)) as p:
         yield p
 
