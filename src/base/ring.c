@@ -19,6 +19,9 @@
 #include "base/hint.h"
 #include "base/mem.h"
 
+/* Frames differ a little in length. What the ring comes back at does not, so that a block of that size may have been kept. */
+enum { ROOM_STEP = 64 << 10 };
+
 void wr_ring_init(struct wr_ring *ring, uint32_t limit)
 {
     memset(ring, 0, sizeof *ring);
@@ -167,10 +170,13 @@ uint8_t *wr_ring_room(struct wr_ring *ring, const struct weir_allocator *alloc, 
 {
     if (ring->extent != ring->len || wr_ring_space(ring) < need)
         return NULL;
-    if (ring->len + need > ring->cap)
-        reserve(ring, alloc, ring->len + need);
-    if (ring->buf != NULL && ring->peak < ring->len + need)
-        ring->peak = (uint32_t)(ring->len + need);
+    size_t most = ring->len + need;
+    if (most > ring->cap)
+        reserve(ring, alloc, most);
+    if (ring->buf != NULL && ring->peak < most) {
+        size_t even = (most + ROOM_STEP - 1) / ROOM_STEP * ROOM_STEP;
+        ring->peak = (uint32_t)(even < ring->limit ? even : most);
+    }
     if (ring->cap - ring->len < need || ring->cap - index_of(ring, ring->len) < need)
         return NULL;
     return ring->buf + index_of(ring, ring->len);

@@ -199,6 +199,34 @@ static void room_becomes_what_is_written(void **state)
     probe_done(&probe);
 }
 
+/* Super-segments of many lengths, two at a time: their array comes back at one size, so that a kept one fits (core/alloc.c). */
+static void room_comes_back_at_the_same_size(void **state)
+{
+    static const size_t lens[][2] = {
+        {65483, 65483}, {65160, 65483}, {65160, 65160}, {20000, 65483}, {65483, 1448}};
+    struct probe probe;
+    const struct weir_allocator *alloc = probe_init(&probe);
+    struct wr_ring ring;
+
+    (void)state;
+    wr_ring_init(&ring, 1 << 20);
+    for (unsigned round = 0; round < 20; round++) {
+        const size_t *len = lens[round % 5];
+        for (unsigned i = 0; i < 2; i++) {
+            uint8_t *room = wr_ring_room(&ring, alloc, 65536);
+            assert_non_null(room);
+            memset(room, 'x', len[i]);
+            assert_int_equal(wr_ring_write(&ring, alloc, room, len[i]), len[i]);
+        }
+        (void)wr_ring_room(&ring, alloc, 65536); /* there was no third */
+        assert_int_equal(ring.cap % 65536, 0);
+        if (round > 0)
+            assert_int_equal(ring.cap, 3 * 65536);
+        (void)wr_ring_drop(&ring, alloc, ring.len);
+    }
+    probe_done(&probe);
+}
+
 /* A ring that is never quite empty, as a send buffer is: room that is there is lent without an allocation. */
 static void lending_what_is_there_allocates_nothing(void **state)
 {
@@ -289,6 +317,7 @@ int main(void)
         cmocka_unit_test(a_limit_that_creeps_up_does_not_copy_at_each_step),
         cmocka_unit_test(a_busy_ring_comes_back_at_its_last_size),
         cmocka_unit_test(room_becomes_what_is_written),
+        cmocka_unit_test(room_comes_back_at_the_same_size),
         cmocka_unit_test(lending_what_is_there_allocates_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
