@@ -117,6 +117,11 @@ static void carry(struct weir_link *from, struct weir_link *to, weir_time now)
         (void)to->ops->send(to, &out, now); /* what a full device refuses is lost */
     }
     check(rc, "recv");
+    for (unsigned i = 0; i < 2; i++) {
+        struct weir_link *link = i == 0 ? to : from;
+        if (link->ops->flush)
+            link->ops->flush(link, now);
+    }
 }
 
 static void wire(const char *near, const char *far, const char *forward, const char *back)

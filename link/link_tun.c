@@ -3,8 +3,9 @@
  * TUN and TAP, with offload where the kernel has it (vnet.h).
  *
  * Frames are read into buffers of the link and lent; they are written from where the stack has
- * them with one writev. The character device has no call for several frames: several small ones that have come are read, and
- * the pieces of a super-segment that was cut in software written, by an io_uring where there is one (ahead.h, batch.h).
+ * them with one writev. The character device has no call for several frames, so that is an io_uring's, where there is one:
+ * of several small ones that have come (ahead.h), of small ones that are sent in one round (gather.h), and of the pieces of
+ * a super-segment that was cut in software.
  *
  * The other calls are made by syscall(2): read() and writev() of the C library are points at which a thread may be
  * cancelled, and it must not be while it holds the host's lock. Nor need each frame pay for the possibility.
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "link/ahead.h"
+#include "link/gather.h"
 #include "link/link_tun.h"
 #include "link/vnet.h"
 
@@ -36,7 +38,8 @@
 enum {
     ALIGN_PAD = 6, /* puts an IP header of TUN at a multiple of 4, and keeps the address even */
     BUF_BYTES = ALIGN_PAD + WR_VNET_HEAD + WR_ETH_HEAD + 65536,
-    SMALL_BYTES = 256 /* of a frame that is written in one piece */
+    SMALL_BYTES =
+        WR_GATHER_BYTES - WR_VNET_HEAD /* of a frame that is copied, and may go with others */
 };
 
 struct tun {
@@ -46,6 +49,8 @@ struct tun {
     struct wr_vnet_rest rest; /* of a super-datagram */
     struct wr_batch batch;
     struct wr_ahead ahead;
+    struct wr_gather gather; /* sent, and not yet written */
+    bool gone;               /* a write has said so */
     uint8_t buf[BUF_BYTES];
 };
 
@@ -82,15 +87,23 @@ static bool is_too_large(const struct weir_out *out, int error)
            (error == ENOBUFS || error == ENOMEM || error == EMSGSIZE);
 }
 
-/* A small frame goes in one piece: to the kernel each piece costs more than its bytes. */
-static ssize_t write_small(const struct tun *tun, const struct virtio_net_hdr *head,
-                           const struct weir_out *out, size_t len)
+static void write_gathered(struct tun *tun)
 {
-    uint8_t frame[WR_VNET_HEAD + SMALL_BYTES];
+    int rc = wr_gather_write(&tun->gather);
+    tun->gone |= rc < 0 && write_error(-rc) == WEIR_ENETDOWN;
+}
+
+/* A small frame is put down in one piece: to the kernel each piece costs more than its bytes. */
+static int send_small(struct tun *tun, const struct virtio_net_hdr *head,
+                      const struct weir_out *out, size_t len)
+{
     size_t lead = tun->vnet ? WR_VNET_HEAD : 0;
+    uint8_t *frame = wr_gather_room(&tun->gather);
     memcpy(frame, head, WR_VNET_HEAD);
     wr_link_gather_all(out, frame + lead);
-    return syscall(SYS_write, tun->fd, frame, lead + len);
+    int rc = wr_gather_add(&tun->gather, lead + len);
+    tun->gone |= rc < 0 && write_error(-rc) == WEIR_ENETDOWN;
+    return 0;
 }
 
 static ssize_t write_large(const struct tun *tun, struct virtio_net_hdr *head,
@@ -108,14 +121,19 @@ static int tun_send(struct weir_link *link, const struct weir_out *out, weir_tim
     struct tun *tun = (struct tun *)link;
     struct virtio_net_hdr head = {0};
     (void)now;
-    if (!tun->vnet && (out->gso_size || out->csum_partial))
+    if (tun->gone)
+        return WEIR_ENETDOWN;
+    if (!tun->vnet && (out->gso_size || out->csum_partial)) {
+        write_gathered(tun);
         return weir_out_segment(out, link->netif.kind, write_plain, tun);
+    }
     if (tun->vnet && !wr_vnet_out(out, &head))
         return WEIR_EINVAL;
     size_t len = wr_link_out_len(out);
-    ssize_t rc =
-        len <= SMALL_BYTES ? write_small(tun, &head, out, len) : write_large(tun, &head, out);
-    if (rc >= 0)
+    if (len <= SMALL_BYTES)
+        return send_small(tun, &head, out, len);
+    write_gathered(tun);
+    if (write_large(tun, &head, out) >= 0)
         return 0;
     if (is_too_large(out, errno))
         return weir_out_segment(out, link->netif.kind, write_plain, tun);
@@ -166,6 +184,7 @@ static unsigned tun_send_many(struct weir_link *link, const struct weir_out *fra
     unsigned tried = 0, most = n < WR_BATCH_MAX ? n : WR_BATCH_MAX;
 
     *rc = 0;
+    write_gathered(tun);
     most = tun->batch.refused ? 0 : prepare_batch(tun, frames, most, heads, parts);
     if (most > 1)
         tried = wr_batch_write(&tun->batch, parts, most, result);
@@ -177,6 +196,12 @@ static unsigned tun_send_many(struct weir_link *link, const struct weir_out *fra
             return i;
     }
     return tried > 0 ? tried : send_each(link, frames, n, rc, now);
+}
+
+static void tun_flush(struct weir_link *link, weir_time now)
+{
+    (void)now;
+    write_gathered((struct tun *)link);
 }
 
 /* ---- in ----------------------------------------------------------------------------------------- */
@@ -278,6 +303,7 @@ static const struct weir_link_ops tun_ops = {
     .deadline = tun_deadline,
     .fd = tun_fd,
     .free = tun_free,
+    .flush = tun_flush,
     .send_many = tun_send_many,
 };
 
@@ -305,6 +331,7 @@ static int describe(struct tun *tun, bool tap, uint32_t mtu)
         return WEIR_EINVAL;
     tun->vnet = (ifr.ifr_flags & IFF_VNET_HDR) != 0;
     wr_batch_init(&tun->batch, tun->fd);
+    wr_gather_init(&tun->gather, &tun->batch);
     lead = ALIGN_PAD + (tun->vnet ? 0 : WR_VNET_HEAD);
     wr_ahead_init(&tun->ahead, &tun->batch, tun->buf, lead, BUF_BYTES - lead);
     memcpy(netif->name, ifr.ifr_name, sizeof netif->name - 1);

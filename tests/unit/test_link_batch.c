@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@
 #include <cmocka.h>
 
 #include "link/ahead.h"
+#include "link/gather.h"
 
 enum { PAD = 6, CAP = 9000, BIG = 5000 };
 
@@ -213,6 +215,89 @@ static void a_descriptor_that_may_wait_is_left_alone(void **state)
     close(fd);
 }
 
+/* ---- gathering ------------------------------------------------------------------------------------ */
+
+static struct wr_gather gather;
+
+static int gather_one(unsigned n, size_t len)
+{
+    fill(wr_gather_room(&gather), len, n);
+    return wr_gather_add(&gather, len);
+}
+
+static void assert_arrives(unsigned n, size_t len)
+{
+    uint8_t data[2000];
+    ssize_t got = recv(far_fd, data, sizeof data, 0);
+    assert_is(data, got, n, len);
+}
+
+static void assert_nothing_arrives(void)
+{
+    uint8_t byte;
+    assert_int_equal(recv(far_fd, &byte, 1, 0), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+/* What is gathered leaves when it is told to, or when there is no more room; in order, each once. */
+static void gather_all_counts(void)
+{
+    for (unsigned n = 0; n <= WR_GATHER_MAX; n++) {
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(gather_one(i, 1 + (n + i) % WR_GATHER_BYTES), 0);
+        if (n < WR_GATHER_MAX)
+            assert_nothing_arrives();
+        if (n < WR_GATHER_MAX)
+            assert_int_equal(wr_gather_write(&gather), 0);
+        for (unsigned i = 0; i < n; i++)
+            assert_arrives(i, 1 + (n + i) % WR_GATHER_BYTES);
+        assert_nothing_arrives();
+        assert_int_equal(gather.n, 0);
+    }
+}
+
+static void small_frames_leave_together(void **state)
+{
+    (void)state;
+    open_pair();
+    wr_gather_init(&gather, &batch);
+    for (unsigned i = 0; i < WR_GATHER_FEW; i++)
+        assert_int_equal(gather_one(i, WR_GATHER_BYTES), 0);
+    assert_int_equal(wr_gather_write(&gather), 0);
+    assert_null(batch.ring); /* few go one by one */
+    for (unsigned i = 0; i < WR_GATHER_FEW; i++)
+        assert_arrives(i, WR_GATHER_BYTES);
+    gather_all_counts();
+    assert_non_null(batch.ring);
+    close_pair();
+}
+
+static void small_frames_leave_without_a_ring_too(void **state)
+{
+    (void)state;
+    open_pair();
+    wr_gather_init(&gather, &batch);
+    without_a_ring(gather_all_counts);
+    assert_true(batch.refused);
+    gather_all_counts();
+    close_pair();
+}
+
+static void gathered_frames_that_are_lost_are_told(void **state)
+{
+    (void)state;
+    for (unsigned n = 1; n <= WR_GATHER_FEW + 1; n++) {
+        open_pair();
+        wr_gather_init(&gather, &batch);
+        assert_int_equal(shutdown(near_fd, SHUT_WR), 0);
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(gather_one(i, 5), 0);
+        assert_int_equal(wr_gather_write(&gather), -EPIPE);
+        assert_int_equal(gather.n, 0);
+        close_pair();
+    }
+}
+
 /* ---- reading ahead -------------------------------------------------------------------------------- */
 
 static void assert_next(unsigned n, size_t len)
@@ -375,6 +460,9 @@ int main(void)
         cmocka_unit_test(the_descriptor_is_not_held),
         cmocka_unit_test(without_a_ring_nothing_is_tried),
         cmocka_unit_test(a_descriptor_that_may_wait_is_left_alone),
+        cmocka_unit_test(small_frames_leave_together),
+        cmocka_unit_test(small_frames_leave_without_a_ring_too),
+        cmocka_unit_test(gathered_frames_that_are_lost_are_told),
         cmocka_unit_test(many_small_frames_are_read_together),
         cmocka_unit_test(few_frames_are_read_one_by_one),
         cmocka_unit_test(as_many_are_asked_for_as_the_last_call_promises),
@@ -383,5 +471,6 @@ int main(void)
         cmocka_unit_test(whatever_comes_arrives_once_and_in_order),
         cmocka_unit_test(without_a_ring_all_are_read_one_by_one),
     };
+    (void)signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

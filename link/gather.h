@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Small frames that leave together, for a descriptor that takes one frame a call.
+ *
+ * When a round of the host has answered twenty connections there are twenty frames to write. Each is copied here, and when
+ * the round ends they go by one call (batch.h), or one by one when they are few. A process on the same CPU that
+ * waits for the first of them then does not run before the last is out.
+ *
+ * So it is not known yet what becomes of a frame when it is taken: one that fails is lost, as on a wire.
+ */
+#ifndef WEIR_LINK_GATHER_H
+#define WEIR_LINK_GATHER_H
+
+#include <stdint.h>
+
+#include "link/batch.h"
+
+enum {
+    WR_GATHER_BYTES = 272, /* of the largest frame that is small */
+    WR_GATHER_MAX = 32,    /* frames that wait */
+    WR_GATHER_FEW = 2      /* so many are not worth a batch */
+};
+
+struct wr_gather {
+    struct wr_batch *batch;
+    unsigned n;
+    uint16_t len[WR_GATHER_MAX];
+    uint8_t frame[WR_GATHER_MAX][WR_GATHER_BYTES];
+};
+
+static inline void wr_gather_init(struct wr_gather *gather, struct wr_batch *batch)
+{
+    gather->batch = batch;
+    gather->n = 0;
+}
+
+/* Where the next frame's WR_GATHER_BYTES or less are to be put before wr_gather_add(). */
+static inline uint8_t *wr_gather_room(struct wr_gather *gather)
+{
+    return gather->frame[gather->n];
+}
+
+/* Writes all that wait, in order. Returns 0 or the negative errno of the last one that was lost. */
+int wr_gather_write(struct wr_gather *gather);
+
+/* Has the frame wait that was put into the room. Returns as wr_gather_write(), which it calls when there is no more
+ * room. */
+int wr_gather_add(struct wr_gather *gather, size_t len);
+
+#endif
