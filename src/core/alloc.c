@@ -185,14 +185,14 @@ void wr_alloc_fini(struct weir_stack *stack)
     user.free(user.ctx, stack, sizeof *stack);
 }
 
-/* Not in line: with a size that is known some compilers clear word by word. */
-__attribute__((noinline)) void wr_free(struct weir_stack *stack, void *ptr, size_t size)
+void wr_free(struct weir_stack *stack, void *ptr, size_t size)
 {
     if (ptr)
         stack->alloc.free(stack->alloc.ctx, ptr, size);
 }
 
-void *wr_zalloc(struct weir_stack *stack, size_t size)
+/* Not in line: with a size that is known some compilers clear word by word. */
+__attribute__((noinline)) void *wr_zalloc(struct weir_stack *stack, size_t size)
 {
     void *ptr = wr_alloc(stack, size);
     if (ptr != NULL)

@@ -72,16 +72,18 @@ static uint32_t get_count(const struct port_page *page, uint16_t port, unsigned 
 /* step: one more, or UINT32_MAX for one less. */
 static void count(struct port_page *page, uint16_t port, unsigned reuse, uint32_t step)
 {
-    bool counts[N_COUNTS] = {true, (reuse & WR_PORT_REUSEADDR) == 0,
-                             (reuse & WR_PORT_REUSEPORT) == 0};
-    for (unsigned i = 0; i < N_COUNTS; i++) {
-        if (!counts[i])
-            continue;
-        if (page->many != NULL)
-            page->many[port % PAGE][i] += step;
-        else
-            page->few[port % PAGE][i] = (uint8_t)(page->few[port % PAGE][i] + step);
+    const uint32_t steps[N_COUNTS] = {step, (reuse & WR_PORT_REUSEADDR) == 0 ? step : 0,
+                                      (reuse & WR_PORT_REUSEPORT) == 0 ? step : 0};
+    uint8_t *few = page->few[port % PAGE];
+
+    page->held += step;
+    if (page->many != NULL) {
+        for (unsigned i = 0; i < N_COUNTS; i++)
+            page->many[port % PAGE][i] += steps[i];
+        return;
     }
+    for (unsigned i = 0; i < N_COUNTS; i++)
+        few[i] = (uint8_t)(few[i] + steps[i]);
 }
 
 /* Room for one more on this port. False: out of memory. */
@@ -125,7 +127,6 @@ bool wr_port_hold(struct weir_stack *stack, uint16_t port, unsigned reuse)
     }
     if (!widen(stack, *page, port))
         return false;
-    (*page)->held++;
     count(*page, port, reuse, 1);
     return true;
 }
@@ -134,7 +135,7 @@ void wr_port_release(struct weir_stack *stack, uint16_t port, unsigned reuse)
 {
     struct port_page **page = &stack->ports->page[port / PAGE];
     count(*page, port, reuse, UINT32_MAX);
-    if (--(*page)->held == 0) {
+    if ((*page)->held == 0) {
         give_back(stack, *page);
         *page = NULL;
     }

@@ -379,6 +379,8 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
 /* CLOSED: out of the flow table, lists and timers; send side freed; an orphan is freed by wr_tcb_settle.
  * error (positive errno, or 0) is left to the socket. */
 void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error);
+/* The same without an error; but its hold on the local port is the caller's now. */
+void wr_tcb_done_but_port(struct weir_stack *stack, struct tcb *tcb);
 /* Frees the memory of a connection that nothing leads to any more. */
 void wr_tcb_free(struct weir_stack *stack, struct tcb *tcb);
 /* The connection is this socket's; or no socket's any more. */

@@ -370,6 +370,40 @@ static void take_expected(struct weir_stack *stack, struct tcb *tcb, const struc
         wr_output_kick(stack, tcb, now);
 }
 
+/* Does it acknowledge nothing new because there is nothing, and is nothing left of losses before? */
+static bool is_quiet(const struct tcb *tcb, const struct seg *seg)
+{
+    const struct wr_tx *tx = tcb->tx;
+
+    return seg->ack == tcb->snd_una && seg->ack == tcb->snd_nxt && seg->opt.n_sack == 0 &&
+           (tx == NULL ||
+            (tx->ca_state == WEIR_CA_OPEN && !tx->tlp.active && tx->rto_since == 0));
+}
+
+/* What is left of wr_ack_input() then. */
+static void take_quiet(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                       weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+    uint32_t snd_wnd = tcb->snd_wnd;
+    bool changed;
+
+    tcb->last_ack_at = now;
+    if (tx != NULL) {
+        wr_rate_ack_begin(&tx->rate);
+        wr_rate_check_app_limited(tcb);
+    }
+    changed = update_window(tcb, seg);
+    wr_trace_window(stack, tcb, snd_wnd);
+    tcb->more = false;
+    if (tx == NULL && changed)
+        wr_output_kick(stack, tcb, now);
+    wr_timers_acked(stack, tcb, false, now);
+    if (tx != NULL && (wr_tcb_unsent(tcb) > 0 || tcb->want != 0 ||
+                       (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq)))
+        wr_output_kick(stack, tcb, now);
+}
+
 /* ---- any ACK ------------------------------------------------------------------------------------------- */
 
 WR_APART enum wr_ack_verdict take_any(struct weir_stack *stack, struct tcb *tcb, struct seg *seg,
@@ -449,6 +483,10 @@ enum wr_ack_verdict wr_ack_input(struct weir_stack *stack, struct tcb *tcb, stru
 {
     if (wr_may_be_short(stack) && is_expected(tcb, seg)) {
         take_expected(stack, tcb, seg, now);
+        return WR_ACK_FINE;
+    }
+    if (wr_may_be_short(stack) && is_quiet(tcb, seg)) {
+        take_quiet(stack, tcb, seg, now);
         return WR_ACK_FINE;
     }
     return take_any(stack, tcb, seg, now);

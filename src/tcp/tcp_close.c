@@ -82,7 +82,10 @@ void wr_close_fin_received(struct weir_stack *stack, struct tcb *tcb, weir_time 
     tcb->shut |= WR_SHUT_RCV;
     wr_reasm_free(stack, tcb); /* nothing can follow */
     wr_ring_forget_beyond(&tcb->rcv_ring, &stack->alloc);
-    wr_output_want_ack(stack, tcb, false, now);
+    if (tcb->state == WEIR_TCP_FIN_WAIT2)
+        tcb->want |= WR_WANT_ACK; /* TIME-WAIT's */
+    else
+        wr_output_want_ack(stack, tcb, false, now);
     switch (tcb->state) {
     case WEIR_TCP_ESTABLISHED:
         tcb->state = WEIR_TCP_CLOSE_WAIT;

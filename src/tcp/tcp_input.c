@@ -547,7 +547,7 @@ static void segment_text(struct weir_stack *stack, struct tcb *tcb, struct seg *
     if (seg->len > 0)
         wr_ecn_data_received(stack, tcb, seg, now);
     /* seventh: segment text */
-    if (wr_reasm_input(stack, tcb, seg, now))
+    if ((seg->len > 0 || (seg->flags & W_TCP_FIN)) && wr_reasm_input(stack, tcb, seg, now))
         /* eighth: FIN */
         wr_close_fin_received(stack, tcb, now);
 }
@@ -597,9 +597,18 @@ WR_APART bool passes_checks(struct weir_stack *stack, struct tcb *tcb, struct se
 /* Does it pass all checks at first sight, being the next segment of the stream and no older than the last? */
 static bool is_next(const struct tcb *tcb, const struct seg *seg)
 {
-    return seg->seq == tcb->rcv_nxt && (seg->flags & ~W_TCP_PSH) == W_TCP_ACK &&
-           tcb->state == WEIR_TCP_ESTABLISHED &&
+    return seg->seq == tcb->rcv_nxt && (seg->flags & ~(W_TCP_PSH | W_TCP_FIN)) == W_TCP_ACK &&
+           tcb->state != WEIR_TCP_SYN_RECV &&
            (!seg->opt.has_ts || (int32_t)(tcb->ts_recent - seg->opt.ts_val) <= 0);
+}
+
+/* Does it acknowledge the last there was of a connection that nobody will ask for again? */
+static bool is_last_ack(const struct weir_stack *stack, const struct tcb *tcb,
+                        const struct seg *seg)
+{
+    return tcb->state == WEIR_TCP_LAST_ACK && tcb->orphan && seg->ack == tcb->snd_nxt &&
+           tcb->snd_nxt == tcb->write_seq + 1 && seg->opt.n_sack == 0 && !tcb->stamping &&
+           tcb->tx->ca_state == WEIR_CA_OPEN && !tcb->tx->tlp.active && !wr_tracing(stack);
 }
 
 void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
@@ -614,6 +623,11 @@ void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, we
     if (!(wr_may_be_short(stack) && is_next(tcb, seg)) && !passes_checks(stack, tcb, seg, now))
         return;
     /* fifth: ACK */
+    if (wr_may_be_short(stack) && is_last_ack(stack, tcb, seg)) { /* what it tells of the path, too */
+        wr_neigh_confirm(stack, &tcb->path, now);
+        wr_tcb_done(stack, tcb, 0);
+        return;
+    }
     if (wr_ack_input(stack, tcb, seg, now) == WR_ACK_DROP)
         return;
     update_ts_recent(tcb, seg, now);

@@ -137,7 +137,7 @@ uint32_t wr_output_allowance(const struct tcb *tcb)
     return len / mss * mss;
 }
 
-static bool nagle_holds(const struct tcb *tcb)
+WR_INLINE bool nagle_holds(const struct tcb *tcb)
 {
     if (tcb->fin_queued || tcb->let_go || seq_gt(tcb->snd_up, tcb->snd_una))
         return false;
@@ -242,7 +242,8 @@ WR_INLINE void sent_new(struct weir_stack *stack, struct tcb *tcb, uint32_t len,
     tx->last_sent_at = now;
     wr_rate_sent(tcb, wr_sendq_last(&tx->q), now);
     wr_cwnd_used(stack, tcb, false, now);
-    wr_pace_sent(tcb, len, now);
+    if (tx->pace.on)
+        wr_pace_sent(tcb, len, now);
     wr_timers_data_sent(stack, tcb, false, now);
     if (len > 0)
         wr_delack_data_sent(tcb, now);
@@ -545,21 +546,24 @@ static size_t send_empty(struct weir_stack *stack, struct tcb *tcb, struct wr_se
 
 /* ---- as mostly --------------------------------------------------------------------------------------- */
 
-/* Does all that is queued fit into one segment that may go now, and is there nothing else to be said or thought of? */
+/* Does all that is queued, the FIN with it, fit into one segment that may go now, and is there nothing else to be said
+ * or thought of? */
 static bool is_plain(const struct tcb *tcb)
 {
     const struct wr_tx *tx = tcb->tx;
+    uint32_t fin = tcb->fin_queued ? 1 : 0;
     uint32_t len = tcb->write_seq - tcb->snd_nxt, flight = tcb->snd_nxt - tcb->snd_una;
 
-    return tx != NULL && len - 1 < tcb->smss && len <= tcb->max_wnd / 2 &&
-           tcb->state == WEIR_TCP_ESTABLISHED && (tcb->want & ~WR_WANT_ACK) == 0 &&
-           flight + len <= tcb->snd_wnd && flight + len <= tx->cc.cwnd &&
+    return tx != NULL && len <= tcb->smss && len + fin > 0 && len <= tcb->max_wnd / 2 &&
+           tcb->state != WEIR_TCP_SYN_SENT && tcb->state != WEIR_TCP_SYN_RECV &&
+           flight + len + fin <= tcb->snd_wnd && flight + len <= tx->cc.cwnd &&
            (tx->q.sacked_segs | tx->q.lost_segs | tx->q.rexmit_segs | tx->reno_sacked) == 0 &&
-           tx->ca_state == WEIR_CA_OPEN && !tcb->fin_queued && !tcb->stamping && !tcb->dsack_set &&
-           tcb->dup_owed == 0 && (tcb->ofo == NULL || tcb->ofo->count == 0) && !tx->pace.on &&
-           !tx->mtup.on && tx->push.marks == NULL && !tx->push.burst &&
-           seq_leq(tcb->snd_up, tcb->snd_una) && !nagle_holds(tcb);
+           ((tcb->want & ~WR_WANT_ACK) | tcb->dup_owed | tx->ca_state | tx->pace.on | tx->mtup.on |
+            tx->push.burst) == 0 &&
+           !tcb->stamping && !tcb->dsack_set && (tcb->ofo == NULL || tcb->ofo->count == 0) &&
+           tx->push.marks == NULL && seq_leq(tcb->snd_up, tcb->snd_una) && !nagle_holds(tcb);
 }
+static_assert(WEIR_CA_OPEN == 0, "is_plain() relies on it");
 
 /* What is left of send_new() then: the same in the same order. Without memory for a record the ACK that is owed goes
  * alone. */
@@ -567,30 +571,63 @@ static size_t send_plain(struct weir_stack *stack, struct tcb *tcb, struct weir_
                          weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
+    uint32_t seq = tcb->snd_nxt, len = tcb->write_seq - seq, mss = wr_output_mss(tcb, 0);
+    uint32_t end = tcb->write_seq + (tcb->fin_queued ? 1 : 0);
     struct wr_segment s;
-    uint32_t end = tcb->write_seq;
 
-    s.seq = tcb->snd_nxt;
-    s.len = end - s.seq;
-    s.mss = wr_output_mss(tcb, 0);
-    if (!wr_tcb_in_flight(tcb))
+    s.seq = seq;
+    s.len = len;
+    s.mss = mss;
+    s.flags = tcb->fin_queued ? W_TCP_ACK | W_TCP_FIN : W_TCP_ACK;
+    s.n_sack = 0;
+    s.urgent = s.probe = s.fresh = false;
+    s.why = WEIR_TRACE_SENT_FIN;
+    if (len > 0 && !wr_tcb_in_flight(tcb))
         wr_cwnd_restart(stack, tcb, now);
-    if (!wr_sendq_append(stack, &tx->q, s.seq, end, s.mss, now)) {
+    if (!wr_sendq_append(stack, &tx->q, seq, end, mss, now)) {
         wr_timers_blocked(stack, tcb, now);
         s = (struct wr_segment){0};
         return (tcb->want & WR_WANT_ACK) ? send_empty(stack, tcb, &s, out, now) : 0;
     }
-    s.flags = tx->push.tail ? W_TCP_ACK | W_TCP_PSH : W_TCP_ACK;
     wr_sendq_note_end(&tx->q, tx->push.tail, false);
-    s.n_sack = 0;
-    s.urgent = s.probe = false;
-    s.fresh = true;
-    s.why = WEIR_TRACE_SENT_NEW;
-    if (s.len < s.mss)
-        tcb->snd_sml = end;
+    if (len > 0) {
+        s.flags |= tx->push.tail ? W_TCP_PSH : 0;
+        s.fresh = true;
+        s.why = WEIR_TRACE_SENT_NEW;
+        if (len < mss)
+            tcb->snd_sml = seq + len;
+    }
     tcb->snd_nxt = end;
-    sent_new(stack, tcb, s.len, now);
+    sent_new(stack, tcb, len, now);
     return wr_segment_build(stack, tcb, &s, out, now);
+}
+
+/* Has all been sent, and is nothing of it thought to be lost? Then a turn finds nothing to send but what is wanted. */
+static bool all_sent(const struct tcb *tcb)
+{
+    const struct wr_tx *tx = tcb->tx;
+
+    return wr_tcb_unsent(tcb) == 0 && !(tcb->fin_queued && tcb->snd_nxt == tcb->write_seq) &&
+           tcb->dup_owed == 0 &&
+           (tx == NULL || (tx->ca_state == WEIR_CA_OPEN && tx->q.lost_bytes == 0 &&
+                           !tx->pace.on && !(tcb->fin_queued && tx->mtup.on)));
+}
+
+/* Is an ACK all there is to be sent, with nothing to say but how far it got? */
+static bool is_ack(const struct tcb *tcb)
+{
+    return tcb->want == WR_WANT_ACK && all_sent(tcb) && !tcb->dsack_set &&
+           (tcb->ofo == NULL || tcb->ofo->count == 0) && !wr_tcb_opening(tcb);
+}
+
+WR_APART size_t send_ack(struct weir_stack *stack, struct tcb *tcb, struct weir_out *out,
+                         weir_time now)
+{
+    struct wr_segment s;
+
+    s.n_sack = 0;
+    s.urgent = s.fresh = s.probe = false;
+    return send_empty(stack, tcb, &s, out, now);
 }
 
 /* ---- one turn of one connection ---------------------------------------------------------------------- */
@@ -655,15 +692,6 @@ static void rest(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         wr_timers_held(stack, tcb, now);
 }
 
-/* Would another turn surely find nothing to send? Most segments of an exchange are the only ones. */
-static bool nothing_left(const struct tcb *tcb)
-{
-    const struct wr_tx *tx = tcb->tx;
-
-    return wr_tcb_unsent(tcb) == 0 && !tcb->fin_queued && tcb->want == 0 && tcb->dup_owed == 0 &&
-           (tx == NULL || (tx->ca_state == WEIR_CA_OPEN && tx->q.lost_bytes == 0 && !tx->pace.on));
-}
-
 WR_APART void neighbour_failed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     wr_output_unlink(tcb);
@@ -711,9 +739,15 @@ size_t wr_tcp_output(struct weir_stack *stack, struct wr_netif *netif, struct we
         size_t len = 0;
         if (way_open(stack, netif, tcb, now)) {
             bool all = wr_may_be_short(stack) && is_plain(tcb);
-            len = all ? send_plain(stack, tcb, out, now) : send_any(stack, tcb, out, now);
+            if (all)
+                len = send_plain(stack, tcb, out, now);
+            else if (wr_may_be_short(stack) && is_ack(tcb))
+                len = send_ack(stack, tcb, out, now);
+            else
+                len = send_any(stack, tcb, out, now);
+            /* Most segments are the only ones: another turn would find nothing. */
             if (len == 0 || (all && wr_tcb_unsent(tcb) == 0) ||
-                (WR_SHORT_WAYS && nothing_left(tcb))) {
+                (WR_SHORT_WAYS && tcb->want == 0 && all_sent(tcb))) {
                 rest(stack, tcb, now);
             } else { /* the next in turn first, then this one again */
                 wr_list_remove(&tcb->out);

@@ -169,10 +169,9 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
     return tx;
 }
 
-void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
+/* All of it but that its local port is held on. */
+static void finish(struct weir_stack *stack, struct tcb *tcb, int error)
 {
-    if (tcb->state == WEIR_TCP_CLOSE)
-        return;
     wr_metrics_alive(stack, tcb);
     wr_fastopen_done(stack, tcb, stack->now);
     tcb->state = WEIR_TCP_CLOSE;
@@ -184,16 +183,27 @@ void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
     wr_timers_stop(stack, tcb);
     wr_output_unlink(tcb);
     wr_demux_remove(stack, tcb);
-    wr_port_release(stack, tcb->tuple.lport, tcb->port_reuse);
     wr_ring_fini(&tcb->snd_ring, &stack->alloc);
     tcb->snd_una = tcb->write_seq = tcb->snd_nxt;
     wr_ring_forget_beyond(&tcb->rcv_ring, &stack->alloc);
     wr_reasm_free(stack, tcb);
     wr_rcvbuf_free(stack, tcb);
-    if (tcb->tx != NULL) {
+    if (tcb->tx != NULL)
         free_tx(stack, tcb);
-    }
     wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);
+}
+
+void wr_tcb_done(struct weir_stack *stack, struct tcb *tcb, int error)
+{
+    if (tcb->state == WEIR_TCP_CLOSE)
+        return;
+    finish(stack, tcb, error);
+    wr_port_release(stack, tcb->tuple.lport, tcb->port_reuse);
+}
+
+void wr_tcb_done_but_port(struct weir_stack *stack, struct tcb *tcb)
+{
+    finish(stack, tcb, 0);
 }
 
 void wr_tcb_settle_changed(struct weir_stack *stack, struct tcb *tcb)

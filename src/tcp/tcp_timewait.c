@@ -88,52 +88,43 @@ static size_t size_of(bool v4)
     return offsetof(struct wr_tw, addrs) + (v4 ? WR_ADDRS_V4 : WR_ADDRS_V6);
 }
 
-/* What a connection leaves, in the table but in no line. NULL: there may be no more, or no memory. */
-static struct wr_tw *make_record(struct weir_stack *stack, const struct wr_tw *left,
-                                 const struct tcb *tcb, uint32_t *number)
+/* An empty record for a connection's tuple, in the table but in no line. NULL: there may be no more, or no memory. */
+static struct wr_tw *make_record(struct weir_stack *stack, const struct tcb *tcb, uint32_t *number)
 {
-    struct wr_tw *tw = NULL;
-
-    if (stack->tcp->n_tws < stack->tunables.tcp_max_tw_buckets)
-        tw = wr_demux_add(stack, WR_FLOW_TIMEWAIT, size_of(tcb->flow.v4), &tcb->tuple,
-                          tcb->node.hash, number);
-    if (tw == NULL)
+    if (stack->tcp->n_tws >= stack->tunables.tcp_max_tw_buckets)
         return NULL;
-    tw->flow.reuse = left->flow.reuse;
-    tw->flow.ts_ok = left->flow.ts_ok;
-    tw->flow.wnd = left->flow.wnd;
-    tw->flow.ds = left->flow.ds;
-    tw->snd_nxt = left->snd_nxt;
-    tw->rcv_nxt = left->rcv_nxt;
-    tw->ts_recent = left->ts_recent;
-    return tw;
+    return wr_demux_add(stack, WR_FLOW_TIMEWAIT, size_of(tcb->flow.v4), &tcb->tuple,
+                        tcb->node.hash, number);
 }
 
+/* What a connection leaves. */
+static void fill(struct wr_tw *tw, struct tcb *tcb)
+{
+    tw->flow.reuse = tcb->port_reuse & 3u;
+    tw->flow.ts_ok = tcb->ts_ok;
+    tw->flow.wnd = wr_reasm_window_announce(tcb);
+    tw->flow.ds = tcb->opts.ds;
+    tw->snd_nxt = tcb->snd_nxt;
+    tw->rcv_nxt = tcb->rcv_nxt;
+    tw->ts_recent = tcb->ts_recent;
+}
+
+/* With or without a record the peer's FIN is acknowledged. The record takes the port over. */
 void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
-    struct wr_tw *tw, left = {.flow.reuse = tcb->port_reuse & 3u,
-                              .flow.ts_ok = tcb->ts_ok,
-                              .flow.wnd = wr_reasm_window_announce(tcb),
-                              .flow.ds = tcb->opts.ds,
-                              .snd_nxt = tcb->snd_nxt,
-                              .rcv_nxt = tcb->rcv_nxt,
-                              .ts_recent = tcb->ts_recent};
     uint32_t number;
+    struct wr_tw none, *made = make_record(stack, tcb, &number), *tw = made != NULL ? made : &none;
 
-    /* With or without a record the peer's FIN is acknowledged. */
+    fill(tw, tcb);
     if (tcb->want & WR_WANT_ACK)
-        send_ack(stack, &left, &tcb->tuple, tcb->node.hash,
+        send_ack(stack, tw, &tcb->tuple, tcb->node.hash,
                  tcb->path.netif != NULL ? &tcb->path : NULL, tcb->ts_offset, now);
-    tw = make_record(stack, &left, tcb, &number);
-    wr_tcb_done(stack, tcb, 0);
+    wr_tcb_done_but_port(stack, tcb);
     wr_trace_timewait(stack, tcb);
-    if (tw == NULL) {
+    if (made == NULL) {
+        wr_port_release(stack, tcb->tuple.lport, tcb->port_reuse);
         wr_drop(stack, WR_DROP_tcp_timewait_full);
         wr_count(stack, WR_STAT_tcp_timewait_overflow);
-        return;
-    }
-    if (!wr_port_hold(stack, tw->flow.lport, tw->flow.reuse)) {
-        wr_records_remove(&stack->tcp->records, &tw->record);
         return;
     }
     stack->tcp->n_tws++;
