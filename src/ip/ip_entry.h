@@ -106,6 +106,16 @@ void wr_ip_emit_atomic(struct weir_stack *stack, const struct weir_addr *src,
 int wr_ip_send(struct weir_stack *stack, const struct wr_path *path, const struct wr_ip_tx *tx,
                const struct weir_span *spans, unsigned n_spans, weir_time now);
 
+/* The short way of wr_ip_send(), for a packet that is written where it waits for the link. Does nothing speak against
+ * `whole` bytes with their header by this path? */
+bool wr_ip_is_clear(struct weir_stack *stack, const struct wr_path *path,
+                    const struct weir_addr *dst, size_t whole);
+/* Then, room for them, from pkt->data + pkt->offset on: a header by wr_ip_emit_atomic(), and what is behind it. NULL: no
+ * memory, counted. */
+struct wr_qpkt *wr_ip_room(struct weir_stack *stack, size_t whole);
+void wr_ip_post(struct weir_stack *stack, const struct wr_path *path, struct wr_qpkt *pkt,
+                weir_time now);
+
 /* ---- the guest ---------------------------------------------------------------------------------- */
 
 /* Gives a packet that no socket here claims (or that is for all) to the guest (ip_guest.c). False if there is

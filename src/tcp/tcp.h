@@ -388,17 +388,20 @@ void wr_tcb_tie(struct tcb *tcb, struct wr_ready *ready);
 void wr_tcb_untie(struct tcb *tcb);
 /* Asserts what must hold of every connection between two entry points. */
 void wr_tcb_check(const struct weir_stack *stack, const struct tcb *tcb);
-/* The end of every entry point that touched tcb; it may be freed here. Mostly its memory and its earliest deadline are
- * what they were; else _changed does it. */
+/* What its rings hold is counted anew; those who wait for memory are woken when there is some: tcp_mem. */
+void wr_mem_settle(struct weir_stack *stack, struct tcb *tcb);
+/* The end of every entry point that touched tcb; it may be freed here. Mostly its earliest deadline is what it was; else
+ * _changed does it. */
 void wr_tcb_settle_changed(struct weir_stack *stack, struct tcb *tcb);
 static inline void wr_tcb_settle(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     weir_time at = tcb->timer.at;
 
     (void)now;
-    if (tcb->snd_ring.cap + tcb->rcv_ring.cap != tcb->mem_held || tcb->rto_at < at ||
-        tcb->delack_at < at || tcb->keep_at < at || tcb->state == WEIR_TCP_CLOSE || tcb->paced ||
-        !wr_may_be_short(stack)) {
+    if (tcb->snd_ring.cap + tcb->rcv_ring.cap != tcb->mem_held)
+        wr_mem_settle(stack, tcb);
+    if (tcb->rto_at < at || tcb->delack_at < at || tcb->keep_at < at ||
+        tcb->state == WEIR_TCP_CLOSE || tcb->paced || !wr_may_be_short(stack)) {
         wr_tcb_settle_changed(stack, tcb);
         return;
     }
@@ -625,7 +628,7 @@ struct wr_bare {
     uint8_t hop_limit, ds;
     const struct w_tcpopt *opt; /* NULL: none */
 };
-int wr_segment_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now);
+void wr_segment_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now);
 
 /* ---- tcp_ecn, RFC 3168 6.1 ------------------------------------------------------------------------------ */
 

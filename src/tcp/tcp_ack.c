@@ -376,8 +376,7 @@ static bool is_quiet(const struct tcb *tcb, const struct seg *seg)
     const struct wr_tx *tx = tcb->tx;
 
     return seg->ack == tcb->snd_una && seg->ack == tcb->snd_nxt && seg->opt.n_sack == 0 &&
-           (tx == NULL ||
-            (tx->ca_state == WEIR_CA_OPEN && !tx->tlp.active && tx->rto_since == 0));
+           (tx == NULL || (tx->ca_state == WEIR_CA_OPEN && !tx->tlp.active && tx->rto_since == 0));
 }
 
 /* What is left of wr_ack_input() then. */

@@ -105,8 +105,6 @@ struct wr_mem {
     struct wr_list waiting; /* struct wr_tx.mem_wait: a send was refused */
 };
 
-/* What the connection's rings hold is counted anew; those who wait for memory are woken when there is some. */
-void wr_mem_settle(struct weir_stack *stack, struct tcb *tcb);
 /* Bytes that may be queued for sending. If 0, its socket is touched when it is worth trying again. Needs tcb->tx. */
 uint32_t wr_mem_send_room(struct weir_stack *stack, struct tcb *tcb);
 /* Memory is so short that this orphan, still sending, has to go. */

@@ -602,13 +602,18 @@ static bool is_next(const struct tcb *tcb, const struct seg *seg)
            (!seg->opt.has_ts || (int32_t)(tcb->ts_recent - seg->opt.ts_val) <= 0);
 }
 
-/* Does it acknowledge the last there was of a connection that nobody will ask for again? */
-static bool is_last_ack(const struct weir_stack *stack, const struct tcb *tcb,
-                        const struct seg *seg)
+/* Is this the end of a connection that nobody will ask for again? It acknowledges our FIN, and the peer's is here: so
+ * nobody learns what else the ACK tells of the path. */
+static bool is_last(const struct weir_stack *stack, const struct tcb *tcb, const struct seg *seg)
 {
-    return tcb->state == WEIR_TCP_LAST_ACK && tcb->orphan && seg->ack == tcb->snd_nxt &&
-           tcb->snd_nxt == tcb->write_seq + 1 && seg->opt.n_sack == 0 && !tcb->stamping &&
-           tcb->tx->ca_state == WEIR_CA_OPEN && !tcb->tx->tlp.active && !wr_tracing(stack);
+    const struct wr_tx *tx = tcb->tx;
+
+    return tcb->orphan && seg->ack == tcb->snd_nxt && tcb->snd_nxt == tcb->write_seq + 1 &&
+           (tcb->state == WEIR_TCP_LAST_ACK ||
+            (tcb->state == WEIR_TCP_FIN_WAIT1 && (seg->flags & W_TCP_FIN) && seg->len == 0 &&
+             seg->seq == tcb->rcv_nxt && !tcb->fin_seen && !tcb->opts.linger2_off)) &&
+           seg->opt.n_sack == 0 && tcb->ecn == 0 && tcb->rtt.srtt != 0 && !tcb->stamping &&
+           tx->ca_state == WEIR_CA_OPEN && !tx->tlp.active && !wr_tracing(stack);
 }
 
 void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
@@ -623,13 +628,12 @@ void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, we
     if (!(wr_may_be_short(stack) && is_next(tcb, seg)) && !passes_checks(stack, tcb, seg, now))
         return;
     /* fifth: ACK */
-    if (wr_may_be_short(stack) && is_last_ack(stack, tcb, seg)) { /* what it tells of the path, too */
+    if (wr_may_be_short(stack) && is_last(stack, tcb, seg)) {
         wr_neigh_confirm(stack, &tcb->path, now);
-        wr_tcb_done(stack, tcb, 0);
+        tcb->snd_una = seg->ack;
+    } else if (wr_ack_input(stack, tcb, seg, now) == WR_ACK_DROP) {
         return;
     }
-    if (wr_ack_input(stack, tcb, seg, now) == WR_ACK_DROP)
-        return;
     update_ts_recent(tcb, seg, now);
     if (tcb->fin_queued && tcb->snd_una == tcb->write_seq + 1)
         wr_close_fin_acked(stack, tcb, now);

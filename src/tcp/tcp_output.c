@@ -33,11 +33,16 @@ void wr_output_unlink(struct tcb *tcb)
     tcb->out_list = WR_OUT_IDLE;
 }
 
+static bool path_is_good(const struct weir_stack *stack, const struct tcb *tcb)
+{
+    return tcb->path.netif != NULL && !wr_path_stale(stack, &tcb->path);
+}
+
 void wr_output_kick(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     if (tcb->out_list != WR_OUT_IDLE || tcb->state == WEIR_TCP_CLOSE)
         return;
-    if (!wr_output_sync_path(stack, tcb)) {
+    if (!path_is_good(stack, tcb) && !wr_output_sync_path(stack, tcb)) {
         wr_timers_blocked(stack, tcb, now);
         return;
     }
@@ -62,7 +67,7 @@ bool wr_output_sync_path(struct weir_stack *stack, struct tcb *tcb)
     const struct wr_tuple *tuple = &tcb->tuple;
     int error;
 
-    if (tcb->path.netif != NULL && !wr_path_stale(stack, &tcb->path))
+    if (path_is_good(stack, tcb))
         return true;
     error = wr_path_find(stack, &tuple->remote, &tuple->local, &tcb->path);
     if (error < 0) {
@@ -609,8 +614,8 @@ static bool all_sent(const struct tcb *tcb)
 
     return wr_tcb_unsent(tcb) == 0 && !(tcb->fin_queued && tcb->snd_nxt == tcb->write_seq) &&
            tcb->dup_owed == 0 &&
-           (tx == NULL || (tx->ca_state == WEIR_CA_OPEN && tx->q.lost_bytes == 0 &&
-                           !tx->pace.on && !(tcb->fin_queued && tx->mtup.on)));
+           (tx == NULL || (tx->ca_state == WEIR_CA_OPEN && tx->q.lost_bytes == 0 && !tx->pace.on &&
+                           !(tcb->fin_queued && tx->mtup.on)));
 }
 
 /* Is an ACK all there is to be sent, with nothing to say but how far it got? */

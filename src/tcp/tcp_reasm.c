@@ -364,11 +364,23 @@ WR_APART bool take_any(struct weir_stack *stack, struct tcb *tcb, const struct s
     return tcb->fin_seen && tcb->rcv_nxt == tcb->fin_seq;
 }
 
+/* A FIN alone, behind all data. */
+static bool is_end(const struct tcb *tcb, const struct seg *seg)
+{
+    return (seg->flags & (W_TCP_SYN | W_TCP_FIN)) == W_TCP_FIN && seg->len == 0 &&
+           seg->seq == tcb->rcv_nxt && !tcb->fin_seen;
+}
+
 bool wr_reasm_input(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
 {
     if (wr_may_be_short(stack) && is_next(tcb, seg)) {
         take_next(stack, tcb, seg, now);
         return false;
+    }
+    if (wr_may_be_short(stack) && is_end(tcb, seg)) {
+        tcb->fin_seen = true;
+        tcb->fin_seq = seg->seq;
+        return true;
     }
     return take_any(stack, tcb, seg, now);
 }

@@ -11,6 +11,8 @@
 #include "tcp/tcp_trace.h"
 #include "wire/w_ip4.h"
 
+#include <string.h>
+
 /* ---- building a segment ------------------------------------------------------------------------------ */
 
 static uint32_t flow_label(uint64_t hash)
@@ -237,40 +239,79 @@ size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_seg
 
 /* ---- segments without data ------------------------------------------------------------------------------ */
 
-int wr_segment_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now)
+/* A header of so many bytes, whose options are there, with its checksum. */
+WR_INLINE void bare_header(const struct wr_bare *bare, size_t hlen, uint8_t *p)
 {
     const struct wr_tuple *tuple = bare->tuple;
-    uint8_t bytes[W_TCP_HLEN_MAX];
-    size_t hlen = W_TCP_HLEN;
     struct w_tcp th = {.src_port = tuple->lport,
                        .dst_port = tuple->rport,
                        .seq = bare->seq,
                        .ack = bare->ack,
                        .flags = bare->flags,
-                       .wnd = bare->wnd};
-    struct wr_ip_tx tx = {.src = tuple->local,
-                          .dst = tuple->remote,
+                       .wnd = bare->wnd,
+                       .data_off = (uint8_t)hlen};
+    uint64_t sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)hlen);
+
+    wr_w_tcp_emit(p, &th);
+    put_be16(p + W_TCP_OFF_CSUM, wr_csum_finish(wr_csum_add(sum, p, hlen)));
+}
+
+/* Over IPv4 by a known way, as most are: written where it waits for the link. False: not so. */
+WR_INLINE bool bare_in_place(struct weir_stack *stack, const struct wr_bare *bare,
+                             const uint8_t *options, size_t n, weir_time now)
+{
+    const struct wr_tuple *tuple = bare->tuple;
+    size_t hlen = W_TCP_HLEN + n;
+    struct wr_qpkt *pkt;
+    uint8_t *ip;
+
+    if (bare->path == NULL || !weir_addr_is_v4(&tuple->remote) ||
+        !wr_ip_is_clear(stack, bare->path, &tuple->remote, W_IP4_HLEN + hlen))
+        return false;
+    pkt = wr_ip_room(stack, W_IP4_HLEN + hlen);
+    if (pkt == NULL)
+        return true;
+    ip = pkt->data + pkt->offset;
+    memcpy(ip + W_IP4_HLEN + W_TCP_HLEN, options, n);
+    bare_header(bare, hlen, ip + W_IP4_HLEN);
+    wr_ip_emit_atomic(stack, &tuple->local, &tuple->remote, 6, bare->hop_limit,
+                      (uint8_t)(bare->ds & ~3u), hlen, ip);
+    wr_ip_post(stack, bare->path, pkt, now);
+    return true;
+}
+
+WR_APART void bare_by_ip(struct weir_stack *stack, const struct wr_bare *bare,
+                         const uint8_t *options, size_t n, weir_time now)
+{
+    uint8_t bytes[W_TCP_HLEN_MAX];
+    struct wr_ip_tx tx = {.src = bare->tuple->local,
+                          .dst = bare->tuple->remote,
                           .proto = 6,
                           .hop_limit = bare->hop_limit,
                           .ds = (uint8_t)(bare->ds & ~3u),
                           .dont_fragment = true,
                           .flow_label = flow_label(bare->hash)};
-    struct weir_span span = {bytes, 0};
-    uint64_t sum;
+    struct weir_span span = {bytes, W_TCP_HLEN + n};
+
+    memcpy(bytes + W_TCP_HLEN, options, n);
+    bare_header(bare, span.len, bytes);
+    wr_ip_send(stack, bare->path, &tx, &span, 1, now);
+}
+
+void wr_segment_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now)
+{
+    uint8_t options[W_TCPOPT_MAX];
+    size_t n = 0;
 
     if (bare->opt != NULL)
-        hlen += (bare->flags & W_TCP_SYN) ? wr_w_tcpopt_emit_syn(bytes + W_TCP_HLEN, bare->opt)
-                                          : wr_w_tcpopt_emit(bytes + W_TCP_HLEN, bare->opt);
-    th.data_off = (uint8_t)hlen;
-    wr_w_tcp_emit(bytes, &th);
-    sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)hlen);
-    put_be16(bytes + W_TCP_OFF_CSUM, wr_csum_finish(wr_csum_add(sum, bytes, hlen)));
-    span.len = hlen;
+        n = (bare->flags & W_TCP_SYN) ? wr_w_tcpopt_emit_syn(options, bare->opt)
+                                      : wr_w_tcpopt_emit(options, bare->opt);
     wr_trace_bare(stack, bare);
     wr_count(stack, WR_STAT_tcp_out_segs);
     if (bare->flags & W_TCP_RST)
         wr_count(stack, WR_STAT_tcp_out_rsts);
-    return wr_ip_send(stack, bare->path, &tx, &span, 1, now);
+    if (!wr_may_be_short(stack) || !bare_in_place(stack, bare, options, n, now))
+        bare_by_ip(stack, bare, options, n, now);
 }
 
 void wr_segment_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now)

@@ -65,6 +65,7 @@ struct wr_sendq {
 };
 
 void wr_sendq_init(struct wr_sendq *q);
+/* Frees its records. It is over, or to be made anew. */
 void wr_sendq_clear(struct weir_stack *stack, struct wr_sendq *q);
 /* Gives back the records that are kept for later. */
 void wr_sendq_trim(struct weir_stack *stack);

@@ -121,10 +121,14 @@ static void treap_remove(struct wr_sendq *q, const struct wr_sent *node)
 
 void wr_sendq_init(struct wr_sendq *q)
 {
-    *q = (struct wr_sendq){0};
     wr_list_init(&q->by_seq);
     wr_list_init(&q->flying);
     wr_list_init(&q->lost);
+    /* One by one: some compilers clear the whole word by word. */
+    q->root = NULL;
+    q->count = q->sends = q->islands = 0;
+    q->sacked_bytes = q->lost_bytes = q->rexmit_bytes = 0;
+    q->segs = q->sacked_segs = q->lost_segs = q->rexmit_segs = q->ever_segs = 0;
 }
 
 struct wr_sent *wr_sendq_first(const struct wr_sendq *q)
@@ -342,7 +346,6 @@ void wr_sendq_clear(struct weir_stack *stack, struct wr_sendq *q)
         struct wr_sent *sent = of_seq_node(wr_list_pop_front(&q->by_seq));
         give_back(stack, sent);
     }
-    wr_sendq_init(q);
 }
 
 /* Sent at another time than the record it joins: that one is of now too, and gives no RTT sample. */

@@ -208,8 +208,6 @@ void wr_tcb_done_but_port(struct weir_stack *stack, struct tcb *tcb)
 
 void wr_tcb_settle_changed(struct weir_stack *stack, struct tcb *tcb)
 {
-    if (tcb->snd_ring.cap + tcb->rcv_ring.cap != tcb->mem_held)
-        wr_mem_settle(stack, tcb);
     if (tcb->state != WEIR_TCP_CLOSE) {
         wr_timers_update(stack, tcb);
 #ifdef WEIR_CHECK

@@ -93,8 +93,8 @@ static struct wr_tw *make_record(struct weir_stack *stack, const struct tcb *tcb
 {
     if (stack->tcp->n_tws >= stack->tunables.tcp_max_tw_buckets)
         return NULL;
-    return wr_demux_add(stack, WR_FLOW_TIMEWAIT, size_of(tcb->flow.v4), &tcb->tuple,
-                        tcb->node.hash, number);
+    return wr_demux_add(stack, WR_FLOW_TIMEWAIT, size_of(tcb->flow.v4), &tcb->tuple, tcb->node.hash,
+                        number);
 }
 
 /* What a connection leaves. */
