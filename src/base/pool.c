@@ -235,6 +235,8 @@ void wr_pool_free(struct wr_pool *pool, void *obj)
     chunk->free_slot = slot->slot % SLOTS_PER_CHUNK;
     pool->count--;
     chunk->used--;
+    if (chunk->used > 0 && pool->open.next == &chunk->link)
+        return; /* it is the first already */
     wr_list_remove(&chunk->link);
     if (chunk->used > 0) {
         wr_list_push_front(&pool->open, &chunk->link);

@@ -93,14 +93,12 @@ static bool keep_small(struct wr_small_spares *small, void *ptr, size_t size)
     return true;
 }
 
+/* A block of a size of which none is kept. */
 WR_APART void *take(struct weir_stack *stack, size_t size)
 {
-    struct wr_small_spares *small = small_of(stack, size);
     void *ptr = size >= LARGE_MIN ? take_large(stack, size) : NULL;
     if (ptr != NULL)
         return ptr;
-    if (small->size == size && small->n > 0)
-        return take_small(small);
     if (exceeds(stack, size)) {
         wr_alloc_trim(stack);
         if (exceeds(stack, size))
@@ -115,7 +113,11 @@ WR_APART void *take(struct weir_stack *stack, size_t size)
 static void *counted_alloc(void *ctx, size_t size)
 {
     struct weir_stack *stack = ctx;
+    struct wr_small_spares *small = small_of(stack, size);
     struct wr_spare *spare = stack->spares;
+
+    if (small->size == size && small->n > 0)
+        return take_small(small);
     if (size != WR_RING_FIRST || spare == NULL)
         return take(stack, size);
     stack->spares = spare->next;
@@ -123,12 +125,12 @@ static void *counted_alloc(void *ctx, size_t size)
     return spare;
 }
 
-/* A block that is no spare of the first size. */
+/* A block of which there is no place to be kept, unless it is a large one. */
 WR_APART void give_back_or_keep(struct weir_stack *stack, void *ptr, size_t size)
 {
     if (LARGE_SPARES > 0 && size >= LARGE_MIN && size <= LARGE_MAX)
         keep_large(stack, ptr, size);
-    else if (size < SMALL_MIN || size > SMALL_MAX || !keep_small(small_of(stack, size), ptr, size))
+    else
         give_back(stack, ptr, size);
 }
 
@@ -137,6 +139,8 @@ static void counted_free(void *ctx, void *ptr, size_t size)
     struct weir_stack *stack = ctx;
     struct wr_spare *spare = ptr;
 
+    if (size >= SMALL_MIN && size <= SMALL_MAX && keep_small(small_of(stack, size), ptr, size))
+        return;
     if (size != WR_RING_FIRST || stack->n_spares >= SPARES) {
         give_back_or_keep(stack, ptr, size);
         return;

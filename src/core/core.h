@@ -91,7 +91,7 @@ struct wr_small_spares {
     uint32_t size;
     int n;
 };
-enum { WR_SMALL_SPARES = 31 };
+enum { WR_SMALL_SPARES = 32 };
 /* The same of a large one. */
 struct wr_large_spare {
     void *block;

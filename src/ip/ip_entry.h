@@ -85,6 +85,8 @@ struct wr_ip_tx {
     uint8_t hop_limit; /* 0: the default */
     uint8_t ds;        /* DS field with ECN bits */
     bool dont_fragment;
+    uint8_t
+        csum_offset; /* of a transport checksum that is left to the link, which takes that; 0: it is complete */
     uint32_t flow_label; /* IPv6, 20 bits */
 };
 
@@ -102,10 +104,12 @@ void wr_ip_emit_atomic(struct weir_stack *stack, const struct weir_addr *src,
 
 /* Sends one packet of any size through the interface's queue: copies the spans, fragments where
  * allowed (WEIR_EMSGSIZE where not), waits for the neighbour in a bounded queue. The transport checksum
- * must be complete. path NULL: found here. 0, WEIR_ENETUNREACH, WEIR_EHOSTUNREACH, WEIR_ENOBUFS, ... */
+ * must be complete, but for tx->csum_offset. path NULL: found here. 0, WEIR_ENETUNREACH, WEIR_EHOSTUNREACH, WEIR_ENOBUFS, ... */
 int wr_ip_send(struct weir_stack *stack, const struct wr_path *path, const struct wr_ip_tx *tx,
                const struct weir_span *spans, unsigned n_spans, weir_time now);
 
+/* May the transport checksum of a packet by this path be left to the link? */
+bool wr_ip_takes_csum(const struct weir_stack *stack, const struct wr_path *path);
 /* The short way of wr_ip_send(), for a packet that is written where it waits for the link. Does nothing speak against
  * `whole` bytes with their header by this path? */
 bool wr_ip_is_clear(struct weir_stack *stack, const struct wr_path *path,
@@ -113,6 +117,14 @@ bool wr_ip_is_clear(struct weir_stack *stack, const struct wr_path *path,
 /* Then, room for them, from pkt->data + pkt->offset on: a header by wr_ip_emit_atomic(), and what is behind it. NULL: no
  * memory, counted. */
 struct wr_qpkt *wr_ip_room(struct weir_stack *stack, size_t whole);
+/* Its transport header begins behind head_len bytes, and its checksum there, of which the pseudo-header's sum is
+ * written, is the link's to finish. */
+static inline void wr_ip_leave_csum(struct wr_qpkt *pkt, size_t head_len, size_t csum_offset)
+{
+    pkt->csum_partial = true;
+    pkt->csum_start = (uint16_t)head_len;
+    pkt->csum_offset = (uint16_t)csum_offset;
+}
 void wr_ip_post(struct weir_stack *stack, const struct wr_path *path, struct wr_qpkt *pkt,
                 weir_time now);
 

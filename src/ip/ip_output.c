@@ -92,6 +92,8 @@ static int send_whole(struct weir_stack *stack, const struct wr_path *path,
     else
         wr_ip6_write_header(stack, path, tx, len, p);
     wr_spans_copy(p + head_len, spans, n_spans);
+    if (tx->csum_offset != 0)
+        wr_ip_leave_csum(pkt, head_len, tx->csum_offset);
     return wr_neigh_send(stack, path->netif, &path->next_hop, &path->src, pkt, now);
 }
 
@@ -144,6 +146,13 @@ int wr_ip_send(struct weir_stack *stack, const struct wr_path *path, const struc
         with_src.src = found.src;
     }
     return send_on(stack, path, &with_src, spans, n_spans, now);
+}
+
+bool wr_ip_takes_csum(const struct weir_stack *stack, const struct wr_path *path)
+{
+    const struct weir_netif_config *config = &path->netif->config;
+
+    return !wr_path_stale(stack, path) && config->tx_csum && config->kind == WEIR_NETIF_IP;
 }
 
 bool wr_ip_is_clear(struct weir_stack *stack, const struct wr_path *path,

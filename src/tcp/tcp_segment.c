@@ -239,8 +239,14 @@ size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_seg
 
 /* ---- segments without data ------------------------------------------------------------------------------ */
 
-/* A header of so many bytes, whose options are there, with its checksum. */
-WR_INLINE void bare_header(const struct wr_bare *bare, size_t hlen, uint8_t *p)
+/* Is its checksum the link's? */
+static bool leaves_csum(const struct weir_stack *stack, const struct wr_bare *bare)
+{
+    return bare->path != NULL && wr_ip_takes_csum(stack, bare->path);
+}
+
+/* A header of so many bytes, whose options are there, with its checksum, or without. */
+WR_INLINE void bare_header(const struct wr_bare *bare, size_t hlen, bool partial, uint8_t *p)
 {
     const struct wr_tuple *tuple = bare->tuple;
     struct w_tcp th = {.src_port = tuple->lport,
@@ -253,7 +259,8 @@ WR_INLINE void bare_header(const struct wr_bare *bare, size_t hlen, uint8_t *p)
     uint64_t sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)hlen);
 
     wr_w_tcp_emit(p, &th);
-    put_be16(p + W_TCP_OFF_CSUM, wr_csum_finish(wr_csum_add(sum, p, hlen)));
+    put_be16(p + W_TCP_OFF_CSUM,
+             partial ? wr_csum_fold(sum) : wr_csum_finish(wr_csum_add(sum, p, hlen)));
 }
 
 /* Over IPv4 by a known way, as most are: written where it waits for the link. False: not so. */
@@ -261,6 +268,7 @@ WR_INLINE bool bare_in_place(struct weir_stack *stack, const struct wr_bare *bar
                              const uint8_t *options, size_t n, weir_time now)
 {
     const struct wr_tuple *tuple = bare->tuple;
+    bool partial = leaves_csum(stack, bare);
     size_t hlen = W_TCP_HLEN + n;
     struct wr_qpkt *pkt;
     uint8_t *ip;
@@ -273,7 +281,9 @@ WR_INLINE bool bare_in_place(struct weir_stack *stack, const struct wr_bare *bar
         return true;
     ip = pkt->data + pkt->offset;
     memcpy(ip + W_IP4_HLEN + W_TCP_HLEN, options, n);
-    bare_header(bare, hlen, ip + W_IP4_HLEN);
+    bare_header(bare, hlen, partial, ip + W_IP4_HLEN);
+    if (partial)
+        wr_ip_leave_csum(pkt, W_IP4_HLEN, W_TCP_OFF_CSUM);
     wr_ip_emit_atomic(stack, &tuple->local, &tuple->remote, 6, bare->hop_limit,
                       (uint8_t)(bare->ds & ~3u), hlen, ip);
     wr_ip_post(stack, bare->path, pkt, now);
@@ -292,9 +302,12 @@ WR_APART void bare_by_ip(struct weir_stack *stack, const struct wr_bare *bare,
                           .dont_fragment = true,
                           .flow_label = flow_label(bare->hash)};
     struct weir_span span = {bytes, W_TCP_HLEN + n};
+    bool partial = leaves_csum(stack, bare);
 
+    if (partial)
+        tx.csum_offset = W_TCP_OFF_CSUM;
     memcpy(bytes + W_TCP_HLEN, options, n);
-    bare_header(bare, span.len, bytes);
+    bare_header(bare, span.len, partial, bytes);
     wr_ip_send(stack, bare->path, &tx, &span, 1, now);
 }
 
