@@ -8,7 +8,7 @@
  *
  * Chains lie in levels, of which each but the first has as many as all before it; so none is ever moved. A chain is written
  * for the first time when it is split off, so a new level is not cleared at once either. Two chains are split for an
- * insert while there are few; where most nodes have left, four are joined again, for chains that
+ * insert while there are few; where most nodes have left, eight are joined again, for chains that
  * are many more than nodes are in no cache when they are wanted. Nothing moves on removal: an iteration may remove what it visits.
  */
 #include "base/hash.h"
@@ -25,7 +25,7 @@ enum { FIRST_BITS = 1 };
 #else
 enum { FIRST_BITS = 4 };
 #endif
-enum { FIRST = 1 << FIRST_BITS, CHAINS_MAX = 1 << 30, SPLITS_PER_INSERT = 2, JOINS_PER_INSERT = 4 };
+enum { FIRST = 1 << FIRST_BITS, CHAINS_MAX = 1 << 30, SPLITS_PER_INSERT = 2, JOINS_PER_INSERT = 8 };
 
 void wr_hash_init(struct wr_hash *h, const struct weir_allocator *alloc, const uint8_t key[16],
                   uint32_t limit)
@@ -141,7 +141,7 @@ static bool make_room(struct wr_hash *h)
         h->n_chains = FIRST;
     }
     for (int i = 0; i < SPLITS_PER_INSERT; i++)
-        if (h->count + h->count / 2 >= h->n_chains && h->n_chains < CHAINS_MAX)
+        if (2 * (uint64_t)h->count >= h->n_chains && h->n_chains < CHAINS_MAX)
             split_one(h);
     for (int i = 0; i < JOINS_PER_INSERT; i++)
         if (h->n_chains > FIRST && h->n_chains / 8 > h->count)

@@ -371,11 +371,12 @@ static void skip_urgent(struct weir_stack *stack, struct tcb *tcb)
 static size_t readable_run(const struct tcb *tcb, size_t off)
 {
     size_t len = tcb->rcv_ring.len - off;
-    uint32_t to_mark = tcb->urg_seq - wr_tcb_copied_seq(tcb) - (uint32_t)off;
+    uint32_t to_mark;
 
-    if (tcb->urg_state != WR_URG_NONE && to_mark > 0 && to_mark < len)
-        return to_mark;
-    return len;
+    if (tcb->urg_state == WR_URG_NONE)
+        return len;
+    to_mark = tcb->urg_seq - wr_tcb_copied_seq(tcb) - (uint32_t)off;
+    return to_mark > 0 && to_mark < len ? to_mark : len;
 }
 
 static void mark_passed(struct tcb *tcb)
