@@ -120,13 +120,13 @@ static int next_frame(struct wr_attach *a, struct weir_frame *frame, weir_time n
     return rc;
 }
 
-/* There are no more frames after `n`, of which the last had `len` bytes. When small ones have an answer, it is asked
- * again when that is out. */
-static void found_empty(struct wr_attach *a, unsigned n, size_t len)
+/* There are no more frames. Of those that came `owing` were taken in since there was something to answer, the last of
+ * `len` bytes. When they are small, it is asked again when the answers are out. */
+static void found_empty(struct wr_attach *a, unsigned owing, size_t len)
 {
-    if (n > 0)
-        a->usual = n;
-    a->kick = n > 0 && len < SMALL_BYTES && weir_has_work(a->host->stack, a->ifindex);
+    if (owing > 0)
+        a->usual = owing;
+    a->kick = owing > 0 && len < SMALL_BYTES;
     if (!a->kick && !a->dead)
         a->kick = !wr_loop_await(a->host->loop, a);
 }
@@ -134,34 +134,36 @@ static void found_empty(struct wr_attach *a, unsigned n, size_t len)
 /* Takes frames in until there are none or the batch is full. True when there were some.
  *
  * To learn that there are none costs a system call. A peer on the same machine that waits for the answer to one
- * frame has often sent the next by the time that the answer is written. So of small frames a batch is as many as there
- * were when the link was last found empty, and on from there until there is something to answer; it is asked for more
- * when the answers are out. Large ones are taken in as they come: one acknowledgement for many counts for more. */
+ * frame has often sent the next by the time that the answer is written. So from the first small one on that has an
+ * answer, a batch is as many as there were when the link was last found empty; it is asked for more when the answers
+ * are out. Large ones are taken in as they come: one acknowledgement for many counts for more. */
 static bool take_in(struct wr_attach *a, weir_time now)
 {
     bool look = ++a->rounds % LOOK_EVERY == 0;
     unsigned usual = look || a->usual == 0 ? FRAMES_AT_ONCE : a->usual;
-    unsigned n = 0;
+    unsigned n = 0, owing = 0;
     size_t bytes = 0;
     struct weir_frame frame = {0};
     for (; n < FRAMES_AT_ONCE && bytes < BYTES_AT_ONCE; n++) {
-        if (n >= usual && frame.len < SMALL_BYTES && weir_has_work(a->host->stack, a->ifindex))
+        if (owing >= usual && frame.len < SMALL_BYTES)
             break;
         int rc = next_frame(a, &frame, now);
         if (rc <= 0) {
             if (rc < 0)
                 link_down(a, now);
-            found_empty(a, n, frame.len);
+            found_empty(a, owing, frame.len);
             return n > 0 || rc < 0;
         }
         weir_input(a->host->stack, a->ifindex, &frame, now);
         if (a->host->taps)
             wr_host_capture_in(a->host, a->ifindex, &frame, now);
+        if (owing > 0 || weir_has_work(a->host->stack, a->ifindex))
+            owing++;
         bytes += frame.len;
         a->host->had_input = true;
     }
-    if (a->usual > 0 && n > a->usual)
-        a->usual = n; /* at least */
+    if (a->usual > 0 && owing > a->usual)
+        a->usual = owing; /* at least */
     a->kick = true;
     return true;
 }

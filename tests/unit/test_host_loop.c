@@ -404,8 +404,9 @@ static void what_calls_produce_is_carried_at_once(void **state)
 struct source {
     struct weir_link link;
     int fd;
-    unsigned left, taken;
+    unsigned left, taken, sent;
     unsigned more_at, more; /* when so many have been taken that many come */
+    unsigned junk_every;    /* of so many frames one has no answer; 0: none */
 };
 
 static void source_add(struct source *source, unsigned n)
@@ -417,15 +418,19 @@ static void source_add(struct source *source, unsigned n)
 
 static int source_send(struct weir_link *link, const struct weir_out *out, weir_time now)
 {
-    (void)link;
+    struct source *source = (struct source *)link;
     (void)out;
     (void)now;
+    source->sent++;
     return 0;
 }
 
+/* An echo request, or what is dropped. */
 static int source_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
 {
-    static const uint8_t junk[20];
+    static const uint8_t ping[28] = {0x45, 0, 0, 28, 0,  0, 0, 0, 64, 1, 0x66, 0xdf,
+                                     10,   0, 0, 1,  10, 0, 0, 2, 8,  0, 0xf7, 0xff};
+    static const uint8_t junk[28];
     struct source *source = (struct source *)link;
     (void)now;
     if (source->left == 0)
@@ -433,7 +438,8 @@ static int source_recv(struct weir_link *link, struct weir_frame *frame, weir_ti
     source->left--;
     if (++source->taken == source->more_at)
         source_add(source, source->more);
-    *frame = (struct weir_frame){.data = junk, .len = sizeof junk};
+    bool is_junk = source->junk_every > 0 && source->taken % source->junk_every == 0;
+    *frame = (struct weir_frame){.data = is_junk ? junk : ping, .len = sizeof ping};
     return 1;
 }
 
@@ -467,7 +473,9 @@ static struct weir_host *source_open(struct source *source)
                         .fd = eventfd(0, EFD_NONBLOCK)};
     source->link.netif.kind = WEIR_NETIF_IP;
     assert_int_equal(weir_host_new(loop, NULL, &host), 0);
-    assert_true(weir_host_add_link(host, &source->link) > 0);
+    int ifindex = weir_host_add_link(host, &source->link);
+    assert_true(ifindex > 0);
+    assert_int_equal(weir_host_add_addr(host, ifindex, "10.0.0.2/24"), 0);
     return host;
 }
 
@@ -488,6 +496,7 @@ static void nothing_is_left_unread_while_it_sleeps(void **state)
     (void)state;
     turn_until_asleep();
     for (unsigned i = 0; i < 3000; i++) {
+        source.junk_every = i % 4; /* 1: all */
         source.more_at = source.taken + i % 7;
         source.more = i * i % 41;
         source_add(&source, 1 + i * i * i % 67);
@@ -513,6 +522,7 @@ static void a_flood_is_read_in_batches(void **state)
         source_add(&source, 1);
         turn_until_asleep();
     }
+    assert_int_equal(source.sent, 100);
     source.taken = 0;
     source_add(&source, 10000);
     assert_int_equal(weir_loop_step(loop, 0), 0);
