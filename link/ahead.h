@@ -66,4 +66,10 @@ static inline void wr_ahead_note(struct wr_ahead *ahead, ssize_t len)
         ahead->ask = WR_AHEAD_MAX;
 }
 
+/* Something was sent meanwhile: what is read next may be the answer to that, so it was not there with what came before. */
+static inline void wr_ahead_note_sent(struct wr_ahead *ahead)
+{
+    ahead->row = 0;
+}
+
 #endif

@@ -123,6 +123,7 @@ static int tun_send(struct weir_link *link, const struct weir_out *out, weir_tim
     (void)now;
     if (tun->gone)
         return WEIR_ENETDOWN;
+    wr_ahead_note_sent(&tun->ahead);
     if (!tun->vnet && (out->gso_size || out->csum_partial)) {
         write_gathered(tun);
         return weir_out_segment(out, link->netif.kind, write_plain, tun);
