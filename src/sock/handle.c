@@ -82,7 +82,7 @@ void wr_sock_need_less(struct weir_stack *stack, struct wr_sock *sock)
 {
     const struct wr_sock_more *more = sock->more;
     const struct weir_addr any = wr_sock_any(sock);
-    assert(more == NULL || (more->opts == NULL && more->error == 0));
+    assert(more == NULL || more->error == 0);
     if (more == NULL || more->local.port != 0 || !weir_addr_eq(&more->local.addr, &any) ||
         more->fastopen_key != NULL || more->mark != 0 || more->peek_from != 0)
         return;
@@ -97,7 +97,6 @@ void wr_sock_free(struct weir_stack *stack, struct wr_sock *sock)
     wr_notes_free(stack, &sock->ready);
     if (more != NULL) {
         wr_bind_leave(stack, sock);
-        wr_free(stack, more->opts, sizeof *more->opts);
         wr_free(stack, more->fastopen_key, 2 * sizeof *more->fastopen_key);
         wr_free(stack, more, sizeof *more);
     }
@@ -120,16 +119,13 @@ static int check_kind(int domain, int type, int protocol)
     return 0;
 }
 
-static struct wr_tcp_opts *new_tcp_opts(struct weir_stack *stack)
+/* In zeroed memory. */
+static void init_tcp_opts(const struct weir_stack *stack, struct wr_tcp_opts *opts)
 {
-    struct wr_tcp_opts *opts = wr_zalloc(stack, sizeof *opts);
-    if (opts == NULL)
-        return NULL;
     opts->rcvbuf = (uint32_t)stack->tunables.tcp_rmem_default;
     opts->sndbuf = (uint32_t)stack->tunables.tcp_wmem_default;
     opts->rcvlowat = 1;
     opts->mtu_discover = stack->tunables.ip_no_pmtu_disc ? 0 : 1;
-    return opts;
 }
 
 int weir_sock_open(struct weir_stack *stack, int domain, int type, int protocol, weir_sock *handle)
@@ -153,8 +149,8 @@ int weir_sock_open(struct weir_stack *stack, int domain, int type, int protocol,
     if (sock->is_udp)
         sock->more->udp = wr_udp_open(stack, sock->protocol, &sock->ready);
     else
-        sock->more->opts = new_tcp_opts(stack);
-    if (sock->is_udp ? sock->more->udp == NULL : sock->more->opts == NULL) {
+        init_tcp_opts(stack, &sock->more->opts);
+    if (sock->is_udp && sock->more->udp == NULL) {
         wr_sock_free(stack, sock);
         return WEIR_ENOMEM;
     }

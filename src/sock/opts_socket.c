@@ -15,8 +15,8 @@ enum {
 static int set_reuseaddr(const struct wr_opt_access *a, int value)
 {
     a->sock->reuseaddr = value != 0;
-    if (a->sock->more != NULL && a->sock->more->opts != NULL)
-        a->sock->more->opts->reuseaddr = value != 0;
+    if (a->sock->more != NULL)
+        a->sock->more->opts.reuseaddr = value != 0;
     return 0;
 }
 
@@ -29,8 +29,8 @@ static int get_reuseaddr(const struct wr_opt_access *a, int *value)
 static int set_reuseport(const struct wr_opt_access *a, int value)
 {
     a->sock->reuseport = value != 0;
-    if (a->sock->more != NULL && a->sock->more->opts != NULL)
-        a->sock->more->opts->reuseport = value != 0;
+    if (a->sock->more != NULL)
+        a->sock->more->opts.reuseport = value != 0;
     if (a->udp != NULL)
         a->udp->reuseport = value != 0;
     return 0;

@@ -54,7 +54,7 @@ struct wr_sock_more {
         struct wr_listener *listener; /* LISTENING */
         struct wr_udp_sock *udp;      /* UDP, always */
     };
-    struct wr_tcp_opts *opts;    /* TCP: NULL while there is a connection, which has its own */
+    struct wr_tcp_opts opts; /* TCP; of no account while there is a connection, which has its own */
     uint8_t (*fastopen_key)[16]; /* TCP_FASTOPEN_KEY: room for two; NULL: none set */
     int error;                   /* IDLE: what SO_ERROR tells; positive errno */
     uint32_t mark;               /* SO_MARK */

@@ -15,7 +15,7 @@ enum { FASTOPEN_LISTENERS = 0x2 | 0x400 };
 
 struct wr_tcp_opts *wr_sock_opts(struct wr_sock *sock)
 {
-    return wr_sock_has_tcb(sock) ? wr_tcp_opts(wr_sock_tcb(sock)) : sock->more->opts;
+    return wr_sock_has_tcb(sock) ? wr_tcp_opts(wr_sock_tcb(sock)) : &sock->more->opts;
 }
 
 struct weir_addr wr_sock_any(const struct wr_sock *sock)
@@ -40,12 +40,9 @@ static int save_opts(struct weir_stack *stack, struct wr_sock *sock)
 {
     if (!wr_sock_need_more(stack, sock))
         return WEIR_ENOMEM;
-    sock->more->opts = wr_alloc(stack, sizeof *sock->more->opts);
-    if (sock->more->opts == NULL)
-        return WEIR_ENOMEM;
-    *sock->more->opts = *wr_tcp_opts(wr_sock_tcb(sock));
-    sock->more->opts->reuseaddr = sock->reuseaddr;
-    sock->more->opts->reuseport = sock->reuseport;
+    sock->more->opts = *wr_tcp_opts(wr_sock_tcb(sock));
+    sock->more->opts.reuseaddr = sock->reuseaddr;
+    sock->more->opts.reuseport = sock->reuseport;
     return 0;
 }
 
@@ -162,14 +159,12 @@ static ptrdiff_t start_connect(struct weir_stack *stack, struct wr_sock *sock,
         return error;
 
     struct tcb *tcb = NULL;
-    ptrdiff_t rc = data == NULL ? wr_tcp_connect(stack, &local, &remote, sock->more->opts,
+    ptrdiff_t rc = data == NULL ? wr_tcp_connect(stack, &local, &remote, &sock->more->opts,
                                                  &sock->ready, &tcb, now)
-                                : wr_tcp_connect_fast(stack, &local, &remote, sock->more->opts,
+                                : wr_tcp_connect_fast(stack, &local, &remote, &sock->more->opts,
                                                       &sock->ready, data, len, &tcb, now);
     if (rc < 0 && rc != WEIR_EINPROGRESS)
         return rc == WEIR_EADDRINUSE ? WEIR_EADDRNOTAVAIL : rc;
-    wr_free(stack, sock->more->opts, sizeof *sock->more->opts);
-    sock->more->opts = NULL;
     sock->state = WR_SOCK_CONNECTING;
     sock->more->error = 0;
     sock->shut = 0;
@@ -272,11 +267,11 @@ static int start_listen(struct weir_stack *stack, struct wr_sock *sock, int back
         sock->more->local.port == 0 ? wr_sock_autobind(stack, sock) : wr_bind_recheck(stack, sock);
     if (error != 0)
         return error;
-    sock->more->opts->v6only = sock->v6only;
+    sock->more->opts.v6only = sock->v6only;
     if ((stack->tunables.tcp_fastopen & FASTOPEN_LISTENERS) == FASTOPEN_LISTENERS &&
-        sock->more->opts->fastopen_qlen == 0)
-        sock->more->opts->fastopen_qlen = (unsigned)(backlog < 4096 ? backlog : 4096) & 0x3fff;
-    error = wr_tcp_listen(stack, &sock->more->local, backlog, sock->reuseport, sock->more->opts,
+        sock->more->opts.fastopen_qlen == 0)
+        sock->more->opts.fastopen_qlen = (unsigned)(backlog < 4096 ? backlog : 4096) & 0x3fff;
+    error = wr_tcp_listen(stack, &sock->more->local, backlog, sock->reuseport, &sock->more->opts,
                           &sock->ready, &sock->more->listener, now);
     if (error != 0)
         return error;

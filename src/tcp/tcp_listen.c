@@ -108,10 +108,10 @@ static void arm(struct weir_stack *stack)
 static void enqueue(struct weir_stack *stack, struct wr_syn *syn, uint32_t number, weir_time now)
 {
     unsigned level = level_of(syn);
-    weir_time at;
+    int64_t us = (now + level_wait(level)) / WEIR_US;
+    weir_time at = us * WEIR_US;
 
-    syn->resend_us = (uint32_t)((now + level_wait(level)) / WEIR_US);
-    at = wr_syn_resend_at(syn, now);
+    syn->resend_us = (uint32_t)us;
     wr_record_line_push(&stack->tcp->records, &stack->tcp->syn_wait[level], number);
     if (at < stack->tcp->syn_timer.at)
         wr_timer_arm(stack, &stack->tcp->syn_timer, at);
