@@ -463,23 +463,27 @@ static struct wr_way *way_of(const struct weir_stack *stack, const struct weir_a
     return &stack->ip->ways[x / (UINT32_MAX / WR_IP_WAYS + 1)];
 }
 
-/* A new search would find the same. */
-static bool still_good(struct weir_stack *stack, const struct wr_way *way,
+/* A new search would find the same, unless its gateway failed. */
+static bool still_good(const struct weir_stack *stack, const struct wr_way *way,
                        const struct weir_addr *dst, const struct weir_addr *src)
 {
     const struct wr_path *path = &way->path;
     return wr_may_remember(stack) && path->generation == stack->ip->generation &&
-           weir_addr_eq(&way->dst, dst) && weir_addr_eq(&way->src, src) && path->netif->up &&
-           (weir_addr_eq(&path->next_hop, dst) ||
-            !wr_neigh_is_failed(stack, path->netif, &path->next_hop));
+           weir_addr_eq(&way->dst, dst) && weir_addr_eq(&way->src, src) && path->netif->up;
 }
 
-/* The path as found in the tables, which is kept if it lasts. */
+/* The path by a gateway that has not failed; or as found in the tables, which is kept if it lasts. */
 WR_APART int find_anew(struct weir_stack *stack, const struct weir_addr *dst,
                        const struct weir_addr *src, struct wr_way *way, struct wr_path *path)
 {
     bool lasting;
-    int err = find_on(stack, dst, src, NULL, path, &lasting);
+    int err;
+    if (still_good(stack, way, dst, src) &&
+        !wr_neigh_is_failed(stack, way->path.netif, &way->path.next_hop)) {
+        *path = way->path;
+        return 0;
+    }
+    err = find_on(stack, dst, src, NULL, path, &lasting);
     /* A group is its own next hop, whatever router the route names. */
     if (err == 0 && (weir_addr_is_multicast(dst) || weir_addr_is_broadcast(dst)))
         path->next_hop = *dst;
@@ -492,7 +496,7 @@ int wr_path_find(struct weir_stack *stack, const struct weir_addr *dst, const st
                  struct wr_path *path)
 {
     struct wr_way *way = way_of(stack, dst, src);
-    if (!still_good(stack, way, dst, src))
+    if (!still_good(stack, way, dst, src) || !weir_addr_eq(&way->path.next_hop, dst))
         return find_anew(stack, dst, src, way, path);
     *path = way->path;
     return 0;
