@@ -59,7 +59,7 @@ static bool write_jobs(const char *folder, unsigned n, char **settings, size_t n
         return false;
     for (unsigned i = 1; i <= n; i++) {
         char json[4096];
-        fprintf(out, "${WEIR:-weir} lab --threads 1 --shard %u/%u --packets --json ", i, n);
+        fprintf(out, "\"${WEIR:-weir}\" lab --threads 1 --shard %u/%u --packets --json ", i, n);
         snprintf(json, sizeof json, "%s/shard-%u.json", folder, i);
         print_quoted(out, json);
         putc(' ', out);

@@ -60,6 +60,7 @@ class Filter(ctypes.Structure):
 class Program(ctypes.Structure):
     _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.POINTER(Filter))]
 libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS, which all but root need for a filter
 code = (Filter * 1)(Filter(6, 0, 0, 0x7fff0000))
 print(libc.syscall(317, 1, 8, ctypes.byref(Program(1, code))), errno.errorcode[ctypes.get_errno()])
 """

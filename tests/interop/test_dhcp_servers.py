@@ -70,6 +70,8 @@ class Daemon:
 def dnsmasq(path, *more):
     if not shutil.which("dnsmasq"):
         pytest.skip("dnsmasq is not installed")
+    if not kernel.IS_ROOT:
+        pytest.skip("needs root: dnsmasq changes its group")
     words = ["dnsmasq", "--conf-file=/dev/null", "--keep-in-foreground", "--port=0", "--interface=weirbr",
              "--bind-interfaces", "--no-ping", "--user=root", "--log-dhcp", "--log-facility=-",
              f"--dhcp-leasefile={path / 'leases'}", "--dhcp-range=10.78.0.50,10.78.0.60,255.255.255.0,2m",
