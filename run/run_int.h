@@ -260,7 +260,7 @@ void wr_run_sock_set(struct run_sock *rs, weir_sock sock);
 bool wr_run_sock_enter(struct weir_run *run, struct run_sock *rs);
 /* The record of an inode, or NULL. */
 struct run_sock *wr_run_sock_find(const struct weir_run *run, ino_t ino);
-/* Makes the program's end `end` as large as a connection's must be. Who waits to write there is woken, also
+/* Makes an end of a pair, mostly the program's, as large as a connection's must be. Who waits to write there is woken, also
  * under EPOLLET: so it also tells the program that it is connected, if the pair was not filled. */
 void wr_run_sock_widen(int end);
 /* The same, and fills it from its own side: poll shows no POLLOUT from now on. False: no memory. */

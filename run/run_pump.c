@@ -415,14 +415,18 @@ static void put_end(struct run_sock *rs)
     rs->shut_rd = true;
 }
 
-/* The pair is full for the first time. Others are not watched for room: each read of the program would be an
- * event. */
-static void want_out(struct run_sock *rs)
+/* The pair is full. For the first time: it is made as large as the other way, so that who reads much at once and the
+ * supervisor need wake each other less, and is watched for room. Others are not watched: each read of the
+ * program would be an event. True: there is more room now. */
+static bool make_room(struct run_sock *rs)
 {
     struct epoll_event event = {.events = RUN_PAIR_EVENTS | EPOLLOUT, .data.ptr = &rs->source};
-    if (!rs->wants_out)
-        epoll_ctl(rs->program->run->epoll_fd, EPOLL_CTL_MOD, rs->fd, &event);
+    if (rs->wants_out)
+        return false;
+    wr_run_sock_widen(rs->fd);
+    epoll_ctl(rs->program->run->epoll_fd, EPOLL_CTL_MOD, rs->fd, &event);
     rs->wants_out = true;
+    return true;
 }
 
 /* The urgent byte of Weir's stream goes into the pair as one. False: the pair is full. */
@@ -444,7 +448,8 @@ static void pump_down(struct run_sock *rs)
     while (rs->state == RUN_OPEN && !rs->shut_rd) {
         struct weir_span span[2] = {{0}, {0}};
         if (weir_sock_atmark(stack, rs->sock) == 1 && !put_urgent(rs, stack)) {
-            want_out(rs);
+            if (make_room(rs))
+                continue;
             break;
         }
         ptrdiff_t n = weir_sock_peek(stack, rs->sock, span, weir_now());
@@ -458,8 +463,9 @@ static void pump_down(struct run_sock *rs)
             break;
         ssize_t put = put_bytes(rs, span);
         if (put <= 0) {
-            want_out(rs); /* or EPIPE: the hang-up will come */
-            break;
+            if (make_room(rs))
+                continue;
+            break; /* or EPIPE: the hang-up will come */
         }
         weir_sock_consume(stack, rs->sock, (size_t)put, weir_now());
     }
