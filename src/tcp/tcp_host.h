@@ -163,7 +163,7 @@ struct wr_tcp {
     uint8_t fastopen_offs;     /* how often, since it last worked */
     uint32_t isn_epoch;        /* the ISN clock when the stack was made */
     uint32_t n_orphans, next_listener_id;
-    uint32_t n_at_addr; /* listeners that are bound to one address */
+    uint32_t n_at_addr;         /* listeners that are bound to one address */
     uint64_t prio;              /* state of the treaps' priorities */
     struct wr_sent *spare_sent; /* records of flights that are over, by `left` */
     int n_spare_sent;
