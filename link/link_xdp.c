@@ -324,6 +324,7 @@ static int queue_open(struct opening *o, unsigned n)
     }
     q->rx = (struct wr_xdp_rx){.area = q->area,
                                .whole = xdp->whole,
+                               .least = xdp->hook.generic ? WR_XDP_RX_FEW : RX_CHUNKS,
                                .mtu = xdp->link.netif.mtu,
                                .trusts = xdp->is_veth || xdp->hook.generic};
     int rc = queue_sockets(o, n);

@@ -4,7 +4,7 @@
 #include "link/xdp_rx.h"
 
 /* Ethernet, and the longest headers of IPv4 and TCP: a piece with as many bytes has all headers. */
-enum { HEADERS_MAX = WR_ETH_HEAD + 60 + 60, IP6_NEXT = 6 };
+enum { HEADERS_MAX = WR_ETH_HEAD + 60 + 60, IP6_NEXT = 6, CALM_ROUNDS = 1000 };
 
 static const struct xdp_desc *piece(const struct wr_xdp_rx *rx, uint32_t i)
 {
@@ -16,7 +16,7 @@ static uint64_t chunk_of(const struct xdp_desc *desc)
     return desc->addr & ~(uint64_t)(WR_XDP_CHUNK - 1);
 }
 
-static void give_back(struct wr_xdp_rx *rx, uint64_t chunk)
+static void fill(struct wr_xdp_rx *rx, uint64_t chunk)
 {
     uint32_t at = 0;
     if (xsk_ring_prod__reserve(&rx->fill, 1, &at) == 1) {
@@ -25,10 +25,42 @@ static void give_back(struct wr_xdp_rx *rx, uint64_t chunk)
     }
 }
 
+static void give_back(struct wr_xdp_rx *rx, uint64_t chunk)
+{
+    if (rx->used <= rx->want) {
+        fill(rx, chunk);
+        return;
+    }
+    rx->spare[rx->n_spare++] = chunk;
+    rx->used--;
+}
+
+static void use_more(struct wr_xdp_rx *rx)
+{
+    for (; rx->used < rx->want && rx->n_spare > 0; rx->used++)
+        fill(rx, rx->spare[--rx->n_spare]);
+}
+
 void wr_xdp_rx_fill(struct wr_xdp_rx *rx)
 {
-    for (uint64_t i = 0; i < WR_XDP_RX_CHUNKS; i++)
-        give_back(rx, i * WR_XDP_CHUNK);
+    for (uint64_t i = WR_XDP_RX_CHUNKS; i > 0; i--)
+        rx->spare[rx->n_spare++] = (i - 1) * WR_XDP_CHUNK;
+    rx->want = rx->least;
+    use_more(rx);
+}
+
+/* So many pieces that came have not been read. */
+static void adapt(struct wr_xdp_rx *rx, uint32_t came)
+{
+    if (came > rx->want / 4 * 3 && rx->want < WR_XDP_RX_CHUNKS) {
+        rx->want *= 2;
+        use_more(rx);
+    }
+    rx->calm = came < rx->want / 8 ? rx->calm + 1 : 0;
+    if (rx->calm < CALM_ROUNDS || rx->want <= rx->least)
+        return;
+    rx->want /= 2;
+    rx->calm = 0;
 }
 
 /* How many pieces the next frame has, and how long it is; 0 when it is not all there. */
@@ -38,6 +70,8 @@ static uint32_t next_frame(struct wr_xdp_rx *rx, size_t *len)
     if (rx->left == 0)
         rx->next = at;
     rx->left += more;
+    if (more > 0)
+        adapt(rx, rx->left);
     *len = 0;
     for (uint32_t i = 0; i < rx->left; i++) {
         const struct xdp_desc *desc = piece(rx, i);

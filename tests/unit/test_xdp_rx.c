@@ -21,13 +21,14 @@ static struct {
 static struct wr_xdp_rx rx;
 static uint8_t *area, whole[WR_XDP_FRAME_MAX], sent[80000];
 
-static void open_rings(uint32_t first)
+static void open_with(uint32_t first, uint32_t least)
 {
     memset(&rings, 0, sizeof rings);
     rings.made = rings.taken = rings.fill_made = rings.fill_taken = first;
     area = malloc(AREA);
     assert_non_null(area);
-    rx = (struct wr_xdp_rx){.area = area, .whole = whole, .mtu = MTU, .trusts = true};
+    rx = (struct wr_xdp_rx){
+        .area = area, .whole = whole, .mtu = MTU, .trusts = true, .least = least};
     rx.fill = (struct xsk_ring_prod){.cached_prod = first,
                                      .cached_cons = first + WR_XDP_FILL,
                                      .mask = WR_XDP_FILL - 1,
@@ -45,7 +46,12 @@ static void open_rings(uint32_t first)
                                      .ring = rings.desc,
                                      .flags = &rings.flags};
     wr_xdp_rx_fill(&rx);
-    assert_int_equal(rings.fill_made - rings.fill_taken, CHUNKS);
+    assert_int_equal(rings.fill_made - rings.fill_taken, least);
+}
+
+static void open_rings(uint32_t first)
+{
+    open_with(first, CHUNKS);
 }
 
 /* Every chunk is the kernel's again, and each of them once. */
@@ -261,6 +267,43 @@ static void test_full_rings_lose_frames_whole(void **state)
     close_rings();
 }
 
+/* As many chunks are in use as are needed for what comes at once, and fewer again when less does. */
+static void test_chunks_in_use_follow_what_comes(void **state)
+{
+    struct weir_frame frame;
+    uint32_t most = WR_XDP_RX_FEW;
+    (void)state;
+    open_with(0, WR_XDP_RX_FEW);
+    size_t len = segment(4, BIG);
+    for (unsigned turn = 0; turn < 5; turn++) {
+        unsigned n = 0;
+        while (arrives(sent, len))
+            n++;
+        assert_int_equal(n, most / 18);
+        for (unsigned i = 0; i < n; i++)
+            take(NULL, &frame, len);
+        assert_false(wr_xdp_rx_take(&rx, NULL, &frame));
+        most = most < CHUNKS ? most * 2 : CHUNKS;
+        assert_int_equal(rings.fill_made - rings.fill_taken, most);
+        assert_int_equal(rx.n_spare, CHUNKS - most);
+    }
+    for (unsigned i = 0; i < 10000; i++) { /* single frames: no more than a few need be in use */
+        assert_true(arrives(sent, 60));
+        take(NULL, &frame, 60);
+    }
+    assert_false(wr_xdp_rx_take(&rx, NULL, &frame));
+    assert_int_equal(rings.fill_made - rings.fill_taken, WR_XDP_RX_FEW);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(arrives(sent, len));
+        take(NULL, &frame, len);
+        assert_memory_equal(frame.data, sent, len);
+    }
+    assert_false(wr_xdp_rx_take(&rx, NULL, &frame));
+    for (uint32_t i = 0; i < rx.n_spare; i++) /* for the count at the end */
+        rings.fill[rings.fill_made++ % WR_XDP_FILL] = rx.spare[i];
+    close_rings();
+}
+
 /* ---- hostile ------------------------------------------------------------------------------------------ */
 
 /* A chain of IPv6 extension headers that leads out of the first piece, which is the last chunk of the area. */
@@ -326,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_a_frame_waits_for_its_last_piece),
         cmocka_unit_test(test_of_a_frame_too_long_the_beginning_is_shown),
         cmocka_unit_test(test_full_rings_lose_frames_whole),
+        cmocka_unit_test(test_chunks_in_use_follow_what_comes),
         cmocka_unit_test(test_headers_are_not_looked_for_beyond_the_first_piece),
         cmocka_unit_test(test_any_headers),
     };
