@@ -113,7 +113,8 @@ static void fill(struct wr_tw *tw, struct tcb *tcb)
 void wr_tw_enter(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     uint32_t number;
-    struct wr_tw none, *made = make_record(stack, tcb, &number), *tw = made != NULL ? made : &none;
+    struct wr_tw none = {0}, *made = make_record(stack, tcb, &number);
+    struct wr_tw *tw = made != NULL ? made : &none;
 
     fill(tw, tcb);
     if (tcb->want & WR_WANT_ACK)
