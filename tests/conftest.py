@@ -19,6 +19,7 @@ SKIPPED = 77
 def pytest_configure(config):
     if not config.option.basetemp:
         config.option.basetemp = config.own_basetemp = tempfile.mkdtemp(prefix="weir-pytest-")
+    os.umask(0o022)  # programs of other users read what tests write
     # Servers lie where plain users do not look for programs.
     os.environ["PATH"] = os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
     os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="weir-runtime-")
