@@ -4,10 +4,10 @@
  * socket calls in the event function. The kernel is the client (bench_kernel).
  *
  *     bench_tun NAME [plain | csum] [TUNABLE=VALUE...]
- *     bench_tun NAME packet|xdp ADDR/PREFIX [TUNABLE=VALUE...]
+ *     bench_tun NAME packet|xdp|native ADDR/PREFIX [TUNABLE=VALUE...]
  *
  * makes TUN interface NAME: kernel 10.78.0.1/24, Weir 10.78.0.2. `plain`: one segment a frame and its checksum too; `csum`: one
- * segment a frame, which are cut and joined in software. Or it is at ADDR on the kernel's interface NAME, by AF_PACKET or AF_XDP.
+ * segment a frame, which are cut and joined in software. Or it is at ADDR on the kernel's interface NAME, by AF_PACKET or AF_XDP (`native`: at the driver's hook).
  * Of the tunables, net.core.busy_poll is the host's.
  *
  * Prints "ready" when it can be connected to, works until SIGTERM or SIGINT, and answers SIGUSR1
@@ -230,13 +230,18 @@ static struct weir_link *open_tun(const char *name, bool plain, bool csum)
     return link;
 }
 
-static struct weir_link *open_beside(const char *name, bool xdp)
+static struct weir_link *open_beside(const char *name, const char *how)
 {
     struct weir_packet_config packet = {.ifname = name, .offload = true};
-    struct weir_xdp_config by_xdp = {.ifname = name};
+    struct weir_xdp_config xdp = {.ifname = name};
     struct weir_link *link;
 
-    check(xdp ? weir_link_xdp(&by_xdp, &link, NULL) : weir_link_packet(&packet, &link), name);
+    if (strcmp(how, "native") == 0)
+        xdp.hook = WEIR_XDP_NATIVE;
+    if (strcmp(how, "packet") == 0)
+        check(weir_link_packet(&packet, &link), name);
+    else
+        check(weir_link_xdp(&xdp, &link, NULL), name);
     return link;
 }
 
@@ -244,14 +249,14 @@ int main(int argc, char **argv)
 {
     bool plain = argc > 2 && strcmp(argv[2], "plain") == 0;
     bool csum = argc > 2 && strcmp(argv[2], "csum") == 0;
-    bool xdp = argc > 3 && strcmp(argv[2], "xdp") == 0;
-    bool beside = xdp || (argc > 3 && strcmp(argv[2], "packet") == 0);
+    bool beside = argc > 3 && (strcmp(argv[2], "packet") == 0 || strcmp(argv[2], "xdp") == 0 ||
+                               strcmp(argv[2], "native") == 0);
     struct weir_link *link;
     int ifindex;
 
     if (argc < 2)
-        die("usage: bench_tun NAME [plain | csum | packet|xdp ADDR/PREFIX] [TUNABLE=VALUE...]");
-    link = beside ? open_beside(argv[1], xdp) : open_tun(argv[1], plain, csum);
+        die("usage: bench_tun NAME [plain | csum | packet|xdp|native ADDR/PREFIX] [TUNABLE=VALUE...]");
+    link = beside ? open_beside(argv[1], argv[2]) : open_tun(argv[1], plain, csum);
     check(weir_loop_new(&loop), "weir_loop_new");
     check(weir_host_new(loop, NULL, &host), "weir_host_new");
     ifindex = weir_host_add_link(host, link);

@@ -22,6 +22,7 @@ BOUND, BOUND_PLAIN = "bound", "bound, no TSO"
 VETH, VETH_PLAIN = "kernel veth", "kernel veth, no TSO"
 TUN, TUN_PLAIN = "weir tun", "weir tun, no TSO"
 CROWDED = "weir tun, 20000 + 20000"
+PACKET, XDP, XDP_NATIVE = "weir packet veth", "weir xdp veth", "weir xdp veth, native"
 PIPE, PIPE_MTU = "weir pipe", "weir pipe, MTU 1500"
 FEW, MANY, TURNS = "10 connections", "1000000 connections", "100000 connections"
 OVER_PROGRAMS = {"weir run, one host": "kernel lo", "weir run server, TUN": "kernel veth",
@@ -42,12 +43,12 @@ GOALS = [
     Goal("the same, to the bound", "up", TUN_PLAIN, BOUND_PLAIN, None),
     Goal("bulk over TUN from Weir, no super-segments", "down", TUN_PLAIN, RESPONDER_PLAIN, 0.95),
     Goal("the same, to the bound", "down", TUN_PLAIN, BOUND_PLAIN, None),
-    Goal("bulk over veth to Weir, AF_PACKET", "up", "weir packet veth", VETH, 0.5),
-    Goal("bulk over veth from Weir, AF_PACKET", "down", "weir packet veth", VETH, 0.5),
-    Goal("bulk over veth to Weir, AF_XDP", "up", "weir xdp veth", VETH, 0.5),
-    Goal("the same, to the kernel with one segment a frame", "up", "weir xdp veth", VETH_PLAIN, 0.5),
-    Goal("bulk over veth from Weir, AF_XDP", "down", "weir xdp veth", VETH, 0.5),
-    Goal("the same, to the kernel with one segment a frame", "down", "weir xdp veth", VETH_PLAIN, 0.5),
+    Goal("bulk over veth to Weir, AF_PACKET", "up", PACKET, VETH, 0.5),
+    Goal("bulk over veth from Weir, AF_PACKET", "down", PACKET, VETH, 0.5),
+    Goal("bulk over veth to Weir, AF_XDP", "up", XDP, VETH, 0.5),
+    Goal("the same, at the driver's hook, one segment a frame, to the kernel so", "up", XDP_NATIVE, VETH_PLAIN, None),
+    Goal("bulk over veth from Weir, AF_XDP (leaves by its packet socket)", "down", XDP, VETH, 0.5),
+    Goal("the same, at the driver's hook, one segment a frame, to the kernel so", "down", XDP_NATIVE, VETH_PLAIN, None),
     Goal("1-byte round trips over TUN", "tcp_rr", TUN, RESPONDER, 0.95),
     Goal("the same, to the bound", "tcp_rr", TUN, BOUND, None),
     Goal("connect, echo, close over TUN", "tcp_crr", TUN, RESPONDER, 0.95),
