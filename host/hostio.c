@@ -127,8 +127,10 @@ static void found_empty(struct wr_attach *a, unsigned owing, size_t len)
     if (owing > 0)
         a->usual = owing;
     a->kick = owing > 0 && len < SMALL_BYTES;
-    if (!a->kick && !a->dead)
-        a->kick = !wr_loop_await(a->host->loop, a);
+    if (a->kick || a->dead || wr_loop_await(a->host->loop, a))
+        return;
+    a->kick = true;
+    wr_loop_wake(a->host->loop); /* nothing else would */
 }
 
 /* Takes frames in until there are none or the batch is full. True when there were some.
