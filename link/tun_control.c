@@ -17,6 +17,7 @@
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -28,6 +29,10 @@
 #ifndef TUNGETDEVNETNS
 #    define TUNGETDEVNETNS _IO('T', 227)
 #endif
+
+/* How long a device that is in use is asked for again. An io_uring (batch.h) of a program that was killed ends some 30 ms
+ * after it, and holds the device until then. */
+enum { BUSY_TRIES = 100, BUSY_PAUSE_MS = 5 };
 
 /* A name of Linux 6.3 that older headers lack; by its number, for it is no macro there. */
 enum { LINK_GRO_IPV4_MAX_SIZE = 64 };
@@ -59,7 +64,12 @@ static int open_device(void *arg)
 
 int wr_tun_open(const struct weir_tun_config *config)
 {
-    return wr_netns_in(config->netns, open_device, (void *)(uintptr_t)config);
+    int fd = wr_netns_in(config->netns, open_device, (void *)(uintptr_t)config);
+    for (int i = 0; i < BUSY_TRIES && fd == WEIR_EBUSY; i++) {
+        (void)poll(NULL, 0, BUSY_PAUSE_MS);
+        fd = wr_netns_in(config->netns, open_device, (void *)(uintptr_t)config);
+    }
+    return fd;
 }
 
 /* ---- the kernel's side -------------------------------------------------------------------------- */

@@ -60,7 +60,8 @@ struct weir_tun_config {
     const char *netns; /* name of a network namespace made with ip netns, or NULL: this one's */
 };
 /* Opens (or makes) a TUN or TAP interface. The kernel's side is neither set up nor given an address:
- * see weir_tun_configure(). Negative error: WEIR_EPERM, WEIR_EBUSY, ... */
+ * see weir_tun_configure(). One in use is asked for again for half a second. Negative error: WEIR_EPERM,
+ * WEIR_EBUSY, ... */
 int weir_link_tun(const struct weir_tun_config *config, struct weir_link **link);
 /* The same from a descriptor opened elsewhere, but nothing is done in software; takes ownership of it. */
 int weir_link_tun_fd(int fd, bool tap, bool offload, uint32_t mtu, struct weir_link **link);
