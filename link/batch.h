@@ -14,6 +14,7 @@
 #ifndef WEIR_LINK_BATCH_H
 #define WEIR_LINK_BATCH_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -51,5 +52,14 @@ unsigned wr_batch_read(struct wr_batch *batch, const struct iovec *to, unsigned 
  * length or a negative errno; a write that fails does not keep the next one back. */
 unsigned wr_batch_write(struct wr_batch *batch, const struct wr_batch_parts *frames, unsigned n,
                         ssize_t *result);
+
+/* Of n frames that were tried, how many are done with: all up to the last one that was written or lost. Those behind it had no
+ * room and may be tried again; one before it that had none is lost, lest what went behind it go twice. */
+static inline unsigned wr_batch_done(const ssize_t *result, unsigned n)
+{
+    while (n > 0 && result[n - 1] == -EAGAIN)
+        n--;
+    return n;
+}
 
 #endif

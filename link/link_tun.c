@@ -189,14 +189,15 @@ static unsigned tun_send_many(struct weir_link *link, const struct weir_out *fra
     most = tun->batch.refused ? 0 : prepare_batch(tun, frames, most, heads, parts);
     if (most > 1)
         tried = wr_batch_write(&tun->batch, parts, most, result);
-    for (unsigned i = 0; i < tried; i++) {
-        int one = result[i] < 0 ? write_error((int)-result[i]) : 0;
-        if (one != 0)
-            *rc = one;
-        if (one == WEIR_EAGAIN || one == WEIR_ENETDOWN)
-            return i;
-    }
-    return tried > 0 ? tried : send_each(link, frames, n, rc, now);
+    if (tried == 0)
+        return send_each(link, frames, n, rc, now);
+    unsigned done = wr_batch_done(result, tried);
+    for (unsigned i = 0; i < done; i++)
+        if (result[i] < 0)
+            *rc = result[i] == -EAGAIN ? WEIR_ENOBUFS : write_error((int)-result[i]);
+    if (done < tried && *rc != WEIR_ENETDOWN)
+        *rc = WEIR_EAGAIN;
+    return done;
 }
 
 static void tun_flush(struct weir_link *link, weir_time now)

@@ -166,6 +166,22 @@ static void one_that_fails_does_not_keep_the_next_back(void **state)
     close_pair();
 }
 
+/* What had no room is kept only where nothing behind it was written. */
+static void no_frame_is_written_twice(void **state)
+{
+    static const ssize_t results[][4] = {{60, 60, 60, 60},
+                                         {60, -EAGAIN, -EAGAIN, -EAGAIN},
+                                         {60, -EAGAIN, 60, -EAGAIN},
+                                         {-EAGAIN, -EAGAIN, -EIO, -EAGAIN},
+                                         {-EAGAIN, -EAGAIN, -EAGAIN, 60},
+                                         {-EAGAIN, -EAGAIN, -EAGAIN, -EAGAIN}};
+    static const unsigned done[] = {4, 1, 3, 3, 4, 0};
+    (void)state;
+    for (unsigned i = 0; i < sizeof done / sizeof done[0]; i++)
+        assert_int_equal(wr_batch_done(results[i], 4), done[i]);
+    assert_int_equal(wr_batch_done(results[0], 0), 0);
+}
+
 /* A TUN device must be gone when its link is: the ring, which ends later, does not hold it. */
 static void the_descriptor_is_not_held(void **state)
 {
@@ -478,6 +494,7 @@ int main(void)
         cmocka_unit_test(frames_are_read_in_order_and_those_not_there_are_told),
         cmocka_unit_test(frames_are_written_in_order_from_their_parts),
         cmocka_unit_test(one_that_fails_does_not_keep_the_next_back),
+        cmocka_unit_test(no_frame_is_written_twice),
         cmocka_unit_test(the_descriptor_is_not_held),
         cmocka_unit_test(without_a_ring_nothing_is_tried),
         cmocka_unit_test(a_descriptor_that_may_wait_is_left_alone),
