@@ -59,6 +59,8 @@ static void give_out(struct host *host, weir_time now)
     struct weir_out out = {.head = head};
     while (weir_output(host->stack, host->ifindex, &out, now) > 0)
         host->link->ops->send(host->link, &out, now); /* an error loses the frame: TCP sees to it */
+    if (host->link->ops->flush) /* a pipe keeps nothing back; a TUN device does */
+        host->link->ops->flush(host->link, now);
 }
 
 /* As much of the megabyte as the send buffer takes now; after the last of it, FIN. */
