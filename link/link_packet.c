@@ -136,8 +136,7 @@ static int packet_recv_room(struct weir_link *link, const struct weir_room *room
     struct iovec iov[3] = {
         {&packet->head[0], WR_VNET_HEAD}, {data, room->head_len}, {room->data, room->len}};
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 3};
-    if (packet->ask != SLOTS_LARGE || packet->next != packet->n_read ||
-        packet->rest.next < packet->rest.end)
+    if (packet->ask != SLOTS_LARGE || packet->next != packet->n_read || wr_vnet_has(&packet->rest))
         return packet_recv(link, frame, now);
     ssize_t n = recvmsg(packet->fd, &msg, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -154,8 +153,8 @@ static int packet_recv_room(struct weir_link *link, const struct weir_room *room
 
 static weir_time packet_deadline(const struct weir_link *link)
 {
-    (void)link;
-    return WEIR_TIME_NEVER;
+    const struct packet *packet = (const struct packet *)link;
+    return packet->next < packet->n_read || wr_vnet_has(&packet->rest) ? 0 : WEIR_TIME_NEVER;
 }
 
 static int packet_fd(const struct weir_link *link)

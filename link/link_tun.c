@@ -230,7 +230,7 @@ static int tun_recv(struct weir_link *link, struct weir_frame *frame, weir_time 
     struct virtio_net_hdr head;
     uint8_t *data;
     (void)now;
-    if (tun->rest.next < tun->rest.end && wr_vnet_next(&tun->rest, frame))
+    if (wr_vnet_has(&tun->rest) && wr_vnet_next(&tun->rest, frame))
         return 1;
     ssize_t n = read_frame(tun, &data);
     if (n <= 0)
@@ -267,7 +267,7 @@ static int tun_recv_room(struct weir_link *link, const struct weir_room *room,
     uint8_t *data = tun->buf + FRAME_AT;
     struct iovec iov[2] = {{data - WR_VNET_HEAD, WR_VNET_HEAD + room->head_len},
                            {room->data, room->len}};
-    if (!tun->vnet || wr_ahead_is_on(&tun->ahead) || tun->rest.next < tun->rest.end)
+    if (!tun->vnet || wr_ahead_is_on(&tun->ahead) || wr_vnet_has(&tun->rest))
         return tun_recv(link, frame, now);
     ssize_t n = read_parts(tun, iov, 2);
     if (n <= 0)
@@ -281,7 +281,8 @@ static int tun_recv_room(struct weir_link *link, const struct weir_room *room,
 
 static weir_time tun_deadline(const struct weir_link *link)
 {
-    return wr_ahead_has(&((const struct tun *)link)->ahead) ? 0 : WEIR_TIME_NEVER;
+    const struct tun *tun = (const struct tun *)link;
+    return wr_ahead_has(&tun->ahead) || wr_vnet_has(&tun->rest) ? 0 : WEIR_TIME_NEVER;
 }
 
 static int tun_fd(const struct weir_link *link)

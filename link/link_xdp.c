@@ -225,7 +225,8 @@ static int xdp_recv(struct weir_link *link, struct weir_frame *frame, weir_time 
 
 static weir_time xdp_deadline(const struct weir_link *link)
 {
-    return ((const struct xdp *)link)->kick_at;
+    const struct xdp *xdp = (const struct xdp *)link;
+    return wr_vnet_has(&xdp->rest) ? 0 : xdp->kick_at;
 }
 
 static int xdp_fd(const struct weir_link *link)

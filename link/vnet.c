@@ -36,7 +36,7 @@ bool wr_vnet_out(const struct weir_out *out, struct virtio_net_hdr *h)
 bool wr_vnet_next(struct wr_vnet_rest *rest, struct weir_frame *in)
 {
     struct wr_link_view v = rest->view;
-    if (rest->next >= rest->end)
+    if (!wr_vnet_has(rest))
         return false;
     size_t len = (size_t)(rest->end - rest->next);
     if (len > rest->gso)

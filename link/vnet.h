@@ -37,6 +37,12 @@ struct wr_vnet_rest {
     uint16_t gso, index;
 };
 
+/* Whether wr_vnet_next() has one. */
+static inline bool wr_vnet_has(const struct wr_vnet_rest *rest)
+{
+    return rest->next < rest->end;
+}
+
 /* The header for a frame to send. False: the frame cannot be told in one. */
 bool wr_vnet_out(const struct weir_out *out, struct virtio_net_hdr *h);
 
