@@ -32,7 +32,8 @@ struct weir_link_ops {
     int (*fd)(const struct weir_link *link);
     /* Frees the link and, for wrappers, the link inside. */
     void (*free)(struct weir_link *link);
-    /* To be called after sends, be it one: what a link has gathered leaves now. NULL: it gathers nothing. */
+    /* To be called after calls of send, be it one, and of recv, in which a wrapper may send: what a link has gathered
+     * leaves now. NULL: it gathers nothing. */
     void (*flush)(struct weir_link *link, weir_time now);
     /* As recv, but it may leave a frame's data in the room (weir_input_room()). NULL: it has no use for room. */
     int (*recv_room)(struct weir_link *link, const struct weir_room *room, struct weir_frame *frame,
