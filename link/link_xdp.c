@@ -31,6 +31,7 @@
 #include <linux/if_xdp.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -57,8 +58,10 @@ enum {
     TX_CHUNKS = 2048,
     MTU_MAX = WR_XDP_PIECE - WR_ETH_HEAD - 4, /* a piece without Ethernet header and VLAN tag */
     KICKS = 64,                               /* system calls of one flush at most */
-    SNDBUF = 8 << 20,   /* in copy mode what is on its way counts against it */
-    GROUP_BYTES = 65600 /* a group frame of any size */
+    SNDBUF = 8 << 20,    /* in copy mode what is on its way counts against it */
+    GROUP_BYTES = 65600, /* a group frame of any size */
+    BUSY_TRIES = 100,    /* an interface or queue in use is asked for again, so often */
+    BUSY_PAUSE_MS = 5
 };
 #define KICK_AGAIN (50 * WEIR_US)
 
@@ -404,6 +407,17 @@ static int open_somewhere(struct opening *o)
     return rc;
 }
 
+/* A socket leaves its queue some time after it was closed, as that of a program that was killed is. */
+static int open_when_free(struct opening *o)
+{
+    int rc = open_somewhere(o);
+    for (int i = 0; i < BUSY_TRIES && rc == -EBUSY; i++) {
+        (void)poll(NULL, 0, BUSY_PAUSE_MS);
+        rc = open_somewhere(o);
+    }
+    return rc;
+}
+
 static int open_here(void *arg)
 {
     struct opening *o = arg;
@@ -418,7 +432,7 @@ static int open_here(void *arg)
         o->why = "the interface has more than 16 queues: `ethtool -L` sets fewer";
         return WEIR_EINVAL;
     }
-    return open_somewhere(o);
+    return open_when_free(o);
 }
 
 /* One descriptor for all. */

@@ -109,8 +109,8 @@ struct weir_xdp_config {
 /* AF_XDP: frames for the address are taken by a program at the interface, before the kernel's stack, from all
  * of its queues; group frames, which the kernel needs too, come by a packet socket. At the generic hook TCP
  * alone is taken there, and what is sent leaves by the packet socket, where a super-segment costs the kernel what a frame costs AF_XDP.
- * Errors as above; WEIR_ENOTSUP: this kernel, or this build, has no
- * AF_XDP; WEIR_EBUSY: the interface has an XDP program already. `why`, when not NULL, is set to a sentence
+ * Errors as above; WEIR_ENOTSUP: this kernel, or this build, has no AF_XDP; WEIR_EBUSY: the interface has an XDP program
+ * already, or a queue of it a socket, and still has after half a second. `why`, when not NULL, is set to a sentence
  * for people on an error, which stays valid. */
 int weir_link_xdp(const struct weir_xdp_config *config, struct weir_link **link, const char **why);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a link that has a descriptor promises to whoever drives it without a host: while it has a frame, its descriptor is
- * readable or its deadline has passed. Several frames may come out of the kernel by one call, and a super-datagram is cut
- * into datagrams here; then the descriptor tells of nothing more. Devices in a network namespace of this process; where
- * none can be made the tests are left out, and cmocka says so.
+ * Links on devices, driven without a host. While a link has a frame its descriptor is readable or its deadline has passed:
+ * several frames may come out of the kernel by one call, and a super-datagram is cut into datagrams here; then the
+ * descriptor tells of nothing more. Devices in a network namespace of this process; where none can be made the tests are
+ * left out, and cmocka says so.
  */
 #define _GNU_SOURCE /* unshare */
 #include <arpa/inet.h>
@@ -199,6 +199,23 @@ static void a_packet_socket_behind_xdp(void **state)
     close(fd);
 }
 
+/* A socket leaves its queue some time after it was closed: whoever opens the next one need not know. */
+static void an_interface_is_free_when_the_link_is_gone(void **state)
+{
+    struct weir_xdp_config config = {.ifname = "weirrd0", .plain = true};
+    (void)state;
+    need_devices();
+    for (unsigned i = 0; i < 30; i++) {
+        struct weir_link *link;
+        config.hook = i % 2 ? WEIR_XDP_GENERIC : WEIR_XDP_NATIVE;
+        int rc = weir_link_xdp(&config, &link, NULL);
+        if (rc == WEIR_ENOTSUP || rc == WEIR_EPERM || rc == WEIR_ENOMEM)
+            skip();
+        assert_int_equal(rc, 0);
+        weir_link_free(link);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_tun_that_cuts_a_datagram),
         cmocka_unit_test(a_packet_socket),
         cmocka_unit_test(a_packet_socket_behind_xdp),
+        cmocka_unit_test(an_interface_is_free_when_the_link_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
