@@ -613,7 +613,7 @@ static bool is_last(const struct weir_stack *stack, const struct tcb *tcb, const
             (tcb->state == WEIR_TCP_FIN_WAIT1 && (seg->flags & W_TCP_FIN) && seg->len == 0 &&
              seg->seq == tcb->rcv_nxt && !tcb->fin_seen && !tcb->opts.linger2_off)) &&
            seg->opt.n_sack == 0 && tcb->ecn == 0 && tcb->rtt.srtt != 0 && !tcb->stamping &&
-           tx->ca_state == WEIR_CA_OPEN && !tx->tlp.active && !wr_tracing(stack);
+           tx != NULL && tx->ca_state == WEIR_CA_OPEN && !tx->tlp.active && !wr_tracing(stack);
 }
 
 void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
