@@ -479,8 +479,10 @@ static void judge(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack
 /* Nothing out of the ordinary: the state is OPEN and stays so. */
 static bool is_plain(const struct tcb *tcb, const struct wr_ack_event *ev)
 {
-    return tcb->tx->ca_state == WEIR_CA_OPEN && ev->acked_bytes > 0 && !ev->sacked && !ev->dsack &&
-           !ev->ece && tcb->tx->reno_sacked == 0;
+    const struct wr_tx *tx = tcb->tx;
+
+    return tx->ca_state == WEIR_CA_OPEN && ev->acked_bytes > 0 && !ev->sacked && !ev->dsack &&
+           !ev->ece && (tx->reno_sacked | tx->q.ever_segs) == 0;
 }
 
 void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, struct wr_ack_event *ev,
