@@ -152,6 +152,12 @@ WR_INLINE bool nagle_holds(const struct tcb *tcb)
            seq_leq(tcb->snd_sml, tcb->snd_nxt);
 }
 
+/* Is there data, or a FIN, that was never sent? */
+static bool has_new(const struct tcb *tcb)
+{
+    return wr_tcb_unsent(tcb) > 0 || (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq);
+}
+
 /* How much new data may go in one segment now; 0: none. *more: and another behind it. */
 static uint32_t new_data(struct weir_stack *stack, struct tcb *tcb, uint32_t mss, bool *more,
                          weir_time now)
@@ -262,7 +268,7 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segm
     uint32_t end;
     bool fin, more, psh, eor;
 
-    if (wr_tcb_unsent(tcb) == 0 && !tcb->fin_queued)
+    if (!has_new(tcb))
         return 0; /* an idle connection costs no struct wr_tx */
     if (wr_tcb_tx(stack, tcb, now) == NULL) {
         wr_timers_blocked(stack, tcb, now);
@@ -612,10 +618,8 @@ static bool all_sent(const struct tcb *tcb)
 {
     const struct wr_tx *tx = tcb->tx;
 
-    return wr_tcb_unsent(tcb) == 0 && !(tcb->fin_queued && tcb->snd_nxt == tcb->write_seq) &&
-           tcb->dup_owed == 0 &&
-           (tx == NULL || (tx->ca_state == WEIR_CA_OPEN && tx->q.lost_bytes == 0 && !tx->pace.on &&
-                           !(tcb->fin_queued && tx->mtup.on)));
+    return !has_new(tcb) && tcb->dup_owed == 0 &&
+           (tx == NULL || (tx->ca_state == WEIR_CA_OPEN && tx->q.lost_bytes == 0 && !tx->pace.on));
 }
 
 /* Is an ACK all there is to be sent, with nothing to say but how far it got? */
@@ -692,8 +696,7 @@ static void rest(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         return;
     if (tcb->paced)
         return; /* its timer brings it back */
-    if (!wr_tcb_in_flight(tcb) &&
-        (wr_tcb_unsent(tcb) > 0 || (tcb->fin_queued && tcb->snd_nxt == tcb->write_seq)))
+    if (!wr_tcb_in_flight(tcb) && has_new(tcb))
         wr_timers_held(stack, tcb, now);
 }
 
@@ -751,7 +754,7 @@ size_t wr_tcp_output(struct weir_stack *stack, struct wr_netif *netif, struct we
             else
                 len = send_any(stack, tcb, out, now);
             /* Most segments are the only ones: another turn would find nothing. */
-            if (len == 0 || (all && wr_tcb_unsent(tcb) == 0) ||
+            if (len == 0 || (all && !has_new(tcb)) ||
                 (WR_SHORT_WAYS && tcb->want == 0 && all_sent(tcb))) {
                 rest(stack, tcb, now);
             } else { /* the next in turn first, then this one again */
