@@ -441,6 +441,7 @@ WR_APART enum wr_ack_verdict take_any(struct weir_stack *stack, struct tcb *tcb,
     }
     take_in(stack, tcb, seg, &acked, &sack, &delivery, now);
     ev.acked_bytes = acked.bytes;
+    ev.again = acked.rexmitted;
     if (tcb->tx == NULL) {
         if (window_changed)
             wr_output_kick(stack, tcb, now);

@@ -482,7 +482,7 @@ static bool is_plain(const struct tcb *tcb, const struct wr_ack_event *ev)
     const struct wr_tx *tx = tcb->tx;
 
     return tx->ca_state == WEIR_CA_OPEN && ev->acked_bytes > 0 && !ev->sacked && !ev->dsack &&
-           !ev->ece && (tx->reno_sacked | tx->q.ever_segs) == 0;
+           !ev->ece && !ev->again && (tx->reno_sacked | tx->q.ever_segs) == 0;
 }
 
 void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, struct wr_ack_event *ev,

@@ -238,6 +238,7 @@ struct wr_ack_event {
     bool ack_delayed; /* it may have waited for the peer's delayed-ACK timer */
     bool dsack;       /* reported a duplicate */
     bool original;    /* never sent twice, below `recover`: delivered by this ACK (F-RTO) */
+    bool again;       /* acknowledges what was sent more than once */
     bool has_echo;
     uint32_t echo; /* TSecr */
 };

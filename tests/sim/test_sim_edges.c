@@ -338,17 +338,22 @@ static void stacks_survive(void **state)
 }
 
 #ifdef WEIR_CHECK
-static void short_ways_change_nothing(void **state)
+static void compare_ways(uint64_t seed)
 {
     static struct edge by_short, by_long;
 
+    run_seed(&by_short, seed, false);
+    run_seed(&by_long, seed, true);
+    for (unsigned i = 0; i < by_short.steps; i++)
+        CHECK(by_short.trace[i] == by_long.trace[i], "step %u is another by the long ways", i);
+}
+
+static void short_ways_change_nothing(void **state)
+{
     (void)state;
-    for (uint64_t seed = first_seed; seed < first_seed + n_seeds; seed++) {
-        run_seed(&by_short, seed, false);
-        run_seed(&by_long, seed, true);
-        for (unsigned i = 0; i < by_short.steps; i++)
-            CHECK(by_short.trace[i] == by_long.trace[i], "step %u is another by the long ways", i);
-    }
+    for (uint64_t seed = first_seed; seed < first_seed + n_seeds; seed++)
+        compare_ways(seed);
+    compare_ways(106859); /* a tail loss probe of a part; its ACK shows that the rest is lost */
 }
 #endif
 
