@@ -235,7 +235,7 @@ print("held", flush=True)
 try:
     print(c.recv(1))
 except OSError as e:
-    print(e.errno, flush=True)
+    os.write(1, b"%d\\n" % e.errno)
 sys.stdin.readline()
 """
 
