@@ -33,7 +33,7 @@
 #include "cli/nettee.h"
 #include "run/run.h"
 
-#define LISTEN_WAIT (3 * WEIR_SEC)
+#define LISTEN_WAIT (10 * WEIR_SEC)
 #define KILL_WAIT   (3 * WEIR_SEC)
 
 struct net_program {
@@ -76,7 +76,7 @@ static const char help[] =
     "\n"
     "Words are split as by a shell; # begins a comment. Each host's name resolves in every program.\n"
     "Programs start in the file's order; one that is no daemon waits until the daemons above it\n"
-    "listen (3 s at most). Daemons get SIGTERM, then SIGKILL, once all others have ended.\n"
+    "listen (10 s at most). Daemons get SIGTERM, then SIGKILL, once all others have ended.\n"
     "Exit status: 0 if every program that was not ended so exited with 0.\n"
     "\n"
     "  --pcap FILE   write the packets of all links to FILE (pcapng)\n"
