@@ -379,18 +379,24 @@ class Hosts:
                 trouble.append(f"does not end: {process.args[:4]}; there are {self.marked()}")
                 self.kill_marked()
                 process.wait(10)
+        left = self.still_marked()
+        if left:
+            trouble.append(f"left behind: {left}")
+            self.kill_marked()
+            self.still_marked()
+        if self.netns:
+            subprocess.run(["ip", "netns", "del", self.netns], check=True)
+        assert not trouble or kill, "; ".join(trouble)
+
+    def still_marked(self):
+        """Those that do not go by themselves: one that was killed is there a moment longer."""
         left = self.marked()
         for _ in range(50):
             if not left:
                 break
             time.sleep(0.02)
             left = self.marked()
-        if left:
-            trouble.append(f"left behind: {left}")
-            self.kill_marked()
-        if self.netns:
-            subprocess.run(["ip", "netns", "del", self.netns], check=True)
-        assert not trouble or kill, "; ".join(trouble)
+        return left
 
     def marked(self):
         found = {}
