@@ -9,9 +9,9 @@
  *
  * It makes TUN interface NAME as bench_tun does (kernel 10.78.0.1/24, itself 10.78.0.2). This is no TCP: nothing is
  * ever sent again, no checksum is verified, there is no timer and no congestion control, and a connection is a row
- * of a table by the kernel's port. What it does do is what no TCP can leave out: a system call for each frame, a
- * header for each that is sent, one ACK for what a batch of reads brought, the peer's window, and one copy of the
- * bytes to or from where a program would have them.
+ * of a table by the kernel's port. What it does do is what a TCP that reads and writes frame by frame cannot leave out:
+ * a system call for each, a header for each that is sent, one ACK for what a batch of reads brought, the peer's window,
+ * and one copy of the bytes to or from where a program would have them.
  *
  * A stack over TUN that does the work of a TCP beside these calls is compared with it in bench/run.
  */
