@@ -13,6 +13,9 @@ in any figure.
     weir run server, TUN     under weir run                  native               TUN
     weir run client, TUN     native                          under weir run       TUN
 
+Each of the three under `weir run` may be there twice: with today's `weir`, and with that of an earlier
+revision (THEN), so that both have the same machine.
+
 CPU is user and system time of the server, of the client and of `weir run` with all that it started, by
 /proc/PID/schedstat (living) and wait4(2) (ended). All are pinned to one CPU unless told otherwise, so that
 they are not woken across CPUs, which on a virtual machine costs more than all that is measured here.
@@ -60,13 +63,24 @@ LOADS = {
     "iperf_up": ("Gbit", ("iperf3",)),
     "iperf_down": ("Gbit", ("iperf3",)),
 }
-SYSTEMS = {
-    "kernel lo": None,
+WEIR = {
     "weir run, one host": "kernel lo",
-    "kernel veth": None,
     "weir run server, TUN": "kernel veth",
     "weir run client, TUN": "kernel veth",
 }
+THEN = {system: system.replace("weir run", "earlier weir run") for system in WEIR}
+
+
+def systems(before):
+    """{system: what of the same round it is compared with}, in the order of a round. `before`: with the earlier
+    `weir`, which has its turn right before today's."""
+    found = {}
+    for system, kernel in WEIR.items():
+        found[kernel] = ()
+        if before:
+            found[THEN[system]] = (kernel,)
+        found[system] = (kernel, THEN[system]) if before else (kernel,)
+    return found
 
 
 def missing(load):
@@ -190,8 +204,9 @@ def ip(*args):
 class Programs:
     """All systems with their servers running. Needs root for namespaces and devices."""
 
-    def __init__(self, build, cpus):
-        self.weir = build / "weir"
+    def __init__(self, build, cpus, before=None):
+        """`before`: an earlier `weir`."""
+        self.weir, self.before = build / "weir", before
         self.cpus = cpus
         self.tag = f"weirprog{os.getpid()}"
         self.spaces, self.agents = [], []
@@ -209,30 +224,37 @@ class Programs:
             subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", setting], check=True)
         return name
 
-    def agent(self, netns=None, run=None):
+    def agent(self, netns=None, run=()):
+        """`run`: a `weir` and its options."""
         prefix = ["ip", "netns", "exec", netns] if netns else []
-        if run is not None:
-            prefix += [self.weir, "run", *run, "--"]
+        if run:
+            prefix += [run[0], "run", *run[1:], "--"]
         self.agents.append(Agent(prefix, self.cpus))
         return self.agents[-1]
 
     def up(self):
-        lo, near, far, tun_s, tun_c = (self.space(x) for x in "labsc")
+        lo, near, far = (self.space(x) for x in "lab")
         ip("link", "add", "weirp0", "netns", near, "type", "veth",
            "peer", "name", "weirp1", "netns", far)
         for name, link, addr in ((near, "weirp0", "10.76.0.1/24"), (far, "weirp1", "10.76.0.2/24")):
             ip("-n", name, "addr", "add", addr, "dev", link)
             ip("-n", name, "link", "set", link, "up")
-        tun = ["--tun", "weirp0,10.76.0.2/24,kernel=10.76.0.1/24"]
         one = self.agent(lo)
         self.system("kernel lo", one, one, "127.0.0.1")
-        one = self.agent(run=[])
-        self.system("weir run, one host", one, one, "127.0.0.1")
         self.system("kernel veth", self.agent(far), self.agent(near), "10.76.0.2")
-        weir = self.agent(tun_s, run=tun)
-        self.system("weir run server, TUN", weir, self.agent(tun_s), "10.76.0.2")
+        self.up_weir(self.weir, "sc", list(WEIR))
+        if self.before:
+            self.up_weir(self.before, "tu", list(THEN.values()))
+
+    def up_weir(self, weir, letters, names):
+        tun = ["--tun", "weirp0,10.76.0.2/24,kernel=10.76.0.1/24"]
+        tun_s, tun_c = (self.space(x) for x in letters)
+        one = self.agent(run=[weir])
+        self.system(names[0], one, one, "127.0.0.1")
+        server = self.agent(tun_s, run=[weir, *tun])
+        self.system(names[1], server, self.agent(tun_s), "10.76.0.2")
         server = self.agent(tun_c)
-        self.system("weir run client, TUN", server, self.agent(tun_c, run=tun), "10.76.0.1")
+        self.system(names[2], server, self.agent(tun_c, run=[weir, *tun]), "10.76.0.1")
 
     def system(self, name, server, client, addr):
         data = tempfile.mkdtemp(dir=self.dir)
