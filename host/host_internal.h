@@ -83,7 +83,6 @@ struct wr_attach {
     struct weir_out pending;
     uint8_t *buf;
     size_t cap;
-    uint64_t lost; /* frames that the link refused for good */
 };
 
 struct wr_hsock;

@@ -22,9 +22,16 @@ enum { FRAMES_AT_ONCE = 32, BYTES_AT_ONCE = 128 * 1024, SMALL_BYTES = 512, LOOK_
 
 /* ---- out ---------------------------------------------------------------------------------------- */
 
+static void lost(struct wr_attach *a, unsigned n, weir_time now)
+{
+    if (n > 0)
+        weir_output_lost(a->host->stack, n, now);
+}
+
 static void link_down(struct wr_attach *a, weir_time now)
 {
     a->dead = true;
+    lost(a, a->has_pending ? 1 : 0, now);
     a->has_pending = false;
     weir_netif_set_up(a->host->stack, a->ifindex, false, now);
 }
@@ -56,7 +63,7 @@ static bool keep_pending(struct wr_attach *a, const struct weir_out *out, size_t
 
 static void send_failed(struct wr_attach *a, int rc, weir_time now)
 {
-    a->lost++;
+    lost(a, 1, now);
     if (rc == WEIR_ENETDOWN)
         link_down(a, now);
 }
@@ -101,7 +108,7 @@ static bool send_some(struct wr_attach *a, weir_time now)
             send_failed(a, rc, now);
     }
     if (a->link->ops->flush && !a->dead)
-        a->link->ops->flush(a->link, now);
+        lost(a, a->link->ops->flush(a->link, now), now);
     return moved;
 }
 

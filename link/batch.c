@@ -28,6 +28,7 @@ static struct io_uring *open_ring(int fd)
     if (!ring)
         return NULL;
     if (io_uring_queue_init_params(WR_BATCH_MAX, ring, &params) == 0) {
+        (void)io_uring_ring_dontfork(ring); /* else a child that is forked holds the file, too */
         if (io_uring_register_files(ring, &fd, 1) == 0)
             return ring;
         io_uring_queue_exit(ring);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE /* syscall */
 #include <errno.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,25 +24,35 @@ static ssize_t write_one(struct wr_gather *gather, unsigned i)
     return rc < 0 ? -errno : rc;
 }
 
-int wr_gather_write(struct wr_gather *gather)
+/* Keeps the i-th frame as the n-th of those that wait on. */
+static void keep(struct wr_gather *gather, unsigned i, unsigned n)
+{
+    if (i == n)
+        return;
+    memcpy(gather->frame[n], gather->frame[i], gather->len[i]);
+    gather->len[n] = gather->len[i];
+}
+
+bool wr_gather_write(struct wr_gather *gather)
 {
     ssize_t result[WR_GATHER_MAX];
-    unsigned tried = 0;
-    int error = 0;
+    unsigned tried = 0, kept = 0;
 
     if (gather->n > WR_GATHER_FEW)
         tried = write_together(gather, result);
     for (unsigned i = 0; i < gather->n; i++) {
-        ssize_t rc = i < tried ? result[i] : write_one(gather, i);
-        if (rc < 0)
-            error = (int)rc;
+        ssize_t rc = -EAGAIN; /* behind one that has no room nothing is tried one by one */
+        if (i < tried)
+            rc = result[i];
+        else if (kept == 0)
+            rc = write_one(gather, i);
+        if (rc == -EAGAIN) {
+            keep(gather, i, kept++);
+        } else if (rc < 0) {
+            gather->lost++;
+            gather->error = (int)rc;
+        }
     }
-    gather->n = 0;
-    return error;
-}
-
-int wr_gather_add(struct wr_gather *gather, size_t len)
-{
-    gather->len[gather->n++] = (uint16_t)len;
-    return gather->n == WR_GATHER_MAX ? wr_gather_write(gather) : 0;
+    gather->n = kept;
+    return kept == 0;
 }

@@ -6,7 +6,9 @@
  * the round ends they go by one call (batch.h), or one by one when they are few. A process on the same CPU that
  * waits for the first of them then does not run before the last is out.
  *
- * So it is not known yet what becomes of a frame when it is taken: one that fails is lost, as on a wire.
+ * So it is not known yet what becomes of a frame when it is taken. What the descriptor has no room for stays and is written
+ * again, before what came later: only where several go by one call, and there was room again before the call was over, is
+ * it overtaken by those. What fails otherwise is lost and counted.
  */
 #ifndef WEIR_LINK_GATHER_H
 #define WEIR_LINK_GATHER_H
@@ -24,6 +26,8 @@ enum {
 struct wr_gather {
     struct wr_batch *batch;
     unsigned n;
+    unsigned lost; /* frames, for the owner to count and to set to 0 */
+    int error;     /* negative errno of the last that was lost */
     uint16_t len[WR_GATHER_MAX];
     uint8_t frame[WR_GATHER_MAX][WR_GATHER_BYTES];
 };
@@ -31,20 +35,28 @@ struct wr_gather {
 static inline void wr_gather_init(struct wr_gather *gather, struct wr_batch *batch)
 {
     gather->batch = batch;
-    gather->n = 0;
+    gather->n = gather->lost = 0;
+    gather->error = 0;
 }
 
-/* Where the next frame's WR_GATHER_BYTES or less are to be put before wr_gather_add(). */
+static inline bool wr_gather_is_full(const struct wr_gather *gather)
+{
+    return gather->n == WR_GATHER_MAX;
+}
+
+/* Where the next frame's WR_GATHER_BYTES or less are to be put before wr_gather_add(). It is not full. */
 static inline uint8_t *wr_gather_room(struct wr_gather *gather)
 {
     return gather->frame[gather->n];
 }
 
-/* Writes all that wait, in order. Returns 0 or the negative errno of the last one that was lost. */
-int wr_gather_write(struct wr_gather *gather);
+/* Has the frame wait that was put into the room. */
+static inline void wr_gather_add(struct wr_gather *gather, size_t len)
+{
+    gather->len[gather->n++] = (uint16_t)len;
+}
 
-/* Has the frame wait that was put into the room. Returns as wr_gather_write(), which it calls when there is no more
- * room. */
-int wr_gather_add(struct wr_gather *gather, size_t len);
+/* Writes all that wait, in order. True when none waits any more. */
+bool wr_gather_write(struct wr_gather *gather);
 
 #endif

@@ -73,6 +73,7 @@ struct impair {
     struct direction out, in;
     struct held *lent;    /* the frame that recv gave out last */
     struct held *refused; /* due, but inner said EAGAIN to it */
+    unsigned lost;        /* by inner, and not told yet */
     int in_error;         /* inner's recv has failed for good */
 };
 
@@ -335,17 +336,19 @@ static int pass(void *arg, const uint8_t *frame, size_t len)
 
 /* ---- the link ----------------------------------------------------------------------------------- */
 
-/* Sends what is due. Frames that the inner link refuses for good are lost there. */
+/* Sends what is due. What the inner link refuses for good is lost. */
 static void pump(struct impair *im, weir_time now)
 {
     while (im->refused || next_arrival(&im->out) <= now) {
         struct held *held = im->refused ? im->refused : heap_pop(&im->out);
         struct weir_out out = {.head = held->data, .head_len = held->len};
         im->refused = NULL;
-        if (im->inner->ops->send(im->inner, &out, now) == WEIR_EAGAIN) {
+        int rc = im->inner->ops->send(im->inner, &out, now);
+        if (rc == WEIR_EAGAIN) {
             im->refused = held;
             return;
         }
+        im->lost += rc != 0;
         free(held);
     }
 }
@@ -435,11 +438,14 @@ static void impair_free(struct weir_link *link)
     free(im);
 }
 
-static void impair_flush(struct weir_link *link, weir_time now)
+static unsigned impair_flush(struct weir_link *link, weir_time now)
 {
-    struct weir_link *inner = ((struct impair *)link)->inner;
-    if (inner->ops->flush)
-        inner->ops->flush(inner, now);
+    struct impair *im = (struct impair *)link;
+    unsigned lost = im->lost;
+    im->lost = 0;
+    if (im->inner->ops->flush)
+        lost += im->inner->ops->flush(im->inner, now);
+    return lost;
 }
 
 static const struct weir_link_ops impair_ops = {

@@ -163,11 +163,10 @@ static int offload_send(struct weir_link *link, const struct weir_out *out, weir
     return o->inner->ops->send(o->inner, out, now);
 }
 
-static void offload_flush(struct weir_link *link, weir_time now)
+static unsigned offload_flush(struct weir_link *link, weir_time now)
 {
     struct offload *o = (struct offload *)link;
-    if (o->inner->ops->flush)
-        o->inner->ops->flush(o->inner, now);
+    return o->inner->ops->flush ? o->inner->ops->flush(o->inner, now) : 0;
 }
 
 /* ---- in ----------------------------------------------------------------------------------------- */

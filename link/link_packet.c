@@ -33,10 +33,12 @@ enum {
     SLOT_BYTES =
         65600 /* ALIGN_PAD, an Ethernet header, and the largest IP packet; a multiple of 32 */
 };
+#define AGAIN (50 * WEIR_US)
 
 struct packet {
     struct weir_link link;
     int fd;
+    weir_time again_at;         /* when to send what was refused; NEVER */
     unsigned next, n_read, ask; /* slots: the next to be lent, those read, those to ask for */
     struct wr_vnet_rest rest;
     struct mmsghdr msg[SLOTS];
@@ -69,10 +71,14 @@ int wr_packet_send(int fd, const struct weir_out *out)
     return sendmsg(fd, &msg, 0) < 0 ? send_error(fd, errno) : 0;
 }
 
+/* The descriptor tells of room, too; but only who sends by this link itself asks it for that. */
 static int packet_send(struct weir_link *link, const struct weir_out *out, weir_time now)
 {
-    (void)now;
-    return wr_packet_send(((struct packet *)link)->fd, out);
+    struct packet *packet = (struct packet *)link;
+    int rc = wr_packet_send(packet->fd, out);
+    if (rc == WEIR_EAGAIN)
+        packet->again_at = weir_time_after(now, AGAIN);
+    return rc;
 }
 
 /* ---- in ----------------------------------------------------------------------------------------- */
@@ -97,14 +103,25 @@ static int refill(struct packet *packet)
     }
 }
 
+/* Of a frame that is longer than any that the stack knows (the kernel's BIG TCP, whose length field is 0) the beginning is
+ * shown, and the stack counts why it drops it. */
+static void show(uint8_t *data, size_t len, struct weir_frame *frame)
+{
+    *frame = (struct weir_frame){.data = data, .len = len};
+}
+
 /* Lends the frame of a slot; false when there is none in it. */
 static bool lend(struct packet *packet, unsigned slot, struct weir_frame *frame)
 {
     uint8_t *data = packet->slots + (size_t)slot * SLOT_BYTES + ALIGN_PAD;
     size_t len = packet->msg[slot].msg_len;
-    if (len <= WR_VNET_HEAD || packet->msg[slot].msg_hdr.msg_flags & MSG_TRUNC)
+    if (len <= WR_VNET_HEAD)
         return false;
     len -= WR_VNET_HEAD;
+    if (packet->msg[slot].msg_hdr.msg_flags & MSG_TRUNC) {
+        show(data, len, frame);
+        return true;
+    }
     packet->ask = len > LARGE ? SLOTS_LARGE : SLOTS;
     wr_vnet_in(&packet->head[slot], data, len, WEIR_NETIF_ETHERNET, &packet->rest, frame);
     return true;
@@ -113,7 +130,8 @@ static bool lend(struct packet *packet, unsigned slot, struct weir_frame *frame)
 static int packet_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
 {
     struct packet *packet = (struct packet *)link;
-    (void)now;
+    if (packet->again_at <= now)
+        packet->again_at = WEIR_TIME_NEVER;
     if (wr_vnet_next(&packet->rest, frame))
         return 1;
     for (;;) {
@@ -136,13 +154,18 @@ static int packet_recv_room(struct weir_link *link, const struct weir_room *room
     struct iovec iov[3] = {
         {&packet->head[0], WR_VNET_HEAD}, {data, room->head_len}, {room->data, room->len}};
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 3};
-    if (packet->ask != SLOTS_LARGE || packet->next != packet->n_read || wr_vnet_has(&packet->rest))
+    if (packet->ask != SLOTS_LARGE || packet->next != packet->n_read ||
+        wr_vnet_has(&packet->rest) || packet->again_at <= now)
         return packet_recv(link, frame, now);
     ssize_t n = recvmsg(packet->fd, &msg, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return 0;
-    if (n <= WR_VNET_HEAD || msg.msg_flags & MSG_TRUNC)
+    if (n <= WR_VNET_HEAD)
         return packet_recv(link, frame, now);
+    if (msg.msg_flags & MSG_TRUNC) {
+        show(data, room->head_len, frame);
+        return 1;
+    }
     size_t len = (size_t)n - WR_VNET_HEAD;
     packet->ask = len > LARGE ? SLOTS_LARGE : SLOTS;
     wr_vnet_in_room(&packet->head[0], data, len, WEIR_NETIF_ETHERNET, room, &packet->rest, frame);
@@ -154,7 +177,7 @@ static int packet_recv_room(struct weir_link *link, const struct weir_room *room
 static weir_time packet_deadline(const struct weir_link *link)
 {
     const struct packet *packet = (const struct packet *)link;
-    return packet->next < packet->n_read || wr_vnet_has(&packet->rest) ? 0 : WEIR_TIME_NEVER;
+    return packet->next < packet->n_read || wr_vnet_has(&packet->rest) ? 0 : packet->again_at;
 }
 
 static int packet_fd(const struct weir_link *link)
@@ -227,6 +250,7 @@ int weir_link_packet(const struct weir_packet_config *config, struct weir_link *
     packet->link.ops = &packet_ops;
     packet->fd = -1;
     packet->ask = SLOTS;
+    packet->again_at = WEIR_TIME_NEVER;
     packet->slots = malloc((size_t)SLOTS * SLOT_BYTES);
     int rc = packet->slots ? set_up(packet, config) : WEIR_ENOMEM;
     if (rc != 0) {

@@ -127,11 +127,10 @@ static void pcap_free(struct weir_link *link)
     free(pcap);
 }
 
-static void pcap_flush(struct weir_link *link, weir_time now)
+static unsigned pcap_flush(struct weir_link *link, weir_time now)
 {
     struct weir_link *inner = ((struct pcap *)link)->inner;
-    if (inner->ops->flush)
-        inner->ops->flush(inner, now);
+    return inner->ops->flush ? inner->ops->flush(inner, now) : 0;
 }
 
 static const struct weir_link_ops pcap_ops = {

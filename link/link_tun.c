@@ -41,6 +41,7 @@ enum {
     SMALL_BYTES =
         WR_GATHER_BYTES - WR_VNET_HEAD /* of a frame that is copied, and may go with others */
 };
+#define AGAIN (50 * WEIR_US) /* after that what the device had no room for is tried again */
 
 struct tun {
     struct weir_link link;
@@ -51,6 +52,7 @@ struct tun {
     struct wr_ahead ahead;
     struct wr_gather gather; /* sent, and not yet written */
     bool gone;               /* a write has said so */
+    weir_time again_at;      /* it had no room; NEVER */
     uint8_t buf[BUF_BYTES];
 };
 
@@ -63,7 +65,7 @@ static ssize_t write_spans(const struct tun *tun, const struct iovec *iov, int n
 
 static int write_error(int error)
 {
-    if (error == EAGAIN || error == EWOULDBLOCK)
+    if (error == EAGAIN)
         return WEIR_EAGAIN;
     if (error == EBADFD || error == ENODEV)
         return WEIR_ENETDOWN;
@@ -87,22 +89,36 @@ static bool is_too_large(const struct weir_out *out, int error)
            (error == ENOBUFS || error == ENOMEM || error == EMSGSIZE);
 }
 
-static void write_gathered(struct tun *tun)
+static int full(struct tun *tun, weir_time now)
 {
-    int rc = wr_gather_write(&tun->gather);
-    tun->gone |= rc < 0 && write_error(-rc) == WEIR_ENETDOWN;
+    tun->again_at = weir_time_after(now, AGAIN);
+    return WEIR_EAGAIN;
+}
+
+/* What is to be sent now may not overtake what waits. False when that has no room. */
+static bool write_gathered(struct tun *tun, weir_time now)
+{
+    if (tun->gather.n == 0)
+        return true;
+    bool all = wr_gather_write(&tun->gather);
+    tun->gone |= tun->gather.lost > 0 && write_error(-tun->gather.error) == WEIR_ENETDOWN;
+    if (!all)
+        (void)full(tun, now);
+    return all;
 }
 
 /* A small frame is put down in one piece: to the kernel each piece costs more than its bytes. */
 static int send_small(struct tun *tun, const struct virtio_net_hdr *head,
-                      const struct weir_out *out, size_t len)
+                      const struct weir_out *out, size_t len, weir_time now)
 {
     size_t lead = tun->vnet ? WR_VNET_HEAD : 0;
+    if (wr_gather_is_full(&tun->gather) && !write_gathered(tun, now) &&
+        wr_gather_is_full(&tun->gather))
+        return WEIR_EAGAIN;
     uint8_t *frame = wr_gather_room(&tun->gather);
     memcpy(frame, head, WR_VNET_HEAD);
     wr_link_gather_all(out, frame + lead);
-    int rc = wr_gather_add(&tun->gather, lead + len);
-    tun->gone |= rc < 0 && write_error(-rc) == WEIR_ENETDOWN;
+    wr_gather_add(&tun->gather, lead + len);
     return 0;
 }
 
@@ -116,29 +132,37 @@ static ssize_t write_large(const struct tun *tun, struct virtio_net_hdr *head,
     return tun->vnet ? write_spans(tun, iov, n) : write_spans(tun, iov + 1, n - 1);
 }
 
+/* What one write has come to: a frame behind those that wait. */
+static int send_large(struct tun *tun, struct virtio_net_hdr *head, const struct weir_out *out,
+                      weir_time now)
+{
+    int rc = 0;
+    if (!write_gathered(tun, now))
+        return WEIR_EAGAIN;
+    if (!tun->vnet && (out->gso_size || out->csum_partial))
+        rc = weir_out_segment(out, tun->link.netif.kind, write_plain, tun);
+    else if (write_large(tun, head, out) < 0)
+        rc = is_too_large(out, errno)
+                 ? weir_out_segment(out, tun->link.netif.kind, write_plain, tun)
+                 : write_error(errno);
+    return rc == WEIR_EAGAIN ? full(tun, now) : rc;
+}
+
 static int tun_send(struct weir_link *link, const struct weir_out *out, weir_time now)
 {
     struct tun *tun = (struct tun *)link;
     struct virtio_net_hdr head = {0};
-    (void)now;
     if (tun->gone)
         return WEIR_ENETDOWN;
     wr_ahead_note_sent(&tun->ahead);
-    if (!tun->vnet && (out->gso_size || out->csum_partial)) {
-        write_gathered(tun);
-        return weir_out_segment(out, link->netif.kind, write_plain, tun);
-    }
+    if (!tun->vnet && (out->gso_size || out->csum_partial))
+        return send_large(tun, &head, out, now);
     if (tun->vnet && !wr_vnet_out(out, &head))
         return WEIR_EINVAL;
     size_t len = wr_link_out_len(out);
     if (len <= SMALL_BYTES)
-        return send_small(tun, &head, out, len);
-    write_gathered(tun);
-    if (write_large(tun, &head, out) >= 0)
-        return 0;
-    if (is_too_large(out, errno))
-        return weir_out_segment(out, link->netif.kind, write_plain, tun);
-    return write_error(errno);
+        return send_small(tun, &head, out, len, now);
+    return send_large(tun, &head, out, now);
 }
 
 /* Each by itself, as the kernel will not have them together, or one of them cannot be. */
@@ -184,8 +208,9 @@ static unsigned tun_send_many(struct weir_link *link, const struct weir_out *fra
     ssize_t result[WR_BATCH_MAX];
     unsigned tried = 0, most = n < WR_BATCH_MAX ? n : WR_BATCH_MAX;
 
-    *rc = 0;
-    write_gathered(tun);
+    *rc = write_gathered(tun, now) ? 0 : WEIR_EAGAIN;
+    if (*rc != 0)
+        return 0;
     most = tun->batch.refused ? 0 : prepare_batch(tun, frames, most, heads, parts);
     if (most > 1)
         tried = wr_batch_write(&tun->batch, parts, most, result);
@@ -196,19 +221,28 @@ static unsigned tun_send_many(struct weir_link *link, const struct weir_out *fra
         if (result[i] < 0)
             *rc = result[i] == -EAGAIN ? WEIR_ENOBUFS : write_error((int)-result[i]);
     if (done < tried && *rc != WEIR_ENETDOWN)
-        *rc = WEIR_EAGAIN;
+        *rc = full(tun, now);
     return done;
 }
 
-static void tun_flush(struct weir_link *link, weir_time now)
+static unsigned tun_flush(struct weir_link *link, weir_time now)
 {
-    (void)now;
-    write_gathered((struct tun *)link);
+    struct tun *tun = (struct tun *)link;
+    (void)write_gathered(tun, now);
+    unsigned lost = tun->gather.lost;
+    tun->gather.lost = 0;
+    return lost;
 }
 
 /* ---- in ----------------------------------------------------------------------------------------- */
 
 enum { FRAME_AT = ALIGN_PAD + WR_VNET_HEAD }; /* in tun->buf; its vnet header stands before it */
+
+static void try_again(struct tun *tun, weir_time now)
+{
+    tun->again_at = WEIR_TIME_NEVER;
+    (void)write_gathered(tun, now);
+}
 
 /* Reads one frame with its vnet header. Returns the frame's length, 0 or an error as recv. */
 static ssize_t read_frame(struct tun *tun, uint8_t **data)
@@ -229,7 +263,8 @@ static int tun_recv(struct weir_link *link, struct weir_frame *frame, weir_time 
     struct tun *tun = (struct tun *)link;
     struct virtio_net_hdr head;
     uint8_t *data;
-    (void)now;
+    if (tun->again_at <= now)
+        try_again(tun, now);
     if (wr_vnet_has(&tun->rest) && wr_vnet_next(&tun->rest, frame))
         return 1;
     ssize_t n = read_frame(tun, &data);
@@ -267,7 +302,8 @@ static int tun_recv_room(struct weir_link *link, const struct weir_room *room,
     uint8_t *data = tun->buf + FRAME_AT;
     struct iovec iov[2] = {{data - WR_VNET_HEAD, WR_VNET_HEAD + room->head_len},
                            {room->data, room->len}};
-    if (!tun->vnet || wr_ahead_is_on(&tun->ahead) || wr_vnet_has(&tun->rest))
+    if (!tun->vnet || wr_ahead_is_on(&tun->ahead) || wr_vnet_has(&tun->rest) ||
+        tun->again_at <= now)
         return tun_recv(link, frame, now);
     ssize_t n = read_parts(tun, iov, 2);
     if (n <= 0)
@@ -282,7 +318,7 @@ static int tun_recv_room(struct weir_link *link, const struct weir_room *room,
 static weir_time tun_deadline(const struct weir_link *link)
 {
     const struct tun *tun = (const struct tun *)link;
-    return wr_ahead_has(&tun->ahead) || wr_vnet_has(&tun->rest) ? 0 : WEIR_TIME_NEVER;
+    return wr_ahead_has(&tun->ahead) || wr_vnet_has(&tun->rest) ? 0 : tun->again_at;
 }
 
 static int tun_fd(const struct weir_link *link)
@@ -350,6 +386,7 @@ int weir_link_tun_fd(int fd, bool tap, bool offload, uint32_t mtu, struct weir_l
     if (!tun)
         return rc;
     tun->fd = fd;
+    tun->again_at = WEIR_TIME_NEVER;
     tun->link.ops = &tun_ops;
     rc = describe(tun, tap, mtu);
     if (rc == 0 && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0)

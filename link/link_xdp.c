@@ -24,8 +24,13 @@
  * program is at the driver's hook of a veth, its other end has to cut by itself. On Linux before 6.6 the generic hook
  * loses super-segments of local senders: their offload (tso, gso) must be off.
  *
- * Limits: a VLAN tag that a card has taken out of the frame is not seen.
+ * A child that is forked and does not exec must not hold the queue when we have let go of it, nor have chunks copied that are pinned
+ * in memory: it gets none of the mappings. Its descriptors it must close by itself, as any others.
+ *
+ * Limits: a VLAN tag that a card has taken out of the frame is not seen. BIG TCP (segments of more than 64 KB, if an administrator
+ * has asked for it) is dropped by the stack, and counted there: ip4_bad_total_length, ip6_bad_ext.
  */
+#define _GNU_SOURCE /* MADV_DONTFORK */
 #include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/if_xdp.h>
@@ -85,6 +90,8 @@ struct xdp {
     bool is_veth;
     bool kick;         /* the tx ring holds what the kernel was not told of, or has not taken */
     weir_time kick_at; /* NEVER, or when to tell it again */
+    bool copies;       /* what is sent, into buffers of the kernel's */
+    unsigned lost;     /* of what was to be sent, and not told yet */
     unsigned n_free;   /* chunks to send from, of queue 0 */
     uint64_t free[TX_CHUNKS];
     struct wr_vnet_rest rest;
@@ -113,17 +120,22 @@ static void kick(struct xdp *xdp, weir_time now)
         rc = (int)sendto(fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
         if (rc >= 0 || (errno != EAGAIN && errno != EBUSY))
             break;
+        /* Where it copies, EBUSY says that the interface's queue has dropped the last one that it took. */
+        xdp->lost += errno == EBUSY && xdp->copies;
         reap(xdp); /* EAGAIN: a part was taken, or a buffer is full */
     }
     xdp->kick = rc < 0 && errno != ENETDOWN && errno != ENXIO;
     xdp->kick_at = xdp->kick ? weir_time_after(now, KICK_AGAIN) : WEIR_TIME_NEVER;
 }
 
-static void xdp_flush(struct weir_link *link, weir_time now)
+static unsigned xdp_flush(struct weir_link *link, weir_time now)
 {
     struct xdp *xdp = (struct xdp *)link;
     if (xdp->kick && xdp->kick_at <= now)
         kick(xdp, now);
+    unsigned lost = xdp->lost;
+    xdp->lost = 0;
+    return lost;
 }
 
 /* Finishes the checksum in place, as a card would (virtio's rule: the field is itself summed). */
@@ -198,6 +210,11 @@ static int packet_frame(struct xdp *xdp, struct weir_frame *frame)
     if (wr_vnet_next(&xdp->rest, frame))
         return 1;
     ssize_t n = recvmsg(xdp->packet_fd, &msg, MSG_DONTWAIT);
+    if (n > (ssize_t)sizeof head && msg.msg_flags & MSG_TRUNC) {
+        /* longer than any that the stack knows (BIG TCP over IPv6): it counts why it drops it */
+        *frame = (struct weir_frame){.data = data, .len = (size_t)n - sizeof head};
+        return 1;
+    }
     if (n > (ssize_t)sizeof head) {
         wr_vnet_in(&head, data, (size_t)n - sizeof head, WEIR_NETIF_ETHERNET, &xdp->rest, frame);
         return 1;
@@ -286,6 +303,33 @@ struct opening {
     const char *why;
 };
 
+static void keep_from_children(const void *from, const void *to)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)from & ~(page - 1);
+    (void)madvise((void *)at, (uintptr_t)to - at, MADV_DONTFORK); /* else a child has it */
+}
+
+/* Each of the rings is a mapping that begins with its two positions. */
+static void keep_all_from_children(const struct queue *q)
+{
+    const uint64_t *fill = q->rx.fill.ring, *comp = q->comp.ring;
+    const struct xdp_desc *rx = q->rx.ring.ring, *tx = q->tx.ring;
+    keep_from_children(q->area, q->area + q->area_bytes);
+    keep_from_children(q->rx.fill.producer, fill + q->rx.fill.size);
+    keep_from_children(q->comp.producer, comp + q->comp.size);
+    keep_from_children(q->rx.ring.producer, rx + q->rx.ring.size);
+    if (tx)
+        keep_from_children(q->tx.producer, tx + q->tx.size);
+}
+
+static bool is_zero_copy(int fd)
+{
+    struct xdp_options options = {0};
+    socklen_t len = sizeof options;
+    return getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &len) == 0 &&
+           (options.flags & XDP_OPTIONS_ZEROCOPY) != 0;
+}
+
 static int queue_sockets(struct opening *o, unsigned n)
 {
     struct wr_xdp_hook hook = o->xdp->hook;
@@ -310,6 +354,9 @@ static int queue_sockets(struct opening *o, unsigned n)
     if (rc != 0)
         return rc;
     int fd = xsk_socket__fd(q->xsk);
+    keep_all_from_children(q);
+    if (n == 0)
+        o->xdp->copies = !is_zero_copy(fd);
     if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof sndbuf) != 0)
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
     return bpf_map_update_elem(o->xdp->program.map_fd, &key, &fd, BPF_ANY);

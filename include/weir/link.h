@@ -33,8 +33,9 @@ struct weir_link_ops {
     /* Frees the link and, for wrappers, the link inside. */
     void (*free)(struct weir_link *link);
     /* To be called after calls of send, be it one, and of recv, in which a wrapper may send: what a link has gathered
-     * leaves now. NULL: it gathers nothing. */
-    void (*flush)(struct weir_link *link, weir_time now);
+     * leaves now. Returns how many frames that send had taken were lost since it was called last. NULL: it gathers
+     * nothing. */
+    unsigned (*flush)(struct weir_link *link, weir_time now);
     /* As recv, but it may leave a frame's data in the room (weir_input_room()). NULL: it has no use for room. */
     int (*recv_room)(struct weir_link *link, const struct weir_room *room, struct weir_frame *frame,
                      weir_time now);

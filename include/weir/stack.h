@@ -204,6 +204,8 @@ uint32_t weir_config_generation(const struct weir_stack *stack);
 unsigned weir_drop_reasons(void);
 const char *weir_drop_name(unsigned reason);
 uint64_t weir_drop_count(const struct weir_stack *stack, unsigned reason);
+/* Of the frames that weir_output() gave n were lost by the link. They are counted as link_lost. */
+void weir_output_lost(struct weir_stack *stack, unsigned n, weir_time now);
 
 /* The same for what went well, by Linux's names ("TcpRetransSegs", "IpInReceives"). */
 unsigned weir_stat_kinds(void);

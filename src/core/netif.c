@@ -102,8 +102,10 @@ void wr_netif_enqueue(struct weir_stack *stack, struct wr_netif *netif, struct w
 void wr_netif_flush(struct weir_stack *stack, struct wr_netif *netif)
 {
     struct wr_list *node;
-    while ((node = wr_list_pop_front(&netif->queue)) != NULL)
+    while ((node = wr_list_pop_front(&netif->queue)) != NULL) {
+        wr_drop(stack, WR_DROP_netif_down);
         wr_qpkt_free(stack, WR_CONTAINER(node, struct wr_qpkt, node));
+    }
     netif->queue_len = 0;
     wr_qpkt_free(stack, netif->lent);
     netif->lent = NULL;

@@ -29,6 +29,13 @@ uint64_t weir_drop_count(const struct weir_stack *stack, unsigned reason)
     return reason < WR_DROP_COUNT ? stack->drops[reason] : 0;
 }
 
+void weir_output_lost(struct weir_stack *stack, unsigned n, weir_time now)
+{
+    (void)wr_clock(stack, now);
+    while (n-- > 0)
+        wr_drop(stack, WR_DROP_link_lost);
+}
+
 unsigned weir_stat_kinds(void)
 {
     return WR_STAT_COUNT;

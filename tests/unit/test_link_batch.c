@@ -253,10 +253,10 @@ static void a_descriptor_that_may_wait_is_left_alone(void **state)
 
 static struct wr_gather gather;
 
-static int gather_one(unsigned n, size_t len)
+static void gather_one(unsigned n, size_t len)
 {
     fill(wr_gather_room(&gather), len, n);
-    return wr_gather_add(&gather, len);
+    wr_gather_add(&gather, len);
 }
 
 static void assert_arrives(unsigned n, size_t len)
@@ -273,16 +273,15 @@ static void assert_nothing_arrives(void)
     assert_int_equal(errno, EAGAIN);
 }
 
-/* What is gathered leaves when it is told to, or when there is no more room; in order, each once. */
+/* What is gathered leaves when it is told to; in order, each once. */
 static void gather_all_counts(void)
 {
     for (unsigned n = 0; n <= WR_GATHER_MAX; n++) {
         for (unsigned i = 0; i < n; i++)
-            assert_int_equal(gather_one(i, 1 + (n + i) % WR_GATHER_BYTES), 0);
-        if (n < WR_GATHER_MAX)
-            assert_nothing_arrives();
-        if (n < WR_GATHER_MAX)
-            assert_int_equal(wr_gather_write(&gather), 0);
+            gather_one(i, 1 + (n + i) % WR_GATHER_BYTES);
+        assert_nothing_arrives();
+        assert_int_equal(wr_gather_is_full(&gather), n == WR_GATHER_MAX);
+        assert_true(wr_gather_write(&gather));
         for (unsigned i = 0; i < n; i++)
             assert_arrives(i, 1 + (n + i) % WR_GATHER_BYTES);
         assert_nothing_arrives();
@@ -297,8 +296,8 @@ static void small_frames_leave_together(void **state)
     open_pair();
     wr_gather_init(&gather, &batch);
     for (unsigned i = 0; i < WR_GATHER_FEW; i++)
-        assert_int_equal(gather_one(i, WR_GATHER_BYTES), 0);
-    assert_int_equal(wr_gather_write(&gather), 0);
+        gather_one(i, WR_GATHER_BYTES);
+    assert_true(wr_gather_write(&gather));
     assert_null(batch.ring); /* few go one by one */
     for (unsigned i = 0; i < WR_GATHER_FEW; i++)
         assert_arrives(i, WR_GATHER_BYTES);
@@ -326,11 +325,70 @@ static void gathered_frames_that_are_lost_are_told(void **state)
         wr_gather_init(&gather, &batch);
         assert_int_equal(shutdown(near_fd, SHUT_WR), 0);
         for (unsigned i = 0; i < n; i++)
-            assert_int_equal(gather_one(i, 5), 0);
-        assert_int_equal(wr_gather_write(&gather), -EPIPE);
+            gather_one(i, 5);
+        assert_true(wr_gather_write(&gather));
         assert_int_equal(gather.n, 0);
+        assert_int_equal(gather.lost, n);
+        assert_int_equal(gather.error, -EPIPE);
         close_pair();
     }
+}
+
+/* Sends until the pair has no room for one of 200 bytes. Returns how many it took. */
+static unsigned fill_the_pair(void)
+{
+    uint8_t data[200];
+    unsigned n = 0;
+    for (fill(data, sizeof data, 0); send(near_fd, data, sizeof data, 0) > 0; n++)
+        continue;
+    assert_int_equal(errno, EAGAIN);
+    return n;
+}
+
+/* What the descriptor has no room for is kept, and leaves in order when there is room; what has come meanwhile
+ * behind it. */
+static void refused_counts(void)
+{
+    static const unsigned counts[] = {1, WR_GATHER_FEW, WR_GATHER_FEW + 1, WR_GATHER_MAX / 2};
+    for (unsigned k = 0; k < sizeof counts / sizeof counts[0]; k++) {
+        unsigned n = counts[k], before = fill_the_pair();
+        for (unsigned i = 0; i < n; i++)
+            gather_one(i, 150);
+        assert_false(wr_gather_write(&gather));
+        assert_int_equal(gather.n, n);
+        gather_one(n, 120);
+        assert_false(wr_gather_write(&gather));
+        while (before-- > 0)
+            assert_arrives(0, 200);
+        assert_nothing_arrives();
+        assert_true(wr_gather_write(&gather));
+        for (unsigned i = 0; i < n; i++)
+            assert_arrives(i, 150);
+        assert_arrives(n, 120);
+        assert_nothing_arrives();
+        assert_int_equal(gather.lost, 0);
+    }
+}
+
+static void what_has_no_room_is_kept_in_order(void **state)
+{
+    (void)state;
+    need_a_ring();
+    open_pair();
+    wr_gather_init(&gather, &batch);
+    refused_counts();
+    assert_non_null(batch.ring);
+    close_pair();
+}
+
+static void what_has_no_room_is_kept_without_a_ring_too(void **state)
+{
+    (void)state;
+    open_pair();
+    wr_gather_init(&gather, &batch);
+    without_a_ring(refused_counts);
+    assert_true(batch.refused);
+    close_pair();
 }
 
 /* ---- reading ahead -------------------------------------------------------------------------------- */
@@ -501,6 +559,8 @@ int main(void)
         cmocka_unit_test(small_frames_leave_together),
         cmocka_unit_test(small_frames_leave_without_a_ring_too),
         cmocka_unit_test(gathered_frames_that_are_lost_are_told),
+        cmocka_unit_test(what_has_no_room_is_kept_in_order),
+        cmocka_unit_test(what_has_no_room_is_kept_without_a_ring_too),
         cmocka_unit_test(many_small_frames_are_read_together),
         cmocka_unit_test(few_frames_are_read_one_by_one),
         cmocka_unit_test(as_many_are_asked_for_as_the_last_call_promises),

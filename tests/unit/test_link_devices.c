@@ -8,6 +8,7 @@
 #define _GNU_SOURCE /* unshare */
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <net/ethernet.h>
 #include <net/if.h>
@@ -17,10 +18,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -29,6 +33,7 @@
 #include <weir/link.h>
 
 enum { DATAGRAMS = 5, BYTES = 100, HEADS = 42, GSO_UDP = 5, UDP_SEGMENT_OPTION = 103, FRAMES = 40 };
+enum { MANY = 5 };
 
 static void need_devices(void)
 {
@@ -132,6 +137,120 @@ static void a_tun_that_cuts_a_datagram(void **state)
     drain(link);
 }
 
+/* What it has taken, and the kernel then does not, is told when it is asked for by flush. */
+static void a_tun_that_is_down(void **state)
+{
+    uint8_t ip[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17};
+    struct weir_out out = {.head = ip, .head_len = sizeof ip};
+    (void)state;
+    need_devices();
+    struct weir_link *link = open_tun(true);
+    assert_int_equal(system("ip link set weirrd2 down"), 0);
+    for (unsigned n = 0; n <= MANY; n++) {
+        for (unsigned i = 0; i < n; i++)
+            assert_int_equal(link->ops->send(link, &out, 0), 0);
+        assert_int_equal(link->ops->flush(link, 0), n);
+        assert_int_equal(link->ops->flush(link, 0), 0);
+    }
+    weir_link_free(link);
+}
+
+/* ---- a device that has no room -------------------------------------------------------------------- */
+
+enum {
+    SERIAL_AT = 14,
+    MOST_SENT = 1400,
+    SENT = 120,
+    ETH_LOCAL = 0x88b5 /* IEEE 802: for local use */
+};
+
+/* A TAP behind a bridge, on which a slow queue holds what was sent, and few bytes may be under way. */
+static struct weir_link *open_narrow_tap(void)
+{
+    struct weir_tun_config config = {.name = "weirrd3", .tap = true, .plain = true};
+    struct weir_link *link;
+    int few = 6000;
+    assert_int_equal(weir_link_tun(&config, &link), 0);
+    if (system(
+            "ip link add name weirrd4 type bridge && ip link set weirrd0 master weirrd4 && "
+            "ip link set weirrd3 master weirrd4 && ip link set weirrd4 up && ip link set weirrd3 up && "
+            "tc qdisc add dev weirrd0 root tbf rate 10mbit burst 2000 limit 300000") != 0) {
+        weir_link_free(link);
+        skip();
+    }
+    assert_int_equal(ioctl(link->ops->fd(link), TUNSETSNDBUF, &few), 0);
+    return link;
+}
+
+/* Notes what has arrived at the far end: each once. With `wait`, at least one. Returns how many. */
+static unsigned arrived(int fd, bool *seen, bool wait)
+{
+    struct pollfd come = {.fd = fd, .events = POLLIN};
+    uint8_t frame[2000];
+    unsigned n = 0;
+    while (poll(&come, 1, wait && n == 0 ? 5000 : 0) == 1) {
+        ssize_t len = recv(fd, frame, sizeof frame, 0);
+        if (len <= SERIAL_AT || frame[12] != ETH_LOCAL >> 8 || frame[13] != (ETH_LOCAL & 0xff))
+            continue;
+        assert_false(seen[frame[SERIAL_AT]]);
+        seen[frame[SERIAL_AT]] = true;
+        n++;
+    }
+    assert_true(n > 0 || !wait);
+    return n;
+}
+
+/* One that is refused comes again, as a host has it; what was taken and not refused must not get lost either. */
+static void nothing_is_lost_where_there_is_no_room(void **state)
+{
+    uint8_t data[MOST_SENT] = {
+        2, 0, 0, 0, 0, 8,    2,
+        0, 0, 0, 0, 9, 0x88, 0xb5}; /* for one: copies do not count as under way */
+    bool seen[SENT] = {false};
+    unsigned refused = 0, kept = 0, got = 0;
+    weir_time now = WEIR_SEC;
+    (void)state;
+    need_devices();
+    struct weir_link *link = open_narrow_tap();
+    struct sockaddr_ll to = {.sll_family = AF_PACKET,
+                             .sll_protocol = htons(ETH_LOCAL),
+                             .sll_ifindex = (int)if_nametoindex("weirrd1")};
+    int fd = socket(AF_PACKET, SOCK_RAW, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof to), 0);
+    for (unsigned i = 0; i < SENT;) {
+        struct weir_out out = {.head = data, .head_len = i / 8 % 3 == 0 ? MOST_SENT : 60};
+        struct weir_frame frame;
+        data[SERIAL_AT] = (uint8_t)i;
+        int rc = link->ops->send(link, &out, now);
+        i += rc == 0;
+        refused += rc != 0;
+        if (i % 4 != 0 && rc == 0)
+            continue;
+        assert_int_equal(link->ops->flush(link, now), 0);
+        if (link->ops->deadline(link) == WEIR_TIME_NEVER)
+            continue;
+        kept += rc == 0;
+        got += arrived(fd, seen, true); /* then there is room */
+        now = link->ops->deadline(link);
+        while (link->ops->recv(link, &frame, now) == 1)
+            continue;
+        assert_true(rc == 0 || rc == WEIR_EAGAIN);
+    }
+    while (got < SENT) {
+        struct weir_frame frame;
+        got += arrived(fd, seen, true);
+        now = weir_time_after(now, WEIR_SEC);
+        while (link->ops->recv(link, &frame, now) == 1)
+            continue;
+    }
+    assert_true(refused > 0 && kept > 0);
+    assert_int_equal(link->ops->flush(link, now), 0);
+    assert_true(link->ops->deadline(link) == WEIR_TIME_NEVER);
+    weir_link_free(link);
+    assert_int_equal(system("ip link del weirrd4 && tc qdisc del dev weirrd0 root"), 0);
+    close(fd);
+}
+
 /* ---- beside the kernel ---------------------------------------------------------------------------- */
 
 /* To all at the cable, a datagram from port 7 with so much data; a gso_size other than 0 has it cut. */
@@ -216,14 +335,80 @@ static void an_interface_is_free_when_the_link_is_gone(void **state)
     }
 }
 
+/* ---- children ------------------------------------------------------------------------------------- */
+
+/* Does this process map something of that name? */
+static bool maps(const char *name)
+{
+    char line[512];
+    bool found = false;
+    FILE *file = fopen("/proc/self/maps", "r");
+    while (file && fgets(line, sizeof line, file))
+        found |= strstr(line, name) != NULL;
+    assert_non_null(file);
+    fclose(file);
+    return found;
+}
+
+/* Forks, and does not exec: what the parent maps of a device the child must not hold. */
+static void assert_not_inherited(const char *name)
+{
+    int status;
+    assert_true(maps(name));
+    pid_t child = fork();
+    if (child == 0)
+        _exit(maps(name));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void a_child_has_no_rings_of_xdp(void **state)
+{
+    struct weir_xdp_config config = {.ifname = "weirrd0", .plain = true};
+    struct weir_link *link;
+    (void)state;
+    need_devices();
+    for (int i = 0; i < 2; i++) {
+        config.hook = i % 2 ? WEIR_XDP_GENERIC : WEIR_XDP_NATIVE;
+        int rc = weir_link_xdp(&config, &link, NULL);
+        if (rc == WEIR_ENOTSUP || rc == WEIR_EPERM || rc == WEIR_ENOMEM)
+            skip();
+        assert_int_equal(rc, 0);
+        assert_not_inherited("socket:[");
+        weir_link_free(link);
+    }
+}
+
+static void a_child_has_no_ring_of_a_tun(void **state)
+{
+    uint8_t ip[28] = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17};
+    struct weir_out out = {.head = ip, .head_len = sizeof ip};
+    (void)state;
+    need_devices();
+    struct weir_link *link = open_tun(true);
+    for (unsigned i = 0; i < MANY; i++)
+        assert_int_equal(link->ops->send(link, &out, 0), 0);
+    assert_int_equal(link->ops->flush(link, 0), 0);
+    bool has_a_ring = maps("[io_uring]");
+    if (has_a_ring)
+        assert_not_inherited("[io_uring]");
+    weir_link_free(link);
+    if (!has_a_ring)
+        skip(); /* it is forbidden here */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tun_that_has_read_ahead),
         cmocka_unit_test(a_tun_that_cuts_a_datagram),
+        cmocka_unit_test(a_tun_that_is_down),
+        cmocka_unit_test(nothing_is_lost_where_there_is_no_room),
         cmocka_unit_test(a_packet_socket),
         cmocka_unit_test(a_packet_socket_behind_xdp),
         cmocka_unit_test(an_interface_is_free_when_the_link_is_gone),
+        cmocka_unit_test(a_child_has_no_rings_of_xdp),
+        cmocka_unit_test(a_child_has_no_ring_of_a_tun),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -406,6 +406,8 @@ static void down_interfaces_carry_nothing(void **state)
     struct weir_frame frame = {.data = &byte, .len = 1};
     assert_int_equal(weir_input(stack, ifindex, &frame, sim.now), 0);
     assert_int_equal(weir_drop_count(stack, WR_DROP_netif_down), 1);
+    weir_output_lost(stack, 3, sim.now);
+    assert_int_equal(weir_drop_count(stack, WR_DROP_link_lost), 3);
     sim_free(&sim);
 }
 
