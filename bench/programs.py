@@ -305,7 +305,8 @@ def words_of(load, addr, seconds):
     url = f"http://{addr}:{PORTS['nginx']}/index.html"
     redis = ["redis-benchmark", "-h", addr, "-p", str(PORTS["redis"]), "--csv", "-t", "set,get"]
     count = str(redis_requests(load, seconds)) if load.startswith("redis") else None
-    iperf = ["iperf3", "-c", addr, "-t", f"{max(1, round(seconds))}", "-J"]
+    # As bench_kernel does: bbr, where it is the default, is paced by timers.
+    iperf = ["iperf3", "-c", addr, "-t", f"{max(1, round(seconds))}", "-C", "cubic", "-J"]
     return {
         "http_new": ["ab", "-q", "-c", "10", "-n", f"{int(6000 * seconds)}", url],
         "http_keep": ["wrk", "-t", "1", "-c", "20", "-d", f"{max(1, round(seconds))}s", url],
