@@ -524,6 +524,8 @@ uint32_t wr_reasm_window_free(const struct tcb *tcb);
 uint16_t wr_reasm_window_announce(struct tcb *tcb);
 /* After the user has read `copied` bytes: window update or pending ACK, buffer auto-tuning. */
 void wr_reasm_read(struct weir_stack *stack, struct tcb *tcb, uint32_t copied, weir_time now);
+/* Of that what concerns the ACK (Linux's tcp_cleanup_rbuf). */
+void wr_reasm_ack_read(struct weir_stack *stack, struct tcb *tcb, uint32_t copied, weir_time now);
 /* The data of a received segment grew the trust in the receive window. */
 void wr_reasm_grow(struct tcb *tcb, uint32_t len);
 void wr_reasm_free(struct weir_stack *stack, struct tcb *tcb);

@@ -113,8 +113,8 @@ struct wr_tcp_opts *wr_tcp_opts(struct tcb *tcb);
 void wr_tcp_opts_changed(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* Setting TCP_NODELAY: what is held leaves once, though the cork be in, if the window has room. */
 void wr_tcp_push(struct weir_stack *stack, struct tcb *tcb, weir_time now);
-/* TCP_QUICKACK: on, an ACK that is held leaves now and quick ACKs are used as far as they reach; off,
- * ACKs wait for data to ride on. Not permanent, as on Linux. */
+/* TCP_QUICKACK: on, an ACK that is held leaves now, or when all that it is for has been read, and quick ACKs are used as far
+ * as they reach; off, ACKs wait for data to ride on. Not permanent, as on Linux. */
 void wr_tcp_quickack(struct weir_stack *stack, struct tcb *tcb, bool on, weir_time now);
 
 /* Where SOF_TIMESTAMPING_OPT_ID begins to count: SND.UNA, or the write pointer. */

@@ -94,10 +94,15 @@ void wr_reasm_grow(struct tcb *tcb, uint32_t len)
 
 void wr_reasm_read(struct weir_stack *stack, struct tcb *tcb, uint32_t copied, weir_time now)
 {
+    wr_rcvbuf_read(stack, tcb, now);
+    wr_reasm_ack_read(stack, tcb, copied, now);
+}
+
+void wr_reasm_ack_read(struct weir_stack *stack, struct tcb *tcb, uint32_t copied, weir_time now)
+{
     struct wr_delack *d = &tcb->delack;
     bool ack_now = false;
 
-    wr_rcvbuf_read(stack, tcb, now);
     if (d->pending & WR_ACK_SCHED) {
         ack_now =
             tcb->rcv_nxt - tcb->rcv_wup > d->rcv_mss ||

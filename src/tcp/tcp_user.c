@@ -499,8 +499,10 @@ void wr_tcp_quickack(struct weir_stack *stack, struct tcb *tcb, bool on, weir_ti
     bool receiving = tcb->state == WEIR_TCP_ESTABLISHED || tcb->state == WEIR_TCP_CLOSE_WAIT;
 
     tcb->delack.pingpong = !on;
-    if (on && receiving && (tcb->delack.pending & WR_ACK_SCHED))
-        wr_output_want_ack(stack, tcb, false, now);
+    if (on && receiving && (tcb->delack.pending & WR_ACK_SCHED)) {
+        tcb->delack.pending |= WR_ACK_PUSHED;
+        wr_reasm_ack_read(stack, tcb, 1, now);
+    }
     wr_tcb_settle(stack, tcb, now);
 }
 
