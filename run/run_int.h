@@ -123,7 +123,7 @@ void wr_run_close_all(const int *fds, size_t n_fds);
 
 /* What the program's namespaces are to be. */
 struct run_space {
-    const struct weir_run_options *options;
+    const char *hosts, *resolv, *hostname; /* as of weir_run_options */
     const int *
         join; /* descriptors of namespaces to enter, RUN_SPACES of them, -1: none; NULL: make them */
     bool wanted; /* false: none, the program stays where it is */
@@ -131,9 +131,9 @@ struct run_space {
     gid_t gid;
 };
 /* Of namespaces, as files in /proc/PID/ns, in the order in which they are to be entered. */
-enum { RUN_SPACES = 4 };
+enum { RUN_SPACES = 3 };
 extern const char *const wr_run_space_names[RUN_SPACES];
-/* In the child: leaves for namespaces of its own. 1: isolated; 0: not possible here; negative: an error
+/* In the child: leaves for namespaces of its own, or for those to join. 1: isolated; 0: not possible here; negative: an error
  * half way, with *what naming the step. */
 int wr_run_space_enter(const struct run_space *space, const char **what);
 /* True if a child can have namespaces here (asked by trying, in a child of its own). */
@@ -180,7 +180,7 @@ int wr_run_spawn_adopt(struct weir_run *run, struct weir_host *host,
                        const struct weir_run_options *options, pid_t pid, int listener,
                        struct weir_program **program);
 /* True if a file that the program is to see has no place to be laid over, so that opens must be notified. */
-bool wr_run_spawn_opens(const struct weir_run_options *options);
+bool wr_run_spawn_opens(const char *hosts, const char *resolv);
 
 /* ---- run_join.c ------------------------------------------------------------------------------- */
 
@@ -188,6 +188,8 @@ bool wr_run_spawn_opens(const struct weir_run_options *options);
 struct run_welcome {
     bool isolated, opens;
     int spaces[RUN_SPACES]; /* the joiner's to close */
+    char *hosts,
+        *resolv; /* and to free: what the host's programs see as these files; NULL: the machine's */
 };
 /* For the joiner, blocking. WEIR_ECONNRESET: the host is gone. */
 int wr_run_join_welcome(int sock, struct run_welcome *welcome);

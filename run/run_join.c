@@ -3,7 +3,8 @@
  * Programs of other processes on a host that runs.
  *
  *     host's process (weir_run_let_in)            joiner's process (weir_run_spawn with `join`)
- *        WELCOME, the host's namespaces     --->  forks; the child enters them and loads its filter
+ *        WELCOME, the host's namespaces     --->  forks; the child enters them, covers the files of names
+ *        and files of names                       for itself, and loads its filter
  *        serves the filter's listener       <---  PROGRAM, the listener
  *        TAKEN                              --->  the child may exec
  *        SIGNAL                             --->  is sent to the program
@@ -17,10 +18,12 @@
  * process hears the listener hang up, and goes on. Of the host, the stream ends without GONE: the joiner
  * ends its program as the guard would, by SIGTERM and two seconds later SIGKILL.
  */
+#define _GNU_SOURCE /* memfd_create */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "run/run_int.h"
@@ -31,8 +34,12 @@ enum word_kind { WORD_WELCOME, WORD_PROGRAM, WORD_TAKEN, WORD_SIGNAL, WORD_GONE 
 enum {
     WELCOME_ISOLATED = 1,
     WELCOME_OPENS = 2,
-    WELCOME_SPACE = 8 /* and the next: which follow */
+    WELCOME_SPACE = 8,   /* and the next: which follow */
+    WELCOME_HOSTS = 128, /* behind them a file with these texts, each up to a NUL */
+    WELCOME_RESOLV = 256,
+    TEXTS_MAX = 1 << 24
 };
+enum { WORD_FDS = RUN_SPACES + 1 };
 
 struct word {
     char magic[4];
@@ -49,16 +56,16 @@ static bool send_word(int sock, enum word_kind kind, int32_t value, const int *f
     return wr_run_say(sock, &word, sizeof word, fds, n_fds);
 }
 
-/* 1: a word; 0: none yet; -1: the other side is gone, or speaks otherwise. fds: RUN_SPACES of them, -1
+/* 1: a word; 0: none yet; -1: the other side is gone, or speaks otherwise. fds: WORD_FDS of them, -1
  * where none came. */
 static int hear_word(int sock, struct word *word, int *fds)
 {
-    ssize_t n = wr_run_hear(sock, word, sizeof *word, fds, RUN_SPACES);
+    ssize_t n = wr_run_hear(sock, word, sizeof *word, fds, WORD_FDS);
     if (n < 0 && errno == EAGAIN)
         return 0;
     if (n == (ssize_t)sizeof *word && memcmp(word->magic, magic, sizeof magic) == 0)
         return 1;
-    wr_run_close_all(fds, RUN_SPACES);
+    wr_run_close_all(fds, WORD_FDS);
     return -1;
 }
 
@@ -138,14 +145,14 @@ static void joiner_ready(void *arg, int fd, uint32_t events)
 {
     struct run_joiner *joiner = arg;
     struct word word = {0};
-    int fds[RUN_SPACES];
+    int fds[WORD_FDS];
     int heard = hear_word(fd, &word, fds);
     (void)events;
     if (heard == 0)
         return;
     if (heard > 0 && word.kind == WORD_PROGRAM && !joiner->program && fds[0] >= 0) {
         int err = adopt(joiner, word.value, fds[0]);
-        wr_run_close_all(fds + 1, RUN_SPACES - 1);
+        wr_run_close_all(fds + 1, WORD_FDS - 1);
         if (send_word(fd, WORD_TAKEN, err, NULL, 0) && !err)
             return;
         if (err) {
@@ -153,7 +160,7 @@ static void joiner_ready(void *arg, int fd, uint32_t events)
             return;
         }
     } else if (heard > 0) {
-        wr_run_close_all(fds, RUN_SPACES);
+        wr_run_close_all(fds, WORD_FDS);
     }
     if (joiner->program) { /* it goes on until its listener hangs up */
         weir_loop_watch(joiner->run->loop, fd, 0, NULL, NULL);
@@ -164,12 +171,27 @@ static void joiner_ready(void *arg, int fd, uint32_t events)
     }
 }
 
+/* A file of the texts that there are, or -1. */
+static int write_texts(const char *hosts, const char *resolv)
+{
+    const char *const texts[] = {hosts, resolv};
+    int fd = memfd_create("weir-names", MFD_CLOEXEC);
+    for (size_t i = 0; fd >= 0 && i < sizeof texts / sizeof *texts; i++) {
+        size_t len = texts[i] ? strlen(texts[i]) + 1 : 0;
+        if (write(fd, texts[i], len) != (ssize_t)len) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    return fd;
+}
+
 static bool welcome(const struct run_joiner *joiner, bool opens)
 {
     const struct run_net *net = wr_run_net_of(joiner->run, joiner->host);
     const int *spaces = net ? wr_run_net_spaces(net) : NULL;
     int32_t flags = opens ? WELCOME_OPENS : 0;
-    int fds[RUN_SPACES];
+    int fds[WORD_FDS], texts = -1;
     size_t n = 0;
     if (net)
         flags |= WELCOME_ISOLATED;
@@ -179,7 +201,16 @@ static bool welcome(const struct run_joiner *joiner, bool opens)
         flags |= WELCOME_SPACE << i;
         fds[n++] = spaces[i];
     }
-    return send_word(joiner->fd, WORD_WELCOME, flags, fds, n);
+    if (joiner->hosts || joiner->resolv) {
+        flags |= (joiner->hosts ? WELCOME_HOSTS : 0) | (joiner->resolv ? WELCOME_RESOLV : 0);
+        fds[n++] = texts = write_texts(joiner->hosts, joiner->resolv);
+        if (texts < 0)
+            return false;
+    }
+    bool sent = send_word(joiner->fd, WORD_WELCOME, flags, fds, n);
+    if (texts >= 0)
+        close(texts);
+    return sent;
 }
 
 int weir_run_let_in(struct weir_run *run, struct weir_host *host,
@@ -197,7 +228,7 @@ int weir_run_let_in(struct weir_run *run, struct weir_host *host,
     joiner->next = run->joiners;
     run->joiners = joiner;
     run->n_joiners++;
-    bool opens = !wr_run_net_of(run, host) || wr_run_spawn_opens(options);
+    bool opens = !wr_run_net_of(run, host) || wr_run_spawn_opens(options->hosts, options->resolv);
     int err = weir_loop_watch(run->loop, fd, EPOLLIN, joiner_ready, joiner);
     if (!err && !welcome(joiner, opens))
         err = WEIR_EPIPE;
@@ -233,24 +264,51 @@ void wr_run_join_forget(struct weir_run *run)
 
 /* ---- the joiner's side -------------------------------------------------------------------------- */
 
+/* The text at *at, which is behind it then. NULL: none there, or no memory. */
+static char *read_text(int fd, off_t *at)
+{
+    off_t size = lseek(fd, 0, SEEK_END);
+    char *text = size > *at && size <= TEXTS_MAX ? malloc((size_t)(size - *at)) : NULL;
+    ssize_t n = text ? pread(fd, text, (size_t)(size - *at), *at) : -1;
+    if (n <= 0 || memchr(text, '\0', (size_t)n) == NULL) {
+        free(text);
+        return NULL;
+    }
+    *at += (off_t)strlen(text) + 1;
+    return text;
+}
+
+static int read_texts(int fd, int32_t flags, struct run_welcome *welcome)
+{
+    off_t at = 0;
+    if (flags & WELCOME_HOSTS && (welcome->hosts = read_text(fd, &at)) == NULL)
+        return WEIR_ENOMEM;
+    if (flags & WELCOME_RESOLV && (welcome->resolv = read_text(fd, &at)) == NULL)
+        return WEIR_ENOMEM;
+    return 0;
+}
+
 int wr_run_join_welcome(int sock, struct run_welcome *welcome)
 {
     struct word word = {0};
-    int fds[RUN_SPACES];
+    int fds[WORD_FDS];
     size_t n = 0;
     if (hear_word(sock, &word, fds) <= 0 || word.kind != WORD_WELCOME)
         return WEIR_ECONNRESET;
     welcome->isolated = word.value & WELCOME_ISOLATED;
-    welcome->opens = word.value & WELCOME_OPENS;
     for (int i = 0; i < RUN_SPACES; i++)
         welcome->spaces[i] = word.value & WELCOME_SPACE << i ? fds[n++] : -1;
-    return 0;
+    int err = read_texts(fds[n], word.value, welcome);
+    wr_run_close_all(fds + n, WORD_FDS - n);
+    welcome->opens = word.value & WELCOME_OPENS ||
+                     wr_run_spawn_opens(welcome->hosts, welcome->resolv); /* of its own root */
+    return err;
 }
 
 int wr_run_join_hand_over(int sock, pid_t pid, int listener)
 {
     struct word word = {0};
-    int fds[RUN_SPACES];
+    int fds[WORD_FDS];
     if (!send_word(sock, WORD_PROGRAM, pid, &listener, 1) || hear_word(sock, &word, fds) <= 0 ||
         word.kind != WORD_TAKEN)
         return WEIR_ECONNRESET;
@@ -288,11 +346,11 @@ static void host_ready(void *arg, int fd, uint32_t events)
 {
     struct weir_program *program = arg;
     struct word word = {0};
-    int fds[RUN_SPACES];
+    int fds[WORD_FDS];
     int heard = hear_word(fd, &word, fds);
     (void)events;
     if (heard > 0)
-        wr_run_close_all(fds, RUN_SPACES);
+        wr_run_close_all(fds, WORD_FDS);
     if (heard > 0 && word.kind == WORD_SIGNAL) {
         if (weir_program_signal(program, word.value) == WEIR_ENOENT)
             weir_program_signal_all(program, word.value);

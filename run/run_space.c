@@ -13,7 +13,8 @@
  *
  * A program that joins others enters theirs instead, in the order of the names below: with the user
  * namespace comes the right to the rest. A UTS namespace of its own tells its processes from the others'
- * (run_guard.c).
+ * (run_guard.c). Its mounts are its own, too, covered anew: entering theirs would lead out of its current folder, and, under
+ * chroot(2), of its root.
  */
 #define _GNU_SOURCE /* unshare, setns */
 #include <errno.h>
@@ -77,27 +78,36 @@ static int cover_file(const char *stage, const char *path, const char *text)
     return err;
 }
 
-static int cover_files(const struct weir_run_options *options)
+static int cover_files(const struct run_space *space)
 {
     static const char *const stages[] = {"/tmp", "/run", "/var", "/mnt"};
-    if (!options->hosts && !options->resolv)
+    if (!space->hosts && !space->resolv)
         return 0;
     for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
         if (mount("weir", stages[i], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m") < 0)
             continue;
-        int err = cover_file(stages[i], "/etc/hosts", options->hosts);
+        int err = cover_file(stages[i], "/etc/hosts", space->hosts);
         if (!err)
-            err = cover_file(stages[i], "/etc/resolv.conf", options->resolv);
+            err = cover_file(stages[i], "/etc/resolv.conf", space->resolv);
         umount2(stages[i], MNT_DETACH);
         return err;
     }
     return -errno;
 }
 
+/* In a mount namespace just made. */
+static int set_mounts(const struct run_space *space, const char **what)
+{
+    *what = "private mounts";
+    if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+        return -errno;
+    *what = "/etc/hosts";
+    return cover_files(space);
+}
+
 static int make_spaces(const struct run_space *space, const char **what)
 {
     const int kinds = CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS;
-    const struct weir_run_options *options = space->options;
     int err = 0;
     *what = "user namespace";
     if (unshare(kinds) < 0) {
@@ -105,70 +115,28 @@ static int make_spaces(const struct run_space *space, const char **what)
             return 0;
         err = map_ids(space);
     }
-    if (!err) {
-        *what = "private mounts";
-        err = mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ? -errno : 0;
-    }
-    if (!err) {
-        *what = "/etc/hosts";
-        err = cover_files(options);
-    }
-    if (!err && options->hostname) {
+    if (!err)
+        err = set_mounts(space, what);
+    if (!err && space->hostname) {
         *what = "host name";
-        err = sethostname(options->hostname, strlen(options->hostname)) < 0 ? -errno : 0;
+        err = sethostname(space->hostname, strlen(space->hostname)) < 0 ? -errno : 0;
     }
     return err ? err : 1;
 }
 
-const char *const wr_run_space_names[RUN_SPACES] = {"user", "net", "uts", "mnt"};
-
-/* What a process has open of the file system besides files, and how it is found in other mounts. */
-struct folders {
-    struct stat root;
-    int current;     /* or -1 */
-    char name[4096]; /* of the current one, or empty */
-};
-
-static void note_folders(struct folders *folders)
-{
-    if (stat("/", &folders->root) < 0)
-        memset(&folders->root, 0, sizeof folders->root);
-    folders->current = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (!getcwd(folders->name, sizeof folders->name))
-        folders->name[0] = '\0';
-}
-
-/* Entering a mount namespace leads to its root, which must be the one we had: who is under chroot(2) would leave it.
- * The current folder is found again by its name, or, where the names above it are closed to us, kept as it was: it has
- * no name there, and getcwd(3) fails. */
-static int find_folders(const struct folders *folders, const char **what)
-{
-    struct stat root;
-    *what = "root folder, which is not that of the host's program";
-    if (stat("/", &root) < 0)
-        return -errno;
-    if (root.st_dev != folders->root.st_dev || root.st_ino != folders->root.st_ino)
-        return -EXDEV;
-    *what = "current folder";
-    if (!folders->name[0] || chdir(folders->name) == 0)
-        return 0;
-    int err = -errno;
-    return folders->current >= 0 && fchdir(folders->current) == 0 ? 0 : err;
-}
+const char *const wr_run_space_names[RUN_SPACES] = {"user", "net", "uts"};
 
 static int join_spaces(const struct run_space *space, const char **what)
 {
-    struct folders folders;
-    note_folders(&folders);
     for (int i = 0; i < RUN_SPACES; i++) {
         *what = wr_run_space_names[i];
         if (space->join[i] >= 0 && setns(space->join[i], 0) < 0)
             return -errno;
     }
     *what = "UTS namespace";
-    if (unshare(CLONE_NEWUTS) < 0)
+    if (unshare(CLONE_NEWUTS | CLONE_NEWNS) < 0)
         return -errno;
-    int err = find_folders(&folders, what);
+    int err = set_mounts(space, what);
     return err ? err : 1;
 }
 
@@ -179,8 +147,7 @@ int wr_run_space_enter(const struct run_space *space, const char **what)
 
 bool wr_run_space_possible(void)
 {
-    static const struct weir_run_options plain = {.hosts = "127.0.0.1 localhost\n"};
-    struct run_space space = {.options = &plain, .uid = getuid(), .gid = getgid()};
+    struct run_space space = {.hosts = "127.0.0.1 localhost\n", .uid = getuid(), .gid = getgid()};
     const char *what;
     int status;
     pid_t pid = fork();

@@ -431,10 +431,10 @@ static void release(struct weir_program *program)
     free(program);
 }
 
-bool wr_run_spawn_opens(const struct weir_run_options *options)
+bool wr_run_spawn_opens(const char *hosts, const char *resolv)
 {
-    return (options->hosts && access("/etc/hosts", F_OK) < 0) ||
-           (options->resolv && access("/etc/resolv.conf", F_OK) < 0);
+    return (hosts && access("/etc/hosts", F_OK) < 0) ||
+           (resolv && access("/etc/resolv.conf", F_OK) < 0);
 }
 
 /* A record that is not in the list yet. */
@@ -468,16 +468,20 @@ static int choose_space(struct weir_program *program, const struct weir_run_opti
                         struct run_space *space, struct run_welcome *welcome)
 {
     struct run_net *net = wr_run_net_of(program->run, program->host);
-    space->options = options;
+    space->hosts = options->hosts;
+    space->resolv = options->resolv;
+    space->hostname = options->hostname;
     space->uid = geteuid();
     space->gid = getegid();
     space->wanted = program->run->can_isolate;
-    welcome->opens = wr_run_spawn_opens(options);
+    welcome->opens = wr_run_spawn_opens(options->hosts, options->resolv);
     if (options->join >= 0) {
         program->join_fd = options->join;
         int err = wr_run_join_welcome(options->join, welcome);
         space->wanted = welcome->isolated;
         space->join = welcome->spaces;
+        space->hosts = welcome->hosts;
+        space->resolv = welcome->resolv;
         return err;
     }
     if (net) {
@@ -491,7 +495,7 @@ static int prepare(struct weir_program *program, const struct weir_run_options *
                    char *const argv[], char *error, size_t cap)
 {
     struct sock_fprog filter[2] = {{0}, {0}}; /* [isolated] */
-    struct run_welcome welcome = {.spaces = {-1, -1, -1, -1}};
+    struct run_welcome welcome = {.spaces = {-1, -1, -1}};
     struct run_space space = {0};
     snprintf(error, cap, "the host has ended");
     int err = choose_space(program, options, &space, &welcome);
@@ -508,6 +512,8 @@ static int prepare(struct weir_program *program, const struct weir_run_options *
     for (int i = 0; i < RUN_SPACES; i++)
         if (welcome.spaces[i] >= 0)
             close(welcome.spaces[i]);
+    free(welcome.hosts);
+    free(welcome.resolv);
     free(filter[0].filter);
     free(filter[1].filter);
     return err;
