@@ -31,6 +31,9 @@ def within_reach(path):
 copies = []  # removed at the end
 WEIR = str(within_reach(Path(os.environ["WEIR"]))) if "WEIR" in os.environ else "weir"
 HERE = within_reach(Path(__file__).parent)
+# Seconds after which what a test waits for is taken to hang. Nothing is asserted of time: a busy machine takes as long as
+# it takes.
+HANG = 200
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
@@ -71,7 +74,7 @@ def left_over(mark, session):
     return found
 
 
-def run(words, timeout=60, stdin=None, cwd=None, env=None, prefix=()):
+def run(words, timeout=HANG, stdin=None, cwd=None, env=None, prefix=()):
     """Runs to the end; nothing it started may be left behind."""
     mark = "WEIR_TEST_MARK=" + uuid.uuid4().hex
     environ = dict(os.environ, **(env or {}))
@@ -90,7 +93,7 @@ def run(words, timeout=60, stdin=None, cwd=None, env=None, prefix=()):
         out, err = process.communicate()
         raise AssertionError(f"not done after {timeout} s: {Ran(None, out.decode(), err.decode())}")
     ran = Ran(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
-    for _ in range(50):
+    for _ in range(1000):
         left = left_over(mark, process.pid)
         if not left:
             return ran

@@ -19,7 +19,7 @@ def chromium(width=1240, height=1600):
     return webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
 
 
-def open_page(browser, path, patience=60):
+def open_page(browser, path, patience=200):
     """Opens a file and waits until all of it is drawn; how many milliseconds that took."""
     browser.set_page_load_timeout(patience)
     browser.get(path.as_uri())

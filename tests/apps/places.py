@@ -66,7 +66,7 @@ WEB_LOAD = """
 import collections, os, socket, sys, threading
 address, seen, lock = sys.argv[1], collections.Counter(), threading.Lock()
 def ask():
-    with socket.create_connection((address, 80), 10) as c:
+    with socket.create_connection((address, 80), 200) as c:
         c.sendall(b"GET /small HTTP/1.0\\r\\n\\r\\n")
         data = b""
         while (d := c.recv(65536)):
@@ -90,7 +90,7 @@ for what in seen: print(what, seen[what], sep="\\t")
 """
 
 
-def until(condition, what, seconds=20):
+def until(condition, what, seconds=apps.HANG):
     """Waits for condition() and gives its value."""
     end = time.monotonic() + seconds
     while not (value := condition()):
@@ -127,7 +127,7 @@ class Program:
     def kill(self, number):
         signal.pidfd_send_signal(self.pidfd, number)
 
-    def wait(self, timeout=60):
+    def wait(self, timeout=apps.HANG):
         """Its exit status, negative for a signal."""
         if self.status is None:
             if not select.select([self.pidfd], [], [], timeout)[0]:
@@ -139,7 +139,7 @@ class Program:
                     end.close()
         return self.status
 
-    def stop(self, number=signal.SIGTERM, timeout=10):
+    def stop(self, number=signal.SIGTERM, timeout=apps.HANG):
         """Sends the signal, if it still runs, and waits."""
         if self.alive():
             self.kill(number)
@@ -167,10 +167,10 @@ class Place:
     def join(self, process):
         """Waits for the agent, which `process` is to bring about."""
         self.listener.settimeout(0.1)
-        for _ in range(200):
+        for _ in range(10 * apps.HANG):
             try:
                 self.conversation = self.listener.accept()[0]
-                self.conversation.settimeout(120)
+                self.conversation.settimeout(apps.HANG)
                 return
             except socket.timeout:
                 if process.poll() is not None:
@@ -187,7 +187,7 @@ class Place:
         return answer
 
     def start(self, *words, listens=None, ready=None, user=None, cwd=None, env=None, stdin=None,
-              stdout=None, timeout=20):
+              stdout=None, timeout=apps.HANG):
         """Starts a program. listens: waits until something listens on this TCP port; ready: until ready() is true.
         stdin: bytes, a Path, or "pipe"; stdout: a Path, or "pipe"; else they go to files, see Program."""
         words = [str(word) for word in words]
@@ -226,7 +226,7 @@ class Place:
                 raise AssertionError(f"ended instead of getting ready: {program}")
         return program
 
-    def run(self, *words, timeout=60, **kwargs):
+    def run(self, *words, timeout=apps.HANG, **kwargs):
         """Runs a program to its end."""
         program = self.start(*words, **kwargs)
         try:
@@ -270,7 +270,7 @@ class Hosts:
         self.started = []  # processes that bring an agent, Weir's among them
         self.weir = None
         self.ended = False
-        self.patience = 10  # seconds that Weir may take to end once its programs have
+        self.patience = apps.HANG  # seconds that Weir may take to end once its programs have
         folder.chmod(0o777)
         (folder / "run").mkdir(mode=0o700)
         weir = {"both": "sc", "nobody": "sc", "one": "sc", "serves": "s", "asks": "c", "kernel": ""}
@@ -378,7 +378,7 @@ class Hosts:
             except subprocess.TimeoutExpired:
                 trouble.append(f"does not end: {process.args[:4]}; there are {self.marked()}")
                 self.kill_marked()
-                process.wait(10)
+                process.wait(apps.HANG)
         left = self.still_marked()
         if left:
             trouble.append(f"left behind: {left}")
@@ -391,7 +391,7 @@ class Hosts:
     def still_marked(self):
         """Those that do not go by themselves: one that was killed is there a moment longer."""
         left = self.marked()
-        for _ in range(50):
+        for _ in range(50 * min(self.patience, 20)):
             if not left:
                 break
             time.sleep(0.02)

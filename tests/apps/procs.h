@@ -7,6 +7,7 @@
 #define PROCS_H
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -34,6 +35,10 @@
 #include <time.h>
 #include <unistd.h>
 
+enum {
+    PATIENCE = 20000
+}; /* ms in which what is to happen has happened, be the machine as busy as it may */
+
 struct scenario {
     const char *name;
     void (*run)(void);
@@ -58,6 +63,10 @@ void say_fd(const char *what, int fd);
 void say_status(const char *what, int status);
 double clock_now(void);
 void nap(int ms);
+/* Until a thread of this process waits in this system call. */
+void await_in(long call);
+/* Until a connect of this socket is under way: from then on it has a port. */
+void await_connecting(int fd);
 /* waitpid that gives up. */
 bool await(pid_t pid, int *status, int options, int ms);
 void say_end(const char *what, pid_t pid, int options);

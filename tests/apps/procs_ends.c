@@ -47,7 +47,7 @@ static int exit_around_accept(int status)
     pthread_t thread;
     int l = listener(2);
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(250);
+    await_in(SYS_accept);
     exit(status);
 }
 

@@ -64,6 +64,32 @@ void nap(int ms)
         ;
 }
 
+void await_in(long call)
+{
+    char path[64];
+    bool found = false;
+    for (double until = clock_now() + PATIENCE / 1e3; !found && clock_now() < until; nap(2)) {
+        DIR *tasks = opendir("/proc/self/task");
+        for (struct dirent *task; tasks && (task = readdir(tasks)) != NULL;) {
+            snprintf(path, sizeof path, "/proc/self/task/%.20s/syscall", task->d_name);
+            FILE *file = fopen(path, "r");
+            long number = -1;
+            found |= file && fscanf(file, "%ld", &number) == 1 && number == call;
+            if (file)
+                fclose(file);
+        }
+        if (tasks)
+            closedir(tasks);
+    }
+    nap(250); /* whoever serves the call has heard of it */
+}
+
+void await_connecting(int fd)
+{
+    for (double until = clock_now() + PATIENCE / 1e3; port_of(fd) == 0 && clock_now() < until;)
+        nap(2);
+}
+
 bool await(pid_t pid, int *status, int options, int ms)
 {
     for (double until = clock_now() + ms / 1e3;; nap(2)) {
@@ -77,10 +103,10 @@ bool await(pid_t pid, int *status, int options, int ms)
 void say_end(const char *what, pid_t pid, int options)
 {
     int status;
-    if (await(pid, &status, options, 1500))
+    if (await(pid, &status, options, PATIENCE))
         say_status(what, status);
     else
-        say(what, "not within 1.5 s");
+        say(what, "not within 20 s");
 }
 
 /* ---- sockets to work with --------------------------------------------------------------------- */

@@ -217,26 +217,26 @@ static void scenario_thread_signals(void)
     sigaddset(&set, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(250);
+    await_in(SYS_accept);
     pthread_cancel(thread);
-    say("cancelled", "%d", joined(thread, &value, 1500) && (void *)value == PTHREAD_CANCELED);
+    say("cancelled", "%d", joined(thread, &value, PATIENCE) && (void *)value == PTHREAD_CANCELED);
     handle(SIGUSR1, 0);
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(250);
+    await_in(SYS_accept);
     pthread_kill(thread, SIGUSR1);
-    say_joined("pthread_kill", thread, 1500);
+    say_joined("pthread_kill", thread, PATIENCE);
     handle(SIGUSR1, SA_RESTART);
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(250);
+    await_in(SYS_accept);
     pthread_kill(thread, SIGUSR1);
     say_joined("pthread_kill, SA_RESTART", thread, 300);
     say("handled", "%d", handled);
     pthread_create(&waiter, NULL, wait_signal, NULL);
     nap(250);
     kill(getpid(), SIGUSR2);
-    say("sigwait", "%d", joined(waiter, &value, 1500) && value == SIGUSR2);
+    say("sigwait", "%d", joined(waiter, &value, PATIENCE) && value == SIGUSR2);
     int c = connected(port_of(l));
-    say_joined("accept all the while", thread, 1500);
+    say_joined("accept all the while", thread, PATIENCE);
     close(c);
 }
 
@@ -330,10 +330,10 @@ static void scenario_unmapped(void)
     pthread_t thread;
     *args.len = 16;
     pthread_create(&thread, NULL, accept_into, &args);
-    nap(250);
+    await_in(SYS_accept);
     munmap(page, 4096);
     int c = connected(port_of(args.fd));
-    say_joined("accept into unmapped memory", thread, 1500);
+    say_joined("accept into unmapped memory", thread, PATIENCE);
     const char *text = read_text(c, 1000);
     say("the connection's peer", "%s", text);
     int d = connected(port_of(args.fd));
@@ -347,21 +347,21 @@ static void scenario_closed_under_accept(void)
     int l = listener(4), port = port_of(l), other = listener(4);
     pthread_t thread;
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(250);
+    await_in(SYS_accept);
     close(l);
     say_joined("closed", thread, 200);
     say_fd("connect to it", connected(port));
-    say_joined("closed, then connected to", thread, 1500);
+    say_joined("closed, then connected to", thread, PATIENCE);
     say_call("connect after that", connected(port));
     l = listener(4);
     port = port_of(l);
     pthread_create(&thread, NULL, accept_thread, &l);
-    nap(250);
+    await_in(SYS_accept);
     dup2(other, l);
     int c = connected(port_of(other));
     say_joined("replaced", thread, 200);
     say_fd("connect to the first", connected(port));
-    say_joined("replaced, then connected to", thread, 1500);
+    say_joined("replaced, then connected to", thread, PATIENCE);
     say_fd("accept of what took its place", accept(l, NULL, NULL));
     close(c);
 }
@@ -377,11 +377,11 @@ static void scenario_closed_under_connect(void)
     int fds[2] = {socket(AF_INET, SOCK_STREAM, 0), full_listener()};
     pthread_t thread;
     pthread_create(&thread, NULL, connect_thread, fds);
-    nap(250);
+    await_connecting(fds[0]);
     close(fds[0]);
     say_joined("closed", thread, 200);
     pid_t pid = child(accept_all, fds[1]);
-    say_joined("the server accepts", thread, 15000);
+    say_joined("the server accepts", thread, PATIENCE);
     kill(pid, SIGKILL);
     exit_of(pid);
 }
@@ -393,10 +393,11 @@ static void scenario_shut_under_connect(void)
     pthread_t threads[2];
     for (int i = 0; i < 2; i++)
         pthread_create(&threads[i], NULL, connect_thread, fds);
+    await_connecting(fds[0]);
     nap(400);
     say_call("shutdown", shutdown(fds[0], SHUT_RDWR));
     long value[2] = {1, 1};
-    bool done = joined(threads[0], &value[0], 1500) && joined(threads[1], &value[1], 1500);
+    bool done = joined(threads[0], &value[0], PATIENCE) && joined(threads[1], &value[1], PATIENCE);
     long low = value[0] < value[1] ? value[0] : value[1];
     say("the connects", "%d %s", done, name_of((int)-low));
 }

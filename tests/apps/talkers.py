@@ -77,12 +77,12 @@ class Net:
 
     def end(self):
         self.process.stdin.close()
-        assert self.process.wait(20) == 0
+        assert self.process.wait(apps.HANG) == 0
 
 
 def stop(process, what=" packets "):
     """^C; what it printed, and its counts."""
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=apps.HANG)
     assert process.returncode == 0, err
     return out, [int(line.split()[0]) for line in err.splitlines() if what in line]

@@ -95,6 +95,6 @@ def test_a_request_that_does_not_come_is_timed_out_and_sigterm_ends_all(hosts, m
                                 "print(c.recv(1000), flush=True); print(c.recv(1000))\n", hosts.server.addr)
     places.until(lambda: "HTTP/1.1" in silent.out, "it is answered")
     apache.kill(signal.SIGTERM)
-    assert apache.wait(15) == 0
-    assert silent.wait(10) == 0 and "b''" in silent.out, silent
+    assert apache.wait(apps.HANG) == 0
+    assert silent.wait(apps.HANG) == 0 and "b''" in silent.out, silent
     assert not hosts.server.listens(80)

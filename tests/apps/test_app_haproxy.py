@@ -132,7 +132,7 @@ def test_a_reload_takes_the_listeners_over_by_descriptor_passing(hosts):
     places.until(lambda: total() > 30, "requests are answered")
     old = front.proxy
     front.proxy = front.start(1, "-x", hosts.folder / "haproxy.sock", "-sf", old.pid)
-    assert old.wait(10) == 0
+    assert old.wait(apps.HANG) == 0
     done = total()
     places.until(lambda: total() > done + 30, "requests are answered")
     (hosts.folder / "stop").touch()

@@ -106,7 +106,7 @@ def test_a_query_is_cancelled_by_a_second_connection(database):
     places.until(lambda: database.psql("select state from pg_stat_activity where query = 'select pg_sleep(60)'") ==
                  ["active"], "the query runs")
     started.kill(signal.SIGINT)
-    assert started.wait(10) == 1 and "canceling statement due to user request" in started.err, started
+    assert started.wait(apps.HANG) == 1 and "canceling statement due to user request" in started.err, started
 
 
 def open_session(database):
@@ -120,7 +120,7 @@ def open_session(database):
 
 def ask_again(psql):
     psql.stdin.write(b"select 1;\n\\q\n")
-    assert psql.wait(10) == 2 and "connection to server was lost" in psql.err, psql
+    assert psql.wait(apps.HANG) == 2 and "connection to server was lost" in psql.err, psql
     return psql.err
 
 
@@ -154,4 +154,4 @@ def test_what_it_knows_of_its_connection(database):
     rows = hosts.client.sockets("-o", "state", "established", "dport", "=", ":5432")
     assert len(rows) == 1 and re.search(r"timer:\(keepalive,(20|1\d)(\.\d+)?sec", rows[0]), rows
     started.stdin.write(b"\\q\n")
-    assert started.wait(10) == 0, started
+    assert started.wait(apps.HANG) == 0, started

@@ -25,7 +25,7 @@ def test_a_process_for_each_connection(hosts, six):
         client.stdin.close()
         client.stdin = None
         assert client.stdout.read(100) == b"HELLO %d\n" % i
-        assert client.wait(20) == 0, client
+        assert client.wait(apps.HANG) == 0, client
 
 
 def test_bytes_both_ways_with_half_close(hosts):
@@ -67,7 +67,7 @@ def test_the_openbsd_netcat_passes_files_both_ways(hosts):
     server = hosts.server.start("sh", "-c", f"nc.openbsd -l -N {hosts.server.addr} 9000 <back | sha256sum", listens=9000)
     ran = hosts.client.shell(f"nc.openbsd -N {hosts.server.addr} 9000 <there | sha256sum")
     assert ran.out.split()[0] == back, ran
-    assert server.wait(20) == 0 and server.out.split()[0] == there, server
+    assert server.wait(apps.HANG) == 0 and server.out.split()[0] == there, server
 
 
 @pytest.mark.parametrize("sender", ["client", "server"])
@@ -78,7 +78,7 @@ def test_the_traditional_netcat_passes_a_file(hosts, sender):
     send, take = "-q 0 <file", "</dev/null | sha256sum"
     server = hosts.server.start("sh", "-c", f"{listen} {send if sender == 'server' else take}", listens=9000)
     ran = hosts.client.shell(f"{connect} {send if sender == 'client' else take}")
-    assert ran.status == 0 and server.wait(20) == 0
+    assert ran.status == 0 and server.wait(apps.HANG) == 0
     assert (server.out if sender == "client" else ran.out).split()[0] == digest
 
 

@@ -105,7 +105,7 @@ def test_before_a_login_the_child_is_in_the_seccomp_sandbox(hosts, ssh):
                  "the child has gone into its sandbox")
     client.stdin.close()
     client.stdin = None
-    assert client.wait(10) == 0
+    assert client.wait(apps.HANG) == 0
 
 
 def test_100_mb_there_and_back(hosts, ssh):
@@ -147,5 +147,5 @@ def test_forwarded_ports_and_a_shared_connection(hosts, ssh):
     slow.stdin.write(b"more")
     slow.stdin.close()
     slow.stdin = None
-    assert slow.wait(10) == 0 and slow.out == "in\nmore", slow
+    assert slow.wait(apps.HANG) == 0 and slow.out == "in\nmore", slow
     assert master.stop() == 0

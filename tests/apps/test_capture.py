@@ -27,7 +27,7 @@ def tshark(path, *fields, display=None):
         words += ["-e", field]
     if display:
         words += ["-Y", display]
-    run = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run(words, capture_output=True, text=True, timeout=apps.HANG, check=True)
     return [line.split("\t") for line in run.stdout.splitlines()]
 
 
@@ -57,7 +57,7 @@ def test_filters_are_tcpdumps(net):
     out, counts = stop(other)
     assert counts[0] == 2 and "dropped tcp_no_socket" in out and "sent rst" in out
     wrong = subprocess.run([apps.WEIR, "capture", "--host", net.name("cli"), "tcp", "prot", "80"], env=net.env,
-                           capture_output=True, text=True, timeout=10)
+                           capture_output=True, text=True, timeout=apps.HANG)
     assert wrong.returncode != 0 and 'filter "tcp prot 80"' in wrong.stderr
 
 
@@ -87,10 +87,10 @@ def test_pcapng_is_well_formed_and_tells_all(net, tmp_path):
 def test_count_snap_and_link(net):
     process = net.capture("cli", "-c", "3", "-s", "60", "-i", "link1")
     net.talk(80, 100)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=apps.HANG)
     assert process.returncode == 0 and err.startswith("3 packets captured\n") and len(out.splitlines()) == 6
     wrong = subprocess.run([apps.WEIR, "capture", "--host", net.name("cli"), "-i", "eth9"], env=net.env,
-                           capture_output=True, text=True, timeout=10)
+                           capture_output=True, text=True, timeout=apps.HANG)
     assert wrong.returncode == 125 and wrong.stderr.startswith("weir: eth9: ")
 
 
@@ -101,7 +101,7 @@ def test_reader_who_stops_loses_packets_and_not_the_host(net, tmp_path):
     for _ in range(2):
         net.talk(80, 3_000_000)  # the pipe of -w takes 64 KiB
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=apps.HANG)
     assert net.talk(80, 1000) == []
     process = net.capture("cli")
     net.talk(80, 1000)
@@ -114,7 +114,7 @@ def test_host_that_ends_ends_the_capture(net, tmp_path):
     process = net.capture("web", "-w", str(path))
     net.talk(80, 1000)
     net.end()
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=apps.HANG)
     assert process.returncode == 0 and "the host has ended" in err
     assert len(tshark(path, "frame.number")) > 5
 
@@ -127,7 +127,7 @@ def test_net_writes_a_capture_by_itself(tmp_path):
     comments = [c for c, in tshark(path, "frame.comment")]
     assert comments[0].startswith("sent syn") and any(c.startswith("sent fast") for c in comments)
     wrong = subprocess.run([apps.WEIR, "net", "--capture", "nobody=x", tmp_path / "file.net"],
-                           capture_output=True, text=True, timeout=10)
+                           capture_output=True, text=True, timeout=apps.HANG)
     assert wrong.returncode == 2 and "--capture" in wrong.stderr
 
 
@@ -139,7 +139,7 @@ def test_run_writes_a_capture_by_itself(tmp_path):
     (tmp_path / "client.py").write_text(CLIENT)
     run = subprocess.run([apps.WEIR, "run", "--net", tmp_path / "file.net", "--capture", path, "--",
                           "python3", tmp_path / "client.py"], input="80 5000\n", capture_output=True,
-                         text=True, timeout=30)
+                         text=True, timeout=apps.HANG)
     assert run.returncode == 0, run.stderr
     comments = [c for c, in tshark(path, "frame.comment")]
     assert comments[0].startswith("sent syn") and sum(c.startswith("sent new") for c in comments) >= 4
@@ -152,7 +152,8 @@ def test_explain_of_a_running_connection(tmp_path):
     time.sleep(0.5)
 
     def explain(*words):
-        return subprocess.run([apps.WEIR, "explain", *words], env=net.env, capture_output=True, text=True, timeout=20)
+        return subprocess.run([apps.WEIR, "explain", *words], env=net.env, capture_output=True, text=True,
+                              timeout=apps.HANG)
 
     told = explain("-t", "1", net.name("cli"), "10.0.0.1:80")
     assert told.returncode in (0, 1), told.stderr
@@ -164,4 +165,4 @@ def test_explain_of_a_running_connection(tmp_path):
     wrong = explain("-t", "1", net.name("cli"), "4711")
     assert wrong.returncode == 125 and "no connection 4711" in wrong.stderr
     net.process.terminate()  # it would go on for a while
-    net.process.wait(20)
+    net.process.wait(apps.HANG)

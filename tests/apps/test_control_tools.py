@@ -56,7 +56,7 @@ class Hosts:
             time.sleep(0.05)
         raise AssertionError("the server does not listen")
 
-    def weir(self, *words, data=None, timeout=30, prefix=()):
+    def weir(self, *words, data=None, timeout=apps.HANG, prefix=()):
         return subprocess.run([*prefix, apps.WEIR, *words], env=self.env, input=data, timeout=timeout,
                               capture_output=True, text=not isinstance(data, bytes))
 
@@ -75,7 +75,7 @@ class Hosts:
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=apps.HANG)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def connection(hosts):
     assert client.stdout.readline() == b"hello\n"
     yield client
     client.stdin.close()
-    assert client.wait(10) == 0
+    assert client.wait(apps.HANG) == 0
     client.stdout.close()
     client.stderr.close()
 
@@ -134,7 +134,7 @@ def test_another_user_is_refused_though_he_gets_at_the_socket(hosts):
 def test_a_folder_that_lets_others_in_is_not_used(hosts, tmp_path):
     (tmp_path / "weir").mkdir(mode=0o755)
     env = dict(hosts.env, XDG_RUNTIME_DIR=str(tmp_path))
-    ran = subprocess.run([apps.WEIR, "run", "--host", "x", "--", "true"], env=env, timeout=20)
+    ran = subprocess.run([apps.WEIR, "run", "--host", "x", "--", "true"], env=env, timeout=apps.HANG)
     assert ran.returncode == 0 and list((tmp_path / "weir").iterdir()) == []
 
 
@@ -288,7 +288,7 @@ def test_a_set_tunable_is_felt(hosts):
     client.stdin.flush()
     client.stdout.readline()
     ports = [row["local"]["port"] for row in hosts.rows("cli", "-t")]
-    client.communicate(timeout=10)
+    client.communicate(timeout=apps.HANG)
     assert ports and set(ports) <= {45000, 45001}
     sysctl(hosts, "net.ipv4.ip_local_port_range=32768 60999")
 
@@ -390,7 +390,7 @@ def test_ss_users_of_a_forked_server_are_all_told(hosts):
     finally:
         for pid in {*users}:
             os.kill(int(pid), signal.SIGKILL)
-        host.communicate(timeout=10)
+        host.communicate(timeout=apps.HANG)
 
 
 def test_ss_time_wait_and_summary(hosts):
@@ -418,7 +418,7 @@ def test_ss_shows_a_keepalive_timer(hosts):
         assert re.search(r"timer:\(keepalive,1min(2\d|30)sec,0\)", out), out
     finally:
         host.terminate()
-        host.communicate(timeout=10)
+        host.communicate(timeout=apps.HANG)
 
 
 # --- ping --------------------------------------------------------------------------------------------
@@ -453,7 +453,7 @@ def test_ping_ends_with_its_sum_on_interrupt(hosts):
     ping = hosts.start("ping", "--host", "cli", "-i", "0.1", "10.0.0.1")
     ping.stdout.readline(), ping.stdout.readline()
     ping.send_signal(signal.SIGINT)
-    out, _ = ping.communicate(timeout=10)
+    out, _ = ping.communicate(timeout=apps.HANG)
     assert ping.returncode == 0 and b"0% packet loss" in out
 
 
@@ -464,7 +464,7 @@ def test_ping_ends_with_its_sum_on_interrupt(hosts):
 def test_nc_carries_both_ways_at_once(hosts, tmp_path, addr, port):
     digest = apps.make_file(tmp_path / "file", 3_000_000)
     data = (tmp_path / "file").read_bytes()
-    ran = hosts.weir("nc", "--host", "cli", addr, port, data=data, timeout=60)
+    ran = hosts.weir("nc", "--host", "cli", addr, port, data=data, timeout=apps.HANG)
     assert ran.returncode == 0 and hashlib.sha256(ran.stdout).hexdigest() == digest, ran.stderr
 
 
@@ -492,7 +492,7 @@ def test_nc_listens_and_half_closes(hosts):
     server.stdin.write(b"answer")
     server.stdin.close()
     assert client.stdout.read() == b"answer"
-    assert client.wait(10) == 0 and server.wait(10) == 0
+    assert client.wait(apps.HANG) == 0 and server.wait(apps.HANG) == 0
     for process in (client, server):
         process.stdout.close()
         process.stderr.close()
@@ -503,7 +503,7 @@ def test_nc_keeps_listening(hosts):
     for text in ("one", "two", "three"):
         assert hosts.weir("nc", "--host", "cli", "10.0.0.1", "4445", data=text).returncode == 0
     server.terminate()
-    out, _ = server.communicate(timeout=10)
+    out, _ = server.communicate(timeout=apps.HANG)
     assert out == b"onetwothree"
 
 
@@ -518,7 +518,7 @@ def test_nc_udp(hosts):
     assert client.stdout.readline() == b"pong\n"
     for process in (client, server):
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=apps.HANG)
 
 
 def test_nc_scans(hosts):
@@ -534,7 +534,7 @@ def test_nc_errors_and_patience(hosts):
     ran = hosts.weir("nc", "--host", "cli", "10.9.9.9", "79", data="")
     assert ran.returncode == 1 and "unreachable" in ran.stderr
     idle = hosts.start("nc", "--host", "cli", "-w", "0.2", "10.0.0.1", "80")
-    assert idle.wait(10) == 0  # nothing came and nothing went
+    assert idle.wait(apps.HANG) == 0  # nothing came and nothing went
     idle.communicate()
     ran = hosts.weir("nc", "--host", "cli", "-p", "45678", "-s", "10.0.0.2", "10.0.0.1", "80", data="x")
     assert (ran.returncode, ran.stdout) == (0, "x")
@@ -551,7 +551,7 @@ def test_nc_tells_of_a_reset(hosts):
     server.communicate()
     client.stdin.write(b"x" * 100)
     client.stdin.flush()
-    _, err = client.communicate(timeout=10)
+    _, err = client.communicate(timeout=apps.HANG)
     assert client.returncode in (0, 1)
     left = [row for row in hosts.rows("web") if row["local"]["port"] == 4447 and row["state"] == "ESTAB"]
     assert left == []
@@ -595,6 +595,6 @@ def test_nc_with_the_kernel_from_a_host_of_its_own(hosts, kernel_side, tmp_path)
             break
         time.sleep(0.02)
     ran = hosts.weir("nc", *own(kernel_side), "10.77.0.1", "99", data=(tmp_path / "file").read_bytes())
-    assert ran.returncode == 0 and sink.wait(10) == 0, ran.stderr
+    assert ran.returncode == 0 and sink.wait(apps.HANG) == 0, ran.stderr
     assert hashlib.sha256((tmp_path / "out").read_bytes()).hexdigest() == digest
     assert list((hosts.runtime / "weir").glob("nc.*")) == []

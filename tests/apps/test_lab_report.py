@@ -12,6 +12,7 @@ pytest.importorskip("selenium", reason="python3-selenium is not installed")
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
+import apps
 from browser import chromium, open_page
 
 WEIR = os.environ["WEIR"]
@@ -26,7 +27,7 @@ def browser():
 
 def page(tmp_path, *words):
     path = tmp_path / "page.html"
-    done = subprocess.run([WEIR, "lab", "--html", path, *words], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([WEIR, "lab", "--html", path, *words], capture_output=True, text=True, timeout=apps.HANG)
     assert done.returncode == 0, done.stderr
     return path
 
@@ -181,7 +182,7 @@ def test_a_capture_becomes_the_same_page(browser, tmp_path):
         f"host cli 10.0.0.2 -- curl -s -o {tmp_path}/got http://web/file\n"
         "link web cli delay=5ms rules='out drop data 20'\n")
     done = subprocess.run([WEIR, "net", "--capture", f"web={noted}", "--pcap", plain, net], capture_output=True,
-                          text=True, timeout=120)
+                          text=True, timeout=apps.HANG)
     assert done.returncode == 0, done.stderr
     page_of = {}
     for capture in (noted, plain):
@@ -226,7 +227,7 @@ def test_a_program_is_reported(browser, tmp_path):
     """`weir run --report`: its exit status is the program's, and the page has its connection."""
     net, path = network_with_file(tmp_path, 50000), tmp_path / "page.html"
     done = subprocess.run([WEIR, "run", "--net", net, "--report", path, "--", "curl", "-sf", "-o",
-                           tmp_path / "got", "http://web/file"], capture_output=True, text=True, timeout=120)
+                           tmp_path / "got", "http://web/file"], capture_output=True, text=True, timeout=apps.HANG)
     assert done.returncode == 0, done.stderr
     open_page(browser, path)
     assert "curl" in browser.find_element(By.TAG_NAME, "h1").text
@@ -240,7 +241,7 @@ def test_a_program_that_is_killed_is_reported_too(browser, tmp_path):
     net, path = network_with_file(tmp_path, 5000), tmp_path / "page.html"
     done = subprocess.run([WEIR, "run", "--net", net, "--report", path, "--", "sh", "-c",
                            "curl -sf -o /dev/null http://web/file; kill -TERM $$"], capture_output=True, text=True,
-                          timeout=120)
+                          timeout=apps.HANG)
     assert done.returncode == -signal.SIGTERM, done.stderr
     open_page(browser, path)
     assert "Time and sequence number" in titles(browser)
@@ -272,7 +273,7 @@ def test_a_network_is_reported(browser, tmp_path):
                                     (["--capture", f"two={kept}", "--report", "{}"], ["3333"], ["2222"])):
         page = tmp_path / "page.html"
         done = subprocess.run([WEIR, "net", *[word.format(page) for word in words], net], capture_output=True,
-                              text=True, timeout=120)
+                              text=True, timeout=apps.HANG)
         assert done.returncode == 0, done.stderr
         open_page(browser, page)
         assert titles(browser)[0] == "Time and sequence number" and coloured_pixels(browser)[0] > 100
@@ -291,7 +292,7 @@ def test_a_page_that_cannot_be_is_told(tmp_path):
     net = net_of_three(tmp_path)
 
     def run(*words):
-        return subprocess.run([WEIR, "net", *words, net], capture_output=True, text=True, timeout=120)
+        return subprocess.run([WEIR, "net", *words, net], capture_output=True, text=True, timeout=apps.HANG)
 
     other = run("--capture", f"web={tmp_path}/x", "--report", f"one={tmp_path}/y")
     assert other.returncode == 2 and "same host" in other.stderr

@@ -12,6 +12,8 @@ import subprocess
 
 import pytest
 
+import apps
+
 WEIR = os.environ["WEIR"]
 SCENARIOS = sorted((pathlib.Path(os.environ["WEIR_SOURCE"]) / "lab/scenarios").glob("*.lab"))
 
@@ -19,7 +21,7 @@ SCENARIOS = sorted((pathlib.Path(os.environ["WEIR_SOURCE"]) / "lab/scenarios").g
 def lab(*words, **more):
     """Runs `weir lab`; the caller looks at its status."""
     return subprocess.run([WEIR, "lab", *map(str, words)], capture_output=True, text=True,
-                          timeout=300, **more)
+                          timeout=apps.HANG, **more)
 
 
 def answer(*words):
@@ -112,7 +114,7 @@ def test_absurd_numbers_are_told(tmp_path, text, says):
     """At once, and without gigabytes of memory."""
     scenario = tmp_path / "absurd.lab"
     scenario.write_text(text)
-    done = subprocess.run([WEIR, "lab", scenario], capture_output=True, text=True, timeout=30,
+    done = subprocess.run([WEIR, "lab", scenario], capture_output=True, text=True, timeout=apps.HANG,
                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)))
     assert done.returncode in (2, 125) and says in done.stderr, done.stderr
 

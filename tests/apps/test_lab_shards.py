@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+import apps
+
 WEIR = os.environ["WEIR"]
 SWEEP = """
 title "A sweep"
@@ -21,7 +23,7 @@ assert 'all(.jobs[]; .result.flows[0].received_bytes > 0)'
 
 
 def run(*words, **more):
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=300, **more)
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=apps.HANG, **more)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

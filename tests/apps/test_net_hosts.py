@@ -79,7 +79,7 @@ def test_nginx_and_curl_over_loss_and_delay(folder, workers):
                    'host cli 10.0.0.2 fd00::2 -- sh -c "curl -s http://web/file | sha256sum; '
                    'curl -s4 http://web/file | sha256sum"\n'
                    "link web cli delay=5ms jitter=1ms loss=1% reorder=0.5% dup=0.5%\n", "--seed", "5",
-                   tmp_path=folder, timeout=90)
+                   tmp_path=folder, timeout=apps.HANG)
     assert ran.status == 0 and sums(ran) == [digest] * 2, ran
 
 
@@ -91,7 +91,7 @@ def test_large_file_both_directions(folder):
                    f'host sink 10.0.0.3 -- sh -c "nc -l 10.0.0.3 90 </dev/null | sha256sum"\n'
                    'host cli 10.0.0.2 -- sh -c "curl -s http://web/file | sha256sum; '
                    f'nc -N 10.0.0.3 90 <{folder}/file"\n'
-                   "link web cli\nlink cli sink\n", tmp_path=folder, timeout=120)
+                   "link web cli\nlink cli sink\n", tmp_path=folder, timeout=apps.HANG)
     assert ran.status == 0 and sums(ran) == [digest] * 2, ran
 
 
@@ -179,7 +179,7 @@ def test_daemons_are_ended_and_do_not_count(folder):
     ran = apps.net("host a 10.0.0.1 daemon -- sh -c 'trap \"echo bye; exit 4\" TERM; "
                    "python3 -m http.server --bind 10.0.0.1 80 & wait'\n"
                    "host b 10.0.0.2 daemon -- sh -c 'trap \"\" TERM; while :; do sleep 0.1; done'\n"
-                   "host c 10.0.0.3 -- sh -c 'exit 0'\n", tmp_path=folder, timeout=30)
+                   "host c 10.0.0.3 -- sh -c 'exit 0'\n", tmp_path=folder, timeout=apps.HANG)
     assert ran.status == 0, ran
     assert ran.out.endswith("bye\n")
 
@@ -192,7 +192,7 @@ def test_a_daemon_that_fails_by_itself_counts(folder):
 
 def test_a_program_that_is_not_there(folder):
     ran = apps.net("host a 10.0.0.1 daemon -- sleep 100\nhost b 10.0.0.2 -- no-such-program\n",
-                   tmp_path=folder, timeout=20)
+                   tmp_path=folder, timeout=apps.HANG)
     assert ran.status == 127 and "b: no-such-program: no such program" in ran.err
 
 

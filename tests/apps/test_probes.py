@@ -25,7 +25,7 @@ def test_each_decision_is_a_probe():
         pytest.skip("built without sys/sdt.h (systemtap-sdt-dev): there are no probes")
     points = re.findall(r"^    X\((\w+),\s*(\w+),\s*(\w+),", TRACE_H.read_text(), re.MULTILINE)
     assert len(points) > 50
-    notes = subprocess.run(["readelf", "--notes", "--wide", apps.WEIR], capture_output=True, text=True, timeout=60,
+    notes = subprocess.run(["readelf", "--notes", "--wide", apps.WEIR], text=True, timeout=apps.HANG, capture_output=True,
                            check=True).stdout
     probes = dict(re.findall(r"Provider: weir\n +Name: (\w+)\n +Location: .*\n +Arguments: (.*)\n", notes))
     assert sorted(probes) == sorted(f"{kind}__{why}" for _, kind, why in points)

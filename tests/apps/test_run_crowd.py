@@ -39,7 +39,7 @@ def counted(n):
 def test_both_ends_on_weir(crowd):
     n = min(ALL, (limits() - 1000) // 2)
     assert n > 1000
-    ran = apps.weir("run", "--", crowd, n, timeout=120)
+    ran = apps.weir("run", "--", crowd, n, timeout=apps.HANG)
     print(ran.err, file=sys.stderr)
     assert ran.status == 0, ran
     *lines, last = ran.out.splitlines()
@@ -57,10 +57,10 @@ def test_a_server_on_weir_and_a_client_on_the_kernel(crowd, netns):
     try:
         assert server.stdout.readline() == "listens\n"
         client = subprocess.run(["ip", "netns", "exec", NS, crowd, str(ALL), "client", "10.78.0.2", "80"],
-                                capture_output=True, text=True, timeout=120)
+                                capture_output=True, text=True, timeout=apps.HANG)
         print(client.stderr, file=sys.stderr)
         assert client.stdout.splitlines() == counted(ALL), client
-        assert server.wait(timeout=60) == 0
+        assert server.wait(timeout=apps.HANG) == 0
     finally:
         server.kill()
         server.wait()

@@ -92,8 +92,8 @@ done""")
     for family, one, two in (("4", "10.0.0.1", "10.0.0.2"), ("6", "fd00::1", "fd00::2")):
         server = serving(NS, one)
         done = subprocess.run(in_ns(FAR, "python3", SEE, "watch", family, two, one),
-                              capture_output=True, text=True, timeout=60)
-        assert server.wait(10) == 0 and done.returncode == 0, done
+                              capture_output=True, text=True, timeout=apps.HANG)
+        assert server.wait(apps.HANG) == 0 and done.returncode == 0, done
         seen[family] = done.stdout
     sh(f"ip netns del {NS}; ip netns del {FAR}")
     return seen
@@ -139,8 +139,8 @@ def test_served_to_the_kernel(native, netns, family, one, two):
     try:
         time.sleep(0.5)
         done = subprocess.run(in_ns(NS, "python3", SEE, "watch", family, one, two), capture_output=True,
-                              text=True, timeout=60)
-        assert server.wait(10) == 0
+                              text=True, timeout=apps.HANG)
+        assert server.wait(apps.HANG) == 0
     finally:
         server.kill()
         server.wait()
@@ -206,7 +206,7 @@ def test_ping_both_ways(netns):
                        capture_output=True)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(apps.HANG)
 
 
 @as_root
@@ -219,7 +219,7 @@ def test_iperf3_by_udp(netns, back, address):
     try:
         time.sleep(0.3)
         ran = apps.weir("run", *TUN, "--", "iperf3", "-u", "-b", "10M", "-t", "1", *back, "-J", "-c", address)
-        server.wait(10)
+        server.wait(apps.HANG)
     finally:
         server.kill()
     import json

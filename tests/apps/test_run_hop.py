@@ -116,7 +116,7 @@ for size in (0, 1, 50, 120, 5000, 8192, 100000):
 @pytest.mark.parametrize("program", [CONNECT, SIZES, RESETS], ids=["connect", "sizes", "resets"])
 def test_as_on_the_kernel(program):
     native = subprocess.run([*OWN_LOOPBACK, "python3", "-c", program], capture_output=True, text=True,
-                            timeout=60, check=True)
+                            timeout=apps.HANG, check=True)
     ran = apps.weir("run", "--", "python3", "-c", program)
     assert (ran.status, ran.err) == (0, ""), ran
     assert ran.out == native.stdout and ran.out

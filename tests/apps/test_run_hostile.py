@@ -23,7 +23,7 @@ def lines_of(text):
 
 def test_wrong_arguments_as_on_the_kernel(tmp_path):
     program = apps.compile_c("wrong.c", tmp_path / "wrong")
-    native = subprocess.run([program], capture_output=True, text=True, timeout=60, check=True)
+    native = subprocess.run([program], capture_output=True, text=True, timeout=apps.HANG, check=True)
     weir = apps.weir("run", "--", program)
     assert (weir.status, weir.err) == (0, ""), weir.err
     on_kernel, on_weir = lines_of(native.stdout), lines_of(weir.out)
@@ -39,7 +39,7 @@ def test_wrong_arguments_as_on_the_kernel(tmp_path):
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_hostile_threads_and_processes_do_no_harm(seed, tmp_path):
     program = apps.compile_c("hostile.c", tmp_path / "hostile")
-    ran = apps.weir("run", "--", program, str(seed), timeout=120)
+    ran = apps.weir("run", "--", program, str(seed), timeout=apps.HANG)
     assert (ran.status, ran.out, ran.err) == (0, "works\n", ""), ran
 
 
@@ -105,5 +105,5 @@ for _ in range(5000):
 right = sum(a.getsockname() == names[0] and a.getsockopt(6, 1) == 0 for a, names in kept)
 print(right)
 """
-    ran = apps.weir("run", "--", "python3", "-c", script, timeout=120)
+    ran = apps.weir("run", "--", "python3", "-c", script, timeout=apps.HANG)
     assert (ran.status, ran.out) == (0, "300\n"), ran

@@ -29,7 +29,7 @@ def program(tmp_path_factory):
     (), pytest.param(apps.NOBODY, marks=pytest.mark.skipif(not apps.is_root(), reason="needs root"))],
     ids=["as_we_are", "as_nobody"])
 def test_scenarios_as_on_the_kernel(program, prefix):
-    native = subprocess.run([*prefix, program], capture_output=True, text=True, timeout=60, check=True)
+    native = subprocess.run([*prefix, program], capture_output=True, text=True, timeout=apps.HANG, check=True)
     weir = apps.weir("run", "--", program, prefix=prefix)
     assert (weir.status, weir.err) == (0, ""), weir
     on_kernel, on_weir = lines_of(native.stdout), lines_of(weir.out)

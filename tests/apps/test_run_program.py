@@ -34,7 +34,7 @@ def test_signals_are_forwarded():
     process = subprocess.Popen([apps.WEIR, "run", "--", "sh", "-c", script], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGUSR1)
-    assert process.communicate(timeout=20)[0] == b"got\n"
+    assert process.communicate(timeout=apps.HANG)[0] == b"got\n"
     assert process.returncode == 7
 
 
@@ -49,7 +49,7 @@ def test_a_blocked_accept_hears_sigterm():
     assert process.stdout.readline() == b"ready\n"
     time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=20) == 9
+    assert process.wait(timeout=apps.HANG) == 9
 
 
 def test_options_that_answer_through_recvmsg_are_refused():
@@ -299,7 +299,7 @@ def test_connections_that_wait_for_a_descriptor_end_with_their_listener():
                                start_new_session=True)
     assert process.stdout.readline() == b"30 ECONNRESET\n"
     os.killpg(process.pid, signal.SIGTERM)
-    assert process.communicate(timeout=20) == (b"", b"")
+    assert process.communicate(timeout=apps.HANG) == (b"", b"")
     assert process.returncode == -signal.SIGTERM
 
 

@@ -14,7 +14,7 @@ import apps
 def test_signals_fail_no_call_that_does_not_wait(prefix, tmp_path):
     apps.open_folder(tmp_path)
     program = apps.compile_c("signals.c", tmp_path / "signals")
-    native = subprocess.run([*prefix, program], capture_output=True, text=True, timeout=60, check=True)
+    native = subprocess.run([*prefix, program], capture_output=True, text=True, timeout=apps.HANG, check=True)
     ran = apps.weir("run", "--", program, "supervised", prefix=prefix)
     assert (ran.status, ran.err) == (0, ""), ran
     assert len(native.stdout.splitlines()) == 10

@@ -93,7 +93,7 @@ def test_the_kernels_curl_fetches_from_nginx_on_weir(netns, tmp_path, workers):
         assert done.returncode == 7  # refused
     finally:
         server.terminate()
-        assert server.wait(20) == 0
+        assert server.wait(apps.HANG) == 0
 
 
 def test_kernel_and_weir_reset_each_other(netns, tmp_path):
@@ -121,7 +121,7 @@ except OSError as e:
     try:
         until(lambda: kernel_listens(9000), "the kernel's server listens")
         ran = apps.weir("run", *TUN, "--", "python3", "-c", weir)
-        out, _ = server.communicate(timeout=20)
+        out, _ = server.communicate(timeout=apps.HANG)
     finally:
         server.kill()
     assert (ran.out, out) == ("104\n", "104\n"), ran

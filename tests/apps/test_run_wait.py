@@ -91,5 +91,5 @@ def test_the_error_queue_is_no_stream_and_never_waits():
     """socat reads it when a connect failed. What is expected is what the kernel says."""
     native = apps.run(["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh", "python3", "-c", ERROR_QUEUE]
                       if apps.is_root() else ["python3", "-c", ERROR_QUEUE])
-    ran = apps.weir("run", "--", "python3", "-c", ERROR_QUEUE, timeout=20)
+    ran = apps.weir("run", "--", "python3", "-c", ERROR_QUEUE, timeout=apps.HANG)
     assert ran.status == 0 and ran.out == native.out and "b'data'" in ran.out, (native, ran)

@@ -76,24 +76,24 @@ def test_json_of_one_connection(net):
 def test_count_and_quiet(net):
     process = trace(net, "cli", "-c", "3")
     net.talk(80, 5000)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=apps.HANG)
     assert process.returncode == 0 and len(out.splitlines()) == 3 and err.startswith("3 records\n")
     process = trace(net, "cli", "-q", "-c", "1")
     net.talk(80, 1)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=apps.HANG)
     assert process.returncode == 0 and len(out.splitlines()) == 1 and err == ""
 
 
 def test_what_is_no_connection_is_told(net):
     for name in ("10.0.0.1", "0", "65536", "web:80", "10.0.0.1:80x", "[10.0.0.1]:80", "::1:80", ""):
         wrong = subprocess.run([apps.WEIR, "trace", "--host", net.name("cli"), name], env=net.env,
-                               capture_output=True, text=True, timeout=10)
+                               capture_output=True, text=True, timeout=apps.HANG)
         assert wrong.returncode == 125 and wrong.stderr.startswith(f"weir: {name}: ")
 
 
 def test_wrong_words():
     for words in (["-c", "0"], ["-x"], ["80", "81"]):
-        wrong = subprocess.run([apps.WEIR, "trace", *words], capture_output=True, text=True, timeout=10)
+        wrong = subprocess.run([apps.WEIR, "trace", *words], capture_output=True, text=True, timeout=apps.HANG)
         assert wrong.returncode == 2 and wrong.stderr
 
 
@@ -120,6 +120,6 @@ def test_host_that_ends_ends_the_trace(net):
     process = trace(net, "web")
     net.talk(80, 1000)
     net.end()
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=apps.HANG)
     assert process.returncode == 0 and err.startswith("the host has ended\n") and "missing" not in err
     assert len(out.splitlines()) > 5
