@@ -27,13 +27,17 @@
  *
  *     WR_INLINE    a part of the short way that the long way has, too: in both, without a call
  *     WR_APART     a rare part, kept out so that the short way around it needs no registers saved
+ *     WR_COLD      called where something is amiss: whatever leads to it is laid apart from the code that mostly runs,
+ *                  so that a segment passes through fewer cache lines of it
  */
 #if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
 #    define WR_INLINE static inline __attribute__((always_inline))
 #    define WR_APART  static __attribute__((noinline))
+#    define WR_COLD   __attribute__((cold))
 #else
 #    define WR_INLINE static inline
 #    define WR_APART  static
+#    define WR_COLD
 #endif
 
 #endif

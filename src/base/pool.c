@@ -235,8 +235,14 @@ void wr_pool_free(struct wr_pool *pool, void *obj)
     chunk->free_slot = slot->slot % SLOTS_PER_CHUNK;
     pool->count--;
     chunk->used--;
-    if (chunk->used > 0 && pool->open.next == &chunk->link)
-        return; /* it is the first already */
+    if (pool->open.next == &chunk->link) { /* mostly it stands where it should */
+        if (chunk->used > 0)
+            return;
+        if (!pool->spare && pool->open.prev == &chunk->link) {
+            pool->spare = true;
+            return;
+        }
+    }
     wr_list_remove(&chunk->link);
     if (chunk->used > 0) {
         wr_list_push_front(&pool->open, &chunk->link);

@@ -176,7 +176,7 @@ void wr_alloc_trim(struct weir_stack *stack);
 void wr_free(struct weir_stack *stack, void *ptr, size_t size);
 
 /* What came in is dropped: counts it, and tells the trace. */
-void wr_drop(struct weir_stack *stack, enum wr_drop reason);
+WR_COLD void wr_drop(struct weir_stack *stack, enum wr_drop reason);
 static inline void wr_count(struct weir_stack *stack, enum wr_stat kind)
 {
     stack->stats[kind]++;

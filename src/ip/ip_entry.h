@@ -67,7 +67,14 @@ enum wr_neigh_state {
 enum wr_neigh_state wr_neigh_resolve(struct weir_stack *stack, const struct wr_path *path,
                                      weir_time now);
 /* Upper-layer reachability confirmation (RFC 4861 7.3.1): an ACK for new data came by this path. */
-void wr_neigh_confirm(struct weir_stack *stack, const struct wr_path *path, weir_time now);
+void wr_neigh_confirm_by(struct weir_stack *stack, const struct wr_path *path, weir_time now);
+static inline void wr_neigh_confirm(struct weir_stack *stack, const struct wr_path *path,
+                                    weir_time now)
+{
+    if (!WR_SHORT_WAYS || path->netif == NULL || wr_path_stale(stack, path) ||
+        path->netif->config.kind == WEIR_NETIF_ETHERNET)
+        wr_neigh_confirm_by(stack, path, now);
+}
 
 /* Asks by an ARP probe (RFC 5227 2.1.1) whether somebody on the link has an IPv4 address. While
  * netif->arp_asks stays set, a claim or another's probe sets netif->arp_claimed. */
@@ -109,12 +116,20 @@ int wr_ip_send(struct weir_stack *stack, const struct wr_path *path, const struc
                const struct weir_span *spans, unsigned n_spans, weir_time now);
 
 /* May the transport checksum of a packet by this path be left to the link? */
-bool wr_ip_takes_csum(const struct weir_stack *stack, const struct wr_path *path);
-/* The short way of wr_ip_send(), for a packet that is written where it waits for the link. Does nothing speak against
- * `whole` bytes with their header by this path? */
-bool wr_ip_is_clear(struct weir_stack *stack, const struct wr_path *path,
-                    const struct weir_addr *dst, size_t whole);
-/* Then, room for them, from pkt->data + pkt->offset on: a header by wr_ip_emit_atomic(), and what is behind it. NULL: no
+static inline bool wr_ip_takes_csum(const struct weir_stack *stack, const struct wr_path *path)
+{
+    const struct weir_netif_config *config = &path->netif->config;
+
+    return !wr_path_stale(stack, path) && config->tx_csum && config->kind == WEIR_NETIF_IP;
+}
+/* The short way of wr_ip_send(), for a packet over IPv4 of no more than any path takes (68 bytes, RFC 791) that is written
+ * where it waits for the link. Does nothing speak against it, and is there no link header? */
+static inline bool wr_ip_is_clear(const struct weir_stack *stack, const struct wr_path *path)
+{
+    return wr_ip_takes_csum(stack, path) && path->netif->up &&
+           path->netif->queue_len < (uint64_t)stack->tunables.netif_queue_frames;
+}
+/* Then, room for it, from pkt->data + pkt->offset on: a header by wr_ip_emit_atomic(), and what is behind it. NULL: no
  * memory, counted. */
 struct wr_qpkt *wr_ip_room(struct weir_stack *stack, size_t whole);
 /* Its transport header begins behind head_len bytes, and its checksum there, of which the pseudo-header's sum is
@@ -125,8 +140,11 @@ static inline void wr_ip_leave_csum(struct wr_qpkt *pkt, size_t head_len, size_t
     pkt->csum_start = (uint16_t)head_len;
     pkt->csum_offset = (uint16_t)csum_offset;
 }
-void wr_ip_post(struct weir_stack *stack, const struct wr_path *path, struct wr_qpkt *pkt,
-                weir_time now);
+static inline void wr_ip_post(const struct wr_path *path, struct wr_qpkt *pkt)
+{
+    wr_list_push_back(&path->netif->queue, &pkt->node);
+    path->netif->queue_len++;
+}
 
 /* ---- the guest ---------------------------------------------------------------------------------- */
 

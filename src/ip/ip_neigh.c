@@ -409,7 +409,7 @@ void wr_neigh_update(struct weir_stack *stack, struct wr_neigh *neigh, const uin
     }
 }
 
-void wr_neigh_confirm(struct weir_stack *stack, const struct wr_path *path, weir_time now)
+void wr_neigh_confirm_by(struct weir_stack *stack, const struct wr_path *path, weir_time now)
 {
     struct wr_neigh *neigh;
     /* A connection keeps its path past changes of the table: the interface may be gone. */

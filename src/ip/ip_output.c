@@ -148,22 +148,6 @@ int wr_ip_send(struct weir_stack *stack, const struct wr_path *path, const struc
     return send_on(stack, path, &with_src, spans, n_spans, now);
 }
 
-bool wr_ip_takes_csum(const struct weir_stack *stack, const struct wr_path *path)
-{
-    const struct weir_netif_config *config = &path->netif->config;
-
-    return !wr_path_stale(stack, path) && config->tx_csum && config->kind == WEIR_NETIF_IP;
-}
-
-bool wr_ip_is_clear(struct weir_stack *stack, const struct wr_path *path,
-                    const struct weir_addr *dst, size_t whole)
-{
-    const struct wr_netif *netif = path->netif;
-
-    return !wr_path_stale(stack, path) && netif->up && wr_path_mtu(stack, path, dst) >= whole &&
-           netif->queue_len < (uint64_t)stack->tunables.netif_queue_frames;
-}
-
 struct wr_qpkt *wr_ip_room(struct weir_stack *stack, size_t whole)
 {
     struct wr_qpkt *pkt = wr_qpkt_new(stack, WR_LINK_HEADROOM, whole);
@@ -173,10 +157,4 @@ struct wr_qpkt *wr_ip_room(struct weir_stack *stack, size_t whole)
         wr_drop(stack, WR_DROP_no_memory);
     }
     return pkt;
-}
-
-void wr_ip_post(struct weir_stack *stack, const struct wr_path *path, struct wr_qpkt *pkt,
-                weir_time now)
-{
-    wr_neigh_send(stack, path->netif, &path->next_hop, &path->src, pkt, now);
 }

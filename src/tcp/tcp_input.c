@@ -610,10 +610,29 @@ static bool is_last(const struct weir_stack *stack, const struct tcb *tcb, const
 
     return tcb->orphan && seg->ack == tcb->snd_nxt && tcb->snd_nxt == tcb->write_seq + 1 &&
            (tcb->state == WEIR_TCP_LAST_ACK ||
-            (tcb->state == WEIR_TCP_FIN_WAIT1 && (seg->flags & W_TCP_FIN) && seg->len == 0 &&
-             seg->seq == tcb->rcv_nxt && !tcb->fin_seen && !tcb->opts.linger2_off)) &&
+            (tcb->state == WEIR_TCP_FIN_WAIT1 &&
+             (seg->flags & (W_TCP_FIN | W_TCP_URG)) == W_TCP_FIN && seg->len == 0 &&
+             seg->seq == tcb->rcv_nxt && !tcb->fin_seen && !tcb->opts.linger2_off &&
+             tcb->urg_state != WR_URG_NOTYET)) &&
            seg->opt.n_sack == 0 && tcb->ecn == 0 && tcb->rtt.srtt != 0 && !tcb->stamping &&
            tx != NULL && tx->ca_state == WEIR_CA_OPEN && !tx->tlp.active && !wr_tracing(stack);
+}
+
+/* What is left to be done then: LAST-ACK to CLOSED, or FIN-WAIT-1 by way of FIN-WAIT-2 to TIME-WAIT. */
+WR_APART void take_last(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
+                        weir_time now)
+{
+    wr_neigh_confirm(stack, &tcb->path, now);
+    tcb->snd_una = seg->ack;
+    update_ts_recent(tcb, seg, now);
+    if (tcb->state == WEIR_TCP_LAST_ACK) {
+        wr_tcb_done(stack, tcb, 0);
+        return;
+    }
+    tcb->rcv_nxt++;
+    tcb->fin_seen = tcb->fin_received = true;
+    tcb->want |= WR_WANT_ACK;
+    wr_tw_enter(stack, tcb, now);
 }
 
 void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, weir_time now)
@@ -629,11 +648,11 @@ void wr_input_tcb(struct weir_stack *stack, struct tcb *tcb, struct seg *seg, we
         return;
     /* fifth: ACK */
     if (wr_may_be_short(stack) && is_last(stack, tcb, seg)) {
-        wr_neigh_confirm(stack, &tcb->path, now);
-        tcb->snd_una = seg->ack;
-    } else if (wr_ack_input(stack, tcb, seg, now) == WR_ACK_DROP) {
+        take_last(stack, tcb, seg, now);
         return;
     }
+    if (wr_ack_input(stack, tcb, seg, now) == WR_ACK_DROP)
+        return;
     update_ts_recent(tcb, seg, now);
     if (tcb->fin_queued && tcb->snd_una == tcb->write_seq + 1)
         wr_close_fin_acked(stack, tcb, now);

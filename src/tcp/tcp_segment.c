@@ -128,14 +128,30 @@ static bool is_plain_syn(const struct tcb *tcb, const struct wr_segment *s)
            tcb->sack_ok && tcb->wscale_ok && is_usual(tcb, s);
 }
 
+/* A header of so many bytes, its options aside. */
+WR_INLINE void put_header(uint8_t *p, const struct wr_tuple *tuple, uint32_t seq, uint32_t ack,
+                          size_t hlen, uint16_t flags, uint16_t wnd, uint16_t csum)
+{
+    put_be32(p, (uint32_t)tuple->lport << 16 | tuple->rport);
+    put_be32(p + 4, seq);
+    put_be32(p + 8, ack);
+    put_be32(p + 12, (uint32_t)hlen << 26 | (uint32_t)flags << 16 | wnd);
+    put_be32(p + 16, (uint32_t)csum << 16);
+}
+
+/* IPv4: of its pseudo-header, len: of header and data. */
+WR_INLINE uint16_t pseudo_sum4(const struct wr_tuple *tuple, size_t len)
+{
+    return wr_csum_fold16(wr_csum_addrs4(&tuple->local, &tuple->remote) + 6 + (uint32_t)len);
+}
+
 /* Both are written straight down, the same as the long way would write. */
 WR_INLINE size_t build_usual(struct weir_stack *stack, struct tcb *tcb, const struct wr_segment *s,
                              bool syn, struct weir_out *out, weir_time now)
 {
     const size_t hlen = W_TCP_HLEN + (syn ? W_TCPOPT_SYN_LEN : W_TCPOPT_TS_LEN);
     const struct wr_tuple *tuple = &tcb->tuple;
-    uint32_t announced = tcb->rcv_wnd, ack = syn ? 0 : tcb->rcv_nxt, len = s->len,
-             ports = (uint32_t)tuple->lport << 16 | tuple->rport;
+    uint32_t announced = tcb->rcv_wnd, ack = syn ? 0 : tcb->rcv_nxt, len = s->len;
     uint16_t wnd = syn ? window_field(tcb, s) : wr_reasm_window_announce(tcb), pseudo = 0;
     uint8_t *ip = out->head, *th = ip + W_IP4_HLEN;
 
@@ -143,16 +159,11 @@ WR_INLINE size_t build_usual(struct weir_stack *stack, struct tcb *tcb, const st
                       (uint8_t)(tcb->opts.ds & ~3u), hlen + len, ip);
     out->csum_partial = tcb->path.netif->config.tx_csum;
     if (out->csum_partial) {
-        pseudo = wr_csum_fold16(wr_csum_addrs4(&tuple->local, &tuple->remote) + 6 + (uint32_t)hlen +
-                                len);
+        pseudo = pseudo_sum4(tuple, hlen + len);
         out->csum_start = W_IP4_HLEN;
         out->csum_offset = W_TCP_OFF_CSUM;
     }
-    put_be32(th, ports);
-    put_be32(th + 4, s->seq);
-    put_be32(th + 8, ack);
-    put_be32(th + 12, (uint32_t)hlen << 26 | (uint32_t)s->flags << 16 | wnd);
-    put_be32(th + 16, (uint32_t)pseudo << 16);
+    put_header(th, tuple, s->seq, ack, hlen, s->flags, wnd, pseudo);
     if (syn)
         wr_w_tcpopt_emit_usual_syn(th + W_TCP_HLEN, tcb->adv_mss, wr_ts_now(tcb->ts_offset, now), 0,
                                    tcb->rcv_wscale);
@@ -239,92 +250,88 @@ size_t wr_segment_build(struct weir_stack *stack, struct tcb *tcb, struct wr_seg
 
 /* ---- segments without data ------------------------------------------------------------------------------ */
 
-/* Is its checksum the link's? */
-static bool leaves_csum(const struct weir_stack *stack, const struct wr_bare *bare)
+/* Are they those that nearly every SYN-ACK or ACK has? Then their length, else 0. */
+WR_INLINE size_t usual_options(const struct wr_bare *bare)
 {
-    return bare->path != NULL && wr_ip_takes_csum(stack, bare->path);
+    const struct w_tcpopt *opt = bare->opt;
+
+    if (opt == NULL || !opt->has_ts)
+        return 0;
+    if (bare->flags & W_TCP_SYN)
+        return opt->has_mss && opt->sack_permitted && opt->has_wscale && !opt->has_fastopen
+                   ? W_TCPOPT_SYN_LEN
+                   : 0;
+    return opt->n_sack == 0 ? W_TCPOPT_TS_LEN : 0;
 }
 
-/* A header of so many bytes, whose options are there, with its checksum, or without. */
-WR_INLINE void bare_header(const struct wr_bare *bare, size_t hlen, bool partial, uint8_t *p)
+/* Over IPv4 with these, by a known way without link headers that leaves checksums to the link: written straight down
+ * where it waits for the link, the same as the long way would. False: not so. */
+WR_INLINE bool bare_in_place(struct weir_stack *stack, const struct wr_bare *bare)
 {
     const struct wr_tuple *tuple = bare->tuple;
-    struct w_tcp th = {.src_port = tuple->lport,
-                       .dst_port = tuple->rport,
-                       .seq = bare->seq,
-                       .ack = bare->ack,
-                       .flags = bare->flags,
-                       .wnd = bare->wnd,
-                       .data_off = (uint8_t)hlen};
-    uint64_t sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)hlen);
-
-    wr_w_tcp_emit(p, &th);
-    put_be16(p + W_TCP_OFF_CSUM,
-             partial ? wr_csum_fold(sum) : wr_csum_finish(wr_csum_add(sum, p, hlen)));
-}
-
-/* Over IPv4 by a known way, as most are: written where it waits for the link. False: not so. */
-WR_INLINE bool bare_in_place(struct weir_stack *stack, const struct wr_bare *bare,
-                             const uint8_t *options, size_t n, weir_time now)
-{
-    const struct wr_tuple *tuple = bare->tuple;
-    bool partial = leaves_csum(stack, bare);
-    size_t hlen = W_TCP_HLEN + n;
+    const struct w_tcpopt *opt = bare->opt;
+    size_t n = usual_options(bare), hlen = W_TCP_HLEN + n;
     struct wr_qpkt *pkt;
-    uint8_t *ip;
+    uint8_t *ip, *th;
 
-    if (bare->path == NULL || !weir_addr_is_v4(&tuple->remote) ||
-        !wr_ip_is_clear(stack, bare->path, &tuple->remote, W_IP4_HLEN + hlen))
+    if (n == 0 || bare->path == NULL || !weir_addr_is_v4(&tuple->remote) ||
+        !wr_ip_is_clear(stack, bare->path))
         return false;
     pkt = wr_ip_room(stack, W_IP4_HLEN + hlen);
     if (pkt == NULL)
         return true;
     ip = pkt->data + pkt->offset;
-    memcpy(ip + W_IP4_HLEN + W_TCP_HLEN, options, n);
-    bare_header(bare, hlen, partial, ip + W_IP4_HLEN);
-    if (partial)
-        wr_ip_leave_csum(pkt, W_IP4_HLEN, W_TCP_OFF_CSUM);
+    th = ip + W_IP4_HLEN;
     wr_ip_emit_atomic(stack, &tuple->local, &tuple->remote, 6, bare->hop_limit,
                       (uint8_t)(bare->ds & ~3u), hlen, ip);
-    wr_ip_post(stack, bare->path, pkt, now);
+    put_header(th, tuple, bare->seq, bare->ack, hlen, bare->flags, bare->wnd,
+               pseudo_sum4(tuple, hlen));
+    if (bare->flags & W_TCP_SYN)
+        wr_w_tcpopt_emit_usual_syn(th + W_TCP_HLEN, opt->mss, opt->ts_val, opt->ts_ecr,
+                                   opt->wscale);
+    else
+        wr_w_tcpopt_emit_ts(th + W_TCP_HLEN, opt->ts_val, opt->ts_ecr);
+    wr_ip_leave_csum(pkt, W_IP4_HLEN, W_TCP_OFF_CSUM);
+    wr_ip_post(bare->path, pkt);
     return true;
 }
 
-WR_APART void bare_by_ip(struct weir_stack *stack, const struct wr_bare *bare,
-                         const uint8_t *options, size_t n, weir_time now)
+/* Any other. */
+WR_APART void bare_by_ip(struct weir_stack *stack, const struct wr_bare *bare, weir_time now)
 {
-    uint8_t bytes[W_TCP_HLEN_MAX];
-    struct wr_ip_tx tx = {.src = bare->tuple->local,
-                          .dst = bare->tuple->remote,
+    const struct wr_tuple *tuple = bare->tuple;
+    uint8_t bytes[W_TCP_HLEN_MAX], *options = bytes + W_TCP_HLEN;
+    struct wr_ip_tx tx = {.src = tuple->local,
+                          .dst = tuple->remote,
                           .proto = 6,
                           .hop_limit = bare->hop_limit,
                           .ds = (uint8_t)(bare->ds & ~3u),
                           .dont_fragment = true,
                           .flow_label = flow_label(bare->hash)};
-    struct weir_span span = {bytes, W_TCP_HLEN + n};
-    bool partial = leaves_csum(stack, bare);
+    struct weir_span span = {bytes, W_TCP_HLEN};
+    bool partial = bare->path != NULL && wr_ip_takes_csum(stack, bare->path);
+    uint64_t sum;
 
+    if (bare->opt != NULL)
+        span.len += (bare->flags & W_TCP_SYN) ? wr_w_tcpopt_emit_syn(options, bare->opt)
+                                              : wr_w_tcpopt_emit(options, bare->opt);
+    put_header(bytes, tuple, bare->seq, bare->ack, span.len, bare->flags, bare->wnd, 0);
+    sum = wr_csum_pseudo(&tuple->local, &tuple->remote, 6, (uint32_t)span.len);
+    put_be16(bytes + W_TCP_OFF_CSUM,
+             partial ? wr_csum_fold(sum) : wr_csum_finish(wr_csum_add(sum, bytes, span.len)));
     if (partial)
         tx.csum_offset = W_TCP_OFF_CSUM;
-    memcpy(bytes + W_TCP_HLEN, options, n);
-    bare_header(bare, span.len, partial, bytes);
     wr_ip_send(stack, bare->path, &tx, &span, 1, now);
 }
 
 void wr_segment_bare(struct weir_stack *stack, const struct wr_bare *bare, weir_time now)
 {
-    uint8_t options[W_TCPOPT_MAX];
-    size_t n = 0;
-
-    if (bare->opt != NULL)
-        n = (bare->flags & W_TCP_SYN) ? wr_w_tcpopt_emit_syn(options, bare->opt)
-                                      : wr_w_tcpopt_emit(options, bare->opt);
     wr_trace_bare(stack, bare);
     wr_count(stack, WR_STAT_tcp_out_segs);
     if (bare->flags & W_TCP_RST)
         wr_count(stack, WR_STAT_tcp_out_rsts);
-    if (!wr_may_be_short(stack) || !bare_in_place(stack, bare, options, n, now))
-        bare_by_ip(stack, bare, options, n, now);
+    if (!wr_may_be_short(stack) || !bare_in_place(stack, bare))
+        bare_by_ip(stack, bare, now);
 }
 
 void wr_segment_reset(struct weir_stack *stack, struct tcb *tcb, weir_time now)

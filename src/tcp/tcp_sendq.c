@@ -361,8 +361,38 @@ WR_APART void append_to_last(struct wr_sendq *q, struct wr_sent *last, uint32_t 
     }
 }
 
-bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t start, uint32_t end,
-                     uint32_t mss, weir_time now)
+/* The only one of its list. */
+static void link_only(struct wr_list *list, struct wr_list *node)
+{
+    node->next = node->prev = list;
+    list->next = list->prev = node;
+}
+
+/* As in most exchanges: nothing else is in flight. `sent` is the first that is kept. */
+WR_INLINE void append_only(struct wr_tcp *tcp, struct wr_sendq *q, struct wr_sent *sent,
+                           uint32_t start, uint32_t end, uint32_t mss, weir_time now)
+{
+    tcp->spare_sent = sent->left;
+    tcp->n_spare_sent--;
+    sent->start = start;
+    sent->end = end;
+    sent->mss = mss;
+    sent->segs = segments(end - start, mss);
+    sent->prio = next_prio(tcp);
+    sent->order = ++q->sends;
+    sent->sent_at = now;
+    sent->left = sent->right = NULL;
+    sent->flags = 0;
+    sent->psh = sent->eor = false;
+    link_only(&q->by_seq, &sent->by_seq);
+    link_only(&q->flying, &sent->turn);
+    q->root = sent;
+    q->count = 1;
+    q->segs = sent->segs;
+}
+
+WR_APART bool append_any(struct weir_stack *stack, struct wr_sendq *q, uint32_t start, uint32_t end,
+                         uint32_t mss, weir_time now)
 {
     bool empty = wr_list_is_empty(&q->by_seq);
     struct wr_sent *last = empty ? NULL : of_seq_node(q->by_seq.prev), *sent;
@@ -390,6 +420,18 @@ bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t star
     wr_list_push_back(&q->flying, &sent->turn);
     q->root = empty ? sent : treap_insert(q->root, sent);
     return true;
+}
+
+bool wr_sendq_append(struct weir_stack *stack, struct wr_sendq *q, uint32_t start, uint32_t end,
+                     uint32_t mss, weir_time now)
+{
+    struct wr_sent *kept = stack->tcp->spare_sent;
+
+    if (wr_may_be_short(stack) && q->root == NULL && kept != NULL) {
+        append_only(stack->tcp, q, kept, start, end, mss, now);
+        return true;
+    }
+    return append_any(stack, q, start, end, mss, now);
 }
 
 void wr_sendq_note_end(struct wr_sendq *q, bool psh, bool eor)

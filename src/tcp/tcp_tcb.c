@@ -224,7 +224,9 @@ void wr_tcb_settle_changed(struct weir_stack *stack, struct tcb *tcb)
 
 void wr_tcb_free(struct weir_stack *stack, struct tcb *tcb)
 {
-    free_buffers(stack, tcb);
+    /* wr_tcb_done() has left what was received, if that. */
+    if (tcb->state != WEIR_TCP_CLOSE || tcb->rcv_ring.buf != NULL || tcb->fo != NULL)
+        free_buffers(stack, tcb);
     wr_direct_forget(stack, tcb);
     wr_mem_settle(stack, tcb);
     wr_pool_free(&stack->tcp->tcbs, tcb);
