@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sendto() and sendmsg() on a stream, where the pair would not do as TCP does: with an address, with MSG_FASTOPEN,
+ * sendto(), sendmsg() and sendmmsg() on a stream, where the pair would not do as TCP does: with an address, with MSG_FASTOPEN,
  * with MSG_MORE. The supervisor writes for the program. A call that must wait is served again when there is room.
  *
  * A message is a list of pieces of the caller's memory; that of sendto() has one. It is read anew each time that the
  * call is served. Control messages say nothing to TCP that Weir knows of, and are not looked at.
  */
+#define _GNU_SOURCE /* struct mmsghdr */
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -173,13 +175,13 @@ int64_t wr_run_call_sendto(struct run_call *call)
     return send_message(call, &message);
 }
 
-int64_t wr_run_call_sendmsg(struct run_call *call)
+/* Sends the message whose head is at `at` of the caller's memory. *whole: all of it. */
+static int64_t send_at(struct run_call *call, uint64_t at, int flags, bool *whole)
 {
-    const __u64 *args = call->req->data.args;
     struct iovec *pieces = NULL;
     struct msghdr head;
     uint64_t len;
-    int err = wr_run_mem_message(call, args[1], &head, &pieces, &len);
+    int err = wr_run_mem_message(call, at, &head, &pieces, &len);
     if (err)
         return err;
     struct message message = {.name = (uint64_t)(uintptr_t)head.msg_name,
@@ -187,10 +189,48 @@ int64_t wr_run_call_sendmsg(struct run_call *call)
                               .pieces = pieces,
                               .n_pieces = head.msg_iovlen,
                               .len = len,
-                              .flags = (int)args[2]};
+                              .flags = flags};
     if (head.msg_namelen == 0)
         message.name = 0;
     int64_t value = send_message(call, &message);
     free(pieces);
+    *whole = value == (int64_t)len;
     return value;
+}
+
+int64_t wr_run_call_sendmsg(struct run_call *call)
+{
+    const __u64 *args = call->req->data.args;
+    bool whole;
+    return send_at(call, args[1], (int)args[2], &whole);
+}
+
+/* One message after the other, until one is not sent whole. When that one waits its length is written as it is so far, for
+ * it is what counts if no more comes to pass. */
+int64_t wr_run_call_sendmmsg(struct run_call *call)
+{
+    const __u64 *args = call->req->data.args;
+    uint32_t most = (uint32_t)args[2] < UIO_MAXIOV ? (uint32_t)args[2] : UIO_MAXIOV;
+    int64_t value = 0;
+    bool whole = true;
+    call->counts = true;
+    while (call->messages < most && whole) {
+        uint64_t at = args[1] + call->messages * sizeof(struct mmsghdr);
+        value = send_at(call, at, (int)args[3], &whole);
+        if (value < 0 && value != RUN_PARKED)
+            break;
+        unsigned len = (unsigned)(value == RUN_PARKED ? (int64_t)call->done : value);
+        at += offsetof(struct mmsghdr, msg_len);
+        int err = wr_run_mem_write(call, at, &len, sizeof len);
+        if (value == RUN_PARKED)
+            return value;
+        if (err) {
+            value = -EFAULT;
+            break;
+        }
+        call->messages++;
+        call->done = 0;
+        call->deadline = 0;
+    }
+    return call->messages > 0 ? (int64_t)call->messages : value;
 }

@@ -3,7 +3,7 @@
  * The seccomp filter: which calls the supervisor hears of.
  *
  *   notified   socket() of AF_INET or AF_INET6 and SOCK_STREAM; bind connect listen accept accept4
- *              getsockname getpeername setsockopt getsockopt shutdown; sendto with an address; sendto and sendmsg with
+ *              getsockname getpeername setsockopt getsockopt shutdown; sendto with an address; sendto, sendmsg and sendmmsg with
  *              MSG_FASTOPEN or MSG_MORE; recvfrom and recvmsg with MSG_TRUNC; these and recvmmsg with MSG_ERRQUEUE; ioctl SIOCOUTQ; open and openat
  *              where a name cannot be covered; kill and its like, for the signals that programs handle
  *   refused    io_uring_setup (ENOSYS: programs fall back), since its own socket operations pass seccomp
@@ -55,6 +55,8 @@ static int notify_flags(scmp_filter_ctx ctx)
     } calls[] = {
         {SCMP_SYS(sendmsg), 2, MSG_FASTOPEN, MSG_FASTOPEN},
         {SCMP_SYS(sendmsg), 2, MSG_FASTOPEN | MSG_MORE, MSG_MORE},
+        {SCMP_SYS(sendmmsg), 3, MSG_FASTOPEN, MSG_FASTOPEN},
+        {SCMP_SYS(sendmmsg), 3, MSG_FASTOPEN | MSG_MORE, MSG_MORE},
         {SCMP_SYS(recvfrom), 3, MSG_ERRQUEUE | MSG_TRUNC, MSG_TRUNC},
         {SCMP_SYS(recvmsg), 2, MSG_ERRQUEUE | MSG_TRUNC, MSG_TRUNC},
     };

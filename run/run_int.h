@@ -365,7 +365,9 @@ struct run_call {
     struct run_sock *rs;      /* what args[0] is; NULL for socket() */
     int dup;            /* the program's end, fetched; closed after the call, unless it parks */
     weir_time deadline; /* of a call that was parked before; else 0 */
-    uint64_t done;      /* bytes of sendto() sent before it was parked */
+    uint64_t done;      /* bytes of sendto(), or of the message, sent before it was parked */
+    bool counts;        /* messages: its value is how many there were */
+    uint32_t messages;  /* that are done with */
     uint64_t
         early_at; /* run_mem.c: what was read of its memory before the descriptor was fetched */
     size_t early_len;
@@ -465,6 +467,7 @@ bool wr_run_call_stand_in(struct run_call *call);
 int64_t wr_run_call_open(struct run_call *call);
 
 int64_t wr_run_call_sendmsg(struct run_call *call);
+int64_t wr_run_call_sendmmsg(struct run_call *call);
 /* The SYN is on its way. What to answer: the outcome if it is known, what a caller says that does not block, or it parks. */
 int64_t wr_run_connect_follow(struct run_call *call);
 /* A connect is under way: `busy` for a caller that does not block, and one that does if its time passes. */
@@ -484,7 +487,9 @@ struct run_park {
     uint16_t port;      /* of the listener it waits for; 0: it waits for something else */
     weir_time deadline; /* WEIR_TIME_NEVER */
     int timeout_error;  /* positive errno to answer with then */
-    uint64_t done;      /* but this, if it is not 0, then or when a signal comes */
+    uint64_t done;      /* of run_call, and so the next */
+    uint32_t messages;
+    int64_t value; /* answered then or when a signal comes, if it is not 0 */
 };
 /* Parks the call until an event of its socket, and takes call->dup. If it was parked before, its first
  * deadline counts. RUN_PARKED, or WEIR_ENOMEM. */

@@ -73,6 +73,8 @@ static call_fn *function_of(int nr)
         return wr_run_call_sendto;
     case SYS_sendmsg:
         return wr_run_call_sendmsg;
+    case SYS_sendmmsg:
+        return wr_run_call_sendmmsg;
     case SYS_recvfrom:
     case SYS_recvmsg:
     case SYS_recvmmsg:
@@ -173,6 +175,7 @@ void wr_run_notify_serve(struct weir_program *program, struct seccomp_notif *req
         call.dup = park->dup;
         call.deadline = park->deadline;
         call.done = park->done;
+        call.messages = park->messages;
     }
     if (is_open(req->data.nr)) {
         value = wr_run_call_open(&call);

@@ -50,6 +50,10 @@ int64_t wr_run_park(struct run_call *call, weir_time deadline, int timeout_error
     park->deadline = call->deadline ? call->deadline : deadline;
     park->timeout_error = timeout_error;
     park->done = call->done;
+    park->messages = call->messages;
+    park->value = (int64_t)call->done;
+    if (call->counts)
+        park->value = (int64_t)call->messages + (call->done > 0);
     call->rs->parked = call->rs->state == RUN_OPEN;
     park->next = NULL;
     call->dup = -1;
@@ -247,14 +251,14 @@ static bool look(struct run_park *park, struct pending *leader, weir_time now)
 {
     int fd = park->program->listener_fd;
     if (park->deadline <= now) {
-        wr_run_answer(fd, park->req.id, park->done ? (int64_t)park->done : -park->timeout_error);
+        wr_run_answer(fd, park->req.id, park->value ? park->value : -park->timeout_error);
         return true;
     }
     int error = interruption((pid_t)park->req.pid, leader);
     if (error == -ERESTARTSYS && park->deadline != WEIR_TIME_NEVER)
         error = -EINTR; /* Linux restarts no call that has a time-out */
     if (error)
-        wr_run_answer(fd, park->req.id, park->done ? (int64_t)park->done : error);
+        wr_run_answer(fd, park->req.id, park->value ? park->value : error);
     return error != 0;
 }
 

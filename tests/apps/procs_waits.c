@@ -458,6 +458,69 @@ static void scenario_sendto(void)
     say_call("the peer resets", sent > 0 ? 1 : sent);
 }
 
+/* Sends so many messages of so many bytes each; says how many there were, and whether they were whole. */
+static void say_messages(const char *what, int fd, unsigned n, size_t size, int flags)
+{
+    char *bytes = calloc(1, size + 1);
+    struct sockaddr_in in = loopback(0);
+    struct iovec piece = {bytes, size};
+    struct mmsghdr message[3] = {0};
+    unsigned whole = 0;
+    for (unsigned i = 0; i < 3; i++)
+        message[i].msg_hdr = (struct msghdr){.msg_iov = &piece, .msg_iovlen = 1};
+    if (flags & MSG_FASTOPEN) {
+        in.sin_port = htons((uint16_t)port_of(fd));
+        fd = socket(AF_INET, SOCK_STREAM, 0);
+        message[0].msg_hdr.msg_name = &in;
+        message[0].msg_hdr.msg_namelen = sizeof in;
+    }
+    int count = sendmmsg(fd, message, n, flags);
+    int error = errno;
+    for (int i = 0; i < count; i++)
+        whole += message[i].msg_len == size;
+    say(what, "%d %s, whole %u, something of the last %d", count, count < 0 ? name_of(error) : "",
+        whole, count > 0 && message[count - 1].msg_len > 0);
+    free(bytes);
+}
+
+static int read_all(int fd)
+{
+    static char text[65536];
+    while (read(fd, text, sizeof text) > 0)
+        ;
+    return 0;
+}
+
+/* Many messages by one call, with flags that a pair knows nothing of. */
+static void scenario_sendmmsg(void)
+{
+    enum { LARGE = 20000000 };
+    int c, s, l = listener(4);
+    char got[64];
+    pair_of(&c, &s);
+    say_messages("held back", c, 3, 3, MSG_MORE);
+    say_call("not there yet", recv(s, got, sizeof got, MSG_DONTWAIT));
+    say_messages("let go", c, 1, 2, 0);
+    say_call("there", recv(s, got, 11, MSG_WAITALL));
+    say_messages("none", c, 0, 3, MSG_MORE);
+    say_call("nowhere", sendmmsg(c, NULL, 2, MSG_MORE));
+    say_messages("of nothing", c, 2, 0, MSG_MORE);
+    say_messages("more than there is room for", c, 3, LARGE, MSG_MORE | MSG_DONTWAIT);
+    pair_of(&c, &s);
+    set_time(c, SO_SNDTIMEO, 200);
+    say_messages("no room in time", c, 3, LARGE, MSG_MORE);
+    set_time(c, SO_SNDTIMEO, 0);
+    pid_t pid = child(read_all, s);
+    say_messages("all of it", c, 2, LARGE, MSG_MORE);
+    kill(pid, SIGKILL);
+    exit_of(pid);
+    say_messages("without a connection", socket(AF_INET, SOCK_STREAM, 0), 2, 3,
+                 MSG_MORE | MSG_NOSIGNAL);
+    say_messages("that connect", l, 2, 3, MSG_FASTOPEN);
+    s = accept(l, NULL, NULL);
+    say_call("their listener's end", recv(s, got, sizeof got, 0));
+}
+
 const struct scenario scenarios_of_waits[] = {
     {"timeouts", scenario_timeouts},
     {"syn_retries", scenario_syn_retries},
@@ -476,5 +539,6 @@ const struct scenario scenarios_of_waits[] = {
     {"closed_under_connect", scenario_closed_under_connect},
     {"shut_under_connect", scenario_shut_under_connect},
     {"sendto", scenario_sendto},
+    {"sendmmsg", scenario_sendmmsg},
     {NULL, NULL},
 };
