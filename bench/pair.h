@@ -16,6 +16,7 @@ struct side {
     struct weir_stack *stack;
     struct weir_link *link;
     int ifindex;
+    bool large; /* the frame before was a super-segment: such are worth the room */
     struct weir_addr addr;
 };
 
@@ -59,6 +60,7 @@ static inline void pair_open(bool offload, weir_time now)
     config.gso_max_bytes = offload ? 65535 : 0;
     config.csum_offload = offload;
     config.queue_frames = 8192;
+    config.lends = true;
     check(weir_link_pipe(&config, ends), "weir_link_pipe");
     for (int i = 0; i < 2; i++)
         check(weir_link_offload(ends[i], &ends[i]), "weir_link_offload");
@@ -80,15 +82,19 @@ static inline bool take(struct side *side, struct weir_frame *frame, weir_time n
     struct weir_link *link = side->link;
     struct weir_room room;
 
-    if (!link->ops->recv_room || !weir_input_room(side->stack, side->ifindex, &room))
-        return link->ops->recv(link, frame, now) == 1;
-    if (link->ops->recv_room(link, &room, frame, now) == 1)
-        return true;
-    weir_input_room_unused(side->stack);
-    return false;
+    if (!side->large || !weir_input_room(side->stack, side->ifindex, &room)) {
+        if (link->ops->recv(link, frame, now) != 1)
+            return false;
+    } else if (link->ops->recv_room(link, &room, frame, now) != 1) {
+        weir_input_room_unused(side->stack);
+        return false;
+    }
+    side->large = frame->gso_size > 0;
+    return true;
 }
 
-/* Carries what `from` has to say over to `to`; the pipe's queue holds more than one burst. */
+/* Carries what `from` has to say over to `to`, which takes its data from where it is lent; the pipe's queue holds more
+ * than one burst. */
 static inline bool carry(struct side *from, struct side *to, weir_time now)
 {
     uint8_t head[WEIR_HEAD_MAX];
@@ -103,6 +109,7 @@ static inline bool carry(struct side *from, struct side *to, weir_time now)
         check(weir_input(to->stack, to->ifindex, &frame, now), "weir_input");
         moved = true;
     }
+    (void)from->link->ops->flush(from->link, now);
     return moved;
 }
 

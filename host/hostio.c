@@ -55,6 +55,7 @@ static bool keep_pending(struct wr_attach *a, const struct weir_out *out, size_t
     a->pending = *out;
     a->pending.head = a->buf;
     a->pending.n_spans = 1;
+    a->pending.stays = false;
     a->pending.span[0] = (struct weir_span){a->buf + out->head_len, len - out->head_len};
     a->has_pending = true;
     wr_loop_want_room(a->host->loop, a, true);

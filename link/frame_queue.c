@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "link/frame_queue.h"
 
 enum { SMALLEST = 2048 };
@@ -66,6 +67,7 @@ struct wr_frame_buf *wr_frame_queue_put(struct wr_frame_queue *q, size_t len, we
     buf->len = len;
     buf->gso_size = 0;
     buf->csum_valid = false;
+    buf->n_lent = 0;
     buf->at = now;
     q->slot[place(q, q->count)] = buf;
     q->count++;
@@ -82,7 +84,39 @@ struct wr_frame_buf *wr_frame_queue_get(struct wr_frame_queue *q)
     q->lent = q->slot[q->head];
     q->head = place(q, 1);
     q->count--;
+    if (q->lent->n_lent > 0)
+        q->n_lenders--;
     return q->lent;
+}
+
+void wr_frame_queue_lend(struct wr_frame_queue *q, struct wr_frame_buf *buf,
+                         const struct weir_span *spans, unsigned n)
+{
+    memcpy(buf->lent, spans, n * sizeof *spans);
+    buf->n_lent = n;
+    q->n_lenders++;
+}
+
+size_t wr_frame_lent_len(const struct wr_frame_buf *buf)
+{
+    return wr_spans_len(buf->lent, buf->n_lent);
+}
+
+void wr_frame_fetch(struct wr_frame_buf *buf, uint8_t *to)
+{
+    wr_spans_copy(to, buf->lent, buf->n_lent);
+    buf->n_lent = 0;
+}
+
+void wr_frame_queue_fetch_all(struct wr_frame_queue *q)
+{
+    for (uint32_t i = q->count; q->n_lenders > 0; i--) { /* the newest are those that are lent */
+        struct wr_frame_buf *buf = q->slot[place(q, i - 1)];
+        if (buf->n_lent == 0)
+            continue;
+        wr_frame_fetch(buf, buf->data + buf->len - wr_frame_lent_len(buf));
+        q->n_lenders--;
+    }
 }
 
 weir_time wr_frame_queue_oldest(const struct wr_frame_queue *q)

@@ -14,6 +14,8 @@ struct wr_frame_buf {
     size_t cap, len;
     uint16_t gso_size;
     bool csum_valid;
+    unsigned n_lent; /* spans of its end that stand where the sender has them; 0: all is here */
+    struct weir_span lent[2];
     weir_time at; /* when it was put in */
     uint8_t data[];
 };
@@ -24,6 +26,7 @@ struct wr_frame_queue {
     uint32_t cap, head, count;
     struct wr_frame_buf *spare;
     struct wr_frame_buf *lent; /* the one that recv gave out last, or NULL */
+    uint32_t n_lenders;        /* frames in the queue with n_lent > 0 */
 };
 
 /* False when out of memory. */
@@ -36,6 +39,15 @@ struct wr_frame_buf *wr_frame_queue_put(struct wr_frame_queue *q, size_t len, we
                                         bool *full);
 /* The oldest frame, lent until the next call of get; NULL when there is none. */
 struct wr_frame_buf *wr_frame_queue_get(struct wr_frame_queue *q);
+/* Leaves the last `n` spans of a frame that was just put in, whose other bytes are in `data`, where they are. */
+void wr_frame_queue_lend(struct wr_frame_queue *q, struct wr_frame_buf *buf,
+                         const struct weir_span *spans, unsigned n);
+/* How many bytes of a frame are elsewhere; copies them to `to`, after which they are no more. */
+size_t wr_frame_lent_len(const struct wr_frame_buf *buf);
+void wr_frame_fetch(struct wr_frame_buf *buf, uint8_t *to);
+/* The same for all that are in the queue, to where they belong. */
+void wr_frame_queue_fetch_all(struct wr_frame_queue *q);
+
 /* When the oldest frame was put in; WEIR_TIME_NEVER for an empty queue. */
 weir_time wr_frame_queue_oldest(const struct wr_frame_queue *q);
 

@@ -18,6 +18,12 @@ struct part {
     uint8_t family;
 };
 
+/* Bytes of a frame that stand together with its headers. */
+static size_t head_room(const struct weir_frame *frame)
+{
+    return frame->body != NULL ? frame->body_at : frame->len;
+}
+
 /* NOP NOP and the timestamps, as everybody sends them (RFC 7323 appendix A). */
 static bool has_timestamps(const uint8_t *tcp)
 {
@@ -25,10 +31,11 @@ static bool has_timestamps(const uint8_t *tcp)
     return memcmp(tcp + TCP_HEAD, ts, sizeof ts) == 0;
 }
 
-static bool find_tcp(const uint8_t *ip, size_t len, struct part *part)
+/* Of `len` bytes the first `near` ones stand here. */
+static bool find_tcp(const uint8_t *ip, size_t near, size_t len, struct part *part)
 {
     part->ip = ip;
-    if (len >= IP4_HEAD + TCP_HEAD && ip[0] == 0x45) {
+    if (near >= IP4_HEAD + TCP_HEAD && ip[0] == 0x45) {
         size_t total = get_be16(ip + 2);
         part->family = 4;
         part->tcp = ip + IP4_HEAD;
@@ -36,7 +43,7 @@ static bool find_tcp(const uint8_t *ip, size_t len, struct part *part)
         return ip[9] == WR_PROTO_TCP && (get_be16(ip + AT_IP4_FRAG) & RF_MF_OFFSET) == 0 &&
                total <= len && total > IP4_HEAD + TCP_HEAD;
     }
-    if (len >= IP6_HEAD + TCP_HEAD && ip[0] >> 4 == 6) {
+    if (near >= IP6_HEAD + TCP_HEAD && ip[0] >> 4 == 6) {
         part->family = 6;
         part->tcp = ip + IP6_HEAD;
         part->l4_len = get_be16(ip + 4);
@@ -46,9 +53,10 @@ static bool find_tcp(const uint8_t *ip, size_t len, struct part *part)
 }
 
 /* Finds the parts of a frame; false when it is no plain segment of TCP with data. */
-static bool find(const uint8_t *ip, size_t len, struct part *part)
+static bool find(const struct weir_frame *frame, size_t l3, struct part *part)
 {
-    if (!find_tcp(ip, len, part))
+    size_t near = head_room(frame);
+    if (near <= l3 || !find_tcp(frame->data + l3, near - l3, frame->len - l3, part))
         return false;
     size_t head = (size_t)(part->tcp[AT_TCP_OFF] >> 4) * 4;
     if (head >= part->l4_len || (part->tcp[AT_TCP_FLAGS] & ~MAY_HAVE) != 0 ||
@@ -56,6 +64,11 @@ static bool find(const uint8_t *ip, size_t len, struct part *part)
         return false;
     part->data = part->tcp + head;
     part->len = part->l4_len - head;
+    if (frame->body != NULL) {
+        if (part->data != frame->data + frame->body_at)
+            return false;
+        part->data = frame->body;
+    }
     return head == TCP_HEAD || (head == TCP_HEAD_TS && has_timestamps(part->tcp));
 }
 
@@ -68,18 +81,21 @@ static uint64_t pseudo(const uint8_t *ip, uint8_t family, size_t l4_len)
     return family == 4 ? wr_csum_add(sum, ip + 12, 8) : wr_csum_add(sum, ip + 8, 32);
 }
 
-/* Copies the data to where it belongs. False: a checksum is wrong. */
+/* Copies the data to where it belongs, if it is not there. False: a checksum is wrong. */
 static bool copy(uint8_t *to, const struct weir_frame *frame, const struct part *part)
 {
     if (part->family == 4 && wr_csum(part->ip, IP4_HEAD) != 0)
         return false;
     if (frame->csum_valid) {
-        memcpy(to, part->data, part->len);
+        if (to != part->data)
+            memcpy(to, part->data, part->len);
         return true;
     }
     uint64_t sum = pseudo(part->ip, part->family, part->l4_len);
-    sum = wr_csum_add(sum, part->tcp, (size_t)(part->data - part->tcp));
-    return wr_csum_finish(wr_csum_copy(sum, to, part->data, part->len)) == 0;
+    sum = wr_csum_add(sum, part->tcp, part->l4_len - part->len);
+    sum = to != part->data ? wr_csum_copy(sum, to, part->data, part->len)
+                           : wr_csum_add(sum, to, part->len);
+    return wr_csum_finish(sum) == 0;
 }
 
 /* Nothing goes behind this one. */
@@ -94,13 +110,12 @@ bool wr_join_begin(struct wr_join *join, const struct weir_frame *frame, enum we
     size_t l3 = kind == WEIR_NETIF_ETHERNET ? WR_ETH_HEAD : 0, head;
     struct part part;
 
-    if (frame->gso_size != 0 || frame->body != NULL || frame->len <= l3 ||
-        !find(frame->data + l3, frame->len - l3, &part))
+    if (frame->gso_size != 0 || !find(frame, l3, &part))
         return false;
     join->gso = part.len;
     if (ends(join, &part)) /* most of those that are alone */
         return false;
-    head = (size_t)(part.data - frame->data);
+    head = (size_t)(part.tcp - frame->data) + part.l4_len - part.len;
     join->room = room != NULL && room->head_len == head;
     join->data = join->room ? room->data : join->buf + WR_JOIN_PAD + head;
     join->most = 65535 - (head - l3);
@@ -156,13 +171,18 @@ static bool fits(struct wr_join *join, const struct weir_frame *frame, struct pa
 {
     const uint8_t *first = join->buf + WR_JOIN_PAD;
 
-    return !join->full && frame->gso_size == 0 && frame->body == NULL && frame->len > join->l3 &&
-           memcmp(first, frame->data, join->l3) == 0 &&
-           find(frame->data + join->l3, frame->len - join->l3, part) &&
+    return !join->full && frame->gso_size == 0 && head_room(frame) > join->l3 &&
+           memcmp(first, frame->data, join->l3) == 0 && find(frame, join->l3, part) &&
            part->family == join->family && part->len <= join->gso &&
            part->len <= join->most - join->len && same_path(join, first + join->l3, part->ip) &&
            says_the_same(first + join->l4, part->tcp) &&
            get_be32(part->tcp + 4) == (uint32_t)(get_be32(first + join->l4 + 4) + join->len);
+}
+
+void wr_join_room(const struct wr_join *join, struct weir_room *room)
+{
+    *room = (struct weir_room){
+        .data = join->data + join->len, .len = join->most - join->len, .head_len = join->payload};
 }
 
 bool wr_join_add(struct wr_join *join, const struct weir_frame *frame)

@@ -16,7 +16,7 @@
  * Every segment by itself then has the same part in what the receiver decides: PAWS, ACK processing, ECN.
  *
  * The data is copied once, and summed on the way: to where the program will read it if that can be guessed
- * (weir_input_room()), else behind the headers.
+ * (weir_input_room()), else behind the headers. A link that copies it anyway is told where to (wr_join_room()).
  *
  * Limits: one flow at a time; the segment of another one ends it. Nothing waits: what has come in is joined, and no more.
  */
@@ -47,7 +47,10 @@ struct wr_join {
 bool wr_join_begin(struct wr_join *join, const struct weir_frame *frame, enum weir_netif_kind kind,
                    const struct weir_room *room);
 
-/* Joins the next one, if it may be. False: it is not joined, and nothing else can be either. */
+/* Where the data of the next frame goes if it is joined, for a link that can have it there. */
+void wr_join_room(const struct wr_join *join, struct weir_room *room);
+
+/* Joins the next one, if it may be, be its data there or not. False: it is not joined, and nothing else can be either. */
 bool wr_join_add(struct wr_join *join, const struct weir_frame *frame);
 
 /* What has been joined, one or more, as a frame for the stack; valid until the next begin. */

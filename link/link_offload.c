@@ -8,7 +8,9 @@
  *            <-- super-segment --  join  <-- frames --
  *
  * A frame that came in is lent until the next call on the link inside. So the first of several is copied, the others
- * are copied behind it, and the one that does not fit waits (`held`), still lent, until it is asked for.
+ * are copied behind it, and the one that does not fit waits (`held`), still lent, until it is asked for. A link that
+ * copies each frame anyway (room_for_all) is told where it would be joined, and has copied it there; if it then does not
+ * fit it is copied once more, out of the way (`kept`).
  *
  * When the inner link takes no more in the middle of a super-segment, the caller is told EAGAIN, keeps it and tries
  * again before anything else; what had gone is then left out. If the caller gives it up, the next one is another, which
@@ -39,6 +41,7 @@ struct offload {
         pieces[PIECES]; /* of the super-segment that is being cut: those that go together */
     uint8_t heads[PIECES][WEIR_HEAD_MAX];
     struct wr_join join;
+    uint8_t kept[WR_JOIN_HEAD + 65536];
 };
 
 /* ---- out ---------------------------------------------------------------------------------------- */
@@ -180,13 +183,37 @@ static int take(struct offload *o, const struct weir_room *room, struct weir_fra
     if (o->holds) {
         *frame = o->held;
         o->holds = false;
-    } else if (room && o->large && ops->recv_room) {
+    } else if (room && ops->recv_room && (o->large || ops->room_for_all)) {
         rc = ops->recv_room(o->inner, room, frame, now);
     } else {
         rc = ops->recv(o->inner, frame, now);
     }
     o->large = rc > 0 && frame->gso_size != 0;
     return rc;
+}
+
+/* The next one, if there is one: joined, or held. */
+static bool take_next(struct offload *o, weir_time now)
+{
+    const struct weir_link_ops *ops = o->inner->ops;
+    struct weir_frame *frame = &o->held;
+    struct weir_room room;
+
+    if (ops->room_for_all) {
+        wr_join_room(&o->join, &room);
+        if (ops->recv_room(o->inner, &room, frame, now) != 1)
+            return false;
+    } else if (ops->recv(o->inner, frame, now) != 1) {
+        return false;
+    }
+    o->holds = !wr_join_add(&o->join, frame);
+    if (o->holds && frame->body != NULL) {
+        memcpy(o->kept, frame->data, frame->body_at);
+        memcpy(o->kept + frame->body_at, frame->body, frame->len - frame->body_at);
+        frame->data = o->kept;
+        frame->body = NULL;
+    }
+    return true;
 }
 
 static int offload_recv_room(struct weir_link *link, const struct weir_room *room,
@@ -198,8 +225,8 @@ static int offload_recv_room(struct weir_link *link, const struct weir_room *roo
     int rc = take(o, room, frame, now);
     if (rc <= 0 || !wr_join_begin(join, frame, link->netif.kind, room))
         return rc;
-    while (!join->full && o->inner->ops->recv(o->inner, &o->held, now) == 1)
-        o->holds = !wr_join_add(join, &o->held);
+    while (!join->full && take_next(o, now))
+        continue;
     wr_join_end(join, frame);
     return 1;
 }

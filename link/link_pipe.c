@@ -5,6 +5,16 @@
  *     end 0  --- send --->  wire.dir[0]  --- recv --->  end 1
  *            <-- recv ----  wire.dir[1]  <-- send ----
  *
+ * A frame is copied into the queue when it is sent. On a wire that lends only its headers are; its data stays in the
+ * sender's ring, and is copied once, from there to the receiver's:
+ *
+ *     send ring       [ . . d0 d0 d0 d1 d1 d1 . . ]
+ *                           ^ lent   ^ lent
+ *     wire.dir[0]     [h0]--+   [h1]-+                 recv_room: to the room; recv, flush: behind the headers
+ *
+ * So nothing of a sender's memory is ever seen by who receives, and nothing of it is held when a call could change it:
+ * flush has the rest copied.
+ *
  * A full queue is WEIR_EAGAIN for the sender, never a loss. In virtual time, and with one thread, the
  * deadline of an end says that there is something to do: a frame to take (at the time it was sent), or room
  * again after EAGAIN. With threads each end has an eventfd that becomes readable for the same reasons,
@@ -21,6 +31,7 @@
 #include "link/link_wire.h"
 
 enum { DEFAULT_MTU = 1500, DEFAULT_FRAMES = 1024 };
+enum { WORTH_LENDING = 256 }; /* bytes of data: fewer are copied as soon as noted */
 
 struct wire;
 
@@ -37,7 +48,7 @@ struct end {
 
 struct wire {
     pthread_mutex_t lock;
-    bool threads, csum_offload;
+    bool threads, csum_offload, lends;
     uint32_t gso_max;
     struct wr_frame_queue dir[2];
     struct end end[2];
@@ -76,6 +87,12 @@ struct put {
     weir_time now;
 };
 
+/* The data stays where it is until the frame is taken, or flush. */
+static bool lends(const struct end *from, const struct weir_out *out, size_t len)
+{
+    return from->wire->lends && out->stays && len - out->head_len >= WORTH_LENDING;
+}
+
 /* Queues one frame given as head and spans. */
 static int put_frame(struct end *from, const struct weir_out *out, weir_time now)
 {
@@ -87,7 +104,12 @@ static int put_frame(struct end *from, const struct weir_out *out, weir_time now
         from->was_full |= full;
         return full ? WEIR_EAGAIN : WEIR_ENOMEM;
     }
-    wr_link_gather_all(out, buf->data);
+    if (lends(from, out, len)) {
+        memcpy(buf->data, out->head, out->head_len);
+        wr_frame_queue_lend(q, buf, out->span, out->n_spans);
+    } else {
+        wr_link_gather_all(out, buf->data);
+    }
     buf->gso_size = out->gso_size;
     buf->csum_valid = out->csum_partial;
     if (q->count == 1)
@@ -145,6 +167,13 @@ static int pipe_send(struct weir_link *link, const struct weir_out *out, weir_ti
     return rc;
 }
 
+static unsigned pipe_flush(struct weir_link *link, weir_time now)
+{
+    (void)now;
+    wr_frame_queue_fetch_all(((struct end *)link)->out);
+    return 0; /* there was room for it */
+}
+
 /* ---- recv --------------------------------------------------------------------------------------- */
 
 /* The reader took a frame: a sender that was refused may try again once a quarter is free. */
@@ -157,7 +186,22 @@ static void room_made(struct end *sender, const struct wr_frame_queue *q, weir_t
     ring_end(sender);
 }
 
-static int take(struct end *end, struct weir_frame *frame, weir_time now)
+/* Brings the data here: to the room if the headers' length is the expected one. */
+static void fetch(struct wr_frame_buf *buf, const struct weir_room *room, struct weir_frame *frame)
+{
+    size_t lent = wr_frame_lent_len(buf), head = buf->len - lent;
+
+    if (room == NULL || room->head_len != head || room->len < lent) {
+        wr_frame_fetch(buf, buf->data + head);
+        return;
+    }
+    wr_frame_fetch(buf, room->data);
+    frame->body = room->data;
+    frame->body_at = head;
+}
+
+static int take(struct end *end, const struct weir_room *room, struct weir_frame *frame,
+                weir_time now)
 {
     struct wr_frame_queue *q = end->in;
     struct wr_frame_buf *buf = wr_frame_queue_get(q);
@@ -173,6 +217,8 @@ static int take(struct end *end, struct weir_frame *frame, weir_time now)
     frame->csum_valid = buf->csum_valid;
     frame->body = NULL;
     frame->body_at = 0;
+    if (buf->n_lent > 0)
+        fetch(buf, room, frame);
     if (end->peer->was_full)
         room_made(end->peer, q, now);
     return 1;
@@ -182,7 +228,7 @@ static int take_locked(struct end *end, struct weir_frame *frame, weir_time now)
 {
     struct wire *wire = end->wire;
     pthread_mutex_lock(&wire->lock);
-    int rc = take(end, frame, now);
+    int rc = take(end, NULL, frame, now);
     pthread_mutex_unlock(&wire->lock);
     return rc;
 }
@@ -196,7 +242,13 @@ static int pipe_recv(struct weir_link *link, struct weir_frame *frame, weir_time
         return take_locked(end, frame, now);
     if (q->count == 0 && q->lent == NULL && end->peer->open)
         return 0; /* as mostly, when it is asked again */
-    return take(end, frame, now);
+    return take(end, NULL, frame, now);
+}
+
+static int pipe_recv_room(struct weir_link *link, const struct weir_room *room,
+                          struct weir_frame *frame, weir_time now)
+{
+    return take((struct end *)link, room, frame, now);
 }
 
 static weir_time pipe_deadline(const struct weir_link *link)
@@ -231,6 +283,7 @@ static void pipe_free(struct weir_link *link)
     struct wire *wire = end->wire;
     struct end *peer = end->peer;
     wire_lock(wire);
+    wr_frame_queue_fetch_all(end->out);
     end->open = false;
     bool last = !peer->open;
     if (!last)
@@ -248,6 +301,17 @@ static const struct weir_link_ops pipe_ops = {
     .free = pipe_free,
 };
 
+static const struct weir_link_ops lending_ops = {
+    .send = pipe_send,
+    .recv = pipe_recv,
+    .recv_room = pipe_recv_room,
+    .room_for_all = true,
+    .deadline = pipe_deadline,
+    .fd = pipe_fd,
+    .free = pipe_free,
+    .flush = pipe_flush,
+};
+
 static void end_init(struct wire *wire, unsigned side, const struct weir_pipe_config *config)
 {
     struct end *end = &wire->end[side];
@@ -259,7 +323,7 @@ static void end_init(struct wire *wire, unsigned side, const struct weir_pipe_co
                         .event_fd = -1,
                         .open = true};
     end->room_at = WEIR_TIME_NEVER;
-    end->link.ops = &pipe_ops;
+    end->link.ops = wire->lends ? &lending_ops : &pipe_ops;
     memcpy(netif->name, "pipe0", sizeof "pipe0");
     netif->kind = config->kind;
     netif->mtu = config->mtu ? config->mtu : DEFAULT_MTU;
@@ -276,12 +340,15 @@ static void end_init(struct wire *wire, unsigned side, const struct weir_pipe_co
 int weir_link_pipe(const struct weir_pipe_config *config, struct weir_link *ends[2])
 {
     uint32_t frames = config->queue_frames ? config->queue_frames : DEFAULT_FRAMES;
+    if (config->lends && config->threads)
+        return WEIR_EINVAL;
     struct wire *wire = calloc(1, sizeof *wire);
     if (!wire)
         return WEIR_ENOMEM;
     pthread_mutex_init(&wire->lock, NULL);
     wire->threads = config->threads;
     wire->csum_offload = config->csum_offload;
+    wire->lends = config->lends;
     wire->gso_max = config->gso_max_bytes;
     bool ok = true;
     for (unsigned i = 0; i < 2; i++) {

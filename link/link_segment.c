@@ -83,7 +83,7 @@ int wr_cut_begin(struct wr_cut *cut, const struct weir_out *out, enum weir_netif
     cut->id = 0;
     cut->seq = 0;
     cut->flags = 0;
-    cut->piece = (struct weir_out){.head = cut->head, .head_len = v->payload};
+    cut->piece = (struct weir_out){.head = cut->head, .head_len = v->payload, .stays = out->stays};
     if (!finish) {
         cut->piece.csum_partial = true;
         cut->piece.csum_start = (uint16_t)v->l4;

@@ -44,6 +44,8 @@ struct weir_link_ops {
      * more at a time, and did at least one, or *rc is WEIR_EAGAIN or WEIR_ENETDOWN. NULL: one by one is as well. */
     unsigned (*send_many)(struct weir_link *link, const struct weir_out *frames, unsigned n,
                           int *rc, weir_time now);
+    /* recv_room is at least as good as recv for frames of any size, not for large ones alone. */
+    bool room_for_all;
 };
 
 struct weir_link {
@@ -124,6 +126,10 @@ struct weir_pipe_config {
     bool csum_offload;      /* frames pass with their checksum unfinished and vouched for */
     uint32_t queue_frames;  /* bound of each direction; 0: 1024 */
     bool threads;           /* the two ends are driven by different threads */
+    /* Data that stays (weir_out.stays) is not copied when it is sent, but when the other end takes the frame, then to where
+     * the program will read it if there is room (recv_room); or by flush. So who sends calls flush before the next call
+     * on the stack that is not weir_output(), and before that lets the other end take what it can. Not with threads. */
+    bool lends;
 };
 /* Two ends of a wire without delay or loss. Freeing one end makes the other's recv WEIR_ENETDOWN. */
 int weir_link_pipe(const struct weir_pipe_config *config, struct weir_link *ends[2]);

@@ -268,10 +268,15 @@ static size_t next_frame(struct weir_stack *stack, struct wr_netif *netif, struc
     if (!netif->tcp_turn || wr_list_is_empty(&netif->tcp_ready))
         len = output_queued(stack, netif, out);
     netif->tcp_turn = len > 0;
+    /* Data of a connection stands in its send ring, which no output changes; but a neighbour that is found not to be there
+     * may end a connection. */
+    out->stays = len == 0 && netif->config.kind == WEIR_NETIF_IP;
     if (len == 0)
         len = wr_tcp_output(stack, netif, out, now);
-    if (len == 0)
+    if (len == 0) {
         len = output_queued(stack, netif, out);
+        out->stays = false;
+    }
     if (len > 0) {
         netif->tx_frames++;
         netif->tx_bytes += len;

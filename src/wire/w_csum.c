@@ -50,15 +50,17 @@ typedef uint64_t lanes __attribute__((vector_size(32)));
  * what the sum of the whole words, which overflows, has beside the upper ones. */
 BY_PROCESSOR static uint64_t add_blocks(uint64_t sum, const uint8_t *p, size_t blocks)
 {
-    lanes all = {0}, high = {0}, v, w;
+    lanes all = {0}, high = {0}, v, w, x, y;
 
-    for (; blocks >= 2; blocks -= 2, p += 2 * sizeof v) {
+    for (; blocks >= 4; blocks -= 4, p += 4 * sizeof v) {
         memcpy(&v, p, sizeof v);
         memcpy(&w, p + sizeof v, sizeof w);
-        all += v + w;
-        high += (v >> 32) + (w >> 32);
+        memcpy(&x, p + 2 * sizeof v, sizeof x);
+        memcpy(&y, p + 3 * sizeof v, sizeof y);
+        all += (v + w) + (x + y);
+        high += ((v >> 32) + (w >> 32)) + ((x >> 32) + (y >> 32));
     }
-    if (blocks > 0) {
+    for (; blocks > 0; blocks--, p += sizeof v) {
         memcpy(&v, p, sizeof v);
         all += v;
         high += v >> 32;

@@ -158,6 +158,197 @@ static void the_other_end_gone_is_netdown(void **state)
     weir_link_free(ends[1]);
 }
 
+/* ---- data that stays with the sender --------------------------------------------------------------- */
+
+enum { DATA = 3000, HEAD = 40 };
+
+static uint8_t lent_head[WEIR_HEAD_MAX], lent_data[DATA];
+
+static void open_lending(uint32_t queue_frames)
+{
+    open_pipe((struct weir_pipe_config){.kind = WEIR_NETIF_IP,
+                                        .gso_max_bytes = 65535,
+                                        .csum_offload = true,
+                                        .queue_frames = queue_frames,
+                                        .lends = true});
+}
+
+/* Of `len` bytes in two spans, all `value`. */
+static struct weir_out lent(uint8_t value, size_t len)
+{
+    struct weir_out out = {.head = lent_head, .n_spans = 2, .gso_size = 1000, .stays = true};
+    out.head_len = tcp_head(lent_head, 4, F_ACK, value, 0, len);
+    assert_int_equal(out.head_len, HEAD);
+    out.csum_partial = true;
+    out.csum_start = 20;
+    out.csum_offset = 16;
+    memset(lent_data, value, len);
+    out.span[0] = (struct weir_span){lent_data, len / 3};
+    out.span[1] = (struct weir_span){lent_data + len / 3, len - len / 3};
+    return out;
+}
+
+static void send_lent(uint8_t value, size_t len)
+{
+    struct weir_out out = lent(value, len);
+    assert_int_equal(ends[0]->ops->send(ends[0], &out, 0), 0);
+    memset(lent_head, 0xee, sizeof lent_head);
+}
+
+static void assert_filled(const uint8_t *p, uint8_t value, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        assert_int_equal(p[i], value);
+}
+
+static void assert_next(uint8_t seq, uint8_t value, size_t len)
+{
+    struct weir_frame frame;
+    assert_int_equal(ends[1]->ops->recv(ends[1], &frame, 0), 1);
+    assert_int_equal(frame.len, HEAD + len);
+    assert_int_equal(be32(frame.data + 24), seq);
+    assert_null(frame.body);
+    assert_filled(frame.data + HEAD, value, len);
+}
+
+/* It is not copied when it is sent, but when the frame is taken; where to is the reader's to say. */
+static void lent_data_is_copied_when_it_is_taken(void **state)
+{
+    static uint8_t place[DATA];
+    struct weir_room room = {.data = place, .len = sizeof place, .head_len = HEAD};
+    struct weir_frame frame;
+    (void)state;
+    open_lending(0);
+    send_lent(1, DATA);
+    memset(lent_data, 2, DATA);
+    assert_int_equal(ends[1]->ops->recv_room(ends[1], &room, &frame, 0), 1);
+    assert_int_equal(frame.len, HEAD + DATA);
+    assert_int_equal(frame.gso_size, 1000);
+    assert_ptr_equal(frame.body, place);
+    assert_int_equal(frame.body_at, HEAD);
+    assert_int_equal(be32(frame.data + 24), 1);
+    memset(lent_data, 3, DATA);
+    assert_filled(place, 2, DATA); /* and what was taken is the reader's */
+
+    for (unsigned i = 0; i < 3;
+         i++) { /* by recv; the room is short; headers are longer than guessed */
+        struct weir_room other = {
+            .data = place, .len = i == 1 ? DATA - 1 : DATA, .head_len = i == 2 ? HEAD - 1 : HEAD};
+        send_lent(4, DATA);
+        memset(place, 0, sizeof place);
+        memset(lent_data, 5, DATA);
+        if (i == 0)
+            assert_int_equal(ends[1]->ops->recv(ends[1], &frame, 0), 1);
+        else
+            assert_int_equal(ends[1]->ops->recv_room(ends[1], &other, &frame, 0), 1);
+        assert_null(frame.body);
+        assert_int_equal(frame.len, HEAD + DATA);
+        memset(lent_data, 6, DATA);
+        assert_filled(frame.data + HEAD, 5, DATA);
+        assert_filled(place, 0, DATA);
+    }
+    close_pipe();
+}
+
+/* From flush on the sender may do with its memory what it likes: a reset, a close, new bytes in its place. */
+static void flush_leaves_nothing_with_the_sender(void **state)
+{
+    (void)state;
+    open_lending(0);
+    for (unsigned round = 0; round < 3; round++) {
+        send_lent(1, DATA);
+        send_lent(2, 5); /* copied at once, as it is small */
+        send_lent(3, DATA);
+        memset(lent_data, 7, DATA);
+        if (round > 0) /* some are taken before */
+            assert_next(1, 7, DATA);
+        assert_int_equal(ends[0]->ops->flush(ends[0], 0), 0);
+        memset(lent_data, 8, DATA);
+        send_lent(4, DATA); /* of a later turn */
+        memset(lent_data, 9, DATA);
+        if (round == 0)
+            assert_next(1, 7, DATA);
+        assert_next(2, 2, 5);
+        assert_next(3, 7, DATA);
+        assert_next(4, 9, DATA);
+        assert_int_equal(ends[0]->ops->flush(ends[0], 0), 0);
+    }
+    close_pipe();
+}
+
+/* What does not stay is copied when it is sent; on a wire that does not lend all is. */
+static void what_does_not_stay_is_copied(void **state)
+{
+    (void)state;
+    for (unsigned lends = 0; lends < 2; lends++) {
+        open_pipe((struct weir_pipe_config){.kind = WEIR_NETIF_IP,
+                                            .gso_max_bytes = 65535,
+                                            .csum_offload = true,
+                                            .lends = lends > 0});
+        struct weir_out out = lent(1, DATA);
+        out.stays = lends == 0;
+        assert_int_equal(ends[0]->ops->send(ends[0], &out, 0), 0);
+        memset(lent_data, 2, DATA);
+        assert_next(1, 1, DATA);
+        close_pipe();
+    }
+}
+
+static void either_end_may_go_while_data_is_lent(void **state)
+{
+    struct weir_frame frame;
+    (void)state;
+    open_lending(0);
+    send_lent(1, DATA);
+    send_lent(2, DATA);
+    memset(lent_data, 3, DATA);
+    weir_link_free(ends[0]); /* it flushes */
+    memset(lent_data, 4, DATA);
+    assert_next(1, 3, DATA);
+    assert_next(2, 3, DATA);
+    assert_int_equal(ends[1]->ops->recv(ends[1], &frame, 0), WEIR_ENETDOWN);
+    weir_link_free(ends[1]);
+
+    open_lending(0);
+    send_lent(1, DATA);
+    weir_link_free(ends[1]);
+    struct weir_out out = lent(2, DATA);
+    assert_int_equal(ends[0]->ops->send(ends[0], &out, 0), WEIR_ENETDOWN);
+    assert_int_equal(ends[0]->ops->flush(ends[0], 0), 0);
+    weir_link_free(ends[0]);
+}
+
+/* A ring of four: what waits is flushed wherever in it it stands, and a refused frame is not noted. */
+static void a_full_pipe_lends_no_more(void **state)
+{
+    (void)state;
+    open_lending(4);
+    for (uint8_t n = 0; n < 20; n++) {
+        send_lent(n, DATA);
+        if (n % 3 == 0) {
+            assert_int_equal(ends[0]->ops->flush(ends[0], 0), 0);
+            memset(lent_data, 0xff, DATA);
+        }
+        if (n < 3)
+            continue;
+        struct weir_out out = lent(n, DATA); /* n - 3 is there still: the fifth */
+        assert_int_equal(ends[0]->ops->send(ends[0], &out, 0), WEIR_EAGAIN);
+        assert_int_equal(ends[0]->ops->flush(ends[0], 0), 0);
+        struct weir_frame frame;
+        assert_int_equal(ends[1]->ops->recv(ends[1], &frame, 0), 1);
+        assert_int_equal(be32(frame.data + 24), n - 3);
+        assert_int_equal(frame.len, HEAD + DATA);
+    }
+    close_pipe();
+}
+
+static void threads_lend_nothing(void **state)
+{
+    struct weir_pipe_config config = {.kind = WEIR_NETIF_IP, .threads = true, .lends = true};
+    (void)state;
+    assert_int_equal(weir_link_pipe(&config, ends), WEIR_EINVAL);
+}
+
 enum { MANY = 20000 };
 
 static void wait_for(struct weir_link *link)
@@ -208,6 +399,12 @@ int main(void)
         cmocka_unit_test(super_segments_pass_or_are_cut),
         cmocka_unit_test(what_is_too_long_for_its_header_is_cut),
         cmocka_unit_test(the_other_end_gone_is_netdown),
+        cmocka_unit_test(lent_data_is_copied_when_it_is_taken),
+        cmocka_unit_test(flush_leaves_nothing_with_the_sender),
+        cmocka_unit_test(what_does_not_stay_is_copied),
+        cmocka_unit_test(either_end_may_go_while_data_is_lent),
+        cmocka_unit_test(a_full_pipe_lends_no_more),
+        cmocka_unit_test(threads_lend_nothing),
         cmocka_unit_test(threads_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
