@@ -35,27 +35,27 @@ struct weir_stack;
 
 enum { WEIR_CC_PRIVATE_WORDS = 40, WEIR_CC_NAME_MAX = 16 /* with its final 0 */ };
 
-/* One connection's congestion state. The algorithm writes the first group, reads the second. */
+/* One connection's congestion state. The algorithm writes cwnd, ssthresh, pacing_rate, send_quantum and throttled, and
+ * reads the others. What each ACK needs comes first. */
 struct weir_cc {
     uint32_t cwnd;
-    uint32_t ssthresh;     /* UINT32_MAX: not known yet */
-    uint64_t pacing_rate;  /* 0: the stack's own rule, from cwnd and srtt */
-    uint32_t send_quantum; /* most in one burst while paced; 0: the stack's own rule, about 1 ms */
+    uint32_t ssthresh; /* UINT32_MAX: not known yet */
+    uint32_t smss;     /* sender maximum segment size, may change with the path MTU */
+    bool
+        app_limited; /* the application leaves part of cwnd unused now (what was sent since counts) */
     bool
         throttled; /* it holds itself back now (to see the empty queue): rate samples of what is sent
-                     * meanwhile count as application limited */
-
-    uint32_t smss;           /* sender maximum segment size, may change with the path MTU */
+                          * meanwhile count as application limited */
+    bool
+        selective_acks; /* the peer tells by SACK what arrived: more than one loss a round trip is seen */
+    uint64_t delivered_bytes;
     weir_time srtt, min_rtt; /* 0 before the first sample; min_rtt is that of tcp_min_rtt_wlen */
+    uint64_t pacing_rate;    /* 0: the stack's own rule, from cwnd and srtt */
+    uint32_t send_quantum; /* most in one burst while paced; 0: the stack's own rule, about 1 ms */
     uint64_t
         max_pacing_rate;    /* SO_MAX_PACING_RATE; UINT64_MAX: none. The stack keeps to it anyway */
     weir_time next_send_at; /* pacing lets no data leave before; may lie in the past */
-    uint64_t delivered_bytes;
-    bool
-        selective_acks; /* the peer tells by SACK what arrived: more than one loss a round trip is seen */
-    bool
-        app_limited; /* now: the application leaves part of cwnd unused (what was sent since counts) */
-    uint64_t random; /* see weir_cc_random() */
+    uint64_t random;        /* see weir_cc_random() */
 
     /* The algorithm's own, zeroed before init: no more of it is there than weir_cc_ops.private_words. */
     uint64_t priv[WEIR_CC_PRIVATE_WORDS];

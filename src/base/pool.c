@@ -26,6 +26,8 @@
 #else
 #    define SLOTS_PER_CHUNK 32u
 #endif
+#define LINE  64u  /* bytes of a line of the cache */
+#define PAIR  128u /* of those that are fetched together */
 #define NONE  UINT32_MAX
 #define ALIGN 8u /* of every object, given an allocator that aligns as malloc does */
 
@@ -40,6 +42,7 @@ struct chunk {
     uint32_t made;       /* slots that were ever in use: the first so many */
     uint32_t free_slot;  /* first of the list of free ones among them; NONE ends it */
     uint32_t index;      /* in the directory */
+    uint32_t first; /* offset of slot 0: where a line begins, if slots are to begin with lines */
 };
 
 _Static_assert(sizeof(struct slot) == ALIGN, "objects follow their headers aligned");
@@ -58,6 +61,13 @@ void wr_pool_init(struct wr_pool *pool, const struct weir_allocator *alloc, uint
     wr_list_init(&pool->open);
 }
 
+void wr_pool_in_lines(struct wr_pool *pool)
+{
+    assert(pool->n_chunks == 0);
+    pool->in_lines = true;
+    pool->stride = ((uint32_t)sizeof(struct slot) + pool->obj_size + LINE - 1) / LINE * LINE;
+}
+
 /* ---- chunks ------------------------------------------------------------------------------------- */
 
 /* A place without a chunk holds an odd number, which no address of a chunk is. */
@@ -74,12 +84,20 @@ static struct chunk *chunk_at(const struct wr_pool *pool, uint32_t index)
 
 static size_t chunk_bytes(const struct wr_pool *pool)
 {
-    return sizeof(struct chunk) + (size_t)pool->stride * SLOTS_PER_CHUNK;
+    return sizeof(struct chunk) + (size_t)pool->stride * SLOTS_PER_CHUNK +
+           (pool->in_lines ? PAIR - ALIGN : 0);
+}
+
+/* Bytes from a chunk to its first slot. */
+static uint32_t first_slot(const struct wr_pool *pool, const struct chunk *chunk)
+{
+    uintptr_t at = (uintptr_t)(chunk + 1), even = (at + PAIR - 1) / PAIR * PAIR;
+    return (uint32_t)((pool->in_lines ? even : at) - (uintptr_t)chunk);
 }
 
 static struct slot *slot_in(const struct wr_pool *pool, struct chunk *chunk, uint32_t i)
 {
-    return (struct slot *)(void *)((uint8_t *)(chunk + 1) + (size_t)pool->stride * i);
+    return (struct slot *)(void *)((uint8_t *)chunk + chunk->first + (size_t)pool->stride * i);
 }
 
 static bool grow_directory(struct wr_pool *pool)
@@ -107,7 +125,8 @@ static struct chunk *new_chunk(struct wr_pool *pool)
     chunk = wr_mem_alloc(pool->alloc, chunk_bytes(pool));
     if (chunk == NULL)
         return NULL;
-    *chunk = (struct chunk){.free_slot = NONE, .index = pool->no_chunk};
+    *chunk = (struct chunk){
+        .free_slot = NONE, .index = pool->no_chunk, .first = first_slot(pool, chunk)};
     if (chunk->index == NONE) {
         chunk->index = pool->n_chunks++;
         pool->n_slots = pool->n_chunks * SLOTS_PER_CHUNK;
@@ -138,6 +157,14 @@ void wr_pool_fini(struct wr_pool *pool)
         wr_mem_free(pool->alloc, chunk_at(pool, i), chunk_bytes(pool));
     wr_mem_free(pool->alloc, pool->chunks, pool->dir_cap * sizeof *pool->chunks);
     wr_pool_init(pool, pool->alloc, pool->obj_size, pool->max);
+}
+
+void wr_pool_trim(struct wr_pool *pool)
+{
+    if (pool->count > 0 || !pool->spare)
+        return;
+    pool->spare = false;
+    free_chunk(pool, WR_CONTAINER(pool->open.next, struct chunk, link));
 }
 
 /* ---- objects ------------------------------------------------------------------------------------ */

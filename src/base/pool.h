@@ -29,6 +29,7 @@ struct wr_pool {
     uint32_t count;      /* objects in use */
     uint32_t generation; /* highest of any slot whose chunk was given back */
     bool spare;          /* one chunk without objects is kept */
+    bool in_lines;       /* wr_pool_in_lines() */
     struct wr_list open; /* chunks with a free slot, the one used last first */
 };
 
@@ -38,6 +39,13 @@ struct wr_pool {
  */
 void wr_pool_init(struct wr_pool *pool, const struct weir_allocator *alloc, uint32_t obj_size,
                   uint32_t max);
+
+/* Of a pool that was just made: each slot begins with a line of the cache, the object 8 bytes behind; where slots are of an
+ * even number of lines with one of a pair, which many processors fetch together. */
+void wr_pool_in_lines(struct wr_pool *pool);
+
+/* Gives back what is kept for the next object while there is none. */
+void wr_pool_trim(struct wr_pool *pool);
 
 /* Frees all memory, that of objects in use too. */
 void wr_pool_fini(struct wr_pool *pool);

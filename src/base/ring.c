@@ -33,7 +33,14 @@ static void release(struct wr_ring *ring, const struct weir_allocator *alloc)
     wr_mem_free(alloc, ring->buf, ring->cap);
     ring->buf = NULL;
     ring->cap = ring->head = ring->len = ring->extent = 0;
-    ring->at_limit = false;
+    ring->at_limit = 0;
+}
+
+/* Limits are below 2 GB. */
+static void note_peak(struct wr_ring *ring, size_t extent)
+{
+    if (ring->peak < extent)
+        ring->peak = extent & INT32_MAX;
 }
 
 void wr_ring_fini(struct wr_ring *ring, const struct weir_allocator *alloc)
@@ -97,7 +104,7 @@ static void reserve(struct wr_ring *ring, const struct weir_allocator *alloc, si
         cap = ring->cap + (size_t)ring->cap / 4; /* the limit creeps up */
     if (cap < need)
         cap = need;
-    ring->at_limit = cut;
+    ring->at_limit = cut ? 1u : 0u;
     if (ring->buf == NULL)
         ring->peak = 0;
     if (!reallocate(ring, alloc, cap) && cap > need)
@@ -129,8 +136,7 @@ size_t wr_ring_write_at(struct wr_ring *ring, const struct weir_allocator *alloc
     wr_bytes_copy(ring->buf, (const uint8_t *)data + first, len - first);
     if (ring->extent < off + len)
         ring->extent = (uint32_t)(off + len);
-    if (ring->peak < ring->extent)
-        ring->peak = ring->extent;
+    note_peak(ring, ring->extent);
     return len;
 }
 
@@ -147,7 +153,8 @@ static bool write_first(struct wr_ring *ring, const struct weir_allocator *alloc
         return false;
     ring->buf = buf;
     ring->cap = WR_RING_FIRST;
-    ring->len = ring->extent = ring->peak = (uint32_t)len;
+    ring->len = ring->extent = (uint32_t)len;
+    note_peak(ring, len);
     if (len == 1) /* as in an exchange of single bytes */
         *buf = *(const uint8_t *)data;
     else
@@ -175,7 +182,7 @@ uint8_t *wr_ring_room(struct wr_ring *ring, const struct weir_allocator *alloc, 
         reserve(ring, alloc, most);
     if (ring->buf != NULL && ring->peak < most) {
         size_t even = (most + ROOM_STEP - 1) / ROOM_STEP * ROOM_STEP;
-        ring->peak = (uint32_t)(even < ring->limit ? even : most);
+        note_peak(ring, even < ring->limit ? even : most);
     }
     if (ring->cap - ring->len < need || ring->cap - index_of(ring, ring->len) < need)
         return NULL;
@@ -219,8 +226,7 @@ void wr_ring_return(struct wr_ring *ring, const struct weir_allocator *alloc, si
     assert(ring->extent == ring->len && len <= wr_ring_spare(ring));
     ring->len += (uint32_t)len;
     ring->extent = ring->len;
-    if (ring->peak < ring->extent)
-        ring->peak = ring->extent;
+    note_peak(ring, ring->extent);
     if (ring->extent == 0)
         release(ring, alloc);
 }

@@ -30,14 +30,14 @@
 #endif
 
 struct wr_ring {
-    uint8_t *buf;    /* cap bytes, NULL when cap is 0 */
-    uint32_t cap;    /* bytes allocated */
-    uint32_t head;   /* index of the first readable byte */
-    uint32_t len;    /* readable bytes */
-    uint32_t extent; /* bytes from head to the end of the last byte held, >= len */
-    uint32_t limit;  /* most bytes from head that it will hold */
-    uint32_t peak;   /* largest extent since it was last empty: the next first capacity */
-    bool at_limit;   /* the limit of then decided cap, not the need to double */
+    uint8_t *buf;          /* cap bytes, NULL when cap is 0 */
+    uint32_t cap;          /* bytes allocated */
+    uint32_t head;         /* index of the first readable byte */
+    uint32_t len;          /* readable bytes */
+    uint32_t extent;       /* bytes from head to the end of the last byte held, >= len */
+    uint32_t limit;        /* most bytes from head that it will hold */
+    uint32_t peak : 31;    /* largest extent since it was last empty: the next first capacity */
+    uint32_t at_limit : 1; /* the limit of then decided cap, not the need to double */
 };
 
 /* Makes an empty ring that holds at most `limit` bytes. Allocates nothing. */

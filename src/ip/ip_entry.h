@@ -32,8 +32,8 @@ void wr_addr_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time n
 struct wr_path {
     struct weir_addr src;      /* the address to send from */
     struct weir_addr next_hop; /* the neighbour; the destination itself when on link */
-    struct wr_netif *netif;
-    uint32_t generation; /* of the routing table, see wr_path_stale() */
+    struct wr_netif *netif;    /* this and what follows each segment asks for */
+    uint32_t generation;       /* of the routing table, see wr_path_stale() */
 };
 
 /* Longest prefix match, source address selection (RFC 6724's rules 1, 2, 8 in short; `src` not any: must be

@@ -196,9 +196,9 @@ struct wr_delack {
     weir_time last_at; /* when data came last */
     uint32_t rcv_mss;  /* estimate of the peer's segment size */
     uint16_t last_len;
-    uint8_t quick;   /* ACKs to send at once */
-    uint8_t pending; /* WR_ACK_* */
-    bool pingpong;   /* data flows both ways: an ACK can ride on it */
+    uint8_t quick;       /* ACKs to send at once */
+    uint8_t pending : 4; /* WR_ACK_* */
+    bool pingpong : 1;   /* data flows both ways: an ACK can ride on it */
 };
 
 /* ---- fast open: tcp_fastopen ------------------------------------------------------------------------- */
@@ -226,12 +226,12 @@ struct wr_fastopen {
 
 struct wr_rx {
     weir_time rtt;       /* as seen by the receiver; 0: not known */
-    weir_time window_at; /* without timestamps: when this window of data began; 0: never */
-    uint32_t window_end; /* and where it ends */
-    uint32_t echo;       /* the timestamp that gave the last sample */
     weir_time at;        /* when the round trip under way began */
     uint32_t seq;        /* copied_seq then */
+    uint32_t echo;       /* the timestamp that gave the last sample */
     uint32_t space;      /* bytes read in the best one before */
+    uint32_t window_end; /* without timestamps: where this window of data ends */
+    weir_time window_at; /* and when it began; 0: never */
 };
 
 /* ---- the connection -------------------------------------------------------------------------------- */
@@ -270,17 +270,38 @@ enum { /* where struct tcb.out is linked */
 };
 
 /*
- * In four groups. What each segment in or out touches stands together, and what few do is in the middle, between
- * parts of a timer and of a path that few touch either: with many connections a segment costs as many
- * cache lines of them as it touches.
- *
- *     hot | timer.at  rest of timer | cold | addresses of path  path.netif | warm: segments, too, and the user's calls
+ * With many connections a segment costs as many lines of the cache as it touches. So all that a plain one touches, in or
+ * out, and its user's calls, stands together in nine of them; few ask for what is before and behind. The first two are
+ * those of the timer, for it fires alone. Lines are counted from 8 bytes before the struct (wr_pool_in_lines()).
  */
 struct tcb {
-    /* hot: every segment in or out */
-    struct wr_hash_node node; /* struct wr_tcp.flows */
-    struct wr_flow flow;
-    struct wr_tuple tuple;
+    /* cold: handshake and close, losses, urgent data */
+    uint32_t iss, irs;
+    uint16_t peer_mss; /* from its SYN, or the default */
+    uint16_t adv_mss;  /* in our SYN */
+    uint16_t pmtu;     /* path MTU when smss was last set; 0: not yet */
+    uint8_t urg_byte;
+    uint8_t port_reuse;   /* as given to wr_port_hold() */
+    union {               /* until the handshake has given a round-trip time, and from then on */
+        weir_time syn_at; /* first SYN left, or the SYN-ACK of a passive open; NEVER: not known */
+        weir_time opened_at; /* the handshake was done */
+    };
+    weir_time oow_ack_at; /* last challenge ACK, RFC 5961 7 */
+    uint32_t urg_seq;
+    uint32_t fin_seq; /* of the peer's FIN, when fin_seen */
+    uint32_t dsack_start, dsack_end;
+    struct wr_listener *listener;
+    uint64_t bytes_retrans;
+    uint32_t total_retrans, dsack_dups, ofo_packets;
+    uint16_t total_rto, rto_recoveries;
+    uint32_t rto_ms; /* spent in recoveries after a time-out that are over */
+    int error;       /* positive errno, for who asks next */
+
+    /* hot, from the path's interface on */
+    struct wr_path path;
+    weir_time rto_at; /* retransmission, persist, SYN; NEVER: not running, as the next two */
+    weir_time delack_at;
+    weir_time keep_at;     /* keepalive; FIN-WAIT-2 of an orphan */
     uint8_t state;         /* WEIR_TCP_* */
     uint8_t want;          /* WR_WANT_* */
     uint8_t shut;          /* WR_SHUT_* */
@@ -302,70 +323,52 @@ struct tcb {
     bool stamping : 1; /* sends wait for their timestamps: tcp_stamp */
     bool paced : 1;    /* data is held back until tx->pace.next_at */
     bool dozing : 1;   /* woken by keepalive, and will rest again when that is done: tcp_rest */
+    bool has_rx : 1;   /* data came: tcp_rcvbuf */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t dup_owed; /* duplicate ACKs to send beyond the first, to a peer without SACK */
     uint8_t urg_state;
     uint8_t ecn; /* WR_ECN_* */
+    uint8_t syn_retries;
+    uint8_t retransmits;    /* consecutive, of the head */
+    uint8_t probes;         /* unanswered */
+    struct wr_ready *ready; /* its socket's; NULL: orphan or not yet accepted */
+
+    struct wr_timer timer; /* armed no later than the earliest of the three deadlines */
+    uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
+
+    struct wr_hash_node node; /* struct wr_tcp.flows */
+    struct wr_tuple tuple;
+    struct wr_flow flow;
+    uint32_t mem_held; /* bytes of its rings, as counted in struct wr_mem */
 
     struct wr_tx *tx; /* NULL: nothing was sent yet */
     uint32_t snd_una, snd_nxt, write_seq;
     uint32_t snd_wnd, max_wnd, snd_wl1;
-    uint32_t smss;    /* payload of a full segment, timestamps deducted */
-    uint32_t snd_sml; /* end of the last short segment (Minshall) */
+    uint32_t smss;          /* payload of a full segment, timestamps deducted */
+    uint32_t snd_sml;       /* end of the last short segment (Minshall) */
+    uint32_t snd_up;        /* urgent pointer to send, valid while after snd_una */
+    int soft_error;         /* positive errno */
+    struct wr_fastopen *fo; /* NULL: an ordinary open */
+    struct wr_ranges *ofo;  /* out-of-order data beyond rcv_nxt, in rcv_ring; NULL: never any */
+
     uint32_t rcv_nxt, rcv_wup, rcv_wnd;
     uint32_t rcv_ssthresh, window_clamp;
     uint32_t ts_recent, ts_offset;
-    uint32_t snd_up; /* urgent pointer to send, valid while after snd_una */
     weir_time ts_recent_at;
-    struct wr_ring snd_ring, rcv_ring;
-    struct wr_fastopen *fo; /* NULL: an ordinary open */
     struct wr_list out;
+    weir_time stalled_at; /* first transmission of what is being retransmitted; or 0 */
+
+    struct wr_ring snd_ring, rcv_ring;
+
     struct wr_rtt rtt;
-    struct wr_delack delack;
+    weir_time last_ack_at; /* an ACK came in */
 
-    /* timers: NEVER or the deadline; `timer` is armed no later than the earliest */
-    weir_time rto_at; /* retransmission, persist, SYN */
-    weir_time delack_at;
-    weir_time keep_at; /* keepalive; FIN-WAIT-2 of an orphan */
-    struct wr_timer timer;
-
-    /* cold: handshake and close, losses, urgent data */
-    uint32_t iss, irs;
-    uint16_t peer_mss; /* from its SYN, or the default */
-    uint16_t adv_mss;  /* in our SYN */
-    uint16_t pmtu;     /* path MTU when smss was last set; 0: not yet */
-    uint8_t urg_byte;
-    uint8_t port_reuse;   /* as given to wr_port_hold() */
-    union {               /* until the handshake has given a round-trip time, and from then on */
-        weir_time syn_at; /* first SYN left, or the SYN-ACK of a passive open; NEVER: not known */
-        weir_time opened_at; /* the handshake was done */
-    };
-    weir_time oow_ack_at; /* last challenge ACK, RFC 5961 7 */
-    uint32_t urg_seq;
-    uint32_t fin_seq; /* of the peer's FIN, when fin_seen */
-    uint32_t dsack_start, dsack_end;
-    struct wr_listener *listener; /* while in_accept */
-    struct wr_list accept;
-    uint64_t bytes_retrans;
-    uint32_t total_retrans, dsack_dups, ofo_packets;
-    uint16_t total_rto, rto_recoveries;
-    uint32_t rto_ms; /* spent in recoveries after a time-out that are over */
-
-    /* warm */
-    struct wr_path path;
-    struct wr_ready *ready; /* its socket's; NULL: orphan or not yet accepted */
-    struct wr_ranges *ofo;  /* out-of-order data beyond rcv_nxt, in rcv_ring; NULL: never any */
-    struct wr_rx *rx;       /* NULL: no data came yet */
-    weir_time stalled_at;   /* first transmission of what is being retransmitted; or 0 */
-    weir_time last_ack_at;  /* an ACK came in */
-    int error, soft_error;  /* positive errno */
     uint64_t bytes_acked, bytes_received, bytes_sent;
-    uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
-    uint32_t mem_held; /* bytes of its rings, as counted in struct wr_mem */
-    uint8_t syn_retries;
-    uint8_t retransmits; /* consecutive, of the head */
-    uint8_t probes;      /* unanswered */
+    struct wr_delack delack;
+    struct wr_rx rx; /* while has_rx */
     struct wr_tcp_opts opts;
+
+    struct wr_list accept; /* while in_accept, as `listener` */
 };
 
 /* ---- tcp_tcb ------------------------------------------------------------------------------------------ */
@@ -533,17 +536,13 @@ void wr_reasm_free(struct weir_stack *stack, struct tcb *tcb);
 /* ---- tcp_rcvbuf ---------------------------------------------------------------------------------------- */
 
 /* Data was taken in. */
-void wr_rcvbuf_data_received(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
-                             weir_time now);
+void wr_rcvbuf_data_received(struct tcb *tcb, const struct seg *seg, weir_time now);
 /* The user has read. */
 void wr_rcvbuf_read(const struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* Is the peer so near that what is in flight waits in buffers only? `rtt`: as it is now. */
 bool wr_rcvbuf_is_near(const struct weir_stack *stack, const struct tcb *tcb, weir_time rtt);
 /* Bytes that a reader is taken to read in the first round trip. */
 uint32_t wr_rcvbuf_first_space(const struct tcb *tcb);
-/* Its state, zeroed; NULL: out of memory. */
-struct wr_rx *wr_rcvbuf_new(struct weir_stack *stack);
-void wr_rcvbuf_free(struct weir_stack *stack, struct tcb *tcb);
 
 /* ---- tcp_delack --------------------------------------------------------------------------------------- */
 

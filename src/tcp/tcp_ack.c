@@ -70,7 +70,7 @@ static weir_time newest_rtt(const struct wr_acked *acked, const struct wr_sack_r
 static bool maybe_delayed(const struct tcb *tcb, const struct wr_ack_event *ev,
                           const struct wr_acked *acked)
 {
-    const struct wr_rate_pick *pick = &tcb->tx->rate.pick;
+    const struct wr_rate_pick *pick = tcb->tx->rate.pick;
 
     return acked->bytes > 0 && acked->bytes < tcb->smss && !acked->rexmitted &&
            ev->delivered == acked->bytes && pick->valid &&
@@ -260,12 +260,14 @@ static void take_in(struct weir_stack *stack, struct tcb *tcb, const struct seg 
 WR_INLINE void take_rtt(struct weir_stack *stack, struct tcb *tcb, weir_time rtt, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
+    weir_time min_rtt = tcb->rtt.min_rtt;
 
     if (rtt < 0)
         return;
     wr_rtt_sample(&tcb->rtt, rtt, tcb->snd_una, tcb->snd_nxt, &stack->tunables, now);
     tx->cc.srtt = tcb->rtt.srtt;
-    tx->cc.min_rtt = tcb->rtt.min_rtt;
+    if (tcb->rtt.min_rtt != min_rtt)
+        tx->cc.min_rtt = tcb->rtt.min_rtt;
     tx->tlp.unsampled = false;
 }
 

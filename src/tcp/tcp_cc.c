@@ -118,7 +118,7 @@ bool wr_tcp_cc_room(struct weir_stack *stack, struct tcb *tcb, int congestion)
 
     if (old == NULL || words <= old->cc_words)
         return true;
-    tx = wr_alloc(stack, wr_tx_size(words));
+    tx = wr_tx_new(stack, words);
     if (tx == NULL)
         return false;
     memcpy(tx, old, wr_tx_size(old->cc_words));
@@ -126,7 +126,7 @@ bool wr_tcp_cc_room(struct weir_stack *stack, struct tcb *tcb, int congestion)
     wr_list_moved(&tx->q.lost, &old->q.lost);
     wr_list_moved(&tx->q.flying, &old->q.flying);
     wr_list_moved(&tx->mem_wait, &old->mem_wait);
-    wr_free(stack, old, wr_tx_size(old->cc_words));
+    wr_tx_free(stack, old, old->cc_words);
     tx->cc_words = (uint8_t)words;
     tcb->tx = tx;
     return true;

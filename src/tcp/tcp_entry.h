@@ -52,24 +52,26 @@ enum { WR_TCP_MTU_DONT = 0, WR_TCP_MTU_INTERFACE = 4, WR_TCP_MTU_OMIT = 5 };
 
 /* What setsockopt sets and TCP reads. A child of a listener starts with a copy of its listener's. */
 struct wr_tcp_opts {
-    bool nodelay, cork, quickack_off, keepalive, oobinline, rcvbuf_locked, sndbuf_locked;
-    bool linger_on, linger2_off, v6only;
-    bool zerocopy, recv_inq;   /* SO_ZEROCOPY; TCP_INQ */
+    /* Each segment and call may ask for these: */
+    bool nodelay, cork, oobinline, rcvbuf_locked, sndbuf_locked;
+    uint8_t hop_limit, ds;   /* 0: default */
+    uint8_t mtu_discover;    /* IP_MTU_DISCOVER, WR_TCP_MTU_* or another of Linux's numbers */
+    uint32_t rcvbuf, sndbuf; /* bytes; Linux's doubled figures are what getsockopt shows */
+    uint32_t rcvlowat;       /* at least 1 */
+    uint32_t notsent_lowat;
+    uint32_t user_timeout_ms;
+    bool keepalive, zerocopy, recv_inq; /* SO_ZEROCOPY; TCP_INQ */
+    bool quickack_off, linger_on, linger2_off, v6only;
     bool reuseaddr, reuseport; /* go with the port, see wr_port_hold() */
-    uint8_t hop_limit, ds;     /* 0: default */
     uint8_t syncnt;            /* 0: tcp_syn_retries */
     uint8_t keepcnt;           /* 0: tcp_keepalive_probes */
-    uint8_t mtu_discover;      /* IP_MTU_DISCOVER, WR_TCP_MTU_* or another of Linux's numbers */
     uint8_t congestion;        /* 0: the stack's default; else see wr_tcp_cc_find() */
     uint16_t maxseg;           /* 0: from the MTU */
     uint16_t keepidle_s, keepintvl_s;
     uint16_t fastopen_qlen : 14; /* TCP_FASTOPEN: most pending; 0: off */
     uint16_t fastopen_connect : 1, fastopen_no_cookie : 1;
     int linger_s, linger2_s, defer_accept_s;
-    uint32_t user_timeout_ms;
-    uint32_t rcvbuf, sndbuf; /* bytes; Linux's doubled figures are what getsockopt shows */
-    uint32_t rcvlowat;       /* at least 1 */
-    uint32_t window_clamp, notsent_lowat;
+    uint32_t window_clamp;
     uint64_t max_pacing_rate; /* bytes per second; 0: no limit */
 };
 

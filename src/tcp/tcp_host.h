@@ -8,6 +8,7 @@
 
 #include "base/dues.h"
 #include "tcp/tcp_open.h"
+#include "tcp/tcp_sender.h"
 
 /* ---- who a segment is for: tcp_demux ------------------------------------------------------------ */
 
@@ -79,7 +80,7 @@ struct wr_rest {
 };
 
 /* What images are told as differences from: one for each kind of connection, by these bits. */
-enum { WR_REST_PASSIVE = 1, WR_REST_TX = 2, WR_REST_RX = 4, WR_REST_MODELS = 8 };
+enum { WR_REST_PASSIVE = 1, WR_REST_TX = 2, WR_REST_MODELS = 4 };
 struct wr_rest_model {
     struct wr_rest_image *image; /* of the first of them; NULL: none */
     uint32_t users;              /* those at rest now */
@@ -138,7 +139,8 @@ struct wr_tcp {
     struct wr_hash listeners;
     struct wr_list listener_list;
     struct wr_pool tcbs;
-    struct wr_pool rxs; /* struct wr_rx */
+    struct wr_pool txs;       /* struct wr_tx, see wr_tx_new() */
+    struct wr_rate_pick pick; /* of all connections: ACKs come one by one */
     struct wr_mem mem;
     struct wr_direct direct;
     int64_t challenge_second; /* in which challenges_left counts */

@@ -125,8 +125,8 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
     info->tcpi_rttvar = us(tcb->rtt.mdev4 / 4);
     info->tcpi_min_rtt = us(tcb->rtt.min_rtt);
     info->tcpi_advmss = tcb->adv_mss - (tcb->ts_ok && tcb->smss != 0 ? W_TCPOPT_TS_LEN : 0u);
-    info->tcpi_rcv_rtt = tcb->rx != NULL ? us(tcb->rx->rtt) : 0;
-    info->tcpi_rcv_space = tcb->rx != NULL ? tcb->rx->space : wr_rcvbuf_first_space(tcb);
+    info->tcpi_rcv_rtt = tcb->has_rx ? us(tcb->rx.rtt) : 0;
+    info->tcpi_rcv_space = tcb->has_rx ? tcb->rx.space : wr_rcvbuf_first_space(tcb);
     info->tcpi_notsent_bytes = wr_tcb_unsent(tcb);
     info->tcpi_snd_wnd = tcb->snd_wnd;
     info->tcpi_rcv_wnd = tcb->rcv_wnd;

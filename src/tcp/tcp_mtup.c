@@ -49,7 +49,7 @@ void wr_mtup_init(const struct weir_stack *stack, struct tcb *tcb, weir_time now
 {
     struct wr_mtup *mtup = &tcb->tx->mtup;
 
-    mtup->on = stack->tunables.tcp_mtu_probing > 1;
+    tcb->tx->mtup_on = stack->tunables.tcp_mtu_probing > 1;
     mtup->low = (uint32_t)stack->tunables.tcp_base_mss + head_len(tcb);
     mtup->high = largest(tcb);
     mtup->since = now;
@@ -61,7 +61,7 @@ uint32_t wr_mtup_bound(struct tcb *tcb, uint32_t pmtu, uint32_t mss)
 
     if (mtup->high > pmtu)
         mtup->high = pmtu;
-    if (!mtup->on)
+    if (!tcb->tx->mtup_on)
         return mss;
     return mss < mss_of(tcb, mtup->low) ? mss : mss_of(tcb, mtup->low);
 }
@@ -87,7 +87,7 @@ enum wr_mtup_verdict wr_mtup_next(const struct weir_stack *stack, struct tcb *tc
     struct wr_mtup *mtup = &tx->mtup;
     uint32_t size = (mtup->low + mtup->high) / 2, needed, pipe;
 
-    if (!mtup->on || mtup->probe != 0 || tx->ca_state != WEIR_CA_OPEN ||
+    if (!tcb->tx->mtup_on || mtup->probe != 0 || tx->ca_state != WEIR_CA_OPEN ||
         tx->cc.cwnd < 11 * tcb->smss)
         return WR_MTUP_NONE;
     if (size > mtup->high || mtup->low > mtup->high ||
@@ -121,7 +121,7 @@ void wr_mtup_acked(struct weir_stack *stack, struct tcb *tcb)
 {
     struct wr_mtup *mtup = &tcb->tx->mtup;
 
-    if (mtup->probe == 0 || seq_gt(mtup->end, tcb->snd_una))
+    if (!tcb->tx->mtup_on || mtup->probe == 0 || seq_gt(mtup->end, tcb->snd_una))
         return;
     wr_count(stack, WR_STAT_tcp_mtup_success);
     mtup->low = mtup->probe;
@@ -178,8 +178,8 @@ void wr_mtup_black_hole(struct weir_stack *stack, struct tcb *tcb, weir_time now
 
     if (tunables->tcp_mtu_probing == 0)
         return;
-    if (!mtup->on) {
-        mtup->on = true;
+    if (!tcb->tx->mtup_on) {
+        tcb->tx->mtup_on = true;
         mtup->since = now;
     } else {
         mss = mss_of(tcb, mtup->low) / 2;

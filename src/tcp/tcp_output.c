@@ -205,7 +205,7 @@ static bool choose_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segm
 {
     enum wr_mtup_verdict verdict = WR_MTUP_NONE;
 
-    if (tcb->tx->mtup.on && s->n_sack == 0 && !(tcb->want & WR_WANT_FORCE))
+    if (tcb->tx->mtup_on && s->n_sack == 0 && !(tcb->want & WR_WANT_FORCE))
         verdict = wr_mtup_next(stack, tcb, &s->len, now);
     if (verdict == WR_MTUP_WAIT)
         return false;
@@ -249,7 +249,8 @@ WR_INLINE void sent_new(struct weir_stack *stack, struct tcb *tcb, uint32_t len,
     struct wr_tx *tx = tcb->tx;
 
     tcb->bytes_sent += len;
-    wr_prr_sent(&tx->prr, len);
+    if (tx->ca_state != WEIR_CA_OPEN) /* else it begins anew */
+        wr_prr_sent(&tx->prr, len);
     tx->last_sent_at = now;
     wr_rate_sent(tcb, wr_sendq_last(&tx->q), now);
     wr_cwnd_used(stack, tcb, false, now);
@@ -569,7 +570,7 @@ static bool is_plain(const struct tcb *tcb)
            tcb->state != WEIR_TCP_SYN_SENT && tcb->state != WEIR_TCP_SYN_RECV &&
            flight + len + fin <= tcb->snd_wnd && flight + len <= tx->cc.cwnd &&
            (tx->q.sacked_segs | tx->q.lost_segs | tx->q.rexmit_segs | tx->reno_sacked) == 0 &&
-           ((tcb->want & ~WR_WANT_ACK) | tcb->dup_owed | tx->ca_state | tx->pace.on | tx->mtup.on |
+           ((tcb->want & ~WR_WANT_ACK) | tcb->dup_owed | tx->ca_state | tx->pace.on | tx->mtup_on |
             tx->push.burst) == 0 &&
            !tcb->stamping && !tcb->dsack_set && (tcb->ofo == NULL || tcb->ofo->count == 0) &&
            tx->push.marks == NULL && seq_leq(tcb->snd_up, tcb->snd_una) && !nagle_holds(tcb);

@@ -137,7 +137,7 @@ uint32_t wr_rack_mark_lost(struct weir_stack *stack, struct tcb *tcb, weir_time 
 {
     struct wr_sendq *q = &tcb->tx->q;
     struct wr_rack *rack = &tcb->tx->rack;
-    uint64_t before = tcb->tx->rate.lost;
+    uint32_t before = tcb->tx->rate.lost;
     weir_time wait = rack->rtt + reo_wnd(stack, tcb);
     struct wr_sent *sent;
 
@@ -156,7 +156,7 @@ uint32_t wr_rack_mark_lost(struct weir_stack *stack, struct tcb *tcb, weir_time 
         wr_rate_mark_lost(tcb->tx, sent);
         wr_trace_range(stack, tcb, WEIR_TRACE_LOST_RACK, sent->start, sent->end);
     }
-    return (uint32_t)(tcb->tx->rate.lost - before);
+    return tcb->tx->rate.lost - before;
 }
 
 bool wr_rack_is_young(const struct weir_stack *stack, const struct tcb *tcb,

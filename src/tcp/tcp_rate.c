@@ -40,8 +40,8 @@ void wr_rate_sent(struct tcb *tcb, struct wr_sent *sent, weir_time now)
     sent->rate = (struct wr_sent_rate){.first_sent_at = rate->first_sent_at,
                                        .delivered_at = rate->delivered_at,
                                        .delivered = tx->cc.delivered_bytes,
-                                       .delivered_ce = (uint32_t)rate->delivered_ce,
-                                       .lost = (uint32_t)rate->lost,
+                                       .delivered_ce = rate->delivered_ce,
+                                       .lost = rate->lost,
                                        .in_flight = wr_tcb_pipe(tcb),
                                        .app_limited = rate->app_limited != 0};
 }
@@ -75,13 +75,13 @@ void wr_rate_check_app_limited(struct tcb *tcb)
 
 void wr_rate_ack_begin(struct wr_rate *rate)
 {
-    rate->pick.valid = false;
-    rate->prior_segments = rate->segments;
+    rate->pick->valid = false;
+    rate->pick->prior_segments = rate->segments;
 }
 
 void wr_rate_delivered(struct wr_rate *rate, const struct wr_sent *sent, uint32_t bytes)
 {
-    struct wr_rate_pick *pick = &rate->pick;
+    struct wr_rate_pick *pick = rate->pick;
 
     rate->segments += bytes <= sent->mss ? 1 : (bytes + sent->mss - 1) / sent->mss;
     if (pick->valid && (sent->sent_at < rate->first_sent_at ||
@@ -104,7 +104,7 @@ void wr_rate_mark_lost(struct wr_tx *tx, struct wr_sent *sent)
 
     wr_sendq_mark_lost(&tx->q, sent);
     tx->rate.lost += loss.bytes;
-    loss.lost_since_sent = (uint32_t)tx->rate.lost - sent->rate.lost;
+    loss.lost_since_sent = tx->rate.lost - sent->rate.lost;
     if (tx->cc_ops->on_loss != NULL)
         tx->cc_ops->on_loss(&tx->cc, &loss);
 }
@@ -126,13 +126,13 @@ weir_time wr_rate_acked(struct tcb *tcb, uint32_t delivered, bool ece, bool rene
 {
     struct wr_tx *tx = tcb->tx;
     struct wr_rate *rate = &tx->rate;
-    const struct wr_rate_pick *pick = &rate->pick;
+    const struct wr_rate_pick *pick = rate->pick;
     weir_time interval = -1;
 
     tx->cc.delivered_bytes += delivered;
     if (ece) { /* Linux: all that an ACK with ECE delivers */
         rate->delivered_ce += delivered;
-        rate->segments_ce += rate->segments - rate->prior_segments;
+        rate->segments_ce += rate->segments - rate->pick->prior_segments;
     }
     if (rate->app_limited != 0 && tx->cc.delivered_bytes > rate->app_limited) {
         rate->app_limited = 0;
@@ -159,9 +159,9 @@ void wr_rate_sample(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged,
 {
     struct wr_tx *tx = tcb->tx;
     struct wr_rate *rate = &tx->rate;
-    const struct wr_rate_pick *pick = &rate->pick;
+    const struct wr_rate_pick *pick = rate->pick;
 
-    ack->lost_bytes = (uint32_t)(rate->lost - rate->lost_told);
+    ack->lost_bytes = rate->lost - rate->lost_told;
     ack->interval = wr_rate_acked(tcb, delivered, ece, reneged, now);
     ack->has_sample = pick->valid && !reneged;
     if (!ack->has_sample) {
@@ -175,8 +175,8 @@ void wr_rate_sample(struct tcb *tcb, uint32_t delivered, bool ece, bool reneged,
         ack->sample_tx_in_flight = pick->sent.in_flight;
         ack->prior_delivered = pick->sent.delivered;
         ack->sample_delivered = tx->cc.delivered_bytes - pick->sent.delivered;
-        ack->sample_delivered_ce = (uint32_t)rate->delivered_ce - pick->sent.delivered_ce;
-        ack->sample_lost = (uint32_t)rate->lost - pick->sent.lost;
+        ack->sample_delivered_ce = rate->delivered_ce - pick->sent.delivered_ce;
+        ack->sample_lost = rate->lost - pick->sent.lost;
     }
 }
 

@@ -15,7 +15,7 @@
  * no further than twice what is read in that time, or in small numbers than NEAR_SPACE, which a few super-segments
  * fill. Both buffers follow this; for the one to send see grow_send_buffer() in tcp_ack.
  *
- * The state of it (struct wr_rx) is made with the first data. Without memory for it the buffer stays as it is.
+ * The state of it (struct wr_rx) begins with the first data.
  */
 #include "base/hint.h"
 #include "tcp/tcp.h"
@@ -24,35 +24,14 @@
 
 #define FAR (10 * WEIR_MS) /* a round trip that no waiting on one machine explains */
 
-/* From a pool: blocks as small as this are gathered by glibc when they are freed, and joined a hundred thousand at a
- * time in a later call of free(). */
-struct wr_rx *wr_rcvbuf_new(struct weir_stack *stack)
+static void begin(struct tcb *tcb, weir_time now)
 {
-    void *obj;
-    return wr_pool_alloc(&stack->tcp->rxs, &obj) != 0 ? obj : NULL;
-}
+    struct wr_rx *rx = &tcb->rx;
 
-static struct wr_rx *rx_of(struct weir_stack *stack, struct tcb *tcb, weir_time now)
-{
-    struct wr_rx *rx = tcb->rx;
-
-    if (rx != NULL)
-        return rx;
-    rx = wr_rcvbuf_new(stack);
-    if (rx == NULL)
-        return NULL;
-    tcb->rx = rx;
+    tcb->has_rx = true;
     rx->seq = wr_tcb_copied_seq(tcb);
     rx->space = wr_rcvbuf_first_space(tcb);
     rx->at = now;
-    return rx;
-}
-
-void wr_rcvbuf_free(struct weir_stack *stack, struct tcb *tcb)
-{
-    if (tcb->rx != NULL)
-        wr_pool_free(&stack->tcp->rxs, tcb->rx);
-    tcb->rx = NULL;
 }
 
 uint32_t wr_rcvbuf_first_space(const struct tcb *tcb)
@@ -91,13 +70,12 @@ WR_APART void rtt_by_window(struct wr_rx *rx, const struct tcb *tcb, weir_time n
     rx->window_at = now;
 }
 
-void wr_rcvbuf_data_received(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
-                             weir_time now)
+void wr_rcvbuf_data_received(struct tcb *tcb, const struct seg *seg, weir_time now)
 {
-    struct wr_rx *rx = rx_of(stack, tcb, now);
+    struct wr_rx *rx = &tcb->rx;
 
-    if (rx == NULL)
-        return;
+    if (!tcb->has_rx)
+        begin(tcb, now);
     if (tcb->ts_ok && seg->opt.has_ts && seg->opt.ts_ecr != 0)
         rtt_by_echo(rx, tcb, seg, now);
     else if (!tcb->ts_ok)
@@ -125,7 +103,7 @@ static uint32_t near_part(const struct tcb *tcb, uint32_t copied, weir_time elap
 WR_APART void grow(const struct weir_stack *stack, struct tcb *tcb, uint32_t copied, bool steady)
 {
     uint64_t most = (uint64_t)stack->tunables.tcp_rmem_max, wnd;
-    uint32_t before = tcb->rx->space;
+    uint32_t before = tcb->rx.space;
 
     wnd = 2 * (uint64_t)copied + 16u * tcb->adv_mss;
     if (!steady)
@@ -143,12 +121,12 @@ WR_APART void grow(const struct weir_stack *stack, struct tcb *tcb, uint32_t cop
 
 void wr_rcvbuf_read(const struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
-    struct wr_rx *rx = tcb->rx;
+    struct wr_rx *rx = &tcb->rx;
     uint32_t at = wr_tcb_copied_seq(tcb), copied;
     weir_time rtt;
     bool near;
 
-    if (rx == NULL)
+    if (!tcb->has_rx)
         return;
     rtt = rx->rtt != 0 ? rx->rtt : tcb->rtt.srtt; /* of the handshake, until there is better */
     if (rtt == 0 || now - rx->at < rtt)

@@ -304,7 +304,7 @@ WR_INLINE void took_in_order(struct weir_stack *stack, struct tcb *tcb, const st
                              weir_time now)
 {
     wr_direct_took(stack, tcb, seg);
-    wr_rcvbuf_data_received(stack, tcb, seg, now);
+    wr_rcvbuf_data_received(tcb, seg, now);
     wr_delack_data_received(tcb, seg, now);
     if (seg->len >= 128 && !wr_mem_is_pressed(stack))
         wr_reasm_grow(tcb, seg->len);

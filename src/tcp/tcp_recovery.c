@@ -490,7 +490,7 @@ void wr_recovery_acked(struct weir_stack *stack, struct tcb *tcb, struct wr_ack_
 {
     struct wr_tx *tx = tcb->tx;
     uint8_t was = tx->ca_state;
-    uint64_t lost = tx->rate.lost;
+    uint32_t lost = tx->rate.lost;
 
     count_duplicates(tcb, ev);
     if (!(wr_may_be_short(stack) && is_plain(tcb, ev)))

@@ -5,7 +5,7 @@
  * was, when a segment, its user or keepalive wants something of it. So rest is seen by nobody but by who counts
  * memory, and no other file of TCP knows of it: they all see a struct tcb.
  *
- *     struct tcb | wr_tx | wr_rx           (what of the three there is, one behind the other)
+ *     struct tcb | wr_tx                   (if there is one)
  *
  * Most of an image is the same for all connections of a kind: zeros, options, sizes, what follows from defaults. So it is
  * told as what differs from a model, the image of the first of its kind to rest, which is kept until the last of
@@ -61,11 +61,9 @@ static const weir_time LEAST_QUIET = 500 * WEIR_MS; /* even in a crowd */
 struct wr_rest_image {
     struct tcb tcb;
     struct wr_tx tx; /* if struct wr_rest.tx_words, with so many */
-    struct wr_rx rx; /* if WR_REST_RX */
 };
 static_assert(sizeof(struct tcb) % sizeof(uint32_t) == 0 &&
-                  offsetof(struct wr_tx, cc.priv) % sizeof(uint32_t) == 0 &&
-                  sizeof(struct wr_rx) % sizeof(uint32_t) == 0,
+                  offsetof(struct wr_tx, cc.priv) % sizeof(uint32_t) == 0,
               "images are packed in units");
 static_assert(WEIR_CC_PRIVATE_WORDS < UINT8_MAX, "struct wr_rest.tx_words holds them");
 
@@ -306,8 +304,6 @@ static size_t pack_image(const struct tcb *tcb, const struct wr_rest_image *imag
     pack(&p, &image->tcb, &model->tcb, sizeof image->tcb);
     if (tcb->tx != NULL)
         pack(&p, &image->tx, &model->tx, wr_tx_size(tcb->tx->cc_words));
-    if (tcb->rx != NULL)
-        pack(&p, &image->rx, &model->rx, sizeof image->rx);
     return (p.nibbles + 1) / 2;
 }
 
@@ -322,16 +318,13 @@ static void unpack_image(const struct weir_stack *stack, struct wr_rest *rest,
     if (rest->model & WR_REST_TX)
         unpack(&p, &image->tx, &model->tx, wr_tx_size(rest->tx_words));
     image->tx.cc_words = rest->tx_words;
-    if (rest->model & WR_REST_RX)
-        unpack(&p, &image->rx, &model->rx, sizeof image->rx);
 }
 
 /* ---- models ------------------------------------------------------------------------------------------- */
 
 static unsigned kind_of(const struct tcb *tcb)
 {
-    return (tcb->passive ? WR_REST_PASSIVE : 0u) | (tcb->tx != NULL ? WR_REST_TX : 0u) |
-           (tcb->rx != NULL ? WR_REST_RX : 0u);
+    return (tcb->passive ? WR_REST_PASSIVE : 0u) | (tcb->tx != NULL ? WR_REST_TX : 0u);
 }
 
 /* The model of a kind, one user more; the image becomes it when there is none. NULL: out of memory. */
@@ -407,18 +400,15 @@ static void take_image(struct wr_rest_image *image, const struct tcb *tcb)
     copy->ready = NULL;
     copy->ofo = NULL;
     copy->tx = NULL;
-    copy->rx = NULL;
     if (tcb->tx != NULL) {
         memcpy(&image->tx, tcb->tx, wr_tx_size(tcb->tx->cc_words));
         image->tx.mem_wait = nowhere;
         image->tx.mem_tcb = NULL;
         image->tx.cc_words = 0; /* the record has it */
         image->tx.push.marks = NULL;
-        image->tx.rate.pick = (struct wr_rate_pick){0};
+        image->tx.rate.pick = NULL;
         image->tx.q.by_seq = image->tx.q.lost = image->tx.q.flying = nowhere;
     }
-    if (tcb->rx != NULL)
-        image->rx = *tcb->rx;
 }
 
 static void arm_wake(struct weir_stack *stack)
@@ -515,6 +505,8 @@ static void trim(struct weir_stack *stack)
 {
     wr_sendq_trim(stack);
     wr_ports_trim(stack);
+    wr_pool_trim(&stack->tcp->tcbs);
+    wr_pool_trim(&stack->tcp->txs);
     wr_alloc_trim(stack);
 }
 
@@ -563,31 +555,28 @@ void wr_rest_watch(struct weir_stack *stack, weir_time now)
 
 /* ---- and back ----------------------------------------------------------------------------------------- */
 
-static void put_back(struct tcb *tcb, const struct wr_rest_image *image, struct wr_tx *tx,
-                     struct wr_rx *rx)
+static void put_back(struct weir_stack *stack, struct tcb *tcb, const struct wr_rest_image *image,
+                     struct wr_tx *tx)
 {
     *tcb = image->tcb;
     wr_list_init(&tcb->out);
     wr_list_init(&tcb->accept);
     wr_timer_init(&tcb->timer, WR_TIMER_TCP);
     tcb->tx = tx;
-    tcb->rx = rx;
     if (tx != NULL) {
         memcpy(tx, &image->tx, wr_tx_size(image->tx.cc_words));
         wr_list_init(&tx->mem_wait);
         wr_list_init(&tx->q.by_seq);
         wr_list_init(&tx->q.lost);
         wr_list_init(&tx->q.flying);
+        tx->rate.pick = &stack->tcp->pick;
     }
-    if (rx != NULL)
-        *rx = image->rx;
 }
 
 struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest)
 {
     struct wr_rest_image image;
     struct wr_tx *tx = NULL;
-    struct wr_rx *rx = NULL;
     struct wr_tuple tuple = wr_flow_tuple(&rest->flow);
     struct tcb *tcb;
     void *obj;
@@ -597,12 +586,9 @@ struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest)
     if (wr_pool_alloc(&stack->tcp->tcbs, &obj) == 0)
         return NULL;
     tcb = obj;
-    if ((rest->model & WR_REST_TX) != 0 &&
-        (tx = wr_alloc(stack, wr_tx_size(rest->tx_words))) == NULL)
+    if ((rest->model & WR_REST_TX) != 0 && (tx = wr_tx_new(stack, rest->tx_words)) == NULL)
         goto no_tx;
-    if ((rest->model & WR_REST_RX) != 0 && (rx = wr_rcvbuf_new(stack)) == NULL)
-        goto no_rx;
-    put_back(tcb, &image, tx, rx);
+    put_back(stack, tcb, &image, tx);
     if (!wr_demux_insert(stack, tcb, &tuple, wr_demux_hash(stack, &tuple)))
         goto no_place;
     wr_tcb_tie(tcb, rest->ready);
@@ -612,9 +598,8 @@ struct tcb *wr_rest_wake(struct weir_stack *stack, struct wr_rest *rest)
     tcb->dozing = stack->now - weir_time_max(tcb->last_ack_at, tcb->oow_ack_at) >= DOZE_EVERY;
     return tcb;
 no_place:
-    wr_rcvbuf_free(stack, tcb);
-no_rx:
-    wr_free(stack, tx, wr_tx_size(rest->tx_words));
+    if (tx != NULL)
+        wr_tx_free(stack, tx, rest->tx_words);
 no_tx:
     wr_pool_free(&stack->tcp->tcbs, tcb);
     return NULL;

@@ -324,22 +324,23 @@ struct wr_rate_pick {
     struct wr_sent_rate sent;
     weir_time send_interval;
     uint32_t end;
+    uint32_t prior_segments; /* struct wr_rate.segments before it */
     bool valid, rexmitted;
 };
 
 struct wr_rate {
     weir_time first_sent_at; /* when the record delivered last was sent */
     weir_time delivered_at;  /* when something was delivered last */
-    uint64_t delivered_ce;   /* bytes */
-    uint64_t lost;           /* bytes ever marked lost */
-    uint64_t lost_told;      /* of them, those that congestion control knows of */
     uint64_t app_limited;    /* until so much is delivered samples are application limited; 0: no */
-    uint32_t segments, segments_ce; /* delivered: tcpi_delivered, tcpi_delivered_ce */
-    uint32_t prior_segments;        /* before this ACK */
-    uint64_t last_delivered;        /* the latest sample that counts, as tcp_info shows it */
+    uint64_t last_delivered; /* the latest sample that counts, as tcp_info shows it */
     weir_time last_interval;
+    uint32_t delivered_ce;     /* bytes, modulo 2^32 as the next two */
+    uint32_t lost;             /* ever marked lost */
+    uint32_t lost_told;        /* of them, those that congestion control knows of */
+    uint32_t segments;         /* delivered: tcpi_delivered */
+    struct wr_rate_pick *pick; /* of the ACK that is being taken in: struct wr_tcp.pick */
+    uint32_t segments_ce;      /* tcpi_delivered_ce */
     bool last_app_limited;
-    struct wr_rate_pick pick;
 };
 
 /* `sent` left just now, for the first time or again; snd_nxt and the sums count it already. */
@@ -366,12 +367,12 @@ uint64_t wr_rate_delivery_rate(const struct wr_rate *rate);
 /* ---- pacing: tcp_pace --------------------------------------------------------------------------- */
 
 struct wr_pace {
-    bool on;
     weir_time next_at; /* when the next data may leave */
     uint64_t rate;     /* bytes per second; 0: not known yet */
+    weir_time credit;  /* by which that burst left too late */
     uint32_t burst;    /* most payload that leaves at once, and of one (super-)segment */
     uint32_t left;     /* of the burst under way */
-    weir_time credit;  /* by which that burst left too late */
+    bool on;
 };
 
 /* Decides whether the connection is paced: algorithm, SO_MAX_PACING_RATE, weir.tcp_pacing. When tx is made,
@@ -389,13 +390,13 @@ void wr_pace_sent(struct tcb *tcb, uint32_t len, weir_time now);
 /* ---- use of cwnd: tcp_cwnd ---------------------------------------------------------------------- */
 
 struct wr_cwnd {
-    bool limited;       /* cwnd held data back in this window of data */
-    bool restarted;     /* the idle rule was applied since data left */
-    uint32_t max_out;   /* most in flight in it, unless limited */
+    weir_time used_at;  /* when cwnd was last full, or adjusted */
+    uint32_t used;      /* most in flight since used_at */
+    uint32_t max_out;   /* most in flight in this window of data, unless limited */
     uint32_t usage_end; /* it ends when snd_una reaches this */
     uint32_t round_end; /* the round of congestion control likewise */
-    uint32_t used;      /* most in flight since used_at */
-    weir_time used_at;  /* when cwnd was last full, or adjusted */
+    bool limited;       /* cwnd held data back in this window of data */
+    bool restarted;     /* the idle rule was applied since data left */
 };
 
 /* The ACK `ev` was taken in and judged; `was`: ca_state before it. Tells congestion control. */
@@ -445,10 +446,10 @@ size_t wr_push_takes(const struct tcb *tcb, uint32_t lowat, size_t len, int flag
 enum { WR_CHRONO_IDLE, WR_CHRONO_BUSY, WR_CHRONO_RWND, WR_CHRONO_SNDBUF };
 
 struct wr_chrono {
-    weir_time spent[3]; /* in BUSY, RWND and SNDBUF, before `since` */
-    weir_time since;    /* when `type` began */
     uint8_t type;       /* WR_CHRONO_* */
     bool buffer_full;   /* a send was refused, or taken in part, for want of room */
+    weir_time since;    /* when `type` began */
+    weir_time spent[3]; /* in BUSY, RWND and SNDBUF, before `since` */
 };
 
 void wr_chrono_queued(struct tcb *tcb, weir_time now);
@@ -466,11 +467,10 @@ weir_time wr_chrono_spent(const struct wr_chrono *chrono, uint8_t type, weir_tim
 /* ---- search for the path MTU, RFC 4821: tcp_mtup; each needs tcb->tx ---------------------------- */
 
 struct wr_mtup {
-    uint32_t low, high;  /* sizes of IP packets: known to pass; may pass */
-    uint32_t probe;      /* that of the probe in flight; 0: none */
-    uint32_t start, end; /* the probe's data */
     weir_time since;     /* when the search last began */
-    bool on;
+    uint32_t low, high;  /* sizes of IP packets: known to pass; may pass */
+    uint32_t start, end; /* the probe's data */
+    uint32_t probe;      /* that of the probe in flight; 0: none, as ever unless tx->mtup_on */
 };
 
 void wr_mtup_init(const struct weir_stack *stack, struct tcb *tcb, weir_time now);
@@ -528,35 +528,36 @@ enum {                 /* struct wr_tx.rto_kind, RFC 8985 8: one at a time */
        WR_RTO_PROBE    /* PTO, RFC 8985 7.2 */
 };
 
-/* What few segments touch is in the middle, as in struct tcb. */
+/* As in struct tcb: what few segments touch comes first. The rest, seven lines, begins with what tells that they
+ * need not be looked at, and ends with the first of congestion control's. */
 struct wr_tx {
+    struct wr_undo undo;
+    uint32_t rescue;         /* RFC 6675 4 NextSeg (4): no rescue before snd_una passes it */
+    struct tcb *mem_tcb;     /* whose mem_wait is, then */
+    struct wr_list mem_wait; /* struct wr_mem.waiting */
+    struct wr_mtup mtup;
+    struct wr_pace pace;
+
     const struct weir_cc_ops *cc_ops;
     struct wr_sendq q;
     uint8_t ca_state;     /* WEIR_CA_* */
     uint8_t dupacks;      /* duplicate ACKs without SACK information, RFC 5681 2 */
     uint8_t frto;         /* WR_FRTO_* */
     uint8_t rto_kind;     /* WR_RTO_*: what rto_at stands for while data is in flight */
+    bool mtup_on;         /* the path MTU is searched for: `mtup` */
+    uint8_t cc_words;     /* how many of cc.priv are there */
     uint32_t reno_sacked; /* bytes that dupacks stand for, of a peer without SACK */
-    uint32_t recover;     /* snd_nxt when recovery or loss state began, RFC 6582 */
-    uint32_t high_sacked; /* highest end of a SACK block, or snd_una */
+    uint32_t lost_edge;   /* below it everything not SACKed was marked lost, RFC 6675 4 IsLost */
     struct wr_rate rate;
     struct wr_cwnd cwnd;
     weir_time last_sent_at; /* of data */
     weir_time rto_since;    /* recovery after a time-out began; 0: none is under way */
+    uint32_t high_sacked;   /* highest end of a SACK block, or snd_una */
+    uint32_t recover;       /* snd_nxt when recovery or loss state began, RFC 6582 */
     struct wr_tlp tlp;
     struct wr_push push;
     struct wr_rack rack;
     struct wr_prr prr;
-    uint32_t lost_edge; /* below it everything not SACKed was marked lost, RFC 6675 4 IsLost */
-    struct wr_pace pace;
-
-    uint32_t rescue;  /* RFC 6675 4 NextSeg (4): no rescue before snd_una passes it */
-    uint8_t cc_words; /* how many of cc.priv are there */
-    struct wr_undo undo;
-    struct tcb *mem_tcb;     /* whose mem_wait is, then */
-    struct wr_list mem_wait; /* struct wr_mem.waiting */
-
-    struct wr_mtup mtup;
     struct wr_chrono chrono;
     struct weir_cc cc; /* the last: it is cut off behind the words that are there */
 };
@@ -565,6 +566,11 @@ static inline size_t wr_tx_size(unsigned cc_words)
 {
     return offsetof(struct wr_tx, cc.priv) + cc_words * sizeof(uint64_t);
 }
+
+/* Room for a sender's state with so many words, zeroed; NULL: out of memory. And back. That of an algorithm that needs no
+ * more words than CUBIC is from a pool. */
+struct wr_tx *wr_tx_new(struct weir_stack *stack, unsigned cc_words);
+void wr_tx_free(struct weir_stack *stack, struct wr_tx *tx, unsigned cc_words);
 
 /* Bytes of the flight that are thought to be in the network, RFC 6675 3 `pipe`. */
 static inline uint32_t wr_tcb_pipe(const struct tcb *tcb)

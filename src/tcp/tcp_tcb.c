@@ -9,7 +9,17 @@
 #include <string.h>
 
 /* What a connection costs while nothing is buffered, the sending side's struct wr_tx aside. */
-static_assert(sizeof(struct tcb) <= 736, "keep the connection small");
+static_assert(sizeof(struct tcb) <= 760,
+              "keep the connection small: twelve lines with the pool's 8 bytes");
+/* What a plain segment touches begins with a line, and is in as few as it can be. */
+#define SLOT_HEAD 8
+static_assert((offsetof(struct tcb, path.netif) + SLOT_HEAD) % 64 == 0 &&
+                  offsetof(struct tcb, opts.user_timeout_ms) - offsetof(struct tcb, path.netif) <=
+                      9 * 64,
+              "nine lines of struct tcb");
+static_assert((offsetof(struct wr_tx, pace.on) + SLOT_HEAD) / 64 + 6 ==
+                  (offsetof(struct wr_tx, cc.min_rtt) - 1 + SLOT_HEAD) / 64,
+              "seven lines of struct wr_tx");
 
 /* ---- TCP as a whole --------------------------------------------------------------------------- */
 
@@ -40,7 +50,10 @@ int wr_tcp_init(struct weir_stack *stack)
     wr_record_line_init(&tcp->tws, offsetof(struct wr_tw, line));
     wr_dues_init(&tcp->rest_dues, &tcp->records, offsetof(struct wr_rest, due));
     wr_pool_init(&tcp->tcbs, &stack->alloc, sizeof(struct tcb), stack->max_sockets);
-    wr_pool_init(&tcp->rxs, &stack->alloc, sizeof(struct wr_rx), stack->max_sockets);
+    wr_pool_init(&tcp->txs, &stack->alloc, (uint32_t)wr_tx_size(weir_cc_cubic.private_words),
+                 stack->max_sockets);
+    wr_pool_in_lines(&tcp->tcbs);
+    wr_pool_in_lines(&tcp->txs);
     wr_timer_init(&tcp->syn_timer, WR_TIMER_TCP_LISTEN);
     wr_timer_init(&tcp->tw_timer, WR_TIMER_TCP_TW);
     wr_timer_init(&tcp->rest_timer, WR_TIMER_TCP_SCAN);
@@ -48,12 +61,29 @@ int wr_tcp_init(struct weir_stack *stack)
     return 0;
 }
 
+struct wr_tx *wr_tx_new(struct weir_stack *stack, unsigned cc_words)
+{
+    void *obj;
+
+    if (cc_words > weir_cc_cubic.private_words)
+        return wr_zalloc(stack, wr_tx_size(cc_words));
+    return wr_pool_alloc(&stack->tcp->txs, &obj) != 0 ? obj : NULL;
+}
+
+void wr_tx_free(struct weir_stack *stack, struct wr_tx *tx, unsigned cc_words)
+{
+    if (cc_words > weir_cc_cubic.private_words)
+        wr_free(stack, tx, wr_tx_size(cc_words));
+    else
+        wr_pool_free(&stack->tcp->txs, tx);
+}
+
 static void free_tx(struct weir_stack *stack, struct tcb *tcb)
 {
     wr_list_remove(&tcb->tx->mem_wait);
     wr_sendq_clear(stack, &tcb->tx->q);
     wr_push_free(stack, &tcb->tx->push);
-    wr_free(stack, tcb->tx, wr_tx_size(tcb->tx->cc_words));
+    wr_tx_free(stack, tcb->tx, tcb->tx->cc_words);
     tcb->tx = NULL;
     tcb->paced = false;
 }
@@ -64,10 +94,8 @@ static void free_buffers(struct weir_stack *stack, struct tcb *tcb)
     wr_ring_fini(&tcb->rcv_ring, &stack->alloc);
     wr_fastopen_free(stack, tcb);
     wr_reasm_free(stack, tcb);
-    wr_rcvbuf_free(stack, tcb);
-    if (tcb->tx != NULL) {
+    if (tcb->tx != NULL)
         free_tx(stack, tcb);
-    }
 }
 
 void wr_tcp_fini(struct weir_stack *stack)
@@ -92,7 +120,7 @@ void wr_tcp_fini(struct weir_stack *stack)
     wr_metrics_fini(stack);
     wr_sendq_trim(stack);
     wr_pool_fini(&tcp->tcbs);
-    wr_pool_fini(&tcp->rxs);
+    wr_pool_fini(&tcp->txs);
     wr_rest_fini(stack);
     wr_records_fini(&tcp->records);
     wr_hash_fini(&tcp->flows);
@@ -147,13 +175,14 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
     if (tx != NULL)
         return tx;
     ops = wr_cc_chosen(stack, &tcb->opts);
-    tx = wr_zalloc(stack, wr_tx_size(wr_cc_words(ops)));
+    tx = wr_tx_new(stack, wr_cc_words(ops));
     if (tx == NULL)
         return NULL;
     tcb->tx = tx;
     tx->cc_ops = ops;
     tx->cc_words = wr_cc_words(ops);
     wr_sendq_init(&tx->q);
+    tx->rate.pick = &stack->tcp->pick;
     wr_list_init(&tx->mem_wait);
     tx->recover = tcb->iss; /* RFC 6582 3.2 (1) */
     tx->high_sacked = tx->lost_edge = tx->rescue = tcb->snd_una;
@@ -162,7 +191,7 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
     tx->push.pushed = tx->push.piece = tcb->snd_nxt;
     wr_rack_init(&tx->rack, tcb->snd_una, &stack->tunables);
     wr_mtup_init(stack, tcb, now);
-    if (tx->mtup.on)
+    if (tx->mtup_on)
         wr_output_sync_mss(stack, tcb);
     wr_cc_start(stack, tcb, now);
     wr_rate_limit(tcb); /* so far the application had nothing to send */
@@ -187,7 +216,7 @@ static void finish(struct weir_stack *stack, struct tcb *tcb, int error)
     tcb->snd_una = tcb->write_seq = tcb->snd_nxt;
     wr_ring_forget_beyond(&tcb->rcv_ring, &stack->alloc);
     wr_reasm_free(stack, tcb);
-    wr_rcvbuf_free(stack, tcb);
+    tcb->has_rx = false;
     if (tcb->tx != NULL)
         free_tx(stack, tcb);
     wr_tcb_touch(stack, tcb, WR_HAPPENED_STATE);

@@ -537,8 +537,15 @@ static void rto_expired(struct weir_stack *stack, struct tcb *tcb, weir_time now
 void wr_tcp_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now)
 {
     struct tcb *tcb = WR_CONTAINER(timer, struct tcb, timer);
+    bool paced = tcb->paced;
 
-    if (tcb->paced && tcb->tx->pace.next_at <= now) {
+    /* As mostly: what it was armed for was done meanwhile. */
+    if (!paced && tcb->delack_at > now && tcb->rto_at > now && tcb->keep_at > now) {
+        wr_timers_update(stack, tcb);
+        return;
+    }
+
+    if (paced && tcb->tx->pace.next_at <= now) {
         tcb->paced = false;
         wr_output_kick(stack, tcb, now);
     }
