@@ -12,6 +12,8 @@
  *
  * So kill() and its like are notified, too. Before such a call is let through all that wait are received; they are
  * served a moment after it, when the signal has been sent: else who is served might begin its next call before that.
+ * Events of a batch that told of them are then out of date (wr_run_heard_waits()).
+ *
  * What is left is a call that begins in that moment, and signals of timers, of children that end and from outside,
  * which come unasked.
  */
@@ -43,6 +45,11 @@ static bool is_waiting(const struct weir_program *program)
 {
     struct pollfd p = {.fd = program->listener_fd, .events = POLLIN};
     return program->listener_fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
+}
+
+bool wr_run_heard_waits(const struct weir_program *program)
+{
+    return program->run->heard == NULL || is_waiting(program);
 }
 
 /* False: there is none, or no memory for it. */

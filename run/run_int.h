@@ -394,6 +394,9 @@ void wr_run_notify_ready(struct run_source *source, uint32_t events);
 
 /* Receives a call of the program of which epoll has just told. False: there is none any more. */
 bool wr_run_heard_receive(const struct weir_program *program, struct seccomp_notif *req);
+/* Of which epoll has told, at the beginning of the batch: does it wait still? To receive what does not would wait for the
+ * program's next call. */
+bool wr_run_heard_waits(const struct weir_program *program);
 /* Receives all calls that wait, of all programs: before a signal is sent. They are served soon after. */
 void wr_run_heard_all(struct weir_run *run);
 /* No more is to be served. */

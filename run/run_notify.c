@@ -200,7 +200,7 @@ void wr_run_notify_ready(struct run_source *source, uint32_t events)
         (struct weir_program *)((char *)source - offsetof(struct weir_program, listener));
     struct seccomp_notif req;
     if (events & EPOLLIN) {
-        if (wr_run_heard_receive(program, &req))
+        if (wr_run_heard_waits(program) && wr_run_heard_receive(program, &req))
             wr_run_notify_serve(program, &req, NULL);
     } else if (events & (EPOLLHUP | EPOLLERR)) {
         wr_run_spawn_gone(program);
