@@ -72,17 +72,17 @@ static bool find(const struct weir_frame *frame, size_t l3, struct part *part)
     return head == TCP_HEAD || (head == TCP_HEAD_TS && has_timestamps(part->tcp));
 }
 
-/* The partial sum of the pseudo-header (RFC 9293 3.1, RFC 8200 8.1). */
-static uint64_t pseudo(const uint8_t *ip, uint8_t family, size_t l4_len)
+/* The folded sum of the pseudo-header but for the length (RFC 9293 3.1, RFC 8200 8.1). */
+static uint16_t pseudo(const uint8_t *ip, uint8_t family)
 {
-    uint8_t tail[4] = {0, WR_PROTO_TCP};
-    put_be16(tail + 2, (uint16_t)l4_len);
-    uint64_t sum = wr_csum_add(0, tail, sizeof tail);
-    return family == 4 ? wr_csum_add(sum, ip + 12, 8) : wr_csum_add(sum, ip + 8, 32);
+    const uint8_t proto[2] = {0, WR_PROTO_TCP};
+    uint64_t sum = wr_csum_add(0, proto, sizeof proto);
+    return wr_csum_fold(family == 4 ? wr_csum_add(sum, ip + 12, 8) : wr_csum_add(sum, ip + 8, 32));
 }
 
 /* Copies the data to where it belongs, if it is not there. False: a checksum is wrong. */
-static bool copy(uint8_t *to, const struct weir_frame *frame, const struct part *part)
+static bool copy(const struct wr_join *join, uint8_t *to, const struct weir_frame *frame,
+                 const struct part *part)
 {
     if (part->family == 4 && wr_csum(part->ip, IP4_HEAD) != 0)
         return false;
@@ -91,11 +91,10 @@ static bool copy(uint8_t *to, const struct weir_frame *frame, const struct part 
             memcpy(to, part->data, part->len);
         return true;
     }
-    uint64_t sum = pseudo(part->ip, part->family, part->l4_len);
-    sum = wr_csum_add(sum, part->tcp, part->l4_len - part->len);
+    uint64_t sum = wr_csum_add(0, part->tcp, part->l4_len - part->len);
     sum = to != part->data ? wr_csum_copy(sum, to, part->data, part->len)
                            : wr_csum_add(sum, to, part->len);
-    return wr_csum_finish(sum) == 0;
+    return wr_csum_fold16(join->pseudo + (uint32_t)part->l4_len + wr_csum_fold(sum)) == 0xffff;
 }
 
 /* Nothing goes behind this one. */
@@ -121,7 +120,8 @@ bool wr_join_begin(struct wr_join *join, const struct weir_frame *frame, enum we
     join->most = 65535 - (head - l3);
     if (join->room && join->most > room->len)
         join->most = room->len;
-    if (part.len > join->most || !copy(join->data, frame, &part))
+    join->pseudo = pseudo(part.ip, part.family);
+    if (part.len > join->most || !copy(join, join->data, frame, &part))
         return false;
     memcpy(join->buf + WR_JOIN_PAD, frame->data, head);
     join->l3 = l3;
@@ -189,7 +189,7 @@ bool wr_join_add(struct wr_join *join, const struct weir_frame *frame)
 {
     struct part part;
 
-    join->full = !fits(join, frame, &part) || !copy(join->data + join->len, frame, &part);
+    join->full = !fits(join, frame, &part) || !copy(join, join->data + join->len, frame, &part);
     if (join->full)
         return false;
     join->len += part.len;
@@ -212,7 +212,7 @@ static void finish_head(struct wr_join *join)
     } else {
         put_be16(ip + 4, (uint16_t)l4_len);
     }
-    put_be16(tcp + AT_TCP_SUM, wr_csum_fold(pseudo(ip, join->family, l4_len)));
+    put_be16(tcp + AT_TCP_SUM, wr_csum_fold16(join->pseudo + (uint32_t)l4_len));
 }
 
 void wr_join_end(struct wr_join *join, struct weir_frame *frame)

@@ -39,6 +39,7 @@ struct wr_join {
     bool full;              /* nothing can follow */
     bool ids_count;         /* IPv4, n > 1: the ID counts up, else it is the same in all */
     uint8_t family;
+    uint16_t pseudo; /* folded sum of the pseudo-header without the length */
     uint8_t buf[WR_JOIN_PAD + WR_JOIN_HEAD + 65536];
 };
 

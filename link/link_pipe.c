@@ -31,7 +31,7 @@
 #include "link/link_wire.h"
 
 enum { DEFAULT_MTU = 1500, DEFAULT_FRAMES = 1024 };
-enum { WORTH_LENDING = 256 }; /* bytes of data: fewer are copied as soon as noted */
+enum { WORTH_LENDING = 1024 }; /* bytes of data: fewer are copied as soon as noted */
 
 struct wire;
 

@@ -66,6 +66,35 @@ static bool find_data(struct wr_cut *cut, const struct weir_out *out, size_t ski
     return true;
 }
 
+/* Sums what is the same in all pieces, with zeros where each has its own: lengths, ID, sequence number, flags. */
+static void sum_head(struct wr_cut *cut)
+{
+    const struct wr_link_view *v = &cut->view;
+    uint8_t *ip = cut->head + v->l3, *l4 = cut->head + v->l4, proto[2] = {0, v->proto};
+    uint64_t sum;
+
+    if (v->family == 4) {
+        memset(ip + 2, 0, 4);
+        wr_link_put16(ip + 10, 0);
+        cut->ip_sum = wr_csum_fold(wr_csum_add(0, ip, v->l4 - v->l3));
+        sum = wr_csum_add(0, ip + 12, 8);
+    } else {
+        sum = wr_csum_add(0, ip + 8, 32);
+    }
+    sum = wr_csum_add(sum, proto, sizeof proto);
+    cut->pseudo = wr_csum_fold(sum);
+    if (!cut->finish)
+        return;
+    if (v->proto == WR_PROTO_TCP) {
+        memset(l4 + 4, 0, 4);
+        l4[13] = 0;
+        wr_link_put16(l4 + 16, 0);
+        cut->l4_sum = wr_csum_fold(wr_csum_add(sum, l4, v->payload - v->l4));
+    } else {
+        cut->l4_sum = wr_csum_fold(wr_csum_add(sum, l4, 4)); /* ports */
+    }
+}
+
 int wr_cut_begin(struct wr_cut *cut, const struct weir_out *out, enum weir_netif_kind kind,
                  bool finish)
 {
@@ -92,14 +121,12 @@ int wr_cut_begin(struct wr_cut *cut, const struct weir_out *out, enum weir_netif
     if (v->family == 4) {
         cut->id = wr_link_get16(cut->head + v->l3 + 4);
         cut->atomic = cut->id == 0 && (cut->head[v->l3 + 6] & 0x40) != 0;
-        cut->addrs = wr_csum_add(0, cut->head + v->l3 + 12, 8);
-    } else {
-        cut->addrs = wr_csum_add(0, cut->head + v->l3 + 8, 32);
     }
     if (v->proto == WR_PROTO_TCP) {
         cut->seq = wr_link_get32(cut->head + v->l4 + 4);
         cut->flags = cut->head[v->l4 + 13];
     }
+    sum_head(cut);
     return 0;
 }
 
@@ -133,48 +160,53 @@ static void write_ip(struct wr_cut *cut)
         wr_link_put16(ip + 4, (uint16_t)(v->end - v->l3 - 40));
         return;
     }
-    wr_link_put16(ip + 2, (uint16_t)(v->end - v->l3));
+    uint32_t len = (uint32_t)(v->end - v->l3);
+    wr_link_put16(ip + 2, (uint16_t)len);
     wr_link_put16(ip + 4, cut->id);
+    wr_link_put16(ip + 10, (uint16_t)~wr_csum_fold16(cut->ip_sum + len + cut->id));
     cut->id = (uint16_t)(cut->id + !cut->atomic);
-    wr_link_put16(ip + 10, 0);
-    wr_link_put16(ip + 10, wr_csum(ip, v->l4 - v->l3));
 }
 
-static void write_tcp(struct wr_cut *cut, size_t len, bool last)
+/* Returns the sum of what it writes. */
+static uint32_t write_tcp(struct wr_cut *cut, size_t len, bool last)
 {
-    uint8_t *tcp = cut->head + cut->view.l4;
+    uint8_t *tcp = cut->head + cut->view.l4, flags = cut->flags;
+    uint32_t seq = cut->seq;
 
-    wr_link_put32(tcp + 4, cut->seq);
-    cut->seq += (uint32_t)len;
-    tcp[13] = cut->flags;
     if (!cut->first)
-        tcp[13] &= (uint8_t)~WR_CWR;
+        flags &= (uint8_t)~WR_CWR;
     if (!last)
-        tcp[13] &= (uint8_t) ~(WR_FIN | WR_PSH);
+        flags &= (uint8_t) ~(WR_FIN | WR_PSH);
+    wr_link_put32(tcp + 4, seq);
+    tcp[13] = flags;
+    cut->seq += (uint32_t)len;
+    return (seq >> 16) + (seq & 0xffff) + flags;
 }
 
-/* The whole checksum, or the pseudo-header's for who finishes it. */
-static void write_sum(struct wr_cut *cut)
+static uint32_t write_udp(struct wr_cut *cut)
+{
+    uint32_t len = (uint32_t)(cut->view.end - cut->view.l4);
+    wr_link_put16(cut->head + cut->view.l4 + 4, (uint16_t)len);
+    return len;
+}
+
+/* The whole checksum, or the pseudo-header's for who finishes it. `own`: the sum of what this piece's header has for itself. */
+static void write_sum(struct wr_cut *cut, uint32_t own)
 {
     const struct wr_link_view *v = &cut->view;
     const struct weir_out *piece = &cut->piece;
     bool tcp = v->proto == WR_PROTO_TCP;
-    uint8_t *l4 = cut->head + v->l4, *field = l4 + (tcp ? 16 : 6);
-    uint8_t tail[4] = {0, v->proto};
-    uint64_t sum;
+    uint8_t *field = cut->head + v->l4 + (tcp ? 16 : 6);
+    uint32_t len = (uint32_t)(v->end - v->l4);
 
     if (!tcp && v->family == 4 && wr_link_get16(field) == 0)
         return; /* RFC 768: there is none */
-    wr_link_put16(tail + 2, (uint16_t)(v->end - v->l4));
-    sum = wr_csum_add(cut->addrs, tail, sizeof tail);
     if (!cut->finish) {
-        wr_link_put16(field, wr_csum_fold(sum));
+        wr_link_put16(field, wr_csum_fold16(cut->pseudo + len));
         return;
     }
-    wr_link_put16(field, 0);
-    sum = wr_csum_add(sum, l4, v->payload - v->l4);
-    sum = wr_csum_join(sum, wr_csum_spans(0, piece->span, piece->n_spans));
-    uint16_t csum = wr_csum_finish(sum);
+    uint32_t data = wr_csum_fold(wr_csum_spans(0, piece->span, piece->n_spans));
+    uint16_t csum = (uint16_t)~wr_csum_fold16(cut->l4_sum + len + own + data);
     wr_link_put16(field, !tcp && csum == 0 ? 0xffff : csum);
 }
 
@@ -187,11 +219,8 @@ bool wr_cut_next(struct wr_cut *cut)
     size_t len = take_data(cut);
     v->end = v->payload + len;
     write_ip(cut);
-    if (v->proto == WR_PROTO_TCP)
-        write_tcp(cut, len, cut->data[0].len == 0);
-    else
-        wr_link_put16(cut->head + v->l4 + 4, (uint16_t)(v->end - v->l4));
-    write_sum(cut);
+    write_sum(cut, v->proto == WR_PROTO_TCP ? write_tcp(cut, len, cut->data[0].len == 0)
+                                            : write_udp(cut));
     cut->first = false;
     return true;
 }

@@ -17,7 +17,9 @@ struct wr_cut {
     struct weir_out piece;    /* the frame at hand; valid until the next step */
     struct wr_link_view view; /* of its headers; end: of the piece */
     struct weir_span data[2]; /* what has not been cut off yet */
-    uint64_t addrs;           /* partial sum of the pseudo-header without the length */
+    uint16_t ip_sum;          /* folded sums of what is the same in all: of the IPv4 header, */
+    uint16_t pseudo;          /* of the pseudo-header, */
+    uint16_t l4_sum;          /* of it and the transport header */
     uint32_t seq;             /* TCP: of the next piece */
     uint16_t id, gso;         /* of the next piece (IPv4); data bytes of each but the last */
     uint8_t flags;            /* TCP: of the whole */
