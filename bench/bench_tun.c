@@ -114,7 +114,7 @@ static void on_event(void *arg, const struct weir_event *event)
     if (event->user >> 16) {
         while (weir_sock_accept(stack, event->sock, &conn, NULL, now) == 0) {
             (void)weir_sock_set_user(stack, conn, user_of(port, false));
-            serve(stack, conn, WEIR_POLLRDHUP, port, now);
+            serve(stack, conn, (uint32_t)weir_sock_ready(stack, conn), port, now);
         }
     } else {
         serve(stack, event->sock, event->ready, port, now);

@@ -78,6 +78,7 @@ struct wr_attach {
     bool kick;    /* its descriptor had an event, or recv stopped before the end */
     bool watched; /* the loop is told of its descriptor's events; else kick is set */
     bool dead;
+    bool small;             /* the last frame that came was */
     unsigned rounds, usual; /* of reading; frames that come at once, 0: not known yet */
     bool has_pending;       /* `pending` was refused with EAGAIN and waits, its bytes in buf */
     struct weir_out pending;

@@ -115,11 +115,13 @@ static bool send_some(struct wr_attach *a, weir_time now)
 
 /* ---- in ----------------------------------------------------------------------------------------- */
 
-/* The next frame, if the link can with its data where the program will read it. */
+/* The next frame, if the link can with its data where the program will read it: which is for large ones, and these
+ * follow each other. */
 static int next_frame(struct wr_attach *a, struct weir_frame *frame, weir_time now)
 {
     struct weir_room room;
-    if (a->link->ops->recv_room == NULL || a->host->taps || /* a capture wants it in one piece */
+    if (a->small || a->link->ops->recv_room == NULL ||
+        a->host->taps || /* a capture wants it in one piece */
         !weir_input_room(a->host->stack, a->ifindex, &room))
         return a->link->ops->recv(a->link, frame, now);
     int rc = a->link->ops->recv_room(a->link, &room, frame, now);
@@ -155,7 +157,7 @@ static bool take_in(struct wr_attach *a, weir_time now)
     size_t bytes = 0;
     struct weir_frame frame = {0};
     for (; n < FRAMES_AT_ONCE && bytes < BYTES_AT_ONCE; n++) {
-        if (owing >= usual && frame.len < SMALL_BYTES)
+        if (owing >= usual && a->small)
             break;
         int rc = next_frame(a, &frame, now);
         if (rc <= 0) {
@@ -170,6 +172,7 @@ static bool take_in(struct wr_attach *a, weir_time now)
         if (owing > 0 || weir_has_work(a->host->stack, a->ifindex))
             owing++;
         bytes += frame.len;
+        a->small = frame.len < SMALL_BYTES;
         a->host->had_input = true;
     }
     if (a->usual > 0 && owing > a->usual)
