@@ -24,6 +24,8 @@
 
 #include <weir/host.h>
 
+#include "base/hint.h"
+
 struct wr_attach;
 
 enum wr_fd_kind { WR_FD_NONE, WR_FD_WATCH, WR_FD_LINK };

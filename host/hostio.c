@@ -24,11 +24,11 @@ enum { FRAMES_AT_ONCE = 32, BYTES_AT_ONCE = 128 * 1024, SMALL_BYTES = 512, LOOK_
 
 static void lost(struct wr_attach *a, unsigned n, weir_time now)
 {
-    if (n > 0)
+    if (WR_SELDOM(n > 0))
         weir_output_lost(a->host->stack, n, now);
 }
 
-static void link_down(struct wr_attach *a, weir_time now)
+WR_APART void link_down(struct wr_attach *a, weir_time now)
 {
     a->dead = true;
     lost(a, a->has_pending ? 1 : 0, now);
@@ -69,8 +69,17 @@ static void send_failed(struct wr_attach *a, int rc, weir_time now)
         link_down(a, now);
 }
 
+/* What the link did not take: it waits, or is lost. */
+WR_APART void refused(struct wr_attach *a, const struct weir_out *out, size_t len, int rc,
+                      weir_time now)
+{
+    if (rc == WEIR_EAGAIN && keep_pending(a, out, len))
+        return;
+    send_failed(a, rc == WEIR_EAGAIN ? WEIR_ENOMEM : rc, now);
+}
+
 /* Sends what was refused before. True when it is gone. */
-static bool send_pending(struct wr_attach *a, weir_time now)
+WR_APART bool send_pending(struct wr_attach *a, weir_time now)
 {
     int rc = a->link->ops->send(a->link, &a->pending, now);
     if (rc == WEIR_EAGAIN)
@@ -100,13 +109,11 @@ static bool send_some(struct wr_attach *a, weir_time now)
             break;
         moved = true;
         bytes += len;
-        if (a->host->taps)
+        if (WR_SELDOM(a->host->taps))
             wr_host_capture_out(a->host, a->ifindex, &out, now);
         int rc = a->link->ops->send(a->link, &out, now);
-        if (rc == WEIR_EAGAIN && !keep_pending(a, &out, len))
-            rc = WEIR_ENOMEM;
-        if (rc != 0 && rc != WEIR_EAGAIN)
-            send_failed(a, rc, now);
+        if (WR_SELDOM(rc != 0))
+            refused(a, &out, len, rc, now);
     }
     if (a->link->ops->flush && !a->dead)
         lost(a, a->link->ops->flush(a->link, now), now);
@@ -130,6 +137,15 @@ static int next_frame(struct wr_attach *a, struct weir_frame *frame, weir_time n
     return rc;
 }
 
+/* Has the loop told of the next frame, or asks again. */
+WR_APART void await(struct wr_attach *a)
+{
+    if (wr_loop_await(a->host->loop, a))
+        return;
+    a->kick = true;
+    wr_loop_wake(a->host->loop); /* nothing else would */
+}
+
 /* There are no more frames. Of those that came `owing` were taken in since there was something to answer, the last of
  * `len` bytes. When they are small, it is asked again when the answers are out. */
 static void found_empty(struct wr_attach *a, unsigned owing, size_t len)
@@ -137,10 +153,8 @@ static void found_empty(struct wr_attach *a, unsigned owing, size_t len)
     if (owing > 0)
         a->usual = owing;
     a->kick = owing > 0 && len < SMALL_BYTES;
-    if (a->kick || a->dead || wr_loop_await(a->host->loop, a))
-        return;
-    a->kick = true;
-    wr_loop_wake(a->host->loop); /* nothing else would */
+    if (!a->kick && !a->dead)
+        await(a);
 }
 
 /* Takes frames in until there are none or the batch is full. True when there were some.
@@ -161,13 +175,13 @@ static bool take_in(struct wr_attach *a, weir_time now)
             break;
         int rc = next_frame(a, &frame, now);
         if (rc <= 0) {
-            if (rc < 0)
+            if (WR_SELDOM(rc < 0))
                 link_down(a, now);
             found_empty(a, owing, frame.len);
             return n > 0 || rc < 0;
         }
         weir_input(a->host->stack, a->ifindex, &frame, now);
-        if (a->host->taps)
+        if (WR_SELDOM(a->host->taps))
             wr_host_capture_in(a->host, a->ifindex, &frame, now);
         if (owing > 0 || weir_has_work(a->host->stack, a->ifindex))
             owing++;
@@ -186,7 +200,7 @@ static bool serve_link(struct wr_attach *a, weir_time now)
     bool moved = false;
     if (a->dead || (!a->kick && a->link->ops->deadline(a->link) > now))
         return false;
-    if (a->has_pending)
+    if (WR_SELDOM(a->has_pending))
         moved = send_pending(a, now);
     return take_in(a, now) || moved;
 }
@@ -255,9 +269,9 @@ bool wr_host_out(struct weir_host *host, weir_time now)
         moved |= send_some(a, now);
     if (moved)
         stay_awake(host, now);
-    if (host->taps)
+    if (WR_SELDOM(host->taps))
         wr_host_capture_flush(host);
-    if (host->followers)
+    if (WR_SELDOM(host->followers))
         wr_host_follow_flush(host);
     return moved;
 }
@@ -304,9 +318,8 @@ static bool stash_room(struct weir_host *host)
 }
 
 /* Hands out the events that other threads came upon, with the bits of now. */
-static bool deliver_stash(struct weir_host *host)
+WR_APART void deliver_stash(struct weir_host *host)
 {
-    bool any = host->n_stash > 0;
     while (host->n_stash > 0 && host->event_fn && !host->doomed) {
         struct weir_event event = host->stash[0];
         host->n_stash--;
@@ -318,7 +331,6 @@ static bool deliver_stash(struct weir_host *host)
         host->event_fn(host->event_arg, &event);
     }
     host->n_stash = 0;
-    return any;
 }
 
 /* The number is taken before the call, so that what the call changes is told too. */
@@ -335,7 +347,11 @@ static bool tell_config(struct weir_host *host)
 bool wr_host_events(struct weir_host *host, bool in_loop)
 {
     struct weir_event event;
-    bool told = in_loop && (deliver_stash(host) || tell_config(host));
+    bool told = in_loop && host->n_stash > 0;
+    if (WR_SELDOM(told))
+        deliver_stash(host);
+    else if (in_loop)
+        told = tell_config(host);
     while (!host->doomed && (in_loop || stash_room(host)) && weir_next_event(host->stack, &event)) {
         struct wr_hsock *hs = wr_hostsock_of(host, &event);
         if (hs) {

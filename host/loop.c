@@ -163,11 +163,8 @@ static weir_time next_deadline(const struct weir_loop *loop)
     return at;
 }
 
-/* Sets the timer if `at` is nearer than what it is set to. */
-static void arm(struct weir_loop *loop, weir_time at)
+WR_APART void set_timer_to(struct weir_loop *loop, weir_time at)
 {
-    if (at >= loop->timer_at)
-        return;
     if (at < 1)
         at = 1; /* zero would disarm it */
     struct itimerspec its = {
@@ -177,6 +174,13 @@ static void arm(struct weir_loop *loop, weir_time at)
     loop->timer_at = at;
 }
 
+/* Sets the timer if `at` is nearer than what it is set to. */
+static void arm(struct weir_loop *loop, weir_time at)
+{
+    if (at < loop->timer_at)
+        set_timer_to(loop, at);
+}
+
 static void set_timer(struct weir_loop *loop)
 {
     arm(loop, next_deadline(loop));
@@ -184,7 +188,7 @@ static void set_timer(struct weir_loop *loop)
 
 /* Calls what is due, the earliest first. A callback may change the list, so each search starts anew; what it sets to
  * a time already past waits for the next turn. */
-static void run_alarms(struct weir_loop *loop, weir_time now)
+WR_APART void run_alarms(struct weir_loop *loop, weir_time now)
 {
     for (size_t calls = loop->n_alarms; calls > 0 && loop->n_alarms > 0; calls--) {
         size_t first = 0;
@@ -255,7 +259,7 @@ static bool all_out(struct weir_loop *loop, weir_time now)
     return moved;
 }
 
-static void unwatch_busy(struct weir_loop *loop)
+WR_APART void unwatch_busy(struct weir_loop *loop)
 {
     for (struct weir_host *host = loop->hosts; host; host = host->next)
         wr_host_unwatch_busy(host);

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/hint.h"
 #include "link/ahead.h"
 
 void wr_ahead_init(struct wr_ahead *ahead, struct wr_batch *batch, uint8_t *one, size_t pad,
@@ -49,7 +50,7 @@ static void judge(struct wr_ahead *ahead)
 }
 
 /* Reads as many as are to be asked for. Where that cannot be done it is no more tried. */
-static void read_batch(struct wr_ahead *ahead)
+WR_APART void read_batch(struct wr_ahead *ahead)
 {
     struct iovec to[WR_AHEAD_MAX];
     unsigned n = ahead->ask;

@@ -5,9 +5,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/hint.h"
 #include "link/gather.h"
 
-static unsigned write_together(struct wr_gather *gather, ssize_t *result)
+WR_APART unsigned write_together(struct wr_gather *gather, ssize_t *result)
 {
     struct wr_batch_parts parts[WR_GATHER_MAX];
 
@@ -25,7 +26,7 @@ static ssize_t write_one(struct wr_gather *gather, unsigned i)
 }
 
 /* Keeps the i-th frame as the n-th of those that wait on. */
-static void keep(struct wr_gather *gather, unsigned i, unsigned n)
+WR_APART void keep(struct wr_gather *gather, unsigned i, unsigned n)
 {
     if (i == n)
         return;
@@ -46,9 +47,9 @@ bool wr_gather_write(struct wr_gather *gather)
             rc = result[i];
         else if (kept == 0)
             rc = write_one(gather, i);
-        if (rc == -EAGAIN) {
+        if (WR_SELDOM(rc == -EAGAIN)) {
             keep(gather, i, kept++);
-        } else if (rc < 0) {
+        } else if (WR_SELDOM(rc < 0)) {
             gather->lost++;
             gather->error = (int)rc;
         }

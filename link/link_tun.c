@@ -24,6 +24,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/hint.h"
 #include "link/ahead.h"
 #include "link/gather.h"
 #include "link/link_tun.h"
@@ -101,8 +102,9 @@ static bool write_gathered(struct tun *tun, weir_time now)
     if (tun->gather.n == 0)
         return true;
     bool all = wr_gather_write(&tun->gather);
-    tun->gone |= tun->gather.lost > 0 && write_error(-tun->gather.error) == WEIR_ENETDOWN;
-    if (!all)
+    tun->gone |=
+        WR_SELDOM(tun->gather.lost > 0) && write_error(-tun->gather.error) == WEIR_ENETDOWN;
+    if (WR_SELDOM(!all))
         (void)full(tun, now);
     return all;
 }
@@ -133,8 +135,8 @@ static ssize_t write_large(const struct tun *tun, struct virtio_net_hdr *head,
 }
 
 /* What one write has come to: a frame behind those that wait. */
-static int send_large(struct tun *tun, struct virtio_net_hdr *head, const struct weir_out *out,
-                      weir_time now)
+WR_APART int send_large(struct tun *tun, struct virtio_net_hdr *head, const struct weir_out *out,
+                        weir_time now)
 {
     int rc = 0;
     if (!write_gathered(tun, now))
@@ -152,7 +154,7 @@ static int tun_send(struct weir_link *link, const struct weir_out *out, weir_tim
 {
     struct tun *tun = (struct tun *)link;
     struct virtio_net_hdr head = {0};
-    if (tun->gone)
+    if (WR_SELDOM(tun->gone))
         return WEIR_ENETDOWN;
     wr_ahead_note_sent(&tun->ahead);
     if (!tun->vnet && (out->gso_size || out->csum_partial))

@@ -40,4 +40,11 @@
 #    define WR_COLD
 #endif
 
+/* So rarely true that what then happens is laid apart: each frame runs through fewer cache lines of code. */
+#if defined(__GNUC__)
+#    define WR_SELDOM(condition) __builtin_expect(!!(condition), 0)
+#else
+#    define WR_SELDOM(condition) (condition)
+#endif
+
 #endif
