@@ -82,7 +82,8 @@ def test_super_segments_come_whole():
         assert stat(p, "IpInReceives") < 16 * MB // 1448 // 4
         from_source(p.v4, 8 * MB)
         from_source(p.v6, 8 * MB)
-        assert p.drops().keys() <= {"ip6_not_ours", "ip4_not_ours"}
+        # The last is a FIN that the kernel sent again, to a peer that had no processor for 200 ms.
+        assert p.drops().keys() <= {"ip6_not_ours", "ip4_not_ours", "tcp_after_close"}
 
 
 def test_jumbo_frames():
