@@ -28,18 +28,22 @@ def test_a_process_for_each_connection(hosts, six):
         assert client.wait(apps.HANG) == 0, client
 
 
+# When one way has ended socat waits half a second for the other, if nothing is said.
+PATIENT = ["-t", str(apps.HANG)]
+
+
 def test_bytes_both_ways_with_half_close(hosts):
     """What the server sends begins after the client's end of file, and is whole; then through two relays more."""
     digest = apps.make_file(hosts.folder / "there", 10_000_000)
     back = apps.make_file(hosts.folder / "back", 20_000_000)
-    hosts.server.start("socat", f"TCP-LISTEN:7,bind={hosts.server.addr},fork,reuseaddr",
+    hosts.server.start("socat", *PATIENT, f"TCP-LISTEN:7,bind={hosts.server.addr},fork,reuseaddr",
                        "SYSTEM:sha256sum >>seen; cat back", listens=7)
-    hosts.server.start("socat", f"TCP-LISTEN:8,bind={hosts.server.addr},fork,reuseaddr",
+    hosts.server.start("socat", *PATIENT, f"TCP-LISTEN:8,bind={hosts.server.addr},fork,reuseaddr",
                        tcp(False, hosts.server, 7), listens=8)
-    hosts.client.start("socat", f"TCP-LISTEN:9,bind={hosts.client.addr},fork,reuseaddr",
+    hosts.client.start("socat", *PATIENT, f"TCP-LISTEN:9,bind={hosts.client.addr},fork,reuseaddr",
                        tcp(False, hosts.server, 8), listens=9)
     for address in (tcp(False, hosts.server, 7), tcp(False, hosts.client, 9)):
-        ran = hosts.client.shell(f"socat -t 30 - {address} <there | sha256sum")
+        ran = hosts.client.shell(f"socat {' '.join(PATIENT)} - {address} <there | sha256sum")
         assert ran.out.split()[0] == back, ran
     seen = [line.split()[0] for line in (hosts.folder / "seen").read_text().splitlines()]
     assert seen == [digest] * 2
