@@ -86,6 +86,17 @@ def test_super_segments_come_whole():
         assert p.drops().keys() <= {"ip6_not_ours", "ip4_not_ours", "tcp_after_close"}
 
 
+def test_segments_beyond_64_kb_are_counted_and_come_again_smaller():
+    """BIG TCP, which an administrator has to ask for: the stack does not know such packets."""
+    run("ip", "link", "set", NEAR, "gso_max_size", "200000")
+    try:
+        with host("generic") as p:
+            to_sink(p.v6, 2 * MB)
+            assert int(p.drops()["ip6_bad_ext"]) > 0
+    finally:
+        run("ip", "link", "set", NEAR, "gso_max_size", "65536")
+
+
 def test_jumbo_frames():
     """9000 bytes are three chunks. The driver's hook has an MTU that fits into one."""
     set_mtu(9000)
