@@ -14,6 +14,7 @@ enum { PAIR_BURST = 256 };
 
 struct side {
     struct weir_stack *stack;
+    struct weir_pages *pages; /* its memory, as of a host's; NULL: as the benchmark says */
     struct weir_link *link;
     int ifindex;
     bool large; /* the frame before was a super-segment: such are worth the room */
@@ -38,7 +39,10 @@ static inline void side_open(struct side *side, const struct weir_allocator *mem
 
     weir_config_default(&config);
     config.max_sockets = 1u << 21;
-    if (memory->alloc)
+    side->pages = memory->alloc ? NULL : weir_pages_new();
+    if (side->pages)
+        config.alloc = weir_pages_allocator(side->pages);
+    else if (memory->alloc)
         config.alloc = *memory;
     memset(config.seed, seed, sizeof config.seed);
     side->stack = weir_stack_new(&config, now);
@@ -72,6 +76,8 @@ static inline void pair_close(void)
 {
     weir_stack_free(client.stack);
     weir_stack_free(server.stack);
+    weir_pages_free(client.pages);
+    weir_pages_free(server.pages);
     weir_link_free(client.link);
     weir_link_free(server.link);
 }

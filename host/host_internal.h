@@ -94,6 +94,7 @@ struct weir_host {
     struct weir_host *next;
     struct weir_loop *loop;
     struct weir_stack *stack;
+    struct weir_pages *pages; /* its memory; NULL: not ours */
     struct wr_attach *links;
     int64_t busy_ns; /* of busy polling after a frame; 0: none */
     bool had_input;  /* since events were handed out last */

@@ -381,21 +381,26 @@ bool wr_host_events(struct weir_host *host, bool in_loop)
 int weir_host_new(struct weir_loop *loop, const struct weir_config *config, struct weir_host **out)
 {
     struct weir_config defaults;
-    int rc = 0;
+    struct weir_pages *pages = NULL;
     if (!config) {
         weir_config_default(&defaults);
-        rc = wr_host_seed(defaults.seed);
+        int rc = wr_host_seed(defaults.seed);
+        if (rc != 0)
+            return rc;
+        pages = weir_pages_new();
+        if (pages)
+            defaults.alloc = weir_pages_allocator(pages);
         config = &defaults;
     }
-    if (rc != 0)
-        return rc;
     struct weir_host *host = calloc(1, sizeof *host);
     if (host)
         host->stack = weir_stack_new(config, weir_now());
     if (!host || !host->stack) {
+        weir_pages_free(pages);
         free(host);
         return WEIR_ENOMEM;
     }
+    host->pages = pages;
     wr_loop_lock(loop);
     host->loop = loop;
     host->next = loop->hosts;
@@ -441,6 +446,7 @@ static void host_destroy(struct weir_host *host)
     wr_host_capture_end_all(host);
     wr_host_follow_end_all(host);
     weir_stack_free(host->stack);
+    weir_pages_free(host->pages);
     free(host->stash);
     free(host);
 }

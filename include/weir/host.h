@@ -77,8 +77,16 @@ int weir_loop_alarm(struct weir_loop *loop, weir_time at, weir_alarm_fn *fn, voi
 
 /* ---- host ------------------------------------------------------------------------------------- */
 
-/* Makes a host on a loop; any number may share one. config NULL: defaults, and a seed from the kernel's random
- * source; with a config of your own its seed is yours to fill. WEIR_ENOMEM. */
+/* Memory for a stack with many connections (struct weir_config.alloc): beyond the first thousand they are in huge pages, where
+ * the kernel lets programs ask for them (transparent_hugepage: madvise or always). Of one stack, or of several that never take memory
+ * at one time. Free it after them. NULL: out of memory; NULL may be freed. */
+struct weir_pages;
+struct weir_pages *weir_pages_new(void);
+struct weir_allocator weir_pages_allocator(struct weir_pages *pages);
+void weir_pages_free(struct weir_pages *pages);
+
+/* Makes a host on a loop; any number may share one. config NULL: defaults, memory by weir_pages_new(), and a seed from the kernel's
+ * random source; with a config of your own its seed is yours to fill. WEIR_ENOMEM. */
 int weir_host_new(struct weir_loop *loop, const struct weir_config *config,
                   struct weir_host **host);
 /* Closes all its sockets (abortively), frees links and stack. No thread may be in a call on it, or blocked

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory in huge pages: blocks that do not overlap, are aligned as malloc()'s, keep their bytes, and go back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <weir/host.h>
+
+#include "base/rng.h"
+
+enum { BLOCKS = 3000, STEPS = 60000 };
+
+struct block {
+    uint8_t *at;
+    size_t bytes;
+};
+
+/* As a stack asks for them: small ones, chunks, first blocks of streams, large ones. */
+static const size_t sizes[] = {40, 760, 2048, 2648, 24680, 24681, 65536, 65537, 300000};
+
+static void fill(const struct block *block, uint32_t n)
+{
+    memcpy(block->at, &n, sizeof n);
+    memcpy(block->at + block->bytes - sizeof n, &n, sizeof n);
+}
+
+static void is_filled(const struct block *block, uint32_t n)
+{
+    assert_memory_equal(block->at, &n, sizeof n);
+    assert_memory_equal(block->at + block->bytes - sizeof n, &n, sizeof n);
+}
+
+static void toggle(const struct weir_allocator *alloc, struct block *block, uint32_t n,
+                   size_t bytes)
+{
+    if (block->at != NULL) {
+        is_filled(block, n);
+        alloc->free(alloc->ctx, block->at, block->bytes);
+        block->at = NULL;
+        return;
+    }
+    *block = (struct block){alloc->alloc(alloc->ctx, bytes), bytes};
+    assert_non_null(block->at);
+    assert_int_equal((uintptr_t)block->at % _Alignof(max_align_t), 0);
+    fill(block, n);
+}
+
+static void free_all(const struct weir_allocator *alloc, struct block *blocks)
+{
+    for (uint32_t n = 0; n < BLOCKS; n++)
+        if (blocks[n].at != NULL)
+            toggle(alloc, &blocks[n], n, 0);
+}
+
+static void blocks_are_apart(void **state)
+{
+    struct weir_pages *pages = weir_pages_new();
+    struct weir_allocator alloc = weir_pages_allocator(pages);
+    struct block *blocks = calloc(BLOCKS, sizeof *blocks);
+    struct wr_rng rng;
+    uint8_t seed[32] = {1};
+
+    (void)state;
+    assert_non_null(blocks);
+    wr_rng_init(&rng, seed);
+    for (unsigned i = 0; i < STEPS; i++) {
+        uint32_t n = wr_rng_below(&rng, BLOCKS);
+        toggle(&alloc, &blocks[n], n,
+               sizes[wr_rng_below(&rng, (uint32_t)(sizeof sizes / sizeof *sizes))]);
+    }
+    free_all(&alloc, blocks);
+    free(blocks);
+    weir_pages_free(pages);
+}
+
+/* Bytes of this process that are in memory. */
+static size_t resident(void)
+{
+    FILE *f = fopen("/proc/self/statm", "r");
+    unsigned long all, here;
+
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lu %lu", &all, &here), 2);
+    fclose(f);
+    return here * 4096;
+}
+
+/* 70 MB of chunks go back to the kernel with the last of them, all but a region, and come again. */
+static void what_is_free_goes_back(void **state)
+{
+    struct weir_pages *pages = weir_pages_new();
+    struct weir_allocator alloc = weir_pages_allocator(pages);
+    struct block *blocks = calloc(BLOCKS, sizeof *blocks);
+    size_t before = resident();
+
+    (void)state;
+    assert_non_null(blocks);
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t n = 0; n < BLOCKS; n++) {
+            toggle(&alloc, &blocks[n], n, 24680);
+            memset(blocks[n].at + 4, 1, 24672);
+        }
+        assert_true(resident() > before + (60u << 20));
+        free_all(&alloc, blocks);
+        assert_true(resident() < before + (16u << 20));
+    }
+    free(blocks);
+    weir_pages_free(pages);
+}
+
+static void stack_lives_in_them(void **state)
+{
+    struct weir_pages *pages = weir_pages_new();
+    struct weir_config config;
+    struct weir_stack *stack;
+    weir_sock socks[20000];
+
+    (void)state;
+    weir_config_default(&config);
+    config.alloc = weir_pages_allocator(pages);
+    stack = weir_stack_new(&config, 0);
+    assert_non_null(stack);
+    for (unsigned i = 0; i < 20000; i++)
+        assert_int_equal(weir_sock_open(stack, WEIR_AF_INET, WEIR_SOCK_STREAM, 0, &socks[i]), 0);
+    for (unsigned i = 0; i < 20000; i++)
+        assert_int_equal(weir_sock_close(stack, socks[i], 0), 0);
+    weir_stack_free(stack);
+    weir_pages_free(pages);
+    weir_pages_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_are_apart),
+        cmocka_unit_test(what_is_free_goes_back),
+        cmocka_unit_test(stack_lives_in_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
