@@ -103,6 +103,7 @@ static void what_is_free_goes_back(void **state)
     for (int round = 0; round < 3; round++) {
         for (uint32_t n = 0; n < BLOCKS; n++) {
             toggle(&alloc, &blocks[n], n, 24680);
+            assert_non_null(blocks[n].at);
             memset(blocks[n].at + 4, 1, 24672);
         }
         assert_true(resident() > before + (60u << 20));
