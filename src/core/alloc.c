@@ -113,16 +113,16 @@ WR_APART void *take(struct weir_stack *stack, size_t size)
 static void *counted_alloc(void *ctx, size_t size)
 {
     struct weir_stack *stack = ctx;
-    struct wr_small_spares *small = small_of(stack, size);
+    struct wr_small_spares *small;
     struct wr_spare *spare = stack->spares;
 
-    if (small->size == size && small->n > 0)
-        return take_small(small);
-    if (size != WR_RING_FIRST || spare == NULL)
-        return take(stack, size);
-    stack->spares = spare->next;
-    stack->n_spares--;
-    return spare;
+    if (size == WR_RING_FIRST && spare != NULL) {
+        stack->spares = spare->next;
+        stack->n_spares--;
+        return spare;
+    }
+    small = small_of(stack, size);
+    return small->size == size && small->n > 0 ? take_small(small) : take(stack, size);
 }
 
 /* A block of which there is no place to be kept, unless it is a large one. */
@@ -139,15 +139,14 @@ static void counted_free(void *ctx, void *ptr, size_t size)
     struct weir_stack *stack = ctx;
     struct wr_spare *spare = ptr;
 
-    if (size >= SMALL_MIN && size <= SMALL_MAX && keep_small(small_of(stack, size), ptr, size))
-        return;
-    if (size != WR_RING_FIRST || stack->n_spares >= SPARES) {
-        give_back_or_keep(stack, ptr, size);
+    if (size == WR_RING_FIRST && stack->n_spares < SPARES) {
+        spare->next = stack->spares;
+        stack->spares = spare;
+        stack->n_spares++;
         return;
     }
-    spare->next = stack->spares;
-    stack->spares = spare;
-    stack->n_spares++;
+    if (size < SMALL_MIN || size > SMALL_MAX || !keep_small(small_of(stack, size), ptr, size))
+        give_back_or_keep(stack, ptr, size);
 }
 
 void wr_alloc_trim(struct weir_stack *stack)

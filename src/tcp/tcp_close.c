@@ -8,6 +8,7 @@
  *                         RST at once when received data was not read, or SO_LINGER says zero.
  *     after close         the connection is an orphan: bounded retries, FIN-WAIT-2 for tcp_fin_timeout.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_sender.h"
@@ -134,8 +135,7 @@ void wr_close_timed_out(struct weir_stack *stack, struct tcb *tcb)
 
 /* An orphan costs memory that nobody will ask for again. Linux counts twice who is silent for long, and once
  * more whom the network calls unreachable. */
-bool wr_close_out_of_resources(struct weir_stack *stack, struct tcb *tcb, bool say_reset,
-                               weir_time now)
+WR_APART bool is_too_many(struct weir_stack *stack, struct tcb *tcb, bool say_reset, weir_time now)
 {
     weir_time quiet = tcb->tx != NULL ? now - tcb->tx->last_sent_at : 0;
     unsigned shift = quiet > 240 * WEIR_SEC || !say_reset ? 1 : 0;
@@ -152,6 +152,16 @@ bool wr_close_out_of_resources(struct weir_stack *stack, struct tcb *tcb, bool s
     wr_count(stack, WR_STAT_tcp_abort_on_memory);
     wr_tcb_done(stack, tcb, 0);
     return true;
+}
+
+bool wr_close_out_of_resources(struct weir_stack *stack, struct tcb *tcb, bool say_reset,
+                               weir_time now)
+{
+    bool plenty = 4 * (uint64_t)stack->tcp->n_orphans <= (uint64_t)stack->tunables.tcp_max_orphans;
+
+    if (wr_may_be_short(stack) && plenty && tcb->snd_ring.len == 0) /* as mostly */
+        return false;
+    return is_too_many(stack, tcb, say_reset, now);
 }
 
 /* ---- the user's calls ----------------------------------------------------------------------------- */

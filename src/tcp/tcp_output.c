@@ -701,6 +701,14 @@ static void rest(struct weir_stack *stack, struct tcb *tcb, weir_time now)
         wr_timers_held(stack, tcb, now);
 }
 
+/* The same when send_plain() has sent all there was. */
+WR_INLINE void rest_after_all(struct weir_stack *stack, struct tcb *tcb, weir_time now)
+{
+    wr_output_unlink(tcb);
+    wr_trace_held(stack, tcb);
+    wr_chrono_turn_ended(tcb, now);
+}
+
 WR_APART void neighbour_failed(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 {
     wr_output_unlink(tcb);
@@ -755,8 +763,9 @@ size_t wr_tcp_output(struct weir_stack *stack, struct wr_netif *netif, struct we
             else
                 len = send_any(stack, tcb, out, now);
             /* Most segments are the only ones: another turn would find nothing. */
-            if (len == 0 || (all && !has_new(tcb)) ||
-                (WR_SHORT_WAYS && tcb->want == 0 && all_sent(tcb))) {
+            if (all && len > 0 && !has_new(tcb)) {
+                rest_after_all(stack, tcb, now);
+            } else if (len == 0 || (WR_SHORT_WAYS && tcb->want == 0 && all_sent(tcb))) {
                 rest(stack, tcb, now);
             } else { /* the next in turn first, then this one again */
                 wr_list_remove(&tcb->out);

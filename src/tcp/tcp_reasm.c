@@ -61,7 +61,14 @@ uint32_t wr_reasm_window_free(const struct tcb *tcb)
     return wnd;
 }
 
-WR_APART uint32_t window_at_edge(const struct tcb *tcb)
+static uint16_t announce(struct tcb *tcb, uint32_t wnd)
+{
+    tcb->rcv_wnd = wnd;
+    tcb->rcv_wup = tcb->rcv_nxt;
+    return (uint16_t)(wnd >> tcb->rcv_wscale);
+}
+
+WR_APART uint16_t announce_any(struct tcb *tcb)
 {
     uint32_t left = wr_reasm_wnd(tcb), wnd = wr_reasm_window_free(tcb);
     uint32_t most = (uint32_t)UINT16_MAX << tcb->rcv_wscale;
@@ -74,10 +81,10 @@ WR_APART uint32_t window_at_edge(const struct tcb *tcb)
     if (wnd > left && wnd < left + (1u << tcb->rcv_wscale) &&
         (uint64_t)tcb->rcv_ring.len + wnd > tcb->opts.rcvbuf)
         wnd = left;
-    return wnd < most ? wnd : most;
+    return announce(tcb, wnd < most ? wnd : most);
 }
 
-/* The same where half of the buffer or more is free and the window may open as it will, as mostly; else 0. */
+/* The window where half of the buffer or more is free and it may open as it will, as mostly; else 0. */
 WR_INLINE uint32_t window_at_ease(const struct tcb *tcb)
 {
     uint32_t rcvbuf = tcb->opts.rcvbuf, unread = tcb->rcv_ring.len, space = rcvbuf / 2 - unread;
@@ -97,11 +104,7 @@ uint16_t wr_reasm_window_announce(struct tcb *tcb)
 {
     uint32_t wnd = WR_SHORT_WAYS ? window_at_ease(tcb) : 0;
 
-    if (wnd == 0)
-        wnd = window_at_edge(tcb);
-    tcb->rcv_wnd = wnd;
-    tcb->rcv_wup = tcb->rcv_nxt;
-    return (uint16_t)(wnd >> tcb->rcv_wscale);
+    return wnd != 0 ? announce(tcb, wnd) : announce_any(tcb);
 }
 
 void wr_reasm_grow(struct tcb *tcb, uint32_t len)
