@@ -15,6 +15,9 @@ add_library(weir-packetdrill MODULE
     drill/dr_world.c
     ${core_sources})
 weir_settings(weir-packetdrill)
+if(TARGET weir-profile)
+    add_dependencies(weir-packetdrill weir-profile) # the core's sources say so, though they are compiled without it here
+endif()
 set_target_properties(weir-packetdrill PROPERTIES
     C_EXTENSIONS ON
     C_VISIBILITY_PRESET hidden

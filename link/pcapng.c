@@ -138,7 +138,8 @@ bool wr_pcapng_interface(struct wr_pcapng *to, const struct weir_netif_config *n
 
 bool wr_pcapng_packet(struct wr_pcapng *to, const struct wr_pcapng_packet *packet)
 {
-    size_t comment = packet->comment ? strnlen(packet->comment, COMMENT_MAX) : 0;
+    size_t whole = packet->comment ? strlen(packet->comment) : 0;
+    size_t comment = whole < COMMENT_MAX ? whole : COMMENT_MAX;
     size_t body = 20 + padded(packet->kept) + option_size(sizeof packet->flags) +
                   (comment ? option_size(comment) : 0) + 4;
     if (!begin(to, BLOCK_EPB, body))
