@@ -115,7 +115,8 @@ static inline bool carry(struct side *from, struct side *to, weir_time now)
         check(weir_input(to->stack, to->ifindex, &frame, now), "weir_input");
         moved = true;
     }
-    (void)from->link->ops->flush(from->link, now);
+    if (from->link->ops->flush)
+        from->link->ops->flush(from->link, now);
     return moved;
 }
 

@@ -321,6 +321,7 @@ static void open_network(void)
 
     config.gso_max_bytes = load->offload ? 65535 : 0;
     config.csum_offload = load->offload;
+    config.lends = !load->impair;
     check(weir_link_pipe(&config, ends), "weir_link_pipe");
     ends[0] = impaired(ends[0]);
     for (int i = 0; i < 2; i++)
