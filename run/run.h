@@ -90,8 +90,8 @@ struct weir_run_options {
 void weir_run_options_default(struct weir_run_options *options);
 
 /* Makes the supervisor on a loop. It takes SIGCHLD for itself (blocked, read by a signalfd), makes the
- * process a subreaper of its descendants, raises RLIMIT_NOFILE to the hard limit, and lets malloc() keep up to 32 MB
- * that was freed. WEIR_EBUSY if the
+ * process a subreaper of its descendants, raises RLIMIT_NOFILE to the hard limit, lets malloc() keep up to 32 MB
+ * that was freed, and puts the calling thread under SCHED_BATCH if it is under SCHED_OTHER. WEIR_EBUSY if the
  * process has one already; WEIR_ENOTSUP if the kernel has no seccomp notification (before 5.19);
  * WEIR_EPERM if pidfd_getfd or process_vm_readv are forbidden, as in some containers. */
 int weir_run_new(struct weir_loop *loop, struct weir_run **run);

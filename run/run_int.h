@@ -78,6 +78,7 @@ struct weir_run {
     size_t n_later;
     bool told_undumpable; /* the warning of run_fd.c was given */
     bool can_isolate;     /* namespaces are to be had */
+    bool stepped_back;    /* under SCHED_BATCH */
 };
 
 struct weir_program {

@@ -82,6 +82,18 @@ def test_signal_dispositions_are_the_callers():
     assert (ran.status, ran.out) == (native.status, native.out) == (6, native.out), ran
 
 
+POLICIES = "import os; print(os.sched_getscheduler(0), os.sched_getscheduler(os.getppid()))"
+
+
+def test_the_program_has_its_callers_scheduling_policy():
+    """Weir's own is SCHED_BATCH, unless the caller has chosen another than the usual one."""
+    for flag, own, weirs in (("--other", os.SCHED_OTHER, os.SCHED_BATCH), ("--idle", os.SCHED_IDLE, os.SCHED_IDLE),
+                             ("--batch", os.SCHED_BATCH, os.SCHED_BATCH)):
+        words = ["chrt", flag, "0", apps.WEIR, "run", "--", "python3", "-c", POLICIES]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (0, f"{own} {weirs}\n"), (flag, done)
+
+
 def test_it_waits_for_what_the_program_leaves_behind():
     begun = time.monotonic()
     ran = apps.weir("run", "--", "sh", "-c", "(sleep 0.5; echo late) & exit 3")
