@@ -18,9 +18,9 @@
 #include "link/batch.h"
 
 enum {
-    WR_GATHER_BYTES = 272, /* of the largest frame that is small */
-    WR_GATHER_MAX = 32,    /* frames that wait */
-    WR_GATHER_FEW = 2      /* so many are not worth a batch */
+    WR_GATHER_BYTES = 1552, /* of the largest frame that is small: a segment of 1500 bytes */
+    WR_GATHER_MAX = 32,     /* frames that wait */
+    WR_GATHER_FEW = 2       /* so many are not worth a batch */
 };
 
 struct wr_gather {
