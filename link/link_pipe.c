@@ -27,6 +27,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/hint.h"
 #include "link/frame_queue.h"
 #include "link/link_wire.h"
 
@@ -66,14 +67,14 @@ static void wire_unlock(struct wire *wire)
         pthread_mutex_unlock(&wire->lock);
 }
 
-static void ring_end(const struct end *end)
+WR_APART void ring_end(const struct end *end)
 {
     uint64_t one = 1;
     if (end->event_fd >= 0 && write(end->event_fd, &one, sizeof one) < 0)
         return; /* only a counter at its limit refuses, and that is readable */
 }
 
-static void silence(const struct end *end)
+WR_APART void silence(const struct end *end)
 {
     uint64_t count;
     if (end->event_fd >= 0 && read(end->event_fd, &count, sizeof count) < 0)
@@ -94,7 +95,7 @@ static bool lends(const struct end *from, const struct weir_out *out, size_t len
 }
 
 /* Queues one frame given as head and spans. */
-static int put_frame(struct end *from, const struct weir_out *out, weir_time now)
+WR_INLINE int put_frame(struct end *from, const struct weir_out *out, weir_time now)
 {
     struct wr_frame_queue *q = from->out;
     size_t len = wr_link_out_len(out);
@@ -104,20 +105,20 @@ static int put_frame(struct end *from, const struct weir_out *out, weir_time now
         from->was_full |= full;
         return full ? WEIR_EAGAIN : WEIR_ENOMEM;
     }
-    if (lends(from, out, len)) {
+    buf->gso_size = out->gso_size;
+    buf->csum_valid = out->csum_partial;
+    if (out->n_spans == 0) {
+        memcpy(buf->data, out->head, out->head_len);
+    } else if (lends(from, out, len)) {
         memcpy(buf->data, out->head, out->head_len);
         wr_frame_queue_lend(q, buf, out->span, out->n_spans);
     } else {
         wr_link_gather_all(out, buf->data);
     }
-    buf->gso_size = out->gso_size;
-    buf->csum_valid = out->csum_partial;
-    if (q->count == 1)
-        ring_end(from->peer);
     return 0;
 }
 
-static int put_plain(void *arg, const uint8_t *frame, size_t len)
+WR_APART int put_plain(void *arg, const uint8_t *frame, size_t len)
 {
     struct put *put = arg;
     struct weir_out out = {.n_spans = 1, .span = {{frame, len}}};
@@ -126,12 +127,14 @@ static int put_plain(void *arg, const uint8_t *frame, size_t len)
 
 /* True when the frame passes the wire as it is. One that does not say its length (weir_netif_config.gso_max_bytes) is cut:
  * the other end is a stack, and only the kernel's takes that. */
-static bool passes(const struct end *end, const struct weir_out *out)
+WR_INLINE bool passes(const struct end *end, const struct weir_out *out)
 {
     const struct wire *wire = end->wire;
-    size_t l3 = end->link.netif.kind == WEIR_NETIF_ETHERNET ? WR_ETH_HEAD : 0;
-    if (out->gso_size && (wire->gso_max == 0 || wr_link_out_len(out) > l3 + 65535))
-        return false;
+    if (out->gso_size) {
+        size_t l3 = end->link.netif.kind == WEIR_NETIF_ETHERNET ? WR_ETH_HEAD : 0;
+        if (wire->gso_max == 0 || wr_link_out_len(out) > l3 + 65535)
+            return false;
+    }
     return !out->csum_partial || wire->csum_offload;
 }
 
@@ -143,28 +146,44 @@ static bool fits(const struct end *from, const struct weir_out *out)
     return need <= q->cap - q->count || (q->count == 0 && need > q->cap);
 }
 
+/* One that has to be cut. */
+WR_APART int send_pieces(struct end *end, const struct weir_out *out, weir_time now)
+{
+    struct put put = {end, now};
+    int rc;
+    if (!fits(end, out)) {
+        end->was_full = true;
+        return WEIR_EAGAIN;
+    }
+    rc = weir_out_segment(out, end->link.netif.kind, put_plain, &put);
+    return rc == WEIR_EAGAIN ? WEIR_ENOBUFS
+                             : rc; /* more than the whole queue holds: the tail is lost */
+}
+
+WR_INLINE int send_frame(struct end *end, const struct weir_out *out, weir_time now)
+{
+    end->room_at = WEIR_TIME_NEVER;
+    if (!end->peer->open)
+        return WEIR_ENETDOWN;
+    return passes(end, out) ? put_frame(end, out, now) : send_pieces(end, out, now);
+}
+
+WR_APART int send_locked(struct end *end, const struct weir_out *out, weir_time now)
+{
+    struct wire *wire = end->wire;
+    pthread_mutex_lock(&wire->lock);
+    bool was_empty = end->out->count == 0;
+    int rc = send_frame(end, out, now);
+    if (was_empty && end->out->count > 0)
+        ring_end(end->peer);
+    pthread_mutex_unlock(&wire->lock);
+    return rc;
+}
+
 static int pipe_send(struct weir_link *link, const struct weir_out *out, weir_time now)
 {
     struct end *end = (struct end *)link;
-    struct wire *wire = end->wire;
-    struct put put = {end, now};
-    int rc;
-    wire_lock(wire);
-    end->room_at = WEIR_TIME_NEVER;
-    if (!end->peer->open) {
-        rc = WEIR_ENETDOWN;
-    } else if (passes(end, out)) {
-        rc = put_frame(end, out, now);
-    } else if (fits(end, out)) {
-        rc = weir_out_segment(out, link->netif.kind, put_plain, &put);
-        if (rc == WEIR_EAGAIN)
-            rc = WEIR_ENOBUFS; /* more segments than the whole queue holds: the tail is lost */
-    } else {
-        end->was_full = true;
-        rc = WEIR_EAGAIN;
-    }
-    wire_unlock(wire);
-    return rc;
+    return end->wire->threads ? send_locked(end, out, now) : send_frame(end, out, now);
 }
 
 static unsigned pipe_flush(struct weir_link *link, weir_time now)
@@ -177,7 +196,7 @@ static unsigned pipe_flush(struct weir_link *link, weir_time now)
 /* ---- recv --------------------------------------------------------------------------------------- */
 
 /* The reader took a frame: a sender that was refused may try again once a quarter is free. */
-static void room_made(struct end *sender, const struct wr_frame_queue *q, weir_time now)
+WR_APART void room_made(struct end *sender, const struct wr_frame_queue *q, weir_time now)
 {
     if (q->count > q->cap - (q->cap + 3) / 4)
         return;
@@ -187,7 +206,8 @@ static void room_made(struct end *sender, const struct wr_frame_queue *q, weir_t
 }
 
 /* Brings the data here: to the room if the headers' length is the expected one. */
-static void fetch(struct wr_frame_buf *buf, const struct weir_room *room, struct weir_frame *frame)
+WR_APART void fetch(struct wr_frame_buf *buf, const struct weir_room *room,
+                    struct weir_frame *frame)
 {
     size_t lent = wr_frame_lent_len(buf), head = buf->len - lent;
 
@@ -200,8 +220,8 @@ static void fetch(struct wr_frame_buf *buf, const struct weir_room *room, struct
     frame->body_at = head;
 }
 
-static int take(struct end *end, const struct weir_room *room, struct weir_frame *frame,
-                weir_time now)
+WR_INLINE int take(struct end *end, const struct weir_room *room, struct weir_frame *frame,
+                   weir_time now)
 {
     struct wr_frame_queue *q = end->in;
     struct wr_frame_buf *buf = wr_frame_queue_get(q);
@@ -224,7 +244,7 @@ static int take(struct end *end, const struct weir_room *room, struct weir_frame
     return 1;
 }
 
-static int take_locked(struct end *end, struct weir_frame *frame, weir_time now)
+WR_APART int take_locked(struct end *end, struct weir_frame *frame, weir_time now)
 {
     struct wire *wire = end->wire;
     pthread_mutex_lock(&wire->lock);
@@ -236,13 +256,7 @@ static int take_locked(struct end *end, struct weir_frame *frame, weir_time now)
 static int pipe_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
 {
     struct end *end = (struct end *)link;
-    const struct wr_frame_queue *q = end->in;
-
-    if (end->wire->threads)
-        return take_locked(end, frame, now);
-    if (q->count == 0 && q->lent == NULL && end->peer->open)
-        return 0; /* as mostly, when it is asked again */
-    return take(end, NULL, frame, now);
+    return end->wire->threads ? take_locked(end, frame, now) : take(end, NULL, frame, now);
 }
 
 static int pipe_recv_room(struct weir_link *link, const struct weir_room *room,
@@ -350,17 +364,14 @@ int weir_link_pipe(const struct weir_pipe_config *config, struct weir_link *ends
     wire->csum_offload = config->csum_offload;
     wire->lends = config->lends;
     wire->gso_max = config->gso_max_bytes;
-    bool ok = true;
     for (unsigned i = 0; i < 2; i++) {
         end_init(wire, i, config);
-        ok = wr_frame_queue_init(&wire->dir[i], frames) && ok;
+        wr_frame_queue_init(&wire->dir[i], frames);
         if (config->threads)
             wire->end[i].event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     }
-    int rc = ok ? 0 : WEIR_ENOMEM;
-    if (ok && config->threads && (wire->end[0].event_fd < 0 || wire->end[1].event_fd < 0))
-        rc = -errno;
-    if (rc != 0) {
+    if (config->threads && (wire->end[0].event_fd < 0 || wire->end[1].event_fd < 0)) {
+        int rc = -errno;
         wire_free(wire);
         return rc;
     }

@@ -166,10 +166,7 @@ int weir_switch_port(struct weir_switch *sw, const uint8_t mac[6], uint32_t mtu,
     struct port *port = calloc(1, sizeof *port);
     if (!port)
         return WEIR_ENOMEM;
-    if (!wr_frame_queue_init(&port->queue, PORT_FRAMES)) {
-        free(port);
-        return WEIR_ENOMEM;
-    }
+    wr_frame_queue_init(&port->queue, PORT_FRAMES);
     struct weir_netif_config *netif = &port->link.netif;
     port->link.ops = &port_ops;
     port->sw = sw;

@@ -362,7 +362,6 @@ struct wr_pkt {
     uint8_t hop_limit;
     uint8_t ds;       /* DS field with ECN bits */
     bool dst_unicast; /* to one of our own addresses, not broadcast or multicast */
-    bool known;       /* its addresses were found good before, for both layers */
     bool csum_valid;  /* the link vouches for the transport checksum */
     bool reassembled;
     uint16_t gso_size; /* see struct weir_frame */

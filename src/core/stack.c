@@ -153,8 +153,8 @@ void weir_stack_free(struct weir_stack *stack)
 /* ---- in -------------------------------------------------------------------------------------- */
 
 /* A frame whose data was read to where it does not belong. */
-WR_APART void input_gathered(struct weir_stack *stack, struct wr_netif *netif,
-                             const struct weir_frame *frame, weir_time now)
+static void input_gathered(struct weir_stack *stack, struct wr_netif *netif,
+                           const struct weir_frame *frame, weir_time now)
 {
     uint8_t *copy = wr_alloc(stack, frame->len);
     struct weir_frame whole = *frame;
@@ -170,6 +170,16 @@ WR_APART void input_gathered(struct weir_stack *stack, struct wr_netif *netif,
     wr_free(stack, copy, frame->len);
 }
 
+/* One whose data was read to where weir_input_room() said. */
+WR_APART void input_apart(struct weir_stack *stack, struct wr_netif *netif,
+                          const struct weir_frame *frame, weir_time now)
+{
+    if (stack->room_fits == NULL || !stack->room_fits(stack, netif, frame))
+        input_gathered(stack, netif, frame, now);
+    else
+        wr_ip_input(stack, netif, frame, now);
+}
+
 static void input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
                   weir_time now)
 {
@@ -179,8 +189,8 @@ static void input(struct weir_stack *stack, struct wr_netif *netif, const struct
         wr_drop(stack, WR_DROP_netif_down);
         return;
     }
-    if (frame->body != NULL && (stack->room_fits == NULL || !stack->room_fits(stack, netif, frame)))
-        input_gathered(stack, netif, frame, now);
+    if (frame->body != NULL)
+        input_apart(stack, netif, frame, now);
     else
         wr_ip_input(stack, netif, frame, now);
     wr_trace_frame_done(stack);

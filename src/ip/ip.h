@@ -148,7 +148,7 @@ struct wr_frag_source {
 /* A source and one of our own addresses that a packet came with lately, and that were found to be good: until
  * the generation changes they are. A place each by the source, the latest stays. */
 struct wr_ip_pair {
-    struct weir_addr src, dst;
+    struct weir_addr src_dst[2];
     const struct wr_netif *netif; /* where it came in; NULL: empty */
     uint32_t generation;
     bool v4;
@@ -219,9 +219,10 @@ void wr_ip_pair_learn(struct weir_stack *stack, const struct wr_netif *netif,
 
 /* ---- input ------------------------------------------------------------------------------------- */
 
-/* An IP packet of `len` bytes (padding may follow); link_group: it came to a group address of the link. */
+/* The IP packet that begins at `p` in the frame (padding may follow); of IPv6 of `len` bytes. link_group: it came to a
+ * group address of the link. */
 void wr_ip4_input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
-                  const uint8_t *p, size_t len, bool link_group, weir_time now);
+                  const uint8_t *p, bool link_group, weir_time now);
 void wr_ip6_input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
                   const uint8_t *p, size_t len, weir_time now);
 /* A reassembled packet. The header is checked, the payload is whole. */

@@ -144,36 +144,20 @@ static bool admit(struct weir_stack *stack, const struct w_ip4 *ip, struct wr_pk
 
 /* A TCP segment with nothing unusual in its header, between addresses that were found good before, goes by a short way.
  * False: it has to go by the long one, and nothing was done. */
-static bool input_plain(struct weir_stack *stack, struct wr_netif *netif,
-                        const struct weir_frame *frame, const uint8_t *p, size_t len, weir_time now)
+WR_INLINE bool input_plain(struct weir_stack *stack, struct wr_netif *netif,
+                           const struct weir_frame *frame, const uint8_t *p, size_t len,
+                           weir_time now)
 {
-    uint16_t total = wr_w_ip4_plain(p, len);
     const struct wr_ip_pair *pair;
-    struct wr_pkt pkt;
 
-    if (total == 0 || p[9] != W_IPPROTO_TCP)
+    if (!wr_w_ip4_is_plain(p, len) || p[9] != W_IPPROTO_TCP)
         return false;
     pair = wr_ip_pair_known4(stack, netif, p + 12);
     if (pair == NULL)
         return false;
-    pkt.src = pair->src;
-    pkt.dst = pair->dst;
-    pkt.netif = netif;
-    pkt.l3 = p;
-    pkt.l3_len = total;
-    pkt.data = p + W_IP4_HLEN;
-    pkt.len = (size_t)total - W_IP4_HLEN;
-    pkt.body = frame->body;
-    pkt.proto = W_IPPROTO_TCP;
-    pkt.hop_limit = p[8];
-    pkt.ds = p[1];
-    pkt.dst_unicast = pkt.known = true;
-    pkt.csum_valid = frame->csum_valid;
-    pkt.reassembled = false;
-    pkt.gso_size = frame->gso_size;
     wr_count(stack, WR_STAT_ip_in);
     wr_count(stack, WR_STAT_ip_delivered);
-    wr_tcp_input(stack, &pkt, now);
+    wr_tcp_input_plain(stack, netif, frame, p, pair->src_dst, now);
     return true;
 }
 
@@ -216,8 +200,10 @@ WR_APART void input_any(struct weir_stack *stack, struct wr_netif *netif,
 }
 
 void wr_ip4_input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
-                  const uint8_t *p, size_t len, bool link_group, weir_time now)
+                  const uint8_t *p, bool link_group, weir_time now)
 {
+    size_t len = frame->len - (size_t)(p - frame->data);
+
     if (wr_may_be_short(stack) && !link_group && input_plain(stack, netif, frame, p, len, now))
         return;
     input_any(stack, netif, frame, p, len, link_group, now);

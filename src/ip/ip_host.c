@@ -93,8 +93,8 @@ bool wr_ip_pair_is_known(const struct weir_stack *stack, const struct wr_netif *
 {
     const struct wr_ip_pair *pair = pair_of(stack, src);
     return wr_may_remember(stack) && pair->netif == netif &&
-           pair->generation == stack->ip->generation && weir_addr_eq(&pair->src, src) &&
-           weir_addr_eq(&pair->dst, dst);
+           pair->generation == stack->ip->generation && weir_addr_eq(&pair->src_dst[0], src) &&
+           weir_addr_eq(&pair->src_dst[1], dst);
 }
 
 const struct wr_ip_pair *wr_ip_pair_known4(const struct weir_stack *stack,
@@ -104,8 +104,8 @@ const struct wr_ip_pair *wr_ip_pair_known4(const struct weir_stack *stack,
 
     return wr_may_remember(stack) && pair->netif == netif &&
                    pair->generation == stack->ip->generation && pair->v4 &&
-                   memcmp(pair->src.b + 12, addrs, 4) == 0 &&
-                   memcmp(pair->dst.b + 12, addrs + 4, 4) == 0
+                   memcmp(pair->src_dst[0].b + 12, addrs, 4) == 0 &&
+                   memcmp(pair->src_dst[1].b + 12, addrs + 4, 4) == 0
                ? pair
                : NULL;
 }
@@ -114,7 +114,7 @@ void wr_ip_pair_learn(struct weir_stack *stack, const struct wr_netif *netif,
                       const struct weir_addr *src, const struct weir_addr *dst)
 {
     *pair_of(stack, src) =
-        (struct wr_ip_pair){*src, *dst, netif, stack->ip->generation, weir_addr_is_v4(src)};
+        (struct wr_ip_pair){{*src, *dst}, netif, stack->ip->generation, weir_addr_is_v4(src)};
 }
 
 void wr_ip_addr_added(struct weir_stack *stack, struct wr_netif *netif, struct wr_ifaddr *addr,
@@ -171,7 +171,7 @@ WR_APART void ethernet_input(struct weir_stack *stack, struct wr_netif *netif,
     }
     switch (eth.type) {
     case W_ETHERTYPE_IP4:
-        wr_ip4_input(stack, netif, frame, p, frame->len - W_ETH_HLEN, group, now);
+        wr_ip4_input(stack, netif, frame, p, group, now);
         break;
     case W_ETHERTYPE_IP6:
         wr_ip6_input(stack, netif, frame, p, frame->len - W_ETH_HLEN, now);
@@ -188,10 +188,6 @@ WR_APART void ethernet_input(struct weir_stack *stack, struct wr_netif *netif,
 void wr_ip_input(struct weir_stack *stack, struct wr_netif *netif, const struct weir_frame *frame,
                  weir_time now)
 {
-    if (!netif->up) {
-        wr_drop(stack, WR_DROP_netif_down);
-        return;
-    }
     if (netif == stack->ip->guest) {
         netif->config.guest->input(stack, frame, now);
     } else if (netif->config.kind == WEIR_NETIF_ETHERNET) {
@@ -201,6 +197,6 @@ void wr_ip_input(struct weir_stack *stack, struct wr_netif *netif, const struct 
     } else if (frame->data[0] >> 4 == 6) {
         wr_ip6_input(stack, netif, frame, frame->data, frame->len, now);
     } else {
-        wr_ip4_input(stack, netif, frame, frame->data, frame->len, false, now);
+        wr_ip4_input(stack, netif, frame, frame->data, false, now);
     }
 }

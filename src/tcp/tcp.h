@@ -143,7 +143,6 @@ enum { WR_ADDRS_V4 = 8, WR_ADDRS_V6 = 32 };
 /* ---- a segment that arrived --------------------------------------------------------------------- */
 
 struct seg {
-    const struct wr_pkt *pkt;
     struct wr_tuple tuple; /* local is us */
     uint64_t hash;         /* of the tuple */
     uint32_t seq, ack;
@@ -156,6 +155,10 @@ struct seg {
     uint16_t n_segs;   /* segments on the wire that it stands for, >= 1 */
     uint32_t wire_mss; /* payload of each of them */
     struct w_tcpopt opt;
+    const struct wr_netif *netif;   /* it came in here */
+    const struct weir_frame *frame; /* in this, or what is known of it: all but data and len */
+    const uint8_t *l3;              /* its IP header */
+    uint8_t ds;                     /* DS field with ECN bits */
 };
 
 /* ---- round-trip time: tcp_rtt ------------------------------------------------------------------- */

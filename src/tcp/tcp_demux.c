@@ -57,41 +57,18 @@ static uint64_t quad(const uint8_t *p)
     return v;
 }
 
-static bool same_addr(const struct weir_addr *a, const struct weir_addr *b)
-{
-    return ((quad(a->b) ^ quad(b->b)) | (quad(a->b + 8) ^ quad(b->b + 8))) == 0;
-}
-
-static bool same_tuple(const struct wr_tuple *a, const struct wr_tuple *b)
-{
-    return a->lport == b->lport && a->rport == b->rport && same_addr(&a->remote, &b->remote) &&
-           same_addr(&a->local, &b->local);
-}
-
-/* One of WR_RECENT places; neighbours have different ones. */
-static uint32_t place(uint32_t x)
-{
-    return x * 0x9e3779b1u / (UINT32_MAX / WR_RECENT + 1);
-}
-
-/* The place of what is kept for a tuple. */
-static uint32_t place_of(const struct wr_tuple *tuple)
-{
-    return place(word(tuple->remote.b + 12) + ((uint32_t)tuple->rport << 16 ^ tuple->lport));
-}
-
 /* The hash of the tuple, which is there or put there. */
 static uint64_t hash_kept(const struct weir_stack *stack, struct wr_hashed *kept,
                           const struct wr_tuple *tuple)
 {
-    if (!same_tuple(&kept->tuple, tuple) || !wr_may_remember(stack))
+    if (!wr_demux_same(&kept->tuple, tuple) || !wr_may_remember(stack))
         *kept = (struct wr_hashed){*tuple, hash_of(stack, tuple)};
     return kept->hash;
 }
 
 uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple)
 {
-    return hash_kept(stack, &stack->tcp->hashed[place_of(tuple)], tuple);
+    return hash_kept(stack, &stack->tcp->hashed[wr_demux_place(tuple)], tuple);
 }
 
 /* No flow has port 0. */
@@ -100,15 +77,13 @@ uint64_t wr_tcp_port_hash(const struct weir_stack *stack, const struct weir_endp
 {
     struct wr_tuple tuple = {local->addr, remote->addr, 0, remote->port};
 
-    uint32_t x = word(remote->addr.b + 12) + remote->port;
-
-    return hash_kept(stack, &stack->tcp->toward[place(x)], &tuple);
+    return hash_kept(stack, &stack->tcp->toward[wr_demux_place(&tuple)], &tuple);
 }
 
 /* The place in the array of those found last. */
 static struct wr_flow **recent(const struct weir_stack *stack, const struct wr_tuple *tuple)
 {
-    return &stack->tcp->recent[place_of(tuple)];
+    return &stack->tcp->recent[wr_demux_place(tuple)];
 }
 
 static void forget_recent(struct weir_stack *stack, const struct tcb *tcb)
@@ -116,17 +91,6 @@ static void forget_recent(struct weir_stack *stack, const struct tcb *tcb)
     struct wr_flow **place = recent(stack, &tcb->tuple);
     if (*place == &tcb->flow)
         *place = NULL;
-}
-
-struct tcb *wr_demux_recent(const struct weir_stack *stack, const struct wr_tuple *tuple)
-{
-    struct wr_flow *flow = *recent(stack, tuple);
-    struct tcb *tcb;
-
-    if (flow == NULL || !wr_may_remember(stack))
-        return NULL;
-    tcb = WR_CONTAINER(flow, struct tcb, flow);
-    return same_tuple(&tcb->tuple, tuple) ? tcb : NULL;
 }
 
 void wr_demux_found(struct weir_stack *stack, struct tcb *tcb)

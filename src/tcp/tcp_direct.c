@@ -32,11 +32,11 @@ void wr_direct_took(struct weir_stack *stack, struct tcb *tcb, const struct seg 
 {
     struct wr_direct *direct = &stack->tcp->direct;
 
-    if (seg->len < WORTH_IT || seg->pkt->body != NULL)
+    if (seg->len < WORTH_IT || seg->frame->body != NULL)
         return; /* too small, or it is this one already */
     direct->tcb = tcb;
-    direct->netif = seg->pkt->netif;
-    direct->head_len = (uint16_t)(seg->data - seg->pkt->l3);
+    direct->netif = seg->netif;
+    direct->head_len = (uint16_t)(seg->data - seg->l3);
 }
 
 void wr_direct_forget(struct weir_stack *stack, const struct tcb *tcb)

@@ -56,7 +56,7 @@ bool wr_ecn_accepts(const struct weir_stack *stack, const struct wr_tcp_opts *op
 {
     if ((seg->flags & setup) != setup)
         return false;
-    return (stack->tunables.tcp_ecn != 0 && (seg->pkt->ds & ECN_MASK) == NOT_ECT) ||
+    return (stack->tunables.tcp_ecn != 0 && (seg->ds & ECN_MASK) == NOT_ECT) ||
            wr_cc_wants_ecn(stack, opts);
 }
 
@@ -73,7 +73,7 @@ static void quick(struct tcb *tcb)
 void wr_ecn_data_received(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
                           weir_time now)
 {
-    unsigned mark = seg->pkt->ds & ECN_MASK;
+    unsigned mark = seg->ds & ECN_MASK;
 
     if (!(tcb->ecn & WR_ECN_OK))
         return;

@@ -19,6 +19,11 @@ struct wr_listener; /* a listening endpoint with its SYN queue and accept queue 
 
 /* SEGMENT ARRIVES (RFC 9293 3.10.7). pkt->data may hold a super-segment of up to 64 KB. */
 void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now);
+/* The same of an IPv4 packet without options, which came whole in a frame of its own, between two addresses (the source
+ * and ours) that were found good before. */
+void wr_tcp_input_plain(struct weir_stack *stack, const struct wr_netif *netif,
+                        const struct weir_frame *frame, const uint8_t *ip,
+                        const struct weir_addr src_dst[2], weir_time now);
 /* An ICMP error about a segment we sent. */
 void wr_tcp_icmp(struct weir_stack *stack, const struct wr_icmp_error *error, weir_time now);
 /* A neighbour that wr_neigh_resolve() said to wait for is now known, or has failed. */

@@ -6,6 +6,8 @@
 #ifndef WR_TCP_HOST_H
 #define WR_TCP_HOST_H
 
+#include <string.h>
+
 #include "base/dues.h"
 #include "tcp/tcp_open.h"
 #include "tcp/tcp_sender.h"
@@ -16,8 +18,7 @@
 struct wr_tuple wr_flow_tuple(const struct wr_flow *flow);
 /* SipHash of the tuple under a secret. Cheap when it was asked for lately. */
 uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple);
-/* The connection, if it is one of those that wr_demux_found() was told of last: without a hash. */
-struct tcb *wr_demux_recent(const struct weir_stack *stack, const struct wr_tuple *tuple);
+/* For wr_demux_recent() below. */
 void wr_demux_found(struct weir_stack *stack, struct tcb *tcb);
 /* The flow of a tuple, or NULL. */
 struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tuple *tuple,
@@ -176,6 +177,42 @@ struct wr_tcp {
     struct wr_hashed toward[WR_RECENT]; /* of destinations, as ports are chosen by */
     struct wr_ts_pair ts_pairs[WR_TS_PAIRS];
 };
+
+/* One of WR_RECENT places, by addresses' last words and ports: what is kept for a tuple. Neighbours have different ones. */
+static inline uint32_t wr_demux_place(const struct wr_tuple *tuple)
+{
+    uint32_t x;
+
+    memcpy(&x, tuple->remote.b + 12, sizeof x);
+    x += (uint32_t)tuple->rport << 16 ^ tuple->lport;
+    return x * 0x9e3779b1u / (UINT32_MAX / WR_RECENT + 1);
+}
+
+static inline bool wr_demux_same(const struct wr_tuple *a, const struct wr_tuple *b)
+{
+    uint64_t x[4], y[4];
+    uint32_t x_ports, y_ports;
+
+    memcpy(x, a, sizeof x);
+    memcpy(y, b, sizeof y);
+    memcpy(&x_ports, (const uint8_t *)a + offsetof(struct wr_tuple, lport), sizeof x_ports);
+    memcpy(&y_ports, (const uint8_t *)b + offsetof(struct wr_tuple, lport), sizeof y_ports);
+    return x_ports == y_ports &&
+           ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3])) == 0;
+}
+
+/* The connection, if it is one of those that wr_demux_found() was told of last: without a hash. */
+static inline struct tcb *wr_demux_recent(const struct weir_stack *stack,
+                                          const struct wr_tuple *tuple)
+{
+    struct wr_flow *flow = stack->tcp->recent[wr_demux_place(tuple)];
+    struct tcb *tcb;
+
+    if (flow == NULL || !wr_may_remember(stack))
+        return NULL;
+    tcb = WR_CONTAINER(flow, struct tcb, flow);
+    return wr_demux_same(&tcb->tuple, tuple) ? tcb : NULL;
+}
 
 static inline bool wr_mem_is_pressed(const struct weir_stack *stack)
 {

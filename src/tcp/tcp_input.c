@@ -10,6 +10,7 @@
 #include "tcp/tcp_open.h"
 #include "tcp/tcp_sender.h"
 #include "tcp/tcp_trace.h"
+#include "wire/w_ip4.h"
 
 #include <string.h>
 
@@ -24,12 +25,19 @@ WR_APART void parse_options(struct weir_stack *stack, const uint8_t *p, size_t l
         wr_drop(stack, WR_DROP_tcp_bad_option); /* what stood before the bad one counts */
 }
 
-static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg *seg)
+WR_APART bool csum_ok(const uint8_t *p, size_t len, const struct wr_tuple *tuple)
+{
+    return wr_w_tcp_csum_ok(p, len, &tuple->remote, &tuple->local);
+}
+
+/* The header and options of `len` bytes of segment, which came with what stands in *pkt. False: it was dropped. */
+WR_INLINE bool parse(struct weir_stack *stack, const uint8_t *p, size_t len,
+                     const struct weir_frame *pkt, struct seg *seg)
 {
     struct w_tcp th;
     size_t n_opts;
 
-    switch (wr_w_tcp_parse(pkt->data, pkt->len, &th)) {
+    switch (wr_w_tcp_parse(p, len, &th)) {
     case W_OK:
         break;
     case W_SHORT:
@@ -39,18 +47,17 @@ static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg
         wr_drop(stack, WR_DROP_tcp_bad_offset);
         return false;
     }
-    if (!pkt->csum_valid && !wr_w_tcp_csum_ok(pkt->data, pkt->len, &pkt->src, &pkt->dst)) {
+    if (!pkt->csum_valid && !csum_ok(p, len, &seg->tuple)) {
         wr_drop(stack, WR_DROP_tcp_bad_checksum);
         return false;
     }
-    seg->pkt = pkt;
     seg->seq = th.seq;
     seg->ack = th.ack;
     seg->flags = th.flags;
     seg->wnd = th.wnd;
     seg->urg = th.urg;
-    seg->data = pkt->body != NULL ? pkt->body : pkt->data + th.data_off;
-    seg->len = (uint32_t)(pkt->len - th.data_off);
+    seg->data = pkt->body != NULL ? pkt->body : p + th.data_off;
+    seg->len = (uint32_t)(len - th.data_off);
     seg->end_seq = seg->seq + seg->len;
     if (th.flags & (W_TCP_SYN | W_TCP_FIN))
         seg->end_seq += ((th.flags & W_TCP_SYN) ? 1u : 0u) + ((th.flags & W_TCP_FIN) ? 1u : 0u);
@@ -60,17 +67,17 @@ static bool parse(struct weir_stack *stack, const struct wr_pkt *pkt, struct seg
         seg->wire_mss = pkt->gso_size;
         seg->n_segs = (uint16_t)((seg->len + seg->wire_mss - 1) / seg->wire_mss);
     }
-    seg->tuple = (struct wr_tuple){pkt->dst, pkt->src, th.dst_port, th.src_port};
+    seg->tuple.lport = th.dst_port;
+    seg->tuple.rport = th.src_port;
 
     n_opts = th.data_off - (size_t)W_TCP_HLEN;
     /* Blocks and the cookie are there as far as their numbers say. */
     memset(&seg->opt, 0, offsetof(struct w_tcpopt, sack));
     if (wr_may_be_short(stack) &&
-        wr_w_tcpopt_parse_ts(pkt->data + W_TCP_HLEN, n_opts, &seg->opt.ts_val, &seg->opt.ts_ecr))
+        wr_w_tcpopt_parse_ts(p + W_TCP_HLEN, n_opts, &seg->opt.ts_val, &seg->opt.ts_ecr))
         seg->opt.has_ts = true;
     else if (n_opts > 0)
-        parse_options(stack, pkt->data + W_TCP_HLEN, n_opts, (th.flags & W_TCP_SYN) != 0,
-                      &seg->opt);
+        parse_options(stack, p + W_TCP_HLEN, n_opts, (th.flags & W_TCP_SYN) != 0, &seg->opt);
     return true;
 }
 
@@ -148,28 +155,59 @@ WR_APART struct tcb *find_connection(struct weir_stack *stack, struct seg *seg, 
     return NULL;
 }
 
-void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now)
+/* The segment at p, where it comes from and its addresses are known. */
+WR_INLINE void input(struct weir_stack *stack, const uint8_t *p, size_t len, struct seg *seg,
+                     weir_time now)
 {
     struct tcb *tcb;
-    struct seg seg;
 
-    if (!pkt->known && !endpoints_fit(stack, pkt))
-        return;
-    if (!parse(stack, pkt, &seg)) {
+    if (!parse(stack, p, len, seg->frame, seg)) {
         wr_count(stack, WR_STAT_tcp_in_errs);
         return;
     }
-    wr_count_add(stack, WR_STAT_tcp_in_segs, seg.n_segs);
-    wr_trace_subject(stack, &seg);
-    tcb = wr_demux_recent(stack, &seg.tuple);
+    wr_count_add(stack, WR_STAT_tcp_in_segs, seg->n_segs);
+    wr_trace_subject(stack, seg);
+    tcb = wr_demux_recent(stack, &seg->tuple);
     if (tcb != NULL)
-        seg.hash = tcb->node.hash;
-    else if ((tcb = find_connection(stack, &seg, now)) == NULL)
+        seg->hash = tcb->node.hash;
+    else if ((tcb = find_connection(stack, seg, now)) == NULL)
         return;
-    wr_input_tcb(stack, tcb, &seg, now);
-    wr_trace_received(stack, tcb, &seg);
+    wr_input_tcb(stack, tcb, seg, now);
+    wr_trace_received(stack, tcb, seg);
     if (!tcb->dozing || !wr_rest_again(stack, tcb, now))
         wr_tcb_settle(stack, tcb, now);
+}
+
+void wr_tcp_input(struct weir_stack *stack, const struct wr_pkt *pkt, weir_time now)
+{
+    struct weir_frame frame = {
+        .body = pkt->body, .gso_size = pkt->gso_size, .csum_valid = pkt->csum_valid};
+    struct seg seg;
+
+    if (!endpoints_fit(stack, pkt))
+        return;
+    seg.tuple.local = pkt->dst;
+    seg.tuple.remote = pkt->src;
+    seg.netif = pkt->netif;
+    seg.frame = &frame;
+    seg.l3 = pkt->l3;
+    seg.ds = pkt->ds;
+    input(stack, pkt->data, pkt->len, &seg, now);
+}
+
+void wr_tcp_input_plain(struct weir_stack *stack, const struct wr_netif *netif,
+                        const struct weir_frame *frame, const uint8_t *ip,
+                        const struct weir_addr src_dst[2], weir_time now)
+{
+    struct seg seg;
+
+    seg.tuple.local = src_dst[1];
+    seg.tuple.remote = src_dst[0];
+    seg.netif = netif;
+    seg.frame = frame;
+    seg.l3 = ip;
+    seg.ds = ip[1];
+    input(stack, ip + W_IP4_HLEN, get_be16(ip + 2) - (size_t)W_IP4_HLEN, &seg, now);
 }
 
 /* ---- challenge and duplicate ACKs --------------------------------------------------------------------- */

@@ -49,8 +49,8 @@ struct w_ip4 {
  */
 enum w_err wr_w_ip4_parse(const uint8_t *p, size_t len, struct w_ip4 *out);
 
-/* The sum of a header of W_IP4_HLEN bytes, folded; 0xffff: it is sound. In memory order. */
-static inline uint32_t wr_w_ip4_sum(const uint8_t *p)
+/* Is the checksum of a header of W_IP4_HLEN bytes right? */
+static inline bool wr_w_ip4_csum_ok(const uint8_t *p)
 {
     uint64_t two[2], sum;
     uint32_t last;
@@ -58,21 +58,20 @@ static inline uint32_t wr_w_ip4_sum(const uint8_t *p)
     memcpy(two, p, sizeof two);
     memcpy(&last, p + sizeof two, sizeof last);
     sum = (two[0] & 0xffffffffu) + (two[0] >> 32) + (two[1] & 0xffffffffu) + (two[1] >> 32) + last;
-    sum = (sum & 0xffffffffu) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (uint32_t)((sum & 0xffff) + (sum >> 16));
+    /* 2^16 is 1 modulo 0xffff, and the version is not 0: of such sums those of 0xffff alone are multiples. */
+    return sum % 0xffff == 0;
 }
 
-/* Is it a sound header as nearly all packets have one, without options, of a whole datagram? Then its total_len;
- * else 0, and wr_w_ip4_parse() tells. */
-static inline uint16_t wr_w_ip4_plain(const uint8_t *p, size_t len)
+/* Is it a sound header as nearly all packets have one, without options, of a whole datagram? Else wr_w_ip4_parse()
+ * tells. */
+static inline bool wr_w_ip4_is_plain(const uint8_t *p, size_t len)
 {
     uint16_t total;
 
     if (len < W_IP4_HLEN || p[0] != 0x45 || (get_be16(p + 6) & 0x3fff) != 0)
-        return 0;
+        return false;
     total = get_be16(p + 2);
-    return total >= W_IP4_HLEN && total <= len && wr_w_ip4_sum(p) == 0xffff ? total : 0;
+    return total >= W_IP4_HLEN && total <= len && wr_w_ip4_csum_ok(p);
 }
 
 /*

@@ -47,13 +47,14 @@ struct w_tcp {
 /* Reads the header. W_SHORT; W_HDRLEN when the data offset is below 20 or past `len`. */
 static inline enum w_err wr_w_tcp_parse(const uint8_t *p, size_t len, struct w_tcp *out)
 {
-    uint32_t word;
+    uint32_t word, ports;
 
     if (len < W_TCP_HLEN)
         return W_SHORT;
     word = get_be32(p + 12);
-    out->src_port = get_be16(p);
-    out->dst_port = get_be16(p + 2);
+    ports = get_be32(p);
+    out->src_port = (uint16_t)(ports >> 16);
+    out->dst_port = (uint16_t)ports;
     out->seq = get_be32(p + 4);
     out->ack = get_be32(p + 8);
     out->data_off = (uint8_t)(word >> 28 << 2);
