@@ -131,10 +131,9 @@ struct wr_tuple wr_flow_tuple(const struct wr_flow *flow)
     return tuple;
 }
 
-/* Of a record. */
-static bool has_tuple(struct wr_flow *flow, const struct wr_tuple *tuple)
+bool wr_demux_has(const struct wr_flow *flow, const struct wr_tuple *tuple)
 {
-    const uint8_t *addrs = addrs_of(flow);
+    const uint8_t *addrs = addrs_of((struct wr_flow *)(uintptr_t)flow);
 
     if (flow->lport != tuple->lport || flow->rport != tuple->rport ||
         flow->v4 != weir_addr_is_v4(&tuple->local))
@@ -157,7 +156,7 @@ static struct wr_flow *find_record(const struct wr_records *records, const struc
     struct wr_record *record = wr_records_first(records, hash);
 
     for (; record != NULL; record = wr_records_next(records, record))
-        if (has_tuple((struct wr_flow *)(void *)(record + 1), tuple))
+        if (wr_demux_has((struct wr_flow *)(void *)(record + 1), tuple))
             return (struct wr_flow *)(void *)(record + 1);
     return NULL;
 }
@@ -166,7 +165,10 @@ struct wr_flow *wr_demux_find(const struct weir_stack *stack, const struct wr_tu
                               uint64_t hash)
 {
     struct wr_hash_node *node = wr_hash_first(&stack->tcp->flows, hash);
+    struct wr_syn *newest = wr_syn_newest(stack);
 
+    if (newest != NULL && wr_demux_has(&newest->flow, tuple))
+        return &newest->flow;
     for (; node != NULL; node = wr_hash_next(node)) {
         struct tcb *tcb = WR_CONTAINER(node, struct tcb, node);
         if (memcmp(&tcb->tuple, tuple, sizeof *tuple) == 0)
@@ -197,20 +199,10 @@ void wr_demux_remove(struct weir_stack *stack, struct tcb *tcb)
     wr_hash_remove(&stack->tcp->flows, &tcb->node);
 }
 
-void *wr_demux_add(struct weir_stack *stack, enum wr_flow_kind kind, size_t size,
-                   const struct wr_tuple *tuple, uint64_t hash, uint32_t *number)
+void wr_demux_set(struct wr_flow *flow, uint8_t *addrs, enum wr_flow_kind kind,
+                  const struct wr_tuple *tuple)
 {
-    struct wr_record *record =
-        wr_records_add(&stack->tcp->records, size, wr_record_hash(hash), number);
-    struct wr_flow *flow;
-    uint8_t *addrs;
-
-    if (record == NULL)
-        return NULL;
-    flow = (struct wr_flow *)(void *)(record + 1);
-    memset(flow, 0, size - sizeof *record);
     set_flow(flow, kind, tuple);
-    addrs = addrs_of(flow);
     if (flow->v4) {
         memcpy(addrs, tuple->local.b + 12, 4);
         memcpy(addrs + 4, tuple->remote.b + 12, 4);
@@ -218,10 +210,25 @@ void *wr_demux_add(struct weir_stack *stack, enum wr_flow_kind kind, size_t size
         memcpy(addrs, tuple->local.b, 16);
         memcpy(addrs + 16, tuple->remote.b, 16);
     }
+}
+
+void *wr_demux_add(struct weir_stack *stack, enum wr_flow_kind kind, size_t size,
+                   const struct wr_tuple *tuple, uint64_t hash, uint32_t *number)
+{
+    struct wr_record *record =
+        wr_records_add(&stack->tcp->records, size, wr_record_hash(hash), number);
+    struct wr_flow *flow;
+
+    if (record == NULL)
+        return NULL;
+    flow = (struct wr_flow *)(void *)(record + 1);
+    memset(flow, 0, size - sizeof *record);
+    flow->kind = (unsigned)kind & 3u;
+    wr_demux_set(flow, addrs_of(flow), kind, tuple);
     return record;
 }
 
-/* The cursor counts the slots of connections, then the numbers of records. */
+/* The cursor counts the slots of connections, then the numbers of records; last is the entry that stands apart. */
 bool wr_tcp_next_local(const struct weir_stack *stack, uint64_t *cursor,
                        struct weir_endpoint *local)
 {
@@ -243,7 +250,12 @@ bool wr_tcp_next_local(const struct weir_stack *stack, uint64_t *cursor,
         *local = (struct weir_endpoint){tuple.local, tuple.lport};
         return true;
     }
-    return false;
+    if (*cursor == UINT64_MAX || wr_syn_newest(stack) == NULL)
+        return false;
+    *cursor = UINT64_MAX;
+    struct wr_tuple tuple = wr_flow_tuple(&wr_syn_newest(stack)->flow);
+    *local = (struct weir_endpoint){tuple.local, tuple.lport};
+    return true;
 }
 
 /* ---- listeners -------------------------------------------------------------------------------- */

@@ -35,6 +35,11 @@ static inline uint32_t wr_record_hash(uint64_t hash)
 /* A record of one of the other kinds: its head and flow, and room behind for `size` bytes in all. NULL: out of memory. */
 void *wr_demux_add(struct weir_stack *stack, enum wr_flow_kind kind, size_t size,
                    const struct wr_tuple *tuple, uint64_t hash, uint32_t *number);
+/* Kind, ports and addresses of such a record, or of one that stands apart, whose addresses are at addrs. */
+void wr_demux_set(struct wr_flow *flow, uint8_t *addrs, enum wr_flow_kind kind,
+                  const struct wr_tuple *tuple);
+/* Is it this tuple's? */
+bool wr_demux_has(const struct wr_flow *flow, const struct wr_tuple *tuple);
 /* The listener for a SYN to tuple->local: the most specific; of a reuseport group one by hash. */
 struct wr_listener *wr_demux_listener(const struct weir_stack *stack, const struct wr_tuple *tuple,
                                       uint64_t hash);
@@ -171,12 +176,22 @@ struct wr_tcp {
     struct wr_sent *spare_sent; /* records of flights that are over, by `left` */
     int n_spare_sent;
 
-    struct wr_records records;         /* all other flows */
+    struct wr_records records; /* all other flows */
+    uint64_t newest_hash;
+    _Alignas(struct wr_syn) uint8_t newest[offsetof(struct wr_syn, addrs) + WR_ADDRS_V6];
+    bool has_newest; /* SYN queue entry that is not yet in the table, see tcp_listen */
     struct wr_flow *recent[WR_RECENT]; /* connections that segments came for, see tcp_demux */
     struct wr_hashed hashed[WR_RECENT];
     struct wr_hashed toward[WR_RECENT]; /* of destinations, as ports are chosen by */
     struct wr_ts_pair ts_pairs[WR_TS_PAIRS];
 };
+
+/* The SYN queue entry made last, if it is not in the table yet; else NULL. */
+static inline struct wr_syn *wr_syn_newest(const struct weir_stack *stack)
+{
+    return WR_SHORT_WAYS && stack->tcp->has_newest ? (struct wr_syn *)(void *)stack->tcp->newest
+                                                   : NULL;
+}
 
 /* One of WR_RECENT places, by addresses' last words and ports: what is kept for a tuple. Neighbours have different ones. */
 static inline uint32_t wr_demux_place(const struct wr_tuple *tuple)
@@ -188,17 +203,22 @@ static inline uint32_t wr_demux_place(const struct wr_tuple *tuple)
     return x * 0x9e3779b1u / (UINT32_MAX / WR_RECENT + 1);
 }
 
+static inline uint64_t wr_differ(const uint8_t *p, const uint8_t *q)
+{
+    uint64_t x, y;
+
+    memcpy(&x, p, sizeof x);
+    memcpy(&y, q, sizeof y);
+    return x ^ y;
+}
+
 static inline bool wr_demux_same(const struct wr_tuple *a, const struct wr_tuple *b)
 {
-    uint64_t x[4], y[4];
-    uint32_t x_ports, y_ports;
+    const uint8_t *p = (const uint8_t *)a, *q = (const uint8_t *)b;
 
-    memcpy(x, a, sizeof x);
-    memcpy(y, b, sizeof y);
-    memcpy(&x_ports, (const uint8_t *)a + offsetof(struct wr_tuple, lport), sizeof x_ports);
-    memcpy(&y_ports, (const uint8_t *)b + offsetof(struct wr_tuple, lport), sizeof y_ports);
-    return x_ports == y_ports &&
-           ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3])) == 0;
+    return a->lport == b->lport && a->rport == b->rport &&
+           (wr_differ(p, q) | wr_differ(p + 8, q + 8) | wr_differ(p + 16, q + 16) |
+            wr_differ(p + 24, q + 24)) == 0;
 }
 
 /* The connection, if it is one of those that wr_demux_found() was told of last: without a hash. */

@@ -231,10 +231,12 @@ bool wr_tcp_rest_row(const struct weir_stack *stack, const struct wr_ready *read
 bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_sock_row *row)
 {
     struct wr_tcp *tcp = stack->tcp;
-    uint32_t ends[ROW_KINDS] = {tcp->tcbs.n_slots, wr_records_end(&tcp->records)};
     unsigned kind = (unsigned)(*cursor >> 32);
-    uint32_t slot = (uint32_t)*cursor;
+    uint32_t ends[ROW_KINDS], slot = (uint32_t)*cursor;
 
+    wr_listen_settle(stack); /* without memory that one is not told of */
+    ends[ROW_TCB] = tcp->tcbs.n_slots;
+    ends[ROW_RECORD] = wr_records_end(&tcp->records);
     for (; kind < ROW_KINDS; kind++, slot = 0) {
         while (slot < ends[kind]) {
             bool found = kind == ROW_TCB

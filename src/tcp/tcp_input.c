@@ -131,9 +131,15 @@ static void to_timewait(struct weir_stack *stack, struct wr_tw *tw, struct seg *
 /* The connection that the segment is for, awake. NULL: it is for something else and was dealt with. */
 WR_APART struct tcb *find_connection(struct weir_stack *stack, struct seg *seg, weir_time now)
 {
+    struct wr_syn *newest = wr_syn_newest(stack);
     struct wr_flow *flow;
     struct tcb *tcb;
 
+    if (newest != NULL && wr_demux_has(&newest->flow, &seg->tuple)) {
+        seg->hash = stack->tcp->newest_hash;
+        wr_listen_syn_input(stack, newest, seg, now);
+        return NULL;
+    }
     seg->hash = wr_demux_hash(stack, &seg->tuple);
     flow = wr_demux_find(stack, &seg->tuple, seg->hash);
     if (flow == NULL) {

@@ -10,6 +10,9 @@
  * opens the connection later. Data on the third ACK is taken at once; any segment that acknowledges the
  * SYN-ACK counts as the third ACK, so that a lost one is healed by data.
  *
+ * The entry made last stands apart from the table (struct wr_tcp.newest), for most often its final ACK is what comes
+ * next. When another is made, or it is needed among the others, it goes in; nothing that is told of it changes by that.
+ *
  * Entries wait in lists by the number of retransmissions: all in a list wait equally long, so each list
  * is in the order of time, and one timer does for all. It is set no later than the first is due and stays where it
  * is when an entry becomes a connection: it may ring for nothing once, a second after the last SYN.
@@ -100,21 +103,27 @@ static void arm(struct weir_stack *stack)
         if (first != NULL)
             at = weir_time_min(at, wr_syn_resend_at(first, stack->now));
     }
+    if (tcp->has_newest)
+        at = weir_time_min(at, wr_syn_resend_at(wr_syn_newest(stack), stack->now));
     if (at != tcp->syn_timer.at)
         wr_timer_arm(stack, &tcp->syn_timer, at);
 }
 
-/* number: its own; it stands in no line. */
-static void enqueue(struct weir_stack *stack, struct wr_syn *syn, uint32_t number, weir_time now)
+/* From now on it waits for its final ACK. */
+static void wait_from_now(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
 {
-    unsigned level = level_of(syn);
-    int64_t us = (now + level_wait(level)) / WEIR_US;
+    int64_t us = (now + level_wait(level_of(syn))) / WEIR_US;
     weir_time at = us * WEIR_US;
 
     syn->resend_us = (uint32_t)us;
-    wr_record_line_push(&stack->tcp->records, &stack->tcp->syn_wait[level], number);
     if (at < stack->tcp->syn_timer.at)
         wr_timer_arm(stack, &stack->tcp->syn_timer, at);
+}
+
+/* number: its own; it stands in no line. */
+static void enqueue(struct weir_stack *stack, const struct wr_syn *syn, uint32_t number)
+{
+    wr_record_line_push(&stack->tcp->records, &stack->tcp->syn_wait[level_of(syn)], number);
 }
 
 static void dequeue(struct weir_stack *stack, const struct wr_syn *syn)
@@ -122,17 +131,75 @@ static void dequeue(struct weir_stack *stack, const struct wr_syn *syn)
     wr_record_line_remove(&stack->tcp->records, &stack->tcp->syn_wait[level_of(syn)], &syn->record);
 }
 
+static void wait_again(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
+{
+    wait_from_now(stack, syn, now);
+    enqueue(stack, syn, wr_records_number(&stack->tcp->records, &syn->record));
+}
+
+enum {
+    SYN_HEAD = offsetof(struct wr_syn, addrs),
+    SYN_OWN = offsetof(struct wr_syn, listener) /* and what follows, up to SYN_HEAD */
+};
+
+/* Into the table and its lines. NULL: no memory. */
+static struct wr_syn *to_table(struct weir_stack *stack, const struct wr_syn *filled,
+                               const struct wr_tuple *tuple, uint64_t hash)
+{
+    size_t size = SYN_HEAD + (weir_addr_is_v4(&tuple->local) ? WR_ADDRS_V4 : WR_ADDRS_V6);
+    struct wr_syn *syn;
+    uint32_t number;
+
+    syn = wr_demux_add(stack, WR_FLOW_SYN, size, tuple, hash, &number);
+    if (syn == NULL)
+        return NULL;
+    syn->flow.wnd = filled->flow.wnd;
+    memcpy((uint8_t *)syn + SYN_OWN, (const uint8_t *)filled + SYN_OWN, SYN_HEAD - SYN_OWN);
+    wr_record_line_push(&stack->tcp->records, &syn->listener->syns, number);
+    enqueue(stack, syn, number);
+    return syn;
+}
+
+bool wr_listen_settle(struct weir_stack *stack)
+{
+    struct wr_syn *newest = wr_syn_newest(stack);
+    struct wr_tuple tuple;
+
+    if (newest == NULL)
+        return true;
+    tuple = wr_flow_tuple(&newest->flow);
+    if (to_table(stack, newest, &tuple, stack->tcp->newest_hash) == NULL)
+        return false;
+    stack->tcp->has_newest = false;
+    return true;
+}
+
+static void set_apart(struct weir_stack *stack, const struct wr_syn *filled,
+                      const struct wr_tuple *tuple, uint64_t hash)
+{
+    struct wr_tcp *tcp = stack->tcp;
+
+    memcpy(tcp->newest, filled, SYN_HEAD);
+    tcp->newest_hash = hash;
+    tcp->has_newest = true;
+    wr_demux_set(&wr_syn_newest(stack)->flow, tcp->newest + SYN_HEAD, WR_FLOW_SYN, tuple);
+}
+
 static void syn_free(struct weir_stack *stack, struct wr_syn *syn)
 {
     struct wr_records *records = &stack->tcp->records;
 
-    dequeue(stack, syn);
-    wr_record_line_remove(records, &syn->listener->syns, &syn->record);
     syn->listener->n_syns--;
     if (syn->retries == 0)
         syn->listener->n_young--;
-    wr_records_remove(records, &syn->record);
     stack->tcp->n_syns--;
+    if (syn == wr_syn_newest(stack)) {
+        stack->tcp->has_newest = false;
+        return;
+    }
+    dequeue(stack, syn);
+    wr_record_line_remove(records, &syn->listener->syns, &syn->record);
+    wr_records_remove(records, &syn->record);
 }
 
 /* Not kept in the entry: it follows from the way back. path: that way if it is known, or NULL; without a netif
@@ -246,7 +313,7 @@ static void syn_expired(struct weir_stack *stack, struct wr_syn *syn, weir_time 
         syn->listener->n_young--;
     if (syn->retries < UINT8_MAX)
         syn->retries++;
-    enqueue(stack, syn, wr_records_number(&stack->tcp->records, &syn->record), now);
+    wait_again(stack, syn, now);
     if (resend)
         resend_synack(stack, syn, now);
 }
@@ -256,6 +323,10 @@ void wr_tcp_listen_timer(struct weir_stack *stack, struct wr_timer *timer, weir_
     struct wr_tcp *tcp = stack->tcp;
 
     (void)timer;
+    if (!wr_listen_settle(stack) && wr_syn_resend_at(wr_syn_newest(stack), now) <= now) {
+        wr_count(stack, WR_STAT_tcp_attempt_fails); /* no memory to wait longer in */
+        syn_free(stack, wr_syn_newest(stack));
+    }
     for (unsigned i = WR_SYN_LEVELS; i-- > 0;) {
         struct wr_syn *first;
         while ((first = wr_record_line_first(&tcp->records, &tcp->syn_wait[i])) != NULL &&
@@ -356,25 +427,22 @@ static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct 
 static struct wr_syn *queue_syn(struct weir_stack *stack, const struct wr_syn *filled,
                                 const struct seg *seg, weir_time now)
 {
-    struct wr_listener *listener = filled->listener;
-    size_t head = offsetof(struct wr_syn, addrs), own = offsetof(struct wr_syn, listener);
-    bool v4 = weir_addr_is_v4(&seg->tuple.local);
-    struct wr_syn *syn;
-    uint32_t number;
+    struct wr_syn *syn = NULL;
 
-    syn = wr_demux_add(stack, WR_FLOW_SYN, head + (v4 ? WR_ADDRS_V4 : WR_ADDRS_V6), &seg->tuple,
-                       seg->hash, &number);
+    if (wr_listen_settle(stack) && wr_may_be_short(stack)) {
+        set_apart(stack, filled, &seg->tuple, seg->hash);
+        syn = wr_syn_newest(stack);
+    } else if (wr_syn_newest(stack) == NULL) {
+        syn = to_table(stack, filled, &seg->tuple, seg->hash);
+    }
     if (syn == NULL) {
         wr_drop(stack, WR_DROP_no_memory);
         return NULL;
     }
-    syn->flow.wnd = filled->flow.wnd;
-    memcpy((uint8_t *)syn + own, (const uint8_t *)filled + own, head - own);
-    wr_record_line_push(&stack->tcp->records, &listener->syns, number);
-    listener->n_syns++;
-    listener->n_young++;
+    syn->listener->n_syns++;
+    syn->listener->n_young++;
     stack->tcp->n_syns++;
-    enqueue(stack, syn, number, now);
+    wait_from_now(stack, syn, now);
     return syn;
 }
 
@@ -654,6 +722,23 @@ static void syn_acked(struct weir_stack *stack, struct wr_syn *syn, struct seg *
         open_child(stack, tcb, seg, now);
 }
 
+/* The one that stands apart goes into the table before, for it may be this one, and in its line it is before it. */
+static void answer_again(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
+                         weir_time now)
+{
+    bool newest = syn == wr_syn_newest(stack);
+
+    if (!wr_listen_settle(stack)) {
+        wr_drop(stack, WR_DROP_no_memory);
+        return;
+    }
+    if (newest)
+        syn = WR_CONTAINER(wr_demux_find(stack, &seg->tuple, seg->hash), struct wr_syn, flow);
+    dequeue(stack, syn);
+    wait_again(stack, syn, now);
+    resend_synack(stack, syn, now);
+}
+
 void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct seg *seg,
                          weir_time now)
 {
@@ -663,11 +748,8 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
 
     /* The same SYN again: our SYN-ACK was lost. */
     if ((flags & (W_TCP_SYN | W_TCP_RST | W_TCP_ACK)) == W_TCP_SYN && seg->seq == syn->irs) {
-        if (!old && !syn_limited(stack, syn, now)) {
-            dequeue(stack, syn);
-            enqueue(stack, syn, wr_records_number(&stack->tcp->records, &syn->record), now);
-            resend_synack(stack, syn, now);
-        }
+        if (!old && !syn_limited(stack, syn, now))
+            answer_again(stack, syn, seg, now);
         return;
     }
     /* RFC 9293 3.10.7.4 first: sequence number, PAWS before it */
@@ -790,6 +872,9 @@ void wr_tcp_unlisten(struct weir_stack *stack, struct wr_listener *listener, wei
 
     wr_demux_remove_listener(stack, listener);
     wr_fastopen_unlisten(stack, listener);
+    syn = wr_syn_newest(stack);
+    if (syn != NULL && syn->listener == listener)
+        syn_free(stack, syn);
     while ((syn = wr_record_line_first(&stack->tcp->records, &listener->syns)) != NULL)
         syn_free(stack, syn);
     arm(stack);

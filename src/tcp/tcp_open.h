@@ -30,6 +30,8 @@ struct wr_syn {
 };
 static_assert(offsetof(struct wr_syn, addrs) + WR_ADDRS_V4 <= 72, "a SYN flood pays for these");
 
+/* Puts the entry made last, which stands apart, in the table. False: there is one, and no memory; it stays. */
+bool wr_listen_settle(struct weir_stack *stack);
 /* When its SYN-ACK goes again. */
 weir_time wr_syn_resend_at(const struct wr_syn *syn, weir_time now);
 
