@@ -17,6 +17,7 @@
  * is in the order of time, and one timer does for all. It is set no later than the first is due and stays where it
  * is when an entry becomes a connection: it may ring for nothing once, a second after the last SYN.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
@@ -429,7 +430,8 @@ static struct wr_syn *queue_syn(struct weir_stack *stack, const struct wr_syn *f
 {
     struct wr_syn *syn = NULL;
 
-    if (wr_listen_settle(stack) && wr_may_be_short(stack)) {
+    /* Not wr_may_be_short(): it asks for no memory, so what fails where memory is short would be another thing. */
+    if (wr_listen_settle(stack) && WR_SHORT_WAYS) {
         set_apart(stack, filled, &seg->tuple, seg->hash);
         syn = wr_syn_newest(stack);
     } else if (wr_syn_newest(stack) == NULL) {
