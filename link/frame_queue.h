@@ -27,7 +27,7 @@ struct wr_frame_queue {
     struct wr_frame_buf *spare;
     struct wr_frame_buf *lent;   /* the one that recv gave out last, or NULL */
     uint32_t n_lenders;          /* frames in the queue with n_lent > 0 */
-    struct wr_frame_buf *lender; /* not behind the first of them, if there is one */
+    struct wr_frame_buf *lender; /* if there is one: in the queue, not behind the first of them */
 };
 
 /* Empty; it must not move from now on. */
@@ -79,10 +79,10 @@ static inline struct wr_frame_buf *wr_frame_queue_get(struct wr_frame_queue *q)
     if (q->first == NULL)
         q->end = &q->first;
     q->count--;
-    if (buf->n_lent > 0) {
+    if (buf->n_lent > 0)
         q->n_lenders--;
+    if (q->lender == buf)
         q->lender = q->first;
-    }
     return buf;
 }
 

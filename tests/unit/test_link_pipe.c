@@ -276,6 +276,27 @@ static void flush_leaves_nothing_with_the_sender(void **state)
     close_pipe();
 }
 
+/* Frames of which nothing is lent, between such as are, may be taken one by one and their buffers used again. */
+static void flush_finds_what_is_lent_behind_frames_that_were_taken(void **state)
+{
+    (void)state;
+    for (unsigned small = 0; small < 6; small++) {
+        open_lending(0);
+        send_lent(1, DATA);
+        for (unsigned i = 0; i < small; i++)
+            send_lent(2, 5);
+        send_lent(3, DATA);
+        memset(lent_data, 7, DATA);
+        assert_next(1, 7, DATA);
+        for (unsigned i = 0; i < small; i++)
+            assert_next(2, 2, 5);
+        assert_int_equal(ends[0]->ops->flush(ends[0], 0), 0);
+        memset(lent_data, 8, DATA);
+        assert_next(3, 7, DATA);
+        close_pipe();
+    }
+}
+
 /* What does not stay is copied when it is sent; on a wire that does not lend all is. */
 static void what_does_not_stay_is_copied(void **state)
 {
@@ -401,6 +422,7 @@ int main(void)
         cmocka_unit_test(the_other_end_gone_is_netdown),
         cmocka_unit_test(lent_data_is_copied_when_it_is_taken),
         cmocka_unit_test(flush_leaves_nothing_with_the_sender),
+        cmocka_unit_test(flush_finds_what_is_lent_behind_frames_that_were_taken),
         cmocka_unit_test(what_does_not_stay_is_copied),
         cmocka_unit_test(either_end_may_go_while_data_is_lent),
         cmocka_unit_test(a_full_pipe_lends_no_more),
