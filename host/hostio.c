@@ -32,6 +32,8 @@ WR_APART void link_down(struct wr_attach *a, weir_time now)
 {
     a->dead = true;
     lost(a, a->has_pending ? 1 : 0, now);
+    if (a->link->ops->flush) /* what it had gathered: it is not asked again */
+        lost(a, a->link->ops->flush(a->link, now), now);
     a->has_pending = false;
     weir_netif_set_up(a->host->stack, a->ifindex, false, now);
 }

@@ -22,6 +22,7 @@ struct wire {
     unsigned
         hidden; /* the empty read, counted, that finds a ping which the descriptor does not tell of; 0: none */
     bool gone;                 /* reading says that the link is no more */
+    bool cut;                  /* and sending */
     unsigned loses;            /* what flush will say */
     struct weir_loop *answers; /* has its turn after each frame sent, as a kernel does; or NULL */
     uint8_t buf[2048];
@@ -45,6 +46,8 @@ static int wire_send(struct weir_link *link, const struct weir_out *out, weir_ti
     struct iovec iov[3] = {{out->head, out->head_len}};
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 1 + out->n_spans};
     (void)now;
+    if (wire->cut)
+        return WEIR_ENETDOWN;
     for (unsigned i = 0; i < out->n_spans; i++)
         iov[1 + i] = (struct iovec){(void *)(uintptr_t)out->span[i].ptr, out->span[i].len};
     if (sendmsg(wire->fd, &msg, MSG_DONTWAIT) < 0) {
@@ -382,6 +385,18 @@ static void a_lost_frame_is_counted(void **state)
     assert_int_equal(count_lost(), 4);
 }
 
+/* So are those that it had gathered when it went: it is asked a last time. */
+static void what_a_link_has_gathered_is_counted_when_it_goes(void **state)
+{
+    (void)state;
+    let_pass();
+    wires[1]->loses = 3;
+    wires[1]->cut = true;
+    ping();
+    let_pass();
+    assert_int_equal(count_lost(), 4);
+}
+
 /* ---- busy polling ------------------------------------------------------------------------------- */
 
 static void ring(void *arg, weir_time now)
@@ -540,6 +555,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_refused_frame_goes_when_there_is_room, setup, teardown),
         cmocka_unit_test_setup_teardown(a_link_that_cannot_be_watched_is_asked, setup, teardown),
         cmocka_unit_test_setup_teardown(a_lost_frame_is_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_link_has_gathered_is_counted_when_it_goes, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_link_is_asked_without_having_said_anything, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(nothing_is_polled_unless_asked_for, setup, teardown),
