@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The `weir` of an earlier revision, built as today's, so that both can take turns in one run: a figure of another
-day says little, for the machine was another then."""
+"""The `weir` of an earlier revision, built by the preset `release` that it had, so that both can take turns in one
+run: a figure of another day says little, for the machine was another then."""
 
 import pathlib
 import shutil

@@ -78,7 +78,9 @@ int weir_loop_alarm(struct weir_loop *loop, weir_time at, weir_alarm_fn *fn, voi
 /* ---- host ------------------------------------------------------------------------------------- */
 
 /* Memory for a stack with many connections (struct weir_config.alloc): beyond the first thousand they are in huge pages, where
- * the kernel lets programs ask for them (transparent_hugepage: madvise or always). Of one stack, or of several that never take memory
+ * the kernel lets programs ask for them (transparent_hugepage: madvise or always), and so are their buffers beyond the first MB of
+ * each size. Of each of at most 16 sizes up to 2 MB are resident that are not used yet, and 2 MB are kept of what was given back;
+ * 16 GB of addresses are reserved, which is no memory. Of one stack, or of several that never take memory
  * at one time. Free it after them. NULL: out of memory; NULL may be freed. */
 struct weir_pages;
 struct weir_pages *weir_pages_new(void);

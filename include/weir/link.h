@@ -128,7 +128,8 @@ struct weir_pipe_config {
     bool threads;           /* the two ends are driven by different threads */
     /* Data that stays (weir_out.stays) is not copied when it is sent, but when the other end takes the frame, then to where
      * the program will read it if there is room (recv_room); or by flush. So who sends calls flush before the next call
-     * on the stack that is not weir_output(), and before that lets the other end take what it can. Not with threads. */
+     * on the stack that is not weir_output(), and before that lets the other end take what it can. Not with threads. On
+     * Ethernet nothing stays. */
     bool lends;
 };
 /* Two ends of a wire without delay or loss. Freeing one end makes the other's recv WEIR_ENETDOWN. */

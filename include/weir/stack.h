@@ -89,8 +89,8 @@ struct weir_out {
                           pseudo-header, the rest is to be summed from csum_start to the end */
     uint16_t csum_start; /* bytes from the frame's beginning */
     uint16_t csum_offset; /* of the field, bytes from csum_start */
-    bool
-        stays; /* the spans are lent for longer: until the next call on the stack but weir_output() */
+    bool stays;           /* the spans are lent for longer: until the next call on the stack but
+                          weir_output(); never on Ethernet */
 };
 
 /* Takes one frame in. Returns 0, or WEIR_ENODEV for an interface that is not there. Bad frames
