@@ -11,7 +11,8 @@
  * A stack is small at first, and most stay so: of each size the first SMALL bytes are malloc()'s, as is all that is smaller or
  * larger than a chunk. So a host of some hundred connections at rest has no huge page; beyond that each size has up to one
  * more than it needs. A free block is known by its address: within the range, its region's head is at the multiple of 2 MB
- * below. A region without blocks goes back to the kernel, but for one that is kept. Without huge pages (the kernel may have none left, or none at all) it is ordinary memory.
+ * below. A region without blocks goes back to the kernel, but for one that is kept. Without huge pages (the kernel may have
+ * none left, or none at all) it is ordinary memory.
  */
 #define _GNU_SOURCE
 #include <stdbool.h>
