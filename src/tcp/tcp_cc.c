@@ -118,6 +118,10 @@ bool wr_tcp_cc_room(struct weir_stack *stack, struct tcb *tcb, int congestion)
 
     if (old == NULL || words <= old->cc_words)
         return true;
+    if (wr_tx_is_pooled(words)) { /* and so is the old one */
+        old->cc_words = (uint8_t)words;
+        return true;
+    }
     tx = wr_tx_new(stack, words);
     if (tx == NULL)
         return false;

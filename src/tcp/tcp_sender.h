@@ -568,7 +568,8 @@ static inline size_t wr_tx_size(unsigned cc_words)
 }
 
 /* Room for a sender's state with so many words, zeroed; NULL: out of memory. And back. That of an algorithm that needs no
- * more words than CUBIC is from a pool. */
+ * more words than CUBIC is from a pool, with room for as many as CUBIC has. */
+bool wr_tx_is_pooled(unsigned cc_words);
 struct wr_tx *wr_tx_new(struct weir_stack *stack, unsigned cc_words);
 void wr_tx_free(struct weir_stack *stack, struct wr_tx *tx, unsigned cc_words);
 

@@ -61,21 +61,26 @@ int wr_tcp_init(struct weir_stack *stack)
     return 0;
 }
 
+bool wr_tx_is_pooled(unsigned cc_words)
+{
+    return cc_words <= weir_cc_cubic.private_words;
+}
+
 struct wr_tx *wr_tx_new(struct weir_stack *stack, unsigned cc_words)
 {
     void *obj;
 
-    if (cc_words > weir_cc_cubic.private_words)
+    if (!wr_tx_is_pooled(cc_words))
         return wr_zalloc(stack, wr_tx_size(cc_words));
     return wr_pool_alloc(&stack->tcp->txs, &obj) != 0 ? obj : NULL;
 }
 
 void wr_tx_free(struct weir_stack *stack, struct wr_tx *tx, unsigned cc_words)
 {
-    if (cc_words > weir_cc_cubic.private_words)
-        wr_free(stack, tx, wr_tx_size(cc_words));
-    else
+    if (wr_tx_is_pooled(cc_words))
         wr_pool_free(&stack->tcp->txs, tx);
+    else
+        wr_free(stack, tx, wr_tx_size(cc_words));
 }
 
 static void free_tx(struct weir_stack *stack, struct tcb *tcb)

@@ -68,7 +68,8 @@ struct conn {
     weir_sock sock;
 };
 
-static inline void peer_init_memory(struct peer *p, size_t fail_at)
+/* max_sockets 0: as many as by default. */
+static inline void peer_init_limits(struct peer *p, size_t fail_at, uint32_t max_sockets)
 {
     struct weir_config config;
     struct weir_netif_config netif = {.name = "t0", .kind = WEIR_NETIF_IP, .mtu = 1500};
@@ -78,6 +79,8 @@ static inline void peer_init_memory(struct peer *p, size_t fail_at)
     weir_config_default(&config);
     config.alloc = p->probe.alloc;
     config.seed[0] = 1;
+    if (max_sockets > 0)
+        config.max_sockets = max_sockets;
     p->now = 1000 * WEIR_SEC;
     p->stack = weir_stack_new(&config, p->now);
     assert_non_null(p->stack);
@@ -88,6 +91,11 @@ static inline void peer_init_memory(struct peer *p, size_t fail_at)
     assert_int_equal(weir_addr_add(p->stack, p->ifindex, &p->us, 24, p->now), 0);
     p->next_port = 20000;
     p->probe.fail_at = fail_at;
+}
+
+static inline void peer_init_memory(struct peer *p, size_t fail_at)
+{
+    peer_init_limits(p, fail_at, 0);
 }
 
 static inline void peer_init(struct peer *p)

@@ -614,6 +614,24 @@ static void algorithms_change_in_flight(void **state)
     peer_free(&p);
 }
 
+/* First principles: nor does it need another connection's place, where there may be no more of them. */
+static void algorithms_change_at_the_limit(void **state)
+{
+    (void)state;
+    peer_init_limits(&p, 0, 1);
+    assert_int_equal(weir_sysctl_write(p.stack, "net.ipv4.tcp_congestion_control", "reno"), 0);
+    c = peer_connect(&p, WEIR_EINPROGRESS);
+    conn_at(&p, &c, W_TCP_SYN | W_TCP_ACK, c.iss, c.rcv, NULL, 0);
+    c.snd = c.iss + 1;
+    conn_fill(&p, &c, 536);
+    assert_int_equal(choose("cubic"), 0);
+    assert_int_equal(choose("bbr"), 0);
+    assert_int_equal(choose("bbr3"), 0);
+    ack_to(536);
+    assert_int_equal(conn_info(&p, &c).tcpi_unacked, 0);
+    peer_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -636,6 +654,7 @@ int main(void)
         cmocka_unit_test(never_more_than_cwnd_5681_01),
         cmocka_unit_test(rounds_end_at_window_end_9406_1),
         cmocka_unit_test(algorithms_change_in_flight),
+        cmocka_unit_test(algorithms_change_at_the_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
