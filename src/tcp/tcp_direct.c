@@ -12,7 +12,7 @@
  *                        of the link's own          of the ring:  [ unread data ][ room ... ]
  *
  * When the headers then say that the guess was right (wr_direct_fits), the frame takes the ordinary way in with its
- * data at struct wr_pkt.body, and the ring finds the bytes where it was about to copy them. Else they are copied out of
+ * data at struct weir_frame.body, and the ring finds the bytes where it was about to copy them. Else they are copied out of
  * the room to stand behind their headers, as in any frame: the room is beyond what the ring holds and stays so.
  *
  * "Right" is narrow, so that nothing on the way can want to put the data elsewhere: the very next byte of the stream,

@@ -331,6 +331,8 @@ static void first_rtt(struct weir_stack *stack, struct tcb *tcb, const struct se
         wr_rtt_sample(&tcb->rtt, rtt, tcb->snd_una, tcb->snd_nxt, &stack->tunables, now);
     else
         tcb->rtt.rto = WR_TCP_RTO_FALLBACK;
+    if (tcb->tx != NULL) /* who sent before: fast open */
+        tcb->tx->cc.min_rtt = tcb->rtt.min_rtt;
 }
 
 void wr_input_begin(struct weir_stack *stack, struct tcb *tcb, weir_time now)

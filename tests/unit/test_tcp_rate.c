@@ -484,7 +484,7 @@ static void never_more_than_cwnd_5681_01(void **state)
 /* ---- what an algorithm is told ------------------------------------------------------------------------ */
 
 static unsigned spy_rounds, spy_acks, spy_idles;
-static weir_time spy_idle;
+static weir_time spy_idle, spy_min_rtt;
 static struct weir_cc_ack spy_last;
 
 static void spy_init(struct weir_cc *cc, weir_time now)
@@ -497,8 +497,8 @@ static void spy_init(struct weir_cc *cc, weir_time now)
 
 static void spy_on_ack(struct weir_cc *cc, const struct weir_cc_ack *ack, weir_time now)
 {
-    (void)cc;
     (void)now;
+    spy_min_rtt = cc->min_rtt;
     spy_acks++;
     spy_rounds += ack->round_start;
     spy_last = *ack;
@@ -570,6 +570,30 @@ static void rounds_end_at_window_end_9406_1(void **state)
     conn_fill(&p, &c, MSS);
     assert_int_equal(spy_idles, 1);
     assert_int_equal(spy_idle, WEIR_SEC);
+    peer_free(&p);
+}
+
+/* weir/cc.h: min_rtt is known after the first sample, also to whom sent before the handshake gave it. */
+static void min_rtt_is_that_of_the_handshake(void **state)
+{
+    struct w_tcpopt opt = {.has_mss = true, .mss = MSS, .sack_permitted = true};
+
+    (void)state;
+    peer_init(&p);
+    assert_int_equal(weir_cc_register(p.stack, &spy), 0);
+    assert_int_equal(weir_sysctl_write(p.stack, "net.ipv4.tcp_congestion_control", "spy"), 0);
+    weir_sysctl_set(p.stack, "net.ipv4.tcp_fastopen", 0x602); /* for all, without cookies */
+    peer_listen(&p, 80, 5);
+    c = peer_conn(&p, 80);
+    conn_syn_data(&p, &c, &opt, "0123456789", 10);
+    c.snd += 10;
+    assert_int_equal(weir_sock_accept(p.stack, p.listener, &c.sock, NULL, p.now), 0);
+    conn_fill(&p, &c, 2 * MSS);
+    peer_run(&p, RTT);
+    conn_ack(&p, &c, c.rcv, NULL, 0); /* of the SYN-ACK */
+    peer_run(&p, 5 * WEIR_MS);
+    ack_to(2 * MSS);
+    assert_int_equal(spy_min_rtt, RTT);
     peer_free(&p);
 }
 
@@ -653,6 +677,7 @@ int main(void)
         cmocka_unit_test(send_buffer_follows_cwnd),
         cmocka_unit_test(never_more_than_cwnd_5681_01),
         cmocka_unit_test(rounds_end_at_window_end_9406_1),
+        cmocka_unit_test(min_rtt_is_that_of_the_handshake),
         cmocka_unit_test(algorithms_change_in_flight),
         cmocka_unit_test(algorithms_change_at_the_limit),
     };
