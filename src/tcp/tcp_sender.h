@@ -528,18 +528,9 @@ enum {                 /* struct wr_tx.rto_kind, RFC 8985 8: one at a time */
        WR_RTO_PROBE    /* PTO, RFC 8985 7.2 */
 };
 
-/* As in struct tcb: what few segments touch comes first. The rest, seven lines, begins with what tells that they
- * need not be looked at, and ends with the first of congestion control's. */
+/* As in struct tcb: two lines with what is asked for most, then what few segments touch. The other five begin with what
+ * tells that they need not be looked at, and end with the first of congestion control's. */
 struct wr_tx {
-    struct wr_undo undo;
-    uint32_t rescue;         /* RFC 6675 4 NextSeg (4): no rescue before snd_una passes it */
-    struct tcb *mem_tcb;     /* whose mem_wait is, then */
-    struct wr_list mem_wait; /* struct wr_mem.waiting */
-    struct wr_mtup mtup;
-    struct wr_pace pace;
-
-    const struct weir_cc_ops *cc_ops;
-    struct wr_sendq q;
     uint8_t ca_state;     /* WEIR_CA_* */
     uint8_t dupacks;      /* duplicate ACKs without SACK information, RFC 5681 2 */
     uint8_t frto;         /* WR_FRTO_* */
@@ -548,14 +539,24 @@ struct wr_tx {
     uint8_t cc_words;     /* how many of cc.priv are there */
     uint32_t reno_sacked; /* bytes that dupacks stand for, of a peer without SACK */
     uint32_t lost_edge;   /* below it everything not SACKed was marked lost, RFC 6675 4 IsLost */
-    struct wr_rate rate;
-    struct wr_cwnd cwnd;
+    uint32_t high_sacked; /* highest end of a SACK block, or snd_una */
+    uint32_t recover;     /* snd_nxt when recovery or loss state began, RFC 6582 */
+    const struct weir_cc_ops *cc_ops;
+    struct wr_tlp tlp;
     weir_time last_sent_at; /* of data */
     weir_time rto_since;    /* recovery after a time-out began; 0: none is under way */
-    uint32_t high_sacked;   /* highest end of a SACK block, or snd_una */
-    uint32_t recover;       /* snd_nxt when recovery or loss state began, RFC 6582 */
-    struct wr_tlp tlp;
     struct wr_push push;
+    struct wr_cwnd cwnd;
+
+    struct wr_undo undo;
+    uint32_t rescue;         /* RFC 6675 4 NextSeg (4): no rescue before snd_una passes it */
+    struct tcb *mem_tcb;     /* whose mem_wait is, then */
+    struct wr_list mem_wait; /* struct wr_mem.waiting */
+    struct wr_mtup mtup;
+    struct wr_pace pace;
+
+    struct wr_sendq q;
+    struct wr_rate rate;
     struct wr_rack rack;
     struct wr_prr prr;
     struct wr_chrono chrono;

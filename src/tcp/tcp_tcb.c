@@ -11,14 +11,16 @@
 /* What a connection costs while nothing is buffered, the sending side's struct wr_tx aside. */
 static_assert(sizeof(struct tcb) <= 760,
               "keep the connection small: twelve lines with the pool's 8 bytes");
-/* What a plain segment touches begins with a line, and is in as few as it can be. */
+/* What a plain segment touches begins with a line in both of its parts, and is in as few as it can be. */
 #define SLOT_HEAD 8
-static_assert((offsetof(struct tcb, path.netif) + SLOT_HEAD) % 64 == 0 &&
+static_assert(offsetof(struct tcb, timer) + sizeof(struct wr_timer) + SLOT_HEAD == 2 * 64 &&
+                  (offsetof(struct tcb, path.netif) + SLOT_HEAD) % 64 == 0 &&
                   offsetof(struct tcb, opts.user_timeout_ms) - offsetof(struct tcb, path.netif) <=
-                      9 * 64,
+                      7 * 64,
               "nine lines of struct tcb");
-static_assert((offsetof(struct wr_tx, pace.on) + SLOT_HEAD) / 64 + 6 ==
-                  (offsetof(struct wr_tx, cc.min_rtt) - 1 + SLOT_HEAD) / 64,
+static_assert(offsetof(struct wr_tx, undo) + SLOT_HEAD == 2 * 64 &&
+                  (offsetof(struct wr_tx, pace.on) + SLOT_HEAD) / 64 + 4 ==
+                      (offsetof(struct wr_tx, cc.min_rtt) - 1 + SLOT_HEAD) / 64,
               "seven lines of struct wr_tx");
 
 /* ---- TCP as a whole --------------------------------------------------------------------------- */

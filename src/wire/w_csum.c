@@ -9,6 +9,8 @@
  */
 #include "wire/w_csum.h"
 
+#include "base/hint.h"
+
 #define WORTH_IT   4u    /* blocks, for less the call is not */
 #define COPY_BLOCK 4096u /* stays in the first-level cache between copying and summing */
 
@@ -101,7 +103,7 @@ uint64_t wr_csum_add(uint64_t sum, const void *data, size_t n)
     const uint8_t *p = data;
     size_t blocks = n / 32;
 
-    if (blocks >= WORTH_IT) {
+    if (WR_SHORT_WAYS && blocks >= WORTH_IT) {
         sum = add_blocks(sum, p, blocks);
         p += blocks * 32;
         n %= 32;
