@@ -76,8 +76,7 @@ static void udp_free(struct weir_link *link)
 static struct weir_link *udp_link(const struct sockaddr_in *local, const struct sockaddr_in *remote)
 {
     static const struct weir_link_ops ops = {udp_send, udp_recv, udp_deadline, udp_fd,
-                                             udp_free, NULL,     NULL,         NULL,
-                                             false};
+                                             .free = udp_free};
     struct udp_link *udp = calloc(1, sizeof *udp);
     if (!udp)
         die("link", "out of memory");
