@@ -130,7 +130,10 @@ def test_forwarded_ports_and_a_shared_connection(hosts, ssh):
     hosts.server.start("socat", f"TCP-LISTEN:7,bind={hosts.server.addr},fork,reuseaddr", "EXEC:cat", listens=7)
     hosts.client.start("socat", f"TCP-LISTEN:8,bind={hosts.client.addr},fork,reuseaddr", "EXEC:tac", listens=8)
     control = ["-S", str(folder / "control")]
-    master = hosts.client.start(*ssh.words("-M", *control, "-N", "-o", "ExitOnForwardFailure=yes",
+    # ssh 9.2 looks at what its signal handler noted, and then waits in poll(): a signal between the two is seen only
+    # when that returns. Under Weir there is a notified shutdown() just before. Keep-alives bound the wait.
+    alive = ["-o", "ServerAliveInterval=1", "-o", f"ServerAliveCountMax={apps.HANG}"]
+    master = hosts.client.start(*ssh.words("-M", *control, "-N", *alive, "-o", "ExitOnForwardFailure=yes",
                                            "-L", f"{hosts.client.addr}:7007:{hosts.server.addr}:7",
                                            "-R", f"8008:{hosts.client.addr}:8", hosts.server.addr),
                                 listens=7007, ready=None)
