@@ -140,8 +140,8 @@ static bool make_room(struct wr_hash *h)
         memset(h->level[0], 0, level_bytes(0));
         h->n_chains = FIRST;
     }
-    for (int i = 0; i < SPLITS_PER_INSERT && 2 * (uint64_t)h->count >= h->n_chains &&
-                    h->n_chains < CHAINS_MAX;
+    for (int i = 0;
+         i < SPLITS_PER_INSERT && 2 * (uint64_t)h->count >= h->n_chains && h->n_chains < CHAINS_MAX;
          i++)
         split_one(h);
     for (int i = 0; i < JOINS_PER_INSERT && h->n_chains > FIRST && h->n_chains / 8 > h->count; i++)
