@@ -132,12 +132,16 @@ static void print_packet(const struct capture_run *run, const struct sight_packe
         printf("        %.*s\n", (int)strcspn(packet->comment, "|\n"), packet->comment);
 }
 
+static void cannot_write(struct capture_run *run)
+{
+    wr_cli_error("cannot write %s: %s", run->out ? run->words->file : "lines", strerror(errno));
+    run->failed = true;
+}
+
 static void write_block(struct capture_run *run, const struct sight_packet *packet)
 {
-    if (fwrite(packet->block, packet->block_len, 1, run->out) == 1)
-        return;
-    wr_cli_error("cannot write %s: %s", run->words->file, strerror(errno));
-    run->failed = true;
+    if (fwrite(packet->block, packet->block_len, 1, run->out) != 1)
+        cannot_write(run);
 }
 
 static void take_packet(struct capture_run *run, const struct sight_packet *packet)
@@ -169,7 +173,9 @@ static void take_all(struct capture_run *run)
             write_block(run, &packet);
         }
     }
-    fflush(run->out ? run->out : stdout);
+    FILE *out = run->out ? run->out : stdout;
+    if ((fflush(out) != 0 || ferror(out)) && !run->failed)
+        cannot_write(run);
 }
 
 static void read_some(struct capture_run *run)

@@ -128,7 +128,8 @@ static void caught(int sig)
 
 void wr_cli_catch(void)
 {
-    struct sigaction action = {.sa_handler = caught};
+    /* SA_RESTART: stdio drops its whole buffer where a write(2) of it fails with EINTR. */
+    struct sigaction action = {.sa_handler = caught, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }

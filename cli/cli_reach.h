@@ -37,7 +37,7 @@ enum { CLI_ADDRS_MAX = 8 };
 int wr_cli_resolve(const char *name, int family, char addrs[][64], int max);
 /* {"addr":...,"port":...} */
 json_t *wr_cli_end(const char *addr, int port);
-/* Set by SIGINT and SIGTERM after wr_cli_catch(); poll(2) then fails with EINTR. */
+/* Set by SIGINT and SIGTERM after wr_cli_catch(); poll(2) then fails with EINTR, read(2) and write(2) go on. */
 extern volatile sig_atomic_t wr_cli_caught;
 void wr_cli_catch(void);
 

@@ -102,7 +102,7 @@ static void take_lines(struct trace_run *run)
     }
     run->len = (size_t)(stop - line);
     memmove(run->buffer, line, run->len);
-    if (fflush(stdout) != 0) {
+    if (fflush(stdout) != 0 || ferror(stdout)) {
         wr_cli_error("cannot write: %s", strerror(errno));
         run->failed = true;
     }

@@ -109,6 +109,19 @@ def test_reader_who_stops_loses_packets_and_not_the_host(net, tmp_path):
     assert counts[0] > 5 and counts[2] == 0
 
 
+def test_what_cannot_be_written_is_told(net):
+    for words in (["capture"], ["capture", "-w", "-"], ["capture", "-w", "/dev/full"], ["trace"]):
+        with open("/dev/full", "w") as full:
+            process = subprocess.Popen([apps.WEIR, *words, "--host", net.name("cli")], env=net.env, text=True,
+                                       stdout=full, stderr=subprocess.PIPE)
+        until = time.monotonic() + apps.HANG
+        while process.poll() is None and time.monotonic() < until:
+            net.talk(80, 1)
+        assert process.poll() == 125, words
+        _, err = process.communicate()
+        assert re.fullmatch(r"weir: cannot write[^\n]*: No space left on device\n", err), words
+
+
 def test_host_that_ends_ends_the_capture(net, tmp_path):
     path = tmp_path / "out.pcapng"
     process = net.capture("web", "-w", str(path))

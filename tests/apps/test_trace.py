@@ -2,8 +2,12 @@
 """`weir trace`: the decisions of a running host. Which there must be follows from what the programs did, and from the
 rule by which the link loses a segment."""
 import json
+import os
+import select
 import signal
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +31,17 @@ def ended(process):
     """^C; its lines, and its counts: records, lost."""
     out, counts = stop(process, " records")
     return out.splitlines(), counts
+
+
+def wait_until_it_cannot_write(process):
+    """Its pipe is full, and it sleeps."""
+    pipe = os.open(f"/proc/self/fd/{process.stdout.fileno()}", os.O_WRONLY)
+    stat = Path("/proc", str(process.pid), "stat")
+    until = time.monotonic() + apps.HANG
+    while select.select([], [pipe], [], 0)[1] or stat.read_text().rpartition(")")[2].split()[0] != "S":
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    os.close(pipe)
 
 
 def test_lines_tell_what_was_decided_and_why(net):
@@ -98,12 +113,16 @@ def test_wrong_words():
 
 
 def test_host_does_not_wait_for_a_reader_who_stops(net):
-    """What was overwritten is told where it is missing; what came before and after is there."""
+    """What was overwritten is told where it is missing; what came before and after is there, also what a signal has
+    found in the middle of its write(2)."""
     process = trace(net, "cli", "-J")
     process.send_signal(signal.SIGSTOP)
     for _ in range(3):
         assert net.talk(80, 20_000_000) == []
     process.send_signal(signal.SIGCONT)
+    wait_until_it_cannot_write(process)
+    process.send_signal(signal.SIGINT)  # and a second one when it is read again
+    wait_until_it_cannot_write(process)
     lines, counts = ended(process)
     found = [json.loads(line) for line in lines]
     records = [r for r in found if "at" in r]
