@@ -200,16 +200,16 @@ void wr_table_init(struct weir_stack *stack, struct wr_hash *table, const char *
 /* Whose timer it is: weir_advance() calls that layer's named function. Put the enum in
  * wr_timer.kind when the owner is made. */
 enum wr_timer_kind {
-    WR_TIMER_TCP,        /* wr_tcp_timer: one per connection, its earliest deadline */
-    WR_TIMER_TCP_LISTEN, /* wr_tcp_listen_timer: a SYN queue entry */
-    WR_TIMER_TCP_TW,     /* wr_tcp_timewait_timer */
-    WR_TIMER_TCP_REST,   /* wr_tcp_rest_timer: keepalive of a connection at rest */
-    WR_TIMER_TCP_SCAN,   /* wr_tcp_rest_scan: who may rest? */
-    WR_TIMER_NEIGH,      /* wr_neigh_timer */
-    WR_TIMER_FRAG,       /* wr_frag_timer */
-    WR_TIMER_PMTU,       /* wr_pmtu_timer */
-    WR_TIMER_ADDR,       /* wr_addr_timer: duplicate address detection */
-    WR_TIMER_DHCP        /* stack->dhcp->timer */
+    WR_TIMER_TCP,      /* wr_tcp_timer: one per connection, its earliest deadline */
+    WR_TIMER_TCP_SYNQ, /* wr_tcp_synq_timer: a SYN queue entry */
+    WR_TIMER_TCP_TW,   /* wr_tcp_timewait_timer */
+    WR_TIMER_TCP_REST, /* wr_tcp_rest_timer: keepalive of a connection at rest */
+    WR_TIMER_TCP_SCAN, /* wr_tcp_rest_scan: who may rest? */
+    WR_TIMER_NEIGH,    /* wr_neigh_timer */
+    WR_TIMER_FRAG,     /* wr_frag_timer */
+    WR_TIMER_PMTU,     /* wr_pmtu_timer */
+    WR_TIMER_ADDR,     /* wr_addr_timer: duplicate address detection */
+    WR_TIMER_DHCP      /* stack->dhcp->timer */
 };
 
 /* What one weir_advance() does at most, so that no crowd that is due at one moment holds its caller up: timers fired,

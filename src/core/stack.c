@@ -373,8 +373,8 @@ static void fire(struct weir_stack *stack, struct wr_timer *timer, weir_time now
     case WR_TIMER_TCP:
         wr_tcp_timer(stack, timer, now);
         return;
-    case WR_TIMER_TCP_LISTEN:
-        wr_tcp_listen_timer(stack, timer, now);
+    case WR_TIMER_TCP_SYNQ:
+        wr_tcp_synq_timer(stack, timer, now);
         return;
     case WR_TIMER_TCP_TW:
         wr_tcp_timewait_timer(stack, timer, now);

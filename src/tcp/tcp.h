@@ -8,6 +8,7 @@
  *     wr_tcp_input (tcp_input)     parse, verify, find whom it is for
  *       tcp_demux                  4-tuple -> struct tcb, SYN entry or TIME-WAIT record; else a listener
  *       tcp_listen                 LISTEN, SYN-RECEIVED of passive opens, accept queue
+ *         tcp_synq                 what is kept of a SYN until then, and the SYN-ACK again
  *         tcp_cookie               when the SYN queue is full: nothing kept, all of it in the SYN-ACK
  *         tcp_fastopen             data on the SYN, of both sides; tcp_metrics keeps the client's cookies
  *       tcp_timewait               TIME-WAIT

@@ -45,7 +45,7 @@ wr_room_fits wr_tcp_room_fits;
 /* Routes, addresses or interfaces changed: paths are found anew before the next segment. */
 void wr_tcp_netif_gone(struct weir_stack *stack, struct wr_netif *netif, weir_time now);
 void wr_tcp_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
-void wr_tcp_listen_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
+void wr_tcp_synq_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
 void wr_tcp_timewait_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
 void wr_tcp_rest_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now);
 void wr_tcp_rest_scan(struct weir_stack *stack, weir_time now);

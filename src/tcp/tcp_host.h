@@ -179,7 +179,7 @@ struct wr_tcp {
     struct wr_records records; /* all other flows */
     uint64_t newest_hash;
     _Alignas(struct wr_syn) uint8_t newest[offsetof(struct wr_syn, addrs) + WR_ADDRS_V6];
-    bool has_newest; /* SYN queue entry that is not yet in the table, see tcp_listen */
+    bool has_newest; /* SYN queue entry that is not yet in the table, see tcp_synq */
     struct wr_flow *recent[WR_RECENT]; /* connections that segments came for, see tcp_demux */
     struct wr_hashed hashed[WR_RECENT];
     struct wr_hashed toward[WR_RECENT]; /* of destinations, as ports are chosen by */

@@ -234,7 +234,7 @@ bool wr_tcp_next_row(struct weir_stack *stack, uint64_t *cursor, struct weir_soc
     unsigned kind = (unsigned)(*cursor >> 32);
     uint32_t ends[ROW_KINDS], slot = (uint32_t)*cursor;
 
-    wr_listen_settle(stack); /* without memory that one is not told of */
+    wr_syn_settle(stack); /* without memory that one is not told of */
     ends[ROW_TCB] = tcp->tcbs.n_slots;
     ends[ROW_RECORD] = wr_records_end(&tcp->records);
     for (; kind < ROW_KINDS; kind++, slot = 0) {

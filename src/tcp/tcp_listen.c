@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * LISTEN, and SYN-RECEIVED of passive opens: RFC 9293 3.10.7.2 and 3.10.7.4, Linux's two queues.
+ * LISTEN, and SYN-RECEIVED of passive opens: RFC 9293 3.10.7.2 and 3.10.7.4, Linux's two queues (tcp_synq has the first).
  *
  *     SYN ----> SYN queue: struct wr_syn, no tcb    ----ACK----> accept queue: struct tcb --> accept()
  *               SYN-ACK again at 1, 3, 7, 15, 31 s              at most backlog + 1
@@ -9,37 +9,12 @@
  * (tcp_abort_on_overflow: answered with RST); the SYN-ACK then goes again, and the peer's data or ACK
  * opens the connection later. Data on the third ACK is taken at once; any segment that acknowledges the
  * SYN-ACK counts as the third ACK, so that a lost one is healed by data.
- *
- * The entry made last stands apart from the table (struct wr_tcp.newest), for most often its final ACK is what comes
- * next. When another is made, or it is needed among the others, it goes in; nothing that is told of it changes by that.
- *
- * Entries wait in lists by the number of retransmissions: all in a list wait equally long, so each list
- * is in the order of time, and one timer does for all. It is set no later than the first is due and stays where it
- * is when an entry becomes a connection: it may ring for nothing once, a second after the last SYN.
  */
-#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
 
 #include <string.h>
-
-weir_time wr_syn_resend_at(const struct wr_syn *syn, weir_time now)
-{
-    int64_t us = now / WEIR_US;
-    return (us + (int32_t)(syn->resend_us - (uint32_t)us)) * WEIR_US;
-}
-
-static weir_time level_wait(unsigned level)
-{
-    weir_time wait = WR_TCP_RTO_INITIAL << level;
-    return wait < 120 * WEIR_SEC ? wait : 120 * WEIR_SEC;
-}
-
-static unsigned level_of(const struct wr_syn *syn)
-{
-    return syn->retries < WR_SYN_LEVELS ? syn->retries : WR_SYN_LEVELS - 1;
-}
 
 /* ---- windows and MSS ------------------------------------------------------------------------------ */
 
@@ -90,251 +65,6 @@ uint16_t wr_listen_adv_mss(struct weir_stack *stack, const struct wr_path *path,
     if (opts->maxseg != 0 && mss > opts->maxseg)
         mss = opts->maxseg;
     return (uint16_t)(mss < UINT16_MAX ? mss : UINT16_MAX);
-}
-
-/* ---- the SYN queue -------------------------------------------------------------------------------- */
-
-static void arm(struct weir_stack *stack)
-{
-    struct wr_tcp *tcp = stack->tcp;
-    weir_time at = WEIR_TIME_NEVER;
-
-    for (unsigned i = 0; i < WR_SYN_LEVELS; i++) {
-        const struct wr_syn *first = wr_record_line_first(&tcp->records, &tcp->syn_wait[i]);
-        if (first != NULL)
-            at = weir_time_min(at, wr_syn_resend_at(first, stack->now));
-    }
-    if (tcp->has_newest)
-        at = weir_time_min(at, wr_syn_resend_at(wr_syn_newest(stack), stack->now));
-    if (at != tcp->syn_timer.at)
-        wr_timer_arm(stack, &tcp->syn_timer, at);
-}
-
-/* From now on it waits for its final ACK. */
-static void wait_from_now(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
-{
-    int64_t us = (now + level_wait(level_of(syn))) / WEIR_US;
-    weir_time at = us * WEIR_US;
-
-    syn->resend_us = (uint32_t)us;
-    if (at < stack->tcp->syn_timer.at)
-        wr_timer_arm(stack, &stack->tcp->syn_timer, at);
-}
-
-/* number: its own; it stands in no line. */
-static void enqueue(struct weir_stack *stack, const struct wr_syn *syn, uint32_t number)
-{
-    wr_record_line_push(&stack->tcp->records, &stack->tcp->syn_wait[level_of(syn)], number);
-}
-
-static void dequeue(struct weir_stack *stack, const struct wr_syn *syn)
-{
-    wr_record_line_remove(&stack->tcp->records, &stack->tcp->syn_wait[level_of(syn)], &syn->record);
-}
-
-static void wait_again(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
-{
-    wait_from_now(stack, syn, now);
-    enqueue(stack, syn, wr_records_number(&stack->tcp->records, &syn->record));
-}
-
-enum {
-    SYN_HEAD = offsetof(struct wr_syn, addrs),
-    SYN_OWN = offsetof(struct wr_syn, listener) /* and what follows, up to SYN_HEAD */
-};
-
-/* Into the table and its lines. NULL: no memory. */
-static struct wr_syn *to_table(struct weir_stack *stack, const struct wr_syn *filled,
-                               const struct wr_tuple *tuple, uint64_t hash)
-{
-    size_t size = SYN_HEAD + (weir_addr_is_v4(&tuple->local) ? WR_ADDRS_V4 : WR_ADDRS_V6);
-    struct wr_syn *syn;
-    uint32_t number;
-
-    syn = wr_demux_add(stack, WR_FLOW_SYN, size, tuple, hash, &number);
-    if (syn == NULL)
-        return NULL;
-    syn->flow.wnd = filled->flow.wnd;
-    memcpy((uint8_t *)syn + SYN_OWN, (const uint8_t *)filled + SYN_OWN, SYN_HEAD - SYN_OWN);
-    wr_record_line_push(&stack->tcp->records, &syn->listener->syns, number);
-    enqueue(stack, syn, number);
-    return syn;
-}
-
-bool wr_listen_settle(struct weir_stack *stack)
-{
-    struct wr_syn *newest = wr_syn_newest(stack);
-    struct wr_tuple tuple;
-
-    if (newest == NULL)
-        return true;
-    tuple = wr_flow_tuple(&newest->flow);
-    if (to_table(stack, newest, &tuple, stack->tcp->newest_hash) == NULL)
-        return false;
-    stack->tcp->has_newest = false;
-    return true;
-}
-
-static void set_apart(struct weir_stack *stack, const struct wr_syn *filled,
-                      const struct wr_tuple *tuple, uint64_t hash)
-{
-    struct wr_tcp *tcp = stack->tcp;
-
-    memcpy(tcp->newest, filled, SYN_HEAD);
-    tcp->newest_hash = hash;
-    tcp->has_newest = true;
-    wr_demux_set(&wr_syn_newest(stack)->flow, tcp->newest + SYN_HEAD, WR_FLOW_SYN, tuple);
-}
-
-static void syn_free(struct weir_stack *stack, struct wr_syn *syn)
-{
-    struct wr_records *records = &stack->tcp->records;
-
-    syn->listener->n_syns--;
-    if (syn->retries == 0)
-        syn->listener->n_young--;
-    stack->tcp->n_syns--;
-    if (syn == wr_syn_newest(stack)) {
-        stack->tcp->has_newest = false;
-        return;
-    }
-    dequeue(stack, syn);
-    wr_record_line_remove(records, &syn->listener->syns, &syn->record);
-    wr_records_remove(records, &syn->record);
-}
-
-/* Not kept in the entry: it follows from the way back. path: that way if it is known, or NULL; without a netif
- * there is none. */
-static uint16_t syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn,
-                            const struct wr_tuple *tuple, const struct wr_path *path)
-{
-    struct wr_path found;
-
-    if (path == NULL) {
-        if (wr_path_find(stack, &tuple->remote, &tuple->local, &found) < 0)
-            found.netif = NULL;
-        path = &found;
-    }
-    if (path->netif == NULL)
-        return WR_TCP_MSS_V4;
-    return wr_listen_adv_mss(stack, path, &tuple->remote, syn->listener->opts);
-}
-
-/* mss: to announce. extra: a fast open cookie to give, or NULL. */
-static void send_synack(struct weir_stack *stack, const struct wr_syn *syn,
-                        const struct wr_tuple *tuple, uint64_t hash, const struct wr_path *path,
-                        uint16_t mss, const struct w_tcpopt *extra, weir_time now)
-{
-    struct w_tcpopt opt = {.has_mss = true,
-                           .mss = mss,
-                           .sack_permitted = syn->sack_ok,
-                           .has_wscale = syn->wscale_ok,
-                           .wscale = syn->rcv_wscale,
-                           .has_ts = syn->ts_ok,
-                           .ts_ecr = syn->ts_recent};
-    struct wr_bare synack = {.tuple = tuple,
-                             .path = path,
-                             .hash = hash,
-                             .seq = syn->iss,
-                             .ack = syn->irs + 1,
-                             .flags = W_TCP_SYN | W_TCP_ACK,
-                             .wnd = syn->flow.wnd,
-                             .hop_limit = syn->listener->opts->hop_limit,
-                             .ds = syn->listener->opts->ds,
-                             .opt = &opt};
-
-    if (syn->ecn_ok)
-        synack.flags |= W_TCP_ECE;
-    if (syn->is_cookie)
-        opt.ts_val = wr_cookie_ts(stack, syn, tuple, now);
-    else
-        opt.ts_val = wr_ts_now(wr_isn_ts_offset(stack, tuple), now);
-    if (extra != NULL && extra->has_fastopen) {
-        opt.has_fastopen = true;
-        opt.fastopen_exp = extra->fastopen_exp;
-        opt.cookie_len = extra->cookie_len;
-        memcpy(opt.cookie, extra->cookie, sizeof opt.cookie);
-    }
-    wr_segment_bare(stack, &synack, now);
-}
-
-static void resend_synack(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
-{
-    struct wr_tuple tuple = wr_flow_tuple(&syn->flow);
-
-    syn->resent = true;
-    wr_count(stack, WR_STAT_tcp_retrans_segs);
-    wr_count(stack, WR_STAT_tcp_syn_retrans);
-    send_synack(stack, syn, &tuple, wr_demux_hash(stack, &tuple), NULL,
-                syn_adv_mss(stack, syn, &tuple, NULL), NULL, now);
-}
-
-/* TCP_DEFER_ACCEPT in seconds as a number of SYN-ACK retransmissions. */
-static unsigned defer_retries(const struct wr_tcp_opts *opts)
-{
-    weir_time period = 0;
-    unsigned n = 0;
-
-    while (opts->defer_accept_s > 0 && period < opts->defer_accept_s * WEIR_SEC && n < 255)
-        period += level_wait(n < WR_SYN_LEVELS ? n : WR_SYN_LEVELS - 1), n++;
-    return n;
-}
-
-/* How often a SYN-ACK goes again. Linux: when the queue is more than half full half of its room is kept
- * for the young, whose SYN-ACK went once; the older ones get fewer retries, but two. */
-static int64_t synack_retries(const struct weir_stack *stack, const struct wr_listener *listener)
-{
-    int64_t limit =
-        listener->opts->syncnt != 0 ? listener->opts->syncnt : stack->tunables.tcp_synack_retries;
-    uint64_t young = 2 * (uint64_t)listener->n_young;
-
-    if (2 * (uint64_t)listener->n_syns <= (listener->backlog > 8 ? listener->backlog : 8))
-        return limit;
-    for (; limit > 2 && listener->n_syns >= young; young *= 2)
-        limit--;
-    return limit;
-}
-
-static void syn_expired(struct weir_stack *stack, struct wr_syn *syn, weir_time now)
-{
-    const struct wr_tcp_opts *opts = syn->listener->opts;
-    int64_t limit = synack_retries(stack, syn->listener);
-    unsigned defer = defer_retries(opts);
-    /* An entry whose final ACK was ignored for TCP_DEFER_ACCEPT is not asked again until its period is
-     * nearly over. */
-    bool resend = defer == 0 || !syn->acked || syn->retries + 1u >= defer;
-
-    if (syn->retries >= limit && (defer == 0 || !syn->acked || syn->retries >= defer)) {
-        wr_count(stack, WR_STAT_tcp_attempt_fails);
-        syn_free(stack, syn);
-        return;
-    }
-    dequeue(stack, syn);
-    if (syn->retries == 0)
-        syn->listener->n_young--;
-    if (syn->retries < UINT8_MAX)
-        syn->retries++;
-    wait_again(stack, syn, now);
-    if (resend)
-        resend_synack(stack, syn, now);
-}
-
-void wr_tcp_listen_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time now)
-{
-    struct wr_tcp *tcp = stack->tcp;
-
-    (void)timer;
-    if (!wr_listen_settle(stack) && wr_syn_resend_at(wr_syn_newest(stack), now) <= now) {
-        wr_count(stack, WR_STAT_tcp_attempt_fails); /* no memory to wait longer in */
-        syn_free(stack, wr_syn_newest(stack));
-    }
-    for (unsigned i = WR_SYN_LEVELS; i-- > 0;) {
-        struct wr_syn *first;
-        while ((first = wr_record_line_first(&tcp->records, &tcp->syn_wait[i])) != NULL &&
-               wr_syn_resend_at(first, now) <= now && wr_work(stack))
-            syn_expired(stack, first, now);
-    }
-    arm(stack);
 }
 
 /* ---- LISTEN: a segment without a connection ------------------------------------------------------------ */
@@ -424,30 +154,6 @@ static void syn_fill(struct weir_stack *stack, struct wr_syn *syn, const struct 
     syn_window(stack, syn, adv_mss);
 }
 
-/* Into the SYN queue. NULL: no memory. */
-static struct wr_syn *queue_syn(struct weir_stack *stack, const struct wr_syn *filled,
-                                const struct seg *seg, weir_time now)
-{
-    struct wr_syn *syn = NULL;
-
-    /* Not wr_may_be_short(): it asks for no memory, so what fails where memory is short would be another thing. */
-    if (wr_listen_settle(stack) && WR_SHORT_WAYS) {
-        set_apart(stack, filled, &seg->tuple, seg->hash);
-        syn = wr_syn_newest(stack);
-    } else if (wr_syn_newest(stack) == NULL) {
-        syn = to_table(stack, filled, &seg->tuple, seg->hash);
-    }
-    if (syn == NULL) {
-        wr_drop(stack, WR_DROP_no_memory);
-        return NULL;
-    }
-    syn->listener->n_syns++;
-    syn->listener->n_young++;
-    stack->tcp->n_syns++;
-    wait_from_now(stack, syn, now);
-    return syn;
-}
-
 /* The SYN queue is full: the SYN-ACK takes along all that would be kept, RFC 4987 3.6. */
 static void answer_by_cookie(struct weir_stack *stack, struct wr_syn *syn, struct seg *seg,
                              const struct wr_path *path, uint16_t mss, weir_time now)
@@ -456,7 +162,7 @@ static void answer_by_cookie(struct weir_stack *stack, struct wr_syn *syn, struc
     syn->is_cookie = true;
     syn->listener->cookie_at = now;
     wr_count(stack, WR_STAT_tcp_syncookies_sent);
-    send_synack(stack, syn, &seg->tuple, seg->hash, path, mss, NULL, now);
+    wr_syn_send_synack(stack, syn, &seg->tuple, seg->hash, path, mss, NULL, now);
 }
 
 static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn,
@@ -510,10 +216,10 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
     if (wr_fastopen_syn(stack, listener, seg, &reply, now) &&
         open_fast(stack, &filled, seg, &reply, now))
         return;
-    syn = queue_syn(stack, &filled, seg, now);
+    syn = wr_syn_add(stack, &filled, seg, now);
     if (syn == NULL)
         return;
-    send_synack(stack, syn, &seg->tuple, seg->hash, &path, mss, &reply, now);
+    wr_syn_send_synack(stack, syn, &seg->tuple, seg->hash, &path, mss, &reply, now);
 }
 
 /* A connection in the listener's accept queue out of what is known of its SYN; nothing of *syn is kept.
@@ -538,7 +244,7 @@ static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn
     tcb->peer_mss = syn->peer_mss;
     if (wr_path_find(stack, &tuple->remote, &tuple->local, &tcb->path) < 0)
         tcb->path.netif = NULL;
-    tcb->adv_mss = syn_adv_mss(stack, syn, tuple, &tcb->path);
+    tcb->adv_mss = wr_syn_adv_mss(stack, syn, tuple, &tcb->path);
     tcb->ts_ok = syn->ts_ok;
     tcb->ts_recent = syn->ts_recent;
     tcb->ts_recent_at = now;
@@ -569,8 +275,8 @@ static struct tcb *promote(struct weir_stack *stack, struct wr_syn *syn, const s
     if (tcb == NULL)
         return NULL;
     if (!syn->resent)
-        tcb->syn_at = wr_syn_resend_at(syn, now) - level_wait(0);
-    syn_free(stack, syn);
+        tcb->syn_at = wr_syn_resend_at(syn, now) - WR_TCP_RTO_INITIAL;
+    wr_syn_remove(stack, syn);
     return tcb;
 }
 
@@ -621,7 +327,7 @@ static bool take_cookie(struct weir_stack *stack, struct wr_listener *listener, 
         accept_overflow(stack);
         return true;
     }
-    syn_window(stack, &syn, syn_adv_mss(stack, &syn, &seg->tuple, NULL));
+    syn_window(stack, &syn, wr_syn_adv_mss(stack, &syn, &seg->tuple, NULL));
     tcb = make_child(stack, &syn, seg, now);
     if (tcb == NULL)
         return true;
@@ -703,7 +409,7 @@ static void syn_acked(struct weir_stack *stack, struct wr_syn *syn, struct seg *
     struct wr_listener *listener = syn->listener;
     struct tcb *tcb;
 
-    if (seg->end_seq == syn->irs + 1 && syn->retries < defer_retries(listener->opts)) {
+    if (seg->end_seq == syn->irs + 1 && syn->retries < wr_syn_defer_retries(listener->opts)) {
         wr_count(stack, WR_STAT_tcp_defer_accept_drop);
         syn->acked = true; /* TCP_DEFER_ACCEPT: wait for data */
         return;
@@ -713,7 +419,7 @@ static void syn_acked(struct weir_stack *stack, struct wr_syn *syn, struct seg *
         if (stack->tunables.tcp_abort_on_overflow) {
             wr_count(stack, WR_STAT_tcp_embryonic_rsts);
             wr_segment_reset_reply(stack, seg, now);
-            syn_free(stack, syn);
+            wr_syn_remove(stack, syn);
         } else {
             syn->acked = true;
         }
@@ -722,23 +428,6 @@ static void syn_acked(struct weir_stack *stack, struct wr_syn *syn, struct seg *
     tcb = promote(stack, syn, seg, now);
     if (tcb != NULL)
         open_child(stack, tcb, seg, now);
-}
-
-/* The one that stands apart goes into the table before, for it may be this one, and in its line it is before it. */
-static void answer_again(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
-                         weir_time now)
-{
-    bool newest = syn == wr_syn_newest(stack);
-
-    if (!wr_listen_settle(stack)) {
-        wr_drop(stack, WR_DROP_no_memory);
-        return;
-    }
-    if (newest)
-        syn = WR_CONTAINER(wr_demux_find(stack, &seg->tuple, seg->hash), struct wr_syn, flow);
-    dequeue(stack, syn);
-    wait_again(stack, syn, now);
-    resend_synack(stack, syn, now);
 }
 
 void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct seg *seg,
@@ -751,7 +440,7 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
     /* The same SYN again: our SYN-ACK was lost. */
     if ((flags & (W_TCP_SYN | W_TCP_RST | W_TCP_ACK)) == W_TCP_SYN && seg->seq == syn->irs) {
         if (!old && !syn_limited(stack, syn, now))
-            answer_again(stack, syn, seg, now);
+            wr_syn_answer_again(stack, syn, seg, now);
         return;
     }
     /* RFC 9293 3.10.7.4 first: sequence number, PAWS before it */
@@ -765,8 +454,8 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
     if (flags & W_TCP_RST) {
         if (seg->seq == syn->irs + 1) {
             wr_count(stack, WR_STAT_tcp_attempt_fails);
-            syn_free(stack, syn);
-            arm(stack);
+            wr_syn_remove(stack, syn);
+            wr_syn_arm(stack);
         } else {
             wr_drop(stack, WR_DROP_tcp_rst_challenged);
             syn_challenge(stack, syn, seg, now);
@@ -777,8 +466,8 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
     if ((flags & W_TCP_SYN) && seg->seq != syn->irs) {
         wr_drop(stack, WR_DROP_tcp_syn_in_window);
         wr_segment_reset_reply(stack, seg, now);
-        syn_free(stack, syn);
-        arm(stack);
+        wr_syn_remove(stack, syn);
+        wr_syn_arm(stack);
         return;
     }
     /* RFC 9293 3.10.7.4 fifth: ACK */
@@ -797,8 +486,8 @@ void wr_listen_syn_input(struct weir_stack *stack, struct wr_syn *syn, struct se
 void wr_listen_syn_unreachable(struct weir_stack *stack, struct wr_syn *syn)
 {
     wr_count(stack, WR_STAT_tcp_listen_drops);
-    syn_free(stack, syn);
-    arm(stack);
+    wr_syn_remove(stack, syn);
+    wr_syn_arm(stack);
 }
 
 void wr_listen_forget(struct tcb *tcb)
@@ -876,10 +565,10 @@ void wr_tcp_unlisten(struct weir_stack *stack, struct wr_listener *listener, wei
     wr_fastopen_unlisten(stack, listener);
     syn = wr_syn_newest(stack);
     if (syn != NULL && syn->listener == listener)
-        syn_free(stack, syn);
+        wr_syn_remove(stack, syn);
     while ((syn = wr_record_line_first(&stack->tcp->records, &listener->syns)) != NULL)
-        syn_free(stack, syn);
-    arm(stack);
+        wr_syn_remove(stack, syn);
+    wr_syn_arm(stack);
     while (!wr_list_is_empty(&listener->accept)) {
         struct tcb *tcb = WR_CONTAINER(wr_list_first(&listener->accept), struct tcb, accept);
         wr_listen_forget(tcb);

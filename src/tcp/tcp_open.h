@@ -8,7 +8,7 @@
 
 #include "tcp/tcp.h"
 
-/* ---- SYN-RECEIVED of a passive open, accept queues: tcp_listen ---------------------------------- */
+/* ---- SYN-RECEIVED of a passive open, and listeners ---------------------------------------------- */
 
 enum { WR_SYN_LEVELS = 8 };
 
@@ -30,11 +30,6 @@ struct wr_syn {
 };
 static_assert(offsetof(struct wr_syn, addrs) + WR_ADDRS_V4 <= 72, "a SYN flood pays for these");
 
-/* Puts the entry made last, which stands apart, in the table. False: there is one, and no memory; it stays. */
-bool wr_listen_settle(struct weir_stack *stack);
-/* When its SYN-ACK goes again. */
-weir_time wr_syn_resend_at(const struct wr_syn *syn, weir_time now);
-
 struct wr_listener {
     struct wr_hash_node node; /* struct wr_tcp.listeners, by endpoint */
     struct wr_list all;
@@ -54,6 +49,35 @@ struct wr_listener {
     uint32_t id;
     bool reuseport;
 };
+
+/* ---- the SYN queue: tcp_synq -------------------------------------------------------------------- */
+
+/* Keeps what *filled says, which has no addresses, of this SYN. NULL: no memory, counted. */
+struct wr_syn *wr_syn_add(struct weir_stack *stack, const struct wr_syn *filled,
+                          const struct seg *seg, weir_time now);
+/* The entry is gone. The timer may be left for it: see wr_syn_arm(). */
+void wr_syn_remove(struct weir_stack *stack, struct wr_syn *syn);
+/* Sets the timer to the first that is due; after entries went that nobody comes for. */
+void wr_syn_arm(struct weir_stack *stack);
+/* Puts the entry made last, which stands apart, in the table. False: there is one, and no memory; it stays. */
+bool wr_syn_settle(struct weir_stack *stack);
+/* When its SYN-ACK goes again. */
+weir_time wr_syn_resend_at(const struct wr_syn *syn, weir_time now);
+/* The MSS that we announce to it, which is not kept: it follows from the way back. path: that way if it is known, or NULL; without
+ * a netif there is none. */
+uint16_t wr_syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn,
+                        const struct wr_tuple *tuple, const struct wr_path *path);
+/* mss: to announce. extra: a fast open cookie to give, or NULL. */
+void wr_syn_send_synack(struct weir_stack *stack, const struct wr_syn *syn,
+                        const struct wr_tuple *tuple, uint64_t hash, const struct wr_path *path,
+                        uint16_t mss, const struct w_tcpopt *extra, weir_time now);
+/* Its SYN came again, in *seg: so does the SYN-ACK, and the wait begins anew. */
+void wr_syn_answer_again(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
+                         weir_time now);
+/* TCP_DEFER_ACCEPT in seconds as a number of SYN-ACK retransmissions. */
+unsigned wr_syn_defer_retries(const struct wr_tcp_opts *opts);
+
+/* ---- LISTEN and accept queues: tcp_listen ------------------------------------------------------- */
 
 /* RFC 9293 3.10.7.2. `iss_above` not 0: the ISN must be this (a SYN that reuses a TIME-WAIT record). */
 void wr_listen_input(struct weir_stack *stack, struct wr_listener *listener, struct seg *seg,

@@ -56,7 +56,7 @@ int wr_tcp_init(struct weir_stack *stack)
                  stack->max_sockets);
     wr_pool_in_lines(&tcp->tcbs);
     wr_pool_in_lines(&tcp->txs);
-    wr_timer_init(&tcp->syn_timer, WR_TIMER_TCP_LISTEN);
+    wr_timer_init(&tcp->syn_timer, WR_TIMER_TCP_SYNQ);
     wr_timer_init(&tcp->tw_timer, WR_TIMER_TCP_TW);
     wr_timer_init(&tcp->rest_timer, WR_TIMER_TCP_SCAN);
     wr_timer_init(&tcp->wake_timer, WR_TIMER_TCP_REST);

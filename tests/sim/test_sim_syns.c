@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The SYN queue of two listeners against clients made of single segments. The entry made last stands apart from the
- * table (tcp_listen); so each seed is run as it is, and with the entry put in the table after each step: the same frames
+ * table (tcp_synq); so each seed is run as it is, and with the entry put in the table after each step: the same frames
  * must leave at the same times, and the same must be counted and told of.
  *
  *     test_sim_syns                as many seeds as fit a test run; WEIR_SIM_SEEDS=n changes that
@@ -99,7 +99,7 @@ static void note(struct queue *q, bool tell_rows)
     weir_time deadline;
 
     if (q->settled)
-        assert_true(wr_listen_settle(q->p.stack));
+        assert_true(wr_syn_settle(q->p.stack));
     deadline = weir_deadline(q->p.stack);
     hash = mix(hash, &sum, sizeof sum);
     hash = mix(hash, &deadline, sizeof deadline);
