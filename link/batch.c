@@ -75,8 +75,15 @@ static unsigned take_results(struct io_uring *ring)
     return n;
 }
 
-/* Has the n orders done. What the kernel has not taken would stay in its queue, so the ring is given up then; so it is
- * when this descriptor is none that can be told not to wait. */
+/* What the kernel has not taken would stay in its queue, so the ring is given up then; so it is when this descriptor
+ * is none that can be told not to wait. */
+static void refuse(struct wr_batch *batch)
+{
+    batch->refused = true;
+    close_ring(batch);
+}
+
+/* Has the n orders done. Returns how many were tried. */
 static unsigned go(struct wr_batch *batch, unsigned n, const ssize_t *result)
 {
     unsigned left = n, tried = 0;
@@ -84,16 +91,14 @@ static unsigned go(struct wr_batch *batch, unsigned n, const ssize_t *result)
     while (left > 0) {
         int rc = io_uring_submit_and_wait(batch->ring, left);
         unsigned done = take_results(batch->ring);
-        if (rc < 0 && rc != -EINTR && done == 0)
+        if (rc < 0 && rc != -EINTR && done == 0) {
+            refuse(batch);
             break;
+        }
         left -= done;
     }
     while (tried < n && result[tried] != -ECANCELED && result[tried] != -EOPNOTSUPP)
         tried++;
-    if (tried < n) {
-        batch->refused = true;
-        close_ring(batch);
-    }
     return tried;
 }
 
@@ -106,18 +111,44 @@ unsigned wr_batch_read(struct wr_batch *batch, const struct iovec *to, unsigned 
         io_uring_prep_read(sqe, OUR_FILE, to[i].iov_base, (unsigned)to[i].iov_len, 0);
         order(sqe, &result[i]);
     }
-    return go(batch, n, result);
+    unsigned tried = go(batch, n, result);
+    if (tried < n)
+        refuse(batch);
+    return tried;
 }
 
-unsigned wr_batch_write(struct wr_batch *batch, const struct wr_batch_parts *frames, unsigned n,
-                        ssize_t *result)
+static unsigned write_some(struct wr_batch *batch, const struct wr_batch_parts *frames, unsigned n,
+                           ssize_t *result)
 {
-    if (!is_open(batch))
-        return 0;
     for (unsigned i = 0; i < n; i++) {
         struct io_uring_sqe *sqe = io_uring_get_sqe(batch->ring);
         io_uring_prep_writev(sqe, OUR_FILE, frames[i].iov, frames[i].n, 0);
         order(sqe, &result[i]);
+        if (batch->bounded && i + 1 < n)
+            sqe->flags |= IOSQE_IO_LINK;
     }
     return go(batch, n, result);
+}
+
+/* Where each depends on the one before, one that fails has those behind it cancelled: they go by a call of their own, but
+ * not behind one that had no room. */
+unsigned wr_batch_write(struct wr_batch *batch, const struct wr_batch_parts *frames, unsigned n,
+                        ssize_t *result)
+{
+    bool bounded = batch->bounded;
+    unsigned tried = 0;
+
+    if (!is_open(batch))
+        return 0;
+    while (tried < n && batch->ring) {
+        unsigned some = write_some(batch, frames + tried, n - tried, result + tried);
+        for (unsigned i = tried; i < tried + some; i++)
+            batch->bounded |= result[i] == -EAGAIN;
+        tried += some;
+        if (bounded && some > 0 && result[tried - 1] == -EAGAIN)
+            break;
+        if (tried < n && (!bounded || some == 0))
+            refuse(batch);
+    }
+    return tried;
 }

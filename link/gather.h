@@ -7,8 +7,7 @@
  * waits for the first of them then does not run before the last is out.
  *
  * So it is not known yet what becomes of a frame when it is taken. What the descriptor has no room for stays and is written
- * again, before what came later: only where several go by one call, and there was room again before the call was over, is
- * it overtaken by those. What fails otherwise is lost and counted.
+ * again, before what came later. What fails otherwise is lost and counted.
  */
 #ifndef WEIR_LINK_GATHER_H
 #define WEIR_LINK_GATHER_H

@@ -13,8 +13,7 @@
  * fit it is copied once more, out of the way (`kept`).
  *
  * When the inner link takes no more in the middle of a super-segment, the caller is told EAGAIN, keeps it and tries
- * again before anything else; what had gone is then left out. If the caller gives it up, the next one is another, which
- * its headers and the sum of its data tell, and goes whole.
+ * again before anything else; what had gone is then left out (struct wr_gone).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -30,12 +29,9 @@ struct offload {
     struct weir_link *inner;
     struct weir_frame held;
     bool holds;
-    bool large;      /* the frame before was a super-segment already: such are read to the room */
-    unsigned gone;   /* pieces of a super-segment that was refused: so many have gone */
-    size_t gone_len; /* of that super-segment, as are those that follow */
-    size_t gone_head_len;
-    uint16_t gone_sum; /* of its data */
-    uint8_t gone_head[WR_CUT_HEAD_MAX];
+    bool large;    /* the frame before was a super-segment already: such are read to the room */
+    unsigned lost; /* pieces, and not told yet */
+    struct wr_gone gone;
     struct wr_cut cut;
     struct weir_out
         pieces[PIECES]; /* of the super-segment that is being cut: those that go together */
@@ -71,37 +67,6 @@ static int send_finished(struct offload *o, const struct weir_out *out, weir_tim
     return o->inner->ops->send(o->inner, &whole, now);
 }
 
-static uint16_t sum_of_data(const struct weir_out *out)
-{
-    return wr_csum_fold(wr_csum_spans(0, out->span, out->n_spans));
-}
-
-/* Notes that so many pieces of the super-segment that is being cut have gone, and it was refused then. */
-static void note_gone(struct offload *o, const struct weir_out *out, unsigned gone)
-{
-    o->gone = gone;
-    o->gone_len = wr_link_out_len(out);
-    o->gone_head_len = o->cut.piece.head_len;
-    o->gone_sum = sum_of_data(out);
-    wr_link_gather(out, 0, o->gone_head, o->gone_head_len);
-}
-
-/* How many pieces of this very super-segment have gone before. */
-static unsigned gone_before(struct offload *o, const struct weir_out *out)
-{
-    uint8_t head[WR_CUT_HEAD_MAX];
-    unsigned gone = o->gone;
-
-    o->gone = 0;
-    if (gone == 0 || o->gone_len != wr_link_out_len(out) ||
-        o->gone_head_len != o->cut.piece.head_len)
-        return 0;
-    wr_link_gather(out, 0, head, o->gone_head_len);
-    return memcmp(head, o->gone_head, o->gone_head_len) == 0 && o->gone_sum == sum_of_data(out)
-               ? gone
-               : 0;
-}
-
 /* Cuts off the next few, as many as go together: one where the link takes no more. */
 static unsigned next_pieces(struct offload *o)
 {
@@ -127,31 +92,32 @@ static unsigned send_next(struct offload *o, unsigned from, unsigned n, int *rc,
     if (n > 1)
         return ops->send_many(o->inner, &o->pieces[from], n, rc, now);
     *rc = ops->send(o->inner, &o->pieces[from], now);
-    return *rc == WEIR_EAGAIN || *rc == WEIR_ENETDOWN ? 0 : 1;
+    if (*rc == WEIR_EAGAIN || *rc == WEIR_ENETDOWN)
+        return 0;
+    o->lost += *rc != 0;
+    *rc = 0;
+    return 1;
 }
 
+/* A piece that is lost does not keep the next back, and is told by flush. */
 static int send_pieces(struct offload *o, const struct weir_out *out, weir_time now)
 {
     struct wr_cut *cut = &o->cut;
-    int rc = wr_cut_begin(cut, out, o->link.netif.kind, !o->inner->netif.tx_csum), lost = 0;
     unsigned gone, n;
+    int rc = wr_gone_cut(&o->gone, cut, out, o->link.netif.kind, !o->inner->netif.tx_csum, &gone);
     if (rc != 0)
         return rc;
-    gone = gone_before(o, out);
-    wr_cut_skip(cut, gone);
     while ((n = next_pieces(o)) > 0)
         for (unsigned done = 0; done < n;) {
             unsigned some = send_next(o, done, n - done, &rc, now);
             done += some;
             gone += some;
             if (rc == WEIR_EAGAIN)
-                note_gone(o, out, gone);
-            if (rc == WEIR_EAGAIN || rc == WEIR_ENETDOWN)
-                return rc;
+                wr_gone_note(&o->gone, cut, out, gone);
             if (rc != 0)
-                lost = rc; /* this piece; the next may get through */
+                return rc;
         }
-    return lost;
+    return 0;
 }
 
 static int offload_send(struct weir_link *link, const struct weir_out *out, weir_time now)
@@ -160,7 +126,7 @@ static int offload_send(struct weir_link *link, const struct weir_out *out, weir
 
     if (out->gso_size != 0)
         return send_pieces(o, out, now);
-    o->gone = 0;
+    o->gone.n = 0;
     if (out->csum_partial && !o->inner->netif.tx_csum)
         return send_finished(o, out, now);
     return o->inner->ops->send(o->inner, out, now);
@@ -169,7 +135,9 @@ static int offload_send(struct weir_link *link, const struct weir_out *out, weir
 static unsigned offload_flush(struct weir_link *link, weir_time now)
 {
     struct offload *o = (struct offload *)link;
-    return o->inner->ops->flush ? o->inner->ops->flush(o->inner, now) : 0;
+    unsigned lost = o->lost;
+    o->lost = 0;
+    return lost + (o->inner->ops->flush ? o->inner->ops->flush(o->inner, now) : 0);
 }
 
 /* ---- in ----------------------------------------------------------------------------------------- */
@@ -282,7 +250,7 @@ int weir_link_offload(struct weir_link *inner, struct weir_link **link)
     o->link.netif.tx_csum = true;
     o->inner = inner;
     o->holds = o->large = false;
-    o->gone = 0;
+    o->gone.n = o->lost = 0;
     *link = &o->link;
     return 0;
 }

@@ -225,13 +225,55 @@ bool wr_cut_next(struct wr_cut *cut)
     return true;
 }
 
-void wr_cut_skip(struct wr_cut *cut, unsigned n)
+/* Leaves out the next n frames. */
+static void skip(struct wr_cut *cut, unsigned n)
 {
     for (; n > 0 && cut->data[0].len > 0; n--) {
         cut->seq += (uint32_t)take_data(cut);
         cut->id = (uint16_t)(cut->id + !cut->atomic);
         cut->first = false;
     }
+}
+
+/* ---- what has gone -------------------------------------------------------------------------------- */
+
+static uint16_t sum_of_data(const struct weir_out *out)
+{
+    return wr_csum_fold(wr_csum_spans(0, out->span, out->n_spans));
+}
+
+void wr_gone_note(struct wr_gone *gone, const struct wr_cut *cut, const struct weir_out *out,
+                  unsigned n)
+{
+    gone->n = n;
+    gone->len = wr_link_out_len(out);
+    gone->head_len = cut->piece.head_len;
+    gone->sum = sum_of_data(out);
+    wr_link_gather(out, 0, gone->head, gone->head_len);
+}
+
+static bool is_the_same(const struct wr_gone *gone, const struct wr_cut *cut,
+                        const struct weir_out *out)
+{
+    uint8_t head[WR_CUT_HEAD_MAX];
+
+    if (gone->n == 0 || gone->len != wr_link_out_len(out) || gone->head_len != cut->piece.head_len)
+        return false;
+    wr_link_gather(out, 0, head, gone->head_len);
+    return memcmp(head, gone->head, gone->head_len) == 0 && gone->sum == sum_of_data(out);
+}
+
+int wr_gone_cut(struct wr_gone *gone, struct wr_cut *cut, const struct weir_out *out,
+                enum weir_netif_kind kind, bool finish, unsigned *n)
+{
+    int rc = wr_cut_begin(cut, out, kind, finish);
+
+    if (rc != 0)
+        return rc;
+    *n = is_the_same(gone, cut, out) ? gone->n : 0;
+    gone->n = 0;
+    skip(cut, *n);
+    return 0;
 }
 
 /* ---- as whole frames ------------------------------------------------------------------------------ */

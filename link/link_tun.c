@@ -13,6 +13,7 @@
 #define _GNU_SOURCE /* syscall */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <poll.h>
@@ -28,6 +29,7 @@
 #include "link/ahead.h"
 #include "link/gather.h"
 #include "link/link_tun.h"
+#include "link/segment.h"
 #include "link/vnet.h"
 
 /* Names of Linux 6.2 that older headers lack. */
@@ -52,8 +54,10 @@ struct tun {
     struct wr_batch batch;
     struct wr_ahead ahead;
     struct wr_gather gather; /* sent, and not yet written */
-    bool gone;               /* a write has said so */
+    bool down;               /* for good, as a write has said */
     weir_time again_at;      /* it had no room; NEVER */
+    unsigned lost;           /* beside what was gathered, and not told yet */
+    struct wr_gone gone;     /* of one that is cut here */
     uint8_t buf[BUF_BYTES];
 };
 
@@ -102,7 +106,7 @@ static bool write_gathered(struct tun *tun, weir_time now)
     if (tun->gather.n == 0)
         return true;
     bool all = wr_gather_write(&tun->gather);
-    tun->gone |=
+    tun->down |=
         WR_SELDOM(tun->gather.lost > 0) && write_error(-tun->gather.error) == WEIR_ENETDOWN;
     if (WR_SELDOM(!all))
         (void)full(tun, now);
@@ -134,6 +138,28 @@ static ssize_t write_large(const struct tun *tun, struct virtio_net_hdr *head,
     return tun->vnet ? write_spans(tun, iov, n) : write_spans(tun, iov + 1, n - 1);
 }
 
+static int tun_send(struct weir_link *link, const struct weir_out *out, weir_time now);
+
+/* The frames of the wire, as this device, or the kernel for now, has no super-segments. One that is lost does not keep the
+ * next back. */
+WR_APART int send_cut(struct tun *tun, const struct weir_out *out, weir_time now)
+{
+    struct wr_cut cut;
+    unsigned gone;
+    int rc = wr_gone_cut(&tun->gone, &cut, out, tun->link.netif.kind, !tun->vnet, &gone);
+    if (rc != 0)
+        return rc;
+    for (; wr_cut_next(&cut); gone++) {
+        rc = tun_send(&tun->link, &cut.piece, now);
+        if (rc == WEIR_EAGAIN)
+            wr_gone_note(&tun->gone, &cut, out, gone);
+        if (rc == WEIR_EAGAIN || rc == WEIR_ENETDOWN)
+            return rc;
+        tun->lost += rc != 0;
+    }
+    return 0;
+}
+
 /* What one write has come to: a frame behind those that wait. */
 WR_APART int send_large(struct tun *tun, struct virtio_net_hdr *head, const struct weir_out *out,
                         weir_time now)
@@ -141,12 +167,12 @@ WR_APART int send_large(struct tun *tun, struct virtio_net_hdr *head, const stru
     int rc = 0;
     if (!write_gathered(tun, now))
         return WEIR_EAGAIN;
-    if (!tun->vnet && (out->gso_size || out->csum_partial))
+    if (out->gso_size && (!tun->vnet || tun->gone.n > 0))
+        return send_cut(tun, out, now);
+    if (!tun->vnet && out->csum_partial)
         rc = weir_out_segment(out, tun->link.netif.kind, write_plain, tun);
     else if (write_large(tun, head, out) < 0)
-        rc = is_too_large(out, errno)
-                 ? weir_out_segment(out, tun->link.netif.kind, write_plain, tun)
-                 : write_error(errno);
+        rc = is_too_large(out, errno) ? send_cut(tun, out, now) : write_error(errno);
     return rc == WEIR_EAGAIN ? full(tun, now) : rc;
 }
 
@@ -154,9 +180,11 @@ static int tun_send(struct weir_link *link, const struct weir_out *out, weir_tim
 {
     struct tun *tun = (struct tun *)link;
     struct virtio_net_hdr head = {0};
-    if (WR_SELDOM(tun->gone))
+    if (WR_SELDOM(tun->down))
         return WEIR_ENETDOWN;
     wr_ahead_note_sent(&tun->ahead);
+    if (out->gso_size == 0)
+        tun->gone.n = 0; /* whatever was refused has been given up */
     if (!tun->vnet && (out->gso_size || out->csum_partial))
         return send_large(tun, &head, out, now);
     if (tun->vnet && !wr_vnet_out(out, &head))
@@ -168,15 +196,16 @@ static int tun_send(struct weir_link *link, const struct weir_out *out, weir_tim
 }
 
 /* Each by itself, as the kernel will not have them together, or one of them cannot be. */
-static unsigned send_each(struct weir_link *link, const struct weir_out *frames, unsigned n,
-                          int *rc, weir_time now)
+static unsigned send_each(struct tun *tun, const struct weir_out *frames, unsigned n, int *rc,
+                          weir_time now)
 {
     for (unsigned i = 0; i < n; i++) {
-        int one = tun_send(link, &frames[i], now);
-        if (one != 0)
+        int one = tun_send(&tun->link, &frames[i], now);
+        if (one == WEIR_EAGAIN || one == WEIR_ENETDOWN) {
             *rc = one;
-        if (one == WEIR_EAGAIN || one == WEIR_ENETDOWN)
             return i;
+        }
+        tun->lost += one != 0;
     }
     return n;
 }
@@ -201,6 +230,17 @@ static unsigned prepare_batch(const struct tun *tun, const struct weir_out *fram
     return n;
 }
 
+/* Of those that were tried, how many are done with. */
+static unsigned count_done(struct tun *tun, const ssize_t *result, unsigned tried)
+{
+    unsigned done = wr_batch_done(result, tried);
+    for (unsigned i = 0; i < done; i++) {
+        tun->lost += result[i] < 0;
+        tun->down |= result[i] < 0 && write_error((int)-result[i]) == WEIR_ENETDOWN;
+    }
+    return done;
+}
+
 static unsigned tun_send_many(struct weir_link *link, const struct weir_out *frames, unsigned n,
                               int *rc, weir_time now)
 {
@@ -217,12 +257,11 @@ static unsigned tun_send_many(struct weir_link *link, const struct weir_out *fra
     if (most > 1)
         tried = wr_batch_write(&tun->batch, parts, most, result);
     if (tried == 0)
-        return send_each(link, frames, n, rc, now);
-    unsigned done = wr_batch_done(result, tried);
-    for (unsigned i = 0; i < done; i++)
-        if (result[i] < 0)
-            *rc = result[i] == -EAGAIN ? WEIR_ENOBUFS : write_error((int)-result[i]);
-    if (done < tried && *rc != WEIR_ENETDOWN)
+        return send_each(tun, frames, n, rc, now);
+    unsigned done = count_done(tun, result, tried);
+    if (tun->down)
+        *rc = WEIR_ENETDOWN;
+    else if (done < tried)
         *rc = full(tun, now);
     return done;
 }
@@ -231,8 +270,8 @@ static unsigned tun_flush(struct weir_link *link, weir_time now)
 {
     struct tun *tun = (struct tun *)link;
     (void)write_gathered(tun, now);
-    unsigned lost = tun->gather.lost;
-    tun->gather.lost = 0;
+    unsigned lost = tun->gather.lost + tun->lost;
+    tun->gather.lost = tun->lost = 0;
     return lost;
 }
 
@@ -366,12 +405,14 @@ static int describe(struct tun *tun, bool tap, uint32_t mtu)
     struct weir_netif_config *netif = &tun->link.netif;
     struct ifreq ifr = {0};
     size_t lead;
+    int room = 0;
     if (ioctl(tun->fd, TUNGETIFF, &ifr) != 0)
         return -errno;
     if (((ifr.ifr_flags & IFF_TAP) != 0) != tap || (ifr.ifr_flags & IFF_NO_PI) == 0)
         return WEIR_EINVAL;
     tun->vnet = (ifr.ifr_flags & IFF_VNET_HDR) != 0;
     wr_batch_init(&tun->batch, tun->fd);
+    tun->batch.bounded = ioctl(tun->fd, TUNGETSNDBUF, &room) != 0 || room != INT_MAX;
     wr_gather_init(&tun->gather, &tun->batch);
     lead = ALIGN_PAD + (tun->vnet ? 0 : WR_VNET_HEAD);
     wr_ahead_init(&tun->ahead, &tun->batch, tun->buf, lead, BUF_BYTES - lead);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Cutting a super-segment into the frames of the wire, one at a time and without copying its data: each is a header
- * made from the first one's, and spans of the super-segment's own.
+ * made from the first one's, and spans of the super-segment's own. And going on where it stopped when a link took no more.
  */
 #ifndef WEIR_LINK_SEGMENT_H
 #define WEIR_LINK_SEGMENT_H
@@ -36,7 +36,22 @@ int wr_cut_begin(struct wr_cut *cut, const struct weir_out *out, enum weir_netif
 /* Makes cut->piece the next frame; false when all is cut. */
 bool wr_cut_next(struct wr_cut *cut);
 
-/* Leaves out the next n frames. */
-void wr_cut_skip(struct wr_cut *cut, unsigned n);
+/* How far a super-segment has gone that was refused in the middle. Whoever sent it keeps it and tries again before anything
+ * else, and what has gone is left out then. If it was given up, the next one is another, which its headers and the sum of its
+ * data tell, and goes whole. */
+struct wr_gone {
+    unsigned n; /* pieces; 0: there is none such */
+    uint16_t sum;
+    size_t len, head_len;
+    uint8_t head[WR_CUT_HEAD_MAX];
+};
+
+/* Notes that n pieces of *out, which `cut` cuts, have gone. */
+void wr_gone_note(struct wr_gone *gone, const struct wr_cut *cut, const struct weir_out *out,
+                  unsigned n);
+
+/* Begins to cut *out, as wr_cut_begin(), behind what has gone of it before: *n pieces. */
+int wr_gone_cut(struct wr_gone *gone, struct wr_cut *cut, const struct weir_out *out,
+                enum weir_netif_kind kind, bool finish, unsigned *n);
 
 #endif

@@ -40,8 +40,8 @@ struct weir_link_ops {
     int (*recv_room)(struct weir_link *link, const struct weir_room *room, struct weir_frame *frame,
                      weir_time now);
     /* Sends frames in order, all borrowed until the call returns. Returns how many are done with, from the first one
-     * on: sent, or lost by an error, the last of which is *rc; 0 if there was none. When it returns less than n it takes no
-     * more at a time, and did at least one, or *rc is WEIR_EAGAIN or WEIR_ENETDOWN. NULL: one by one is as well. */
+     * on: taken, and of those that are lost flush tells. When it returns less than n it takes no more at a time, and did at
+     * least one, or *rc is WEIR_EAGAIN or WEIR_ENETDOWN; else that is 0. NULL: one by one is as well. */
     unsigned (*send_many)(struct weir_link *link, const struct weir_out *frames, unsigned n,
                           int *rc, weir_time now);
     /* recv_room is at least as good as recv for frames of any size, not for large ones alone. */

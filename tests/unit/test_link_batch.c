@@ -145,24 +145,62 @@ static void frames_are_written_in_order_from_their_parts(void **state)
 static void one_that_fails_does_not_keep_the_next_back(void **state)
 {
     static uint8_t large[1 << 20];
-    struct wr_batch_parts parts[3];
-    ssize_t result[3];
+    struct wr_batch_parts parts[7];
+    ssize_t result[7];
     uint8_t data[8];
+    int least = 4096;
+    (void)state;
+    need_a_ring();
+    for (unsigned bounded = 0; bounded < 2; bounded++)
+        for (unsigned bad = 0; bad < 1 << 7; bad++) {
+            open_pair();
+            batch.bounded = bounded;
+            assert_int_equal(setsockopt(near_fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least), 0);
+            for (unsigned i = 0; i < 7; i++) {
+                parts[i].iov[0] = (struct iovec){large, bad >> i & 1 ? sizeof large : 1 + i};
+                parts[i].n = 1;
+            }
+            assert_int_equal(wr_batch_write(&batch, parts, 7, result), 7);
+            for (unsigned i = 0; i < 7; i++) {
+                assert_int_equal(result[i], bad >> i & 1 ? -EMSGSIZE : (int)i + 1);
+                if (!(bad >> i & 1))
+                    assert_int_equal(recv(far_fd, data, sizeof data, 0), i + 1);
+            }
+            assert_false(batch.refused);
+            close_pair();
+        }
+}
+
+/* Behind one that had no room nothing is tried, from the first time on that it is known that this can be. */
+static void nothing_is_tried_behind_one_that_has_no_room(void **state)
+{
+    static uint8_t data[200];
+    struct wr_batch_parts parts[WR_BATCH_MAX];
+    ssize_t result[WR_BATCH_MAX];
+    uint8_t byte;
     int least = 4096;
     (void)state;
     need_a_ring();
     open_pair();
     assert_int_equal(setsockopt(near_fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least), 0);
-    for (unsigned i = 0; i < 3; i++) {
-        parts[i].iov[0] = (struct iovec){large, i == 1 ? sizeof large : 1 + i};
+    for (unsigned i = 0; i < WR_BATCH_MAX; i++) {
+        parts[i].iov[0] = (struct iovec){data, sizeof data};
         parts[i].n = 1;
     }
-    assert_int_equal(wr_batch_write(&batch, parts, 3, result), 3);
-    assert_int_equal(result[0], 1);
-    assert_int_equal(result[1], -EMSGSIZE);
-    assert_int_equal(result[2], 3);
-    assert_int_equal(recv(far_fd, data, sizeof data, 0), 1);
-    assert_int_equal(recv(far_fd, data, sizeof data, 0), 3);
+    for (unsigned round = 0; round < 4; round++) {
+        unsigned tried = wr_batch_write(&batch, parts, WR_BATCH_MAX, result), went = 0;
+        while (went < tried && result[went] == sizeof data)
+            went++;
+        assert_true(went > 0 && went < WR_BATCH_MAX);
+        assert_int_equal(tried, round == 0 ? WR_BATCH_MAX : went + 1);
+        for (unsigned i = went; i < tried; i++)
+            assert_int_equal(result[i], -EAGAIN);
+        assert_true(batch.bounded);
+        assert_false(batch.refused);
+        for (unsigned i = 0; i < went; i++)
+            assert_int_equal(recv(far_fd, data, sizeof data, 0), sizeof data);
+        assert_int_equal(recv(far_fd, &byte, 1, 0), -1);
+    }
     close_pair();
 }
 
@@ -552,6 +590,7 @@ int main(void)
         cmocka_unit_test(frames_are_read_in_order_and_those_not_there_are_told),
         cmocka_unit_test(frames_are_written_in_order_from_their_parts),
         cmocka_unit_test(one_that_fails_does_not_keep_the_next_back),
+        cmocka_unit_test(nothing_is_tried_behind_one_that_has_no_room),
         cmocka_unit_test(no_frame_is_written_twice),
         cmocka_unit_test(the_descriptor_is_not_held),
         cmocka_unit_test(without_a_ring_nothing_is_tried),

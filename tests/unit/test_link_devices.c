@@ -161,94 +161,222 @@ enum {
     SERIAL_AT = 14,
     MOST_SENT = 1400,
     SENT = 120,
-    ETH_LOCAL = 0x88b5 /* IEEE 802: for local use */
+    ETH_LOCAL = 0x88b5, /* IEEE 802: for local use */
+    SUPER_HEAD = 54,    /* Ethernet, IPv4, TCP */
+    SUPER_GSO = 1400
 };
 
-/* A TAP behind a bridge, on which a slow queue holds what was sent, and few bytes may be under way. */
-static struct weir_link *open_narrow_tap(void)
-{
-    struct weir_tun_config config = {.name = "weirrd3", .tap = true, .plain = true};
+/* For one: copies do not count as under way. */
+#define TO_ONE 2, 0, 0, 0, 0, 8, 2, 0, 0, 0, 0, 9
+
+/* What sends on a TAP behind a bridge, on which a slow queue holds what was sent, and few bytes may be under way; and who
+ * hears it at the far end. */
+static struct {
     struct weir_link *link;
+    int fd;
+    uint32_t got; /* frames, or bytes of a stream */
+    weir_time now;
+} narrow;
+
+/* `known`: that there may be no room is there to be seen when the link is made. */
+static void open_narrow_tap(bool offload, bool known, uint16_t type, const char *rate)
+{
+    struct weir_tun_config config = {
+        .name = "weirrd3", .tap = true, .offload = offload, .plain = true};
+    struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_protocol = htons(type)};
     int few = 6000;
-    assert_int_equal(weir_link_tun(&config, &link), 0);
+    need_devices();
+    setenv("RATE", rate, 1);
+    assert_int_equal(weir_link_tun(&config, &narrow.link), 0);
+    int tap = dup(narrow.link->ops->fd(narrow.link));
     if (system(
+            "for f in /proc/sys/net/bridge/bridge-nf-call-iptables; do "
+            "[ ! -e $f ] || echo 0 > $f; done; " /* where IP is let go of before the queue */
             "ip link add name weirrd4 type bridge && ip link set weirrd0 master weirrd4 && "
             "ip link set weirrd3 master weirrd4 && ip link set weirrd4 up && ip link set weirrd3 up && "
-            "tc qdisc add dev weirrd0 root tbf rate 10mbit burst 2000 limit 300000") != 0) {
-        weir_link_free(link);
+            "tc qdisc add dev weirrd0 root tbf burst 2000 limit 300000 rate $RATE") != 0) {
+        weir_link_free(narrow.link);
+        close(tap);
         skip();
     }
-    assert_int_equal(ioctl(link->ops->fd(link), TUNSETSNDBUF, &few), 0);
-    return link;
+    assert_int_equal(ioctl(tap, TUNSETSNDBUF, &few), 0);
+    if (known) {
+        weir_link_free(narrow.link);
+        assert_int_equal(weir_link_tun_fd(tap, true, offload, 1500, &narrow.link), 0);
+    } else {
+        close(tap);
+    }
+    to.sll_ifindex = (int)if_nametoindex("weirrd1");
+    narrow.fd = socket(AF_PACKET, SOCK_RAW, 0);
+    assert_int_equal(bind(narrow.fd, (struct sockaddr *)&to, sizeof to), 0);
+    narrow.now = WEIR_SEC;
+    narrow.got = 0;
 }
 
-/* Notes what has arrived at the far end: each once. With `wait`, at least one. Returns how many. */
-static unsigned arrived(int fd, bool *seen, bool wait)
+static void close_narrow_tap(void)
 {
-    struct pollfd come = {.fd = fd, .events = POLLIN};
+    assert_int_equal(narrow.link->ops->flush(narrow.link, narrow.now), 0);
+    assert_true(narrow.link->ops->deadline(narrow.link) == WEIR_TIME_NEVER);
+    weir_link_free(narrow.link);
+    assert_int_equal(system("ip link del weirrd4 && tc qdisc del dev weirrd0 root"), 0);
+    close(narrow.fd);
+}
+
+/* Each once and in order: the next serial number, or the next bytes of the stream. */
+static void take_in_order(const uint8_t *frame, size_t len, bool in_order)
+{
+    if (frame[12] == 0x08) {
+        const uint8_t *seq = frame + SUPER_HEAD - 16;
+        assert_true(len > SUPER_HEAD);
+        assert_int_equal((uint32_t)seq[0] << 24 | seq[1] << 16 | seq[2] << 8 | seq[3], narrow.got);
+        narrow.got += (uint32_t)(len - SUPER_HEAD);
+        return;
+    }
+    if (in_order)
+        assert_int_equal(frame[SERIAL_AT], (uint8_t)narrow.got);
+    narrow.got++;
+}
+
+/* Has what arrived at the far end checked. With `wait` there is at least one, so there is room then. */
+static void hear(bool wait, bool in_order)
+{
+    struct pollfd come = {.fd = narrow.fd, .events = POLLIN};
     uint8_t frame[2000];
     unsigned n = 0;
     while (poll(&come, 1, wait && n == 0 ? 5000 : 0) == 1) {
-        ssize_t len = recv(fd, frame, sizeof frame, 0);
-        if (len <= SERIAL_AT || frame[12] != ETH_LOCAL >> 8 || frame[13] != (ETH_LOCAL & 0xff))
-            continue;
-        assert_false(seen[frame[SERIAL_AT]]);
-        seen[frame[SERIAL_AT]] = true;
+        ssize_t len = recv(narrow.fd, frame, sizeof frame, 0);
+        if (len <= SERIAL_AT || frame[5] != 8)
+            continue; /* the kernel's own */
+        take_in_order(frame, (size_t)len, in_order);
         n++;
     }
     assert_true(n > 0 || !wait);
-    return n;
+}
+
+/* A while later there is room, and the link is asked, as a host does. */
+static void let_go_on(bool in_order)
+{
+    struct weir_frame frame;
+    hear(true, in_order);
+    narrow.now = weir_time_after(narrow.now, WEIR_SEC);
+    while (narrow.link->ops->recv(narrow.link, &frame, narrow.now) == 1)
+        continue;
 }
 
 /* One that is refused comes again, as a host has it; what was taken and not refused must not get lost either. */
-static void nothing_is_lost_where_there_is_no_room(void **state)
+static void send_small_and_large(bool offload, bool known)
 {
-    uint8_t data[MOST_SENT] = {
-        2, 0, 0, 0, 0, 8,    2,
-        0, 0, 0, 0, 9, 0x88, 0xb5}; /* for one: copies do not count as under way */
-    bool seen[SENT] = {false};
-    unsigned refused = 0, kept = 0, got = 0;
-    weir_time now = WEIR_SEC;
-    (void)state;
-    need_devices();
-    struct weir_link *link = open_narrow_tap();
-    struct sockaddr_ll to = {.sll_family = AF_PACKET,
-                             .sll_protocol = htons(ETH_LOCAL),
-                             .sll_ifindex = (int)if_nametoindex("weirrd1")};
-    int fd = socket(AF_PACKET, SOCK_RAW, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof to), 0);
+    uint8_t data[MOST_SENT] = {TO_ONE, 0x88, 0xb5};
+    unsigned refused = 0, kept = 0;
+    open_narrow_tap(offload, known, ETH_LOCAL, "10mbit");
     for (unsigned i = 0; i < SENT;) {
         struct weir_out out = {.head = data, .head_len = i / 8 % 3 == 0 ? MOST_SENT : 60};
-        struct weir_frame frame;
         data[SERIAL_AT] = (uint8_t)i;
-        int rc = link->ops->send(link, &out, now);
+        int rc = narrow.link->ops->send(narrow.link, &out, narrow.now);
         i += rc == 0;
         refused += rc != 0;
+        assert_true(rc == 0 || rc == WEIR_EAGAIN);
         if (i % 4 != 0 && rc == 0)
             continue;
-        assert_int_equal(link->ops->flush(link, now), 0);
-        if (link->ops->deadline(link) == WEIR_TIME_NEVER)
+        assert_int_equal(narrow.link->ops->flush(narrow.link, narrow.now), 0);
+        if (narrow.link->ops->deadline(narrow.link) == WEIR_TIME_NEVER)
             continue;
         kept += rc == 0;
-        got += arrived(fd, seen, true); /* then there is room */
-        now = link->ops->deadline(link);
-        while (link->ops->recv(link, &frame, now) == 1)
-            continue;
-        assert_true(rc == 0 || rc == WEIR_EAGAIN);
+        let_go_on(known);
     }
-    while (got < SENT) {
-        struct weir_frame frame;
-        got += arrived(fd, seen, true);
-        now = weir_time_after(now, WEIR_SEC);
-        while (link->ops->recv(link, &frame, now) == 1)
-            continue;
-    }
+    while (narrow.got < SENT)
+        let_go_on(known);
     assert_true(refused > 0 && kept > 0);
-    assert_int_equal(link->ops->flush(link, now), 0);
-    assert_true(link->ops->deadline(link) == WEIR_TIME_NEVER);
-    weir_link_free(link);
-    assert_int_equal(system("ip link del weirrd4 && tc qdisc del dev weirrd0 root"), 0);
-    close(fd);
+    close_narrow_tap();
+}
+
+static void nothing_is_lost_where_there_is_no_room(void **state)
+{
+    (void)state;
+    send_small_and_large(false, false);
+    send_small_and_large(true, false);
+}
+
+static void nothing_is_overtaken_where_there_is_no_room(void **state)
+{
+    (void)state;
+    send_small_and_large(false, true);
+    send_small_and_large(true, true);
+}
+
+/* A super-segment that is cut here, and refused in the middle: it goes on where it stopped. */
+static void send_super(bool offload, size_t len)
+{
+    uint8_t head[SUPER_HEAD] = {TO_ONE, 8,  0,  0x45, 0, 0,  0,  0, 7, 0x40, 0, 64, 6, 0,
+                                0,      10, 79, 2,    1, 10, 79, 2, 2, 0,    7, 0,  7};
+    uint8_t *data = calloc(1, len);
+    struct weir_out out = {.head = head,
+                           .head_len = sizeof head,
+                           .n_spans = 1,
+                           .span = {{data, len}},
+                           .gso_size = SUPER_GSO,
+                           .csum_partial = true,
+                           .csum_start = SUPER_HEAD - 20,
+                           .csum_offset = 16};
+    unsigned refused = 0, seq = 0;
+    head[SUPER_HEAD - 8] = 0x50; /* no options */
+    head[SUPER_HEAD - 7] = 0x10; /* ACK */
+    assert_non_null(data);
+    open_narrow_tap(offload, true, ETH_P_IP, offload ? "200mbit" : "10mbit");
+    for (unsigned round = 0; round <= !offload; round++, seq += (unsigned)len) {
+        head[SUPER_HEAD - 16] = (uint8_t)(seq >> 24), head[SUPER_HEAD - 15] = (uint8_t)(seq >> 16);
+        head[SUPER_HEAD - 14] = (uint8_t)(seq >> 8), head[SUPER_HEAD - 13] = (uint8_t)seq;
+        for (int rc = WEIR_EAGAIN; rc != 0; refused += rc != 0) {
+            rc = narrow.link->ops->send(narrow.link, &out, narrow.now);
+            assert_true(rc == 0 || rc == WEIR_EAGAIN);
+            assert_int_equal(narrow.link->ops->flush(narrow.link, narrow.now), 0);
+            if (rc != 0)
+                let_go_on(true);
+        }
+    }
+    while (narrow.got < seq)
+        let_go_on(true);
+    assert_int_equal(narrow.got, seq);
+    assert_true(refused > 0);
+    hear(false, true);
+    close_narrow_tap();
+    free(data);
+}
+
+static void a_super_segment_that_is_cut_goes_on_where_it_stopped(void **state)
+{
+    (void)state;
+    send_super(false, 200000);
+    send_super(true, 6000000); /* more than the kernel finds room for (test_large_segments.py) */
+}
+
+/* Of frames that go by one call one is none that the device takes; those behind it meet no room. Both are told. */
+static void what_is_lost_is_told_beside_what_is_refused(void **state)
+{
+    enum { N = 40, LOST = 2 };
+    static uint8_t data[N][MOST_SENT];
+    struct weir_out out[N];
+    int rc;
+    (void)state;
+    open_narrow_tap(false, true, ETH_LOCAL, "10mbit");
+    for (unsigned i = 0; i < N; i++) {
+        static const uint8_t head[] = {TO_ONE, 0x88, 0xb5};
+        memcpy(data[i], head, sizeof head);
+        data[i][SERIAL_AT] = (uint8_t)(i - (i > LOST)); /* as it is to arrive */
+        out[i] = (struct weir_out){.head = data[i], .head_len = i == LOST ? 7 : MOST_SENT};
+    }
+    unsigned done = narrow.link->ops->send_many(narrow.link, out, N, &rc, narrow.now);
+    assert_true(done > LOST && done < N);
+    assert_int_equal(rc, WEIR_EAGAIN);
+    assert_int_equal(narrow.link->ops->flush(narrow.link, narrow.now), 1);
+    while (done < N) {
+        let_go_on(true);
+        done += narrow.link->ops->send_many(narrow.link, out + done, N - done, &rc, narrow.now);
+        assert_int_equal(narrow.link->ops->flush(narrow.link, narrow.now), 0);
+    }
+    while (narrow.got < N - 1)
+        let_go_on(true);
+    close_narrow_tap();
 }
 
 /* ---- beside the kernel ---------------------------------------------------------------------------- */
@@ -404,6 +532,9 @@ int main(void)
         cmocka_unit_test(a_tun_that_cuts_a_datagram),
         cmocka_unit_test(a_tun_that_is_down),
         cmocka_unit_test(nothing_is_lost_where_there_is_no_room),
+        cmocka_unit_test(nothing_is_overtaken_where_there_is_no_room),
+        cmocka_unit_test(a_super_segment_that_is_cut_goes_on_where_it_stopped),
+        cmocka_unit_test(what_is_lost_is_told_beside_what_is_refused),
         cmocka_unit_test(a_packet_socket),
         cmocka_unit_test(a_packet_socket_behind_xdp),
         cmocka_unit_test(an_interface_is_free_when_the_link_is_gone),

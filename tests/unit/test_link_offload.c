@@ -553,7 +553,7 @@ struct many {
     struct weir_link link;
     struct weir_link *inner;
     unsigned at_once, calls, lose; /* lose: the n-th frame ever is lost by an error; 0: none */
-    unsigned frames;
+    unsigned frames, lost;
 };
 
 static struct many many;
@@ -570,10 +570,11 @@ static unsigned many_send(struct weir_link *link, const struct weir_out *frames,
         int one = WEIR_ENOMEM;
         if (++many.frames != many.lose)
             one = many.inner->ops->send(many.inner, &frames[i], now);
-        if (one != 0)
+        if (one == WEIR_EAGAIN || one == WEIR_ENETDOWN) {
             *rc = one;
-        if (one == WEIR_EAGAIN || one == WEIR_ENETDOWN)
             break;
+        }
+        many.lost += one != 0;
     }
     return i;
 }
@@ -581,8 +582,18 @@ static unsigned many_send(struct weir_link *link, const struct weir_out *frames,
 static int many_send_one(struct weir_link *link, const struct weir_out *out, weir_time now)
 {
     assert_ptr_equal(link, &many.link);
-    many.frames++;
+    if (++many.frames == many.lose)
+        return WEIR_ENOMEM;
     return many.inner->ops->send(many.inner, out, now);
+}
+
+static unsigned many_flush(struct weir_link *link, weir_time now)
+{
+    unsigned lost = many.lost;
+    assert_ptr_equal(link, &many.link);
+    (void)now;
+    many.lost = 0;
+    return lost;
 }
 
 static void many_free(struct weir_link *link)
@@ -594,7 +605,7 @@ static void many_free(struct weir_link *link)
 static void open_many(unsigned at_once, uint32_t queue_frames)
 {
     static const struct weir_link_ops ops = {
-        .send = many_send_one, .free = many_free, .send_many = many_send};
+        .send = many_send_one, .free = many_free, .flush = many_flush, .send_many = many_send};
     struct weir_pipe_config config = {.kind = WEIR_NETIF_IP, .queue_frames = queue_frames};
     struct weir_link *ends[2];
     assert_int_equal(weir_link_pipe(&config, ends), 0);
@@ -640,21 +651,48 @@ static void pieces_that_go_together_go_once(void **state)
     }
 }
 
+static void assert_lost(unsigned n)
+{
+    assert_int_equal(near_end->ops->flush(near_end, 0), n);
+    assert_int_equal(near_end->ops->flush(near_end, 0), 0);
+}
+
 static void a_lost_piece_does_not_keep_the_others_back(void **state)
 {
     struct weir_frame frame;
     (void)state;
-    for (unsigned at_once = 2; at_once <= 5; at_once++)
-        for (unsigned lose = 1; lose <= 4; lose++) {
+    for (unsigned at_once = 1; at_once <= 5; at_once++)
+        for (unsigned lose = 1; lose <= 5; lose++) {
             struct weir_out out = super(4);
             open_many(at_once, 0);
             many.lose = lose;
-            int rc = near_end->ops->send(near_end, &out, 0);
-            assert_int_equal(rc, WEIR_ENOMEM);
+            assert_int_equal(near_end->ops->send(near_end, &out, 0), 0);
+            assert_lost(1);
             for (unsigned i = 0; i < 5; i++)
                 if (i + 1 != lose)
                     assert_next_piece(4, i);
             assert_int_equal(far_end->ops->recv(far_end, &frame, 0), 0);
+            close_links();
+        }
+}
+
+/* Also where another is refused meanwhile, and goes later. */
+static void a_lost_piece_is_told_beside_one_that_is_refused(void **state)
+{
+    (void)state;
+    for (unsigned at_once = 1; at_once <= 5; at_once++)
+        for (unsigned lose = 1; lose <= 3; lose++) {
+            struct weir_out out = super(4);
+            open_many(at_once, 3);
+            many.lose = lose;
+            assert_int_equal(near_end->ops->send(near_end, &out, 0), WEIR_EAGAIN);
+            assert_lost(1);
+            for (unsigned i = 0; i < 4; i++)
+                if (i + 1 != lose)
+                    assert_next_piece(4, i);
+            assert_int_equal(near_end->ops->send(near_end, &out, 0), 0);
+            assert_next_piece(4, 4);
+            assert_lost(0);
             close_links();
         }
 }
@@ -804,6 +842,7 @@ int main(void)
         cmocka_unit_test(pieces_go_together),
         cmocka_unit_test(pieces_that_go_together_go_once),
         cmocka_unit_test(a_lost_piece_does_not_keep_the_others_back),
+        cmocka_unit_test(a_lost_piece_is_told_beside_one_that_is_refused),
         cmocka_unit_test(a_long_super_segment_goes_in_several_calls),
         cmocka_unit_test(a_super_segment_that_is_given_up_is_forgotten),
         cmocka_unit_test(what_only_looks_like_what_was_given_up_is_whole),
