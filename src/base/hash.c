@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/hint.h"
 #include "base/mem.h"
 
 #ifdef WEIR_HARD
@@ -42,26 +43,46 @@ static unsigned top_bit(uint32_t i)
     return 31u - (unsigned)__builtin_clz(i);
 }
 
-static size_t level_bytes(unsigned level)
+/* The level that has the i-th chain. */
+static unsigned level_of(uint32_t i)
 {
-    size_t n = level == 0 ? FIRST : (size_t)FIRST << (level - 1);
+    return top_bit(i | (FIRST - 1)) - (FIRST_BITS - 1);
+}
 
-    return n * sizeof(struct wr_hash_node *);
+/* Chain n >= FIRST is the first of its level: then n of them are in it. */
+static bool begins_level(uint32_t n)
+{
+    return (n & (n - 1)) == 0;
 }
 
 static struct wr_hash_node **chain_at(const struct wr_hash *h, uint32_t i)
 {
-    unsigned top = top_bit(i | 1);
+    const struct wr_hash_level *level = &h->level[level_of(i)];
 
-    return top < FIRST_BITS ? &h->level[0][i] : &h->level[top - FIRST_BITS + 1][i - (1u << top)];
+    return &level->chains[i - level->begin];
+}
+
+static size_t bytes_of(uint32_t chains)
+{
+    return chains * sizeof(struct wr_hash_node *);
+}
+
+/* The level that n begins (n chains), or the first (FIRST). False: no memory. */
+static bool add_level(struct wr_hash *h, uint32_t n)
+{
+    uint32_t begin = h->n_chains == 0 ? 0 : n;
+    struct wr_hash_level *level = &h->level[level_of(begin)];
+
+    *level = (struct wr_hash_level){wr_mem_alloc(h->alloc, bytes_of(n)), begin};
+    return level->chains != NULL;
 }
 
 void wr_hash_fini(struct wr_hash *h)
 {
-    for (unsigned i = 0; i < WR_HASH_LEVELS; i++) {
-        wr_mem_free(h->alloc, h->level[i], level_bytes(i));
-        h->level[i] = NULL;
-    }
+    if (h->n_chains > 0)
+        wr_mem_free(h->alloc, chain_at(h, 0), bytes_of(FIRST));
+    for (uint32_t n = FIRST; n < h->n_chains; n *= 2)
+        wr_mem_free(h->alloc, chain_at(h, n), bytes_of(n));
     h->n_chains = h->count = 0;
 }
 
@@ -80,30 +101,26 @@ uint64_t wr_hash_of(const struct wr_hash *h, const void *key, size_t len)
 
 static struct wr_hash_node **chain_of(const struct wr_hash *h, uint64_t hash)
 {
-    uint32_t power = 1u << top_bit(h->n_chains), i = (uint32_t)hash & (2 * power - 1);
+    uint32_t i = (uint32_t)hash & h->mask;
 
-    return chain_at(h, i < h->n_chains ? i : i - power);
+    return chain_at(h, i < h->n_chains ? i : i & h->mask >> 1);
 }
 
-/* The level that has the i-th chain is there, or is made. */
-static bool has_level(struct wr_hash *h, uint32_t i)
+static void set_chains(struct wr_hash *h, uint32_t n)
 {
-    unsigned level = i < FIRST ? 0 : top_bit(i) - FIRST_BITS + 1;
-
-    if (h->level[level] == NULL)
-        h->level[level] = wr_mem_alloc(h->alloc, level_bytes(level));
-    return h->level[level] != NULL;
+    h->n_chains = n;
+    h->mask = (2u << top_bit(n)) - 1;
 }
 
 /* One chain more, keeping the order of nodes. */
 static void split_one(struct wr_hash *h)
 {
-    uint32_t n = h->n_chains, power = 1u << top_bit(n);
+    uint32_t n = h->n_chains, power = h->mask / 2 + 1;
     struct wr_hash_node **low, **high, *node;
 
-    if (!has_level(h, n))
+    if (begins_level(n) && !add_level(h, n))
         return;
-    h->n_chains++;
+    set_chains(h, n + 1);
     low = chain_at(h, n - power);
     high = chain_at(h, n);
     for (node = *low; node != NULL; node = node->next) {
@@ -118,40 +135,46 @@ static void split_one(struct wr_hash *h)
 /* One chain less. */
 static void join_one(struct wr_hash *h)
 {
-    uint32_t n = --h->n_chains, power = 1u << top_bit(n);
-    struct wr_hash_node *high = *chain_at(h, n), **low = chain_at(h, n - power);
-    unsigned level = top_bit(n) - FIRST_BITS + 1;
+    uint32_t n = h->n_chains - 1, power;
+    struct wr_hash_node *high = *chain_at(h, n), **low;
 
+    set_chains(h, n);
+    power = 1u << top_bit(n);
+    low = chain_at(h, n - power);
     while (*low != NULL)
         low = &(*low)->next;
     *low = high;
-    if (n > power)
-        return;
-    wr_mem_free(h->alloc, h->level[level], level_bytes(level));
-    h->level[level] = NULL;
+    if (begins_level(n))
+        wr_mem_free(h->alloc, chain_at(h, n), bytes_of(n));
+}
+
+/* Are chains as many as they should be? */
+static bool fits(const struct wr_hash *h)
+{
+    return 2 * (uint64_t)h->count < h->n_chains && (h->n_chains - FIRST) / 8 <= h->count;
 }
 
 /* Makes the first chains, or fits their number to that of nodes. False only without a first. */
-static bool make_room(struct wr_hash *h)
+WR_APART bool make_room(struct wr_hash *h)
 {
     if (h->n_chains == 0) {
-        if (!has_level(h, 0))
+        if (!add_level(h, FIRST))
             return false;
-        memset(h->level[0], 0, level_bytes(0));
-        h->n_chains = FIRST;
+        memset(chain_at(h, 0), 0, bytes_of(FIRST));
+        set_chains(h, FIRST);
     }
     for (int i = 0;
          i < SPLITS_PER_INSERT && 2 * (uint64_t)h->count >= h->n_chains && h->n_chains < CHAINS_MAX;
          i++)
         split_one(h);
-    for (int i = 0; i < JOINS_PER_INSERT && h->n_chains > FIRST && h->n_chains / 8 > h->count; i++)
+    for (int i = 0; i < JOINS_PER_INSERT && (h->n_chains - FIRST) / 8 > h->count; i++)
         join_one(h);
     return true;
 }
 
 bool wr_hash_insert(struct wr_hash *h, struct wr_hash_node *node, uint64_t hash)
 {
-    if (h->count >= h->limit || !make_room(h))
+    if (h->count >= h->limit || (!fits(h) && !make_room(h)))
         return false;
 
     struct wr_hash_node **chain = chain_of(h, hash);

@@ -24,12 +24,19 @@ struct wr_hash_node {
 
 enum { WR_HASH_LEVELS = 30 };
 
+/* Chains in one piece. */
+struct wr_hash_level {
+    struct wr_hash_node **chains;
+    uint32_t begin; /* number of the first */
+};
+
 struct wr_hash {
     const struct weir_allocator *alloc;
-    struct wr_hash_node **level[WR_HASH_LEVELS]; /* chains; NULL: none yet */
-    uint32_t n_chains;                           /* in all levels; 0 until the first insert */
-    uint32_t count;                              /* nodes held */
-    uint32_t limit;                              /* nodes at most */
+    struct wr_hash_level level[WR_HASH_LEVELS];
+    uint32_t n_chains; /* in all levels; 0 until the first insert */
+    uint32_t mask;     /* the bits that may tell a chain: k + 1 */
+    uint32_t count;    /* nodes held */
+    uint32_t limit;    /* nodes at most */
     uint8_t key[16];
 };
 

@@ -7,11 +7,12 @@
  *                                                 bytes hold the next free slot of the chunk
  *
  * The generation counts both taking and giving back, so an object in use has an odd one and no
- * handle is 0. A handle could be mistaken for a later one only after 2^31 uses of one slot. The
- * slot given back last is taken first: it is the one in the cache.
+ * handle is 0. A handle could be mistaken for a later one only after 2^31 uses of one slot. What was
+ * given back lately is taken first: it is what is in the cache. One slot is kept at hand (struct wr_pool.hand), and its
+ * chunk counts it as an object: where they come and go one by one nothing else is touched.
  *
  * A chunk without objects is given back, but for one that is kept so that a single object that
- * comes and goes costs no chunk each time. A chunk that takes its place later begins with generations
+ * comes and goes costs no chunk each time: that of the slot at hand if it has no object, else a spare one. A chunk that takes its place later begins with generations
  * above all that were given back.
  */
 #include "base/pool.h"
@@ -19,6 +20,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/hint.h"
 #include "base/mem.h"
 
 #ifdef WEIR_HARD
@@ -31,7 +33,7 @@
 #define NONE  UINT32_MAX
 #define ALIGN 8u /* of every object, given an allocator that aligns as malloc does */
 
-struct slot {
+struct wr_pool_slot {
     uint32_t generation;
     uint32_t slot;
 };
@@ -45,7 +47,7 @@ struct chunk {
     uint32_t first; /* offset of slot 0: where a line begins, if slots are to begin with lines */
 };
 
-_Static_assert(sizeof(struct slot) == ALIGN, "objects follow their headers aligned");
+_Static_assert(sizeof(struct wr_pool_slot) == ALIGN, "objects follow their headers aligned");
 _Static_assert(sizeof(struct chunk) % ALIGN == 0, "slots follow their chunk's header aligned");
 
 void wr_pool_init(struct wr_pool *pool, const struct weir_allocator *alloc, uint32_t obj_size,
@@ -55,7 +57,7 @@ void wr_pool_init(struct wr_pool *pool, const struct weir_allocator *alloc, uint
     memset(pool, 0, sizeof *pool);
     pool->alloc = alloc;
     pool->obj_size = obj_size;
-    pool->stride = (uint32_t)sizeof(struct slot) + (obj_size + ALIGN - 1) / ALIGN * ALIGN;
+    pool->stride = (uint32_t)sizeof(struct wr_pool_slot) + (obj_size + ALIGN - 1) / ALIGN * ALIGN;
     pool->max = max;
     pool->no_chunk = NONE;
     wr_list_init(&pool->open);
@@ -65,7 +67,8 @@ void wr_pool_in_lines(struct wr_pool *pool)
 {
     assert(pool->n_chunks == 0);
     pool->in_lines = true;
-    pool->stride = ((uint32_t)sizeof(struct slot) + pool->obj_size + LINE - 1) / LINE * LINE;
+    pool->stride =
+        ((uint32_t)sizeof(struct wr_pool_slot) + pool->obj_size + LINE - 1) / LINE * LINE;
 }
 
 /* ---- chunks ------------------------------------------------------------------------------------- */
@@ -95,9 +98,10 @@ static uint32_t first_slot(const struct wr_pool *pool, const struct chunk *chunk
     return (uint32_t)((pool->in_lines ? even : at) - (uintptr_t)chunk);
 }
 
-static struct slot *slot_in(const struct wr_pool *pool, struct chunk *chunk, uint32_t i)
+static struct wr_pool_slot *slot_in(const struct wr_pool *pool, struct chunk *chunk, uint32_t i)
 {
-    return (struct slot *)(void *)((uint8_t *)chunk + chunk->first + (size_t)pool->stride * i);
+    return (struct wr_pool_slot *)(void *)((uint8_t *)chunk + chunk->first +
+                                           (size_t)pool->stride * i);
 }
 
 static bool grow_directory(struct wr_pool *pool)
@@ -141,7 +145,7 @@ static struct chunk *new_chunk(struct wr_pool *pool)
 static void free_chunk(struct wr_pool *pool, struct chunk *chunk)
 {
     for (uint32_t i = 0; i < chunk->made; i++) {
-        const struct slot *slot = slot_in(pool, chunk, i);
+        const struct wr_pool_slot *slot = slot_in(pool, chunk, i);
         if (slot->generation > pool->generation)
             pool->generation = slot->generation;
     }
@@ -159,34 +163,26 @@ void wr_pool_fini(struct wr_pool *pool)
     wr_pool_init(pool, pool->alloc, pool->obj_size, pool->max);
 }
 
-void wr_pool_trim(struct wr_pool *pool)
-{
-    if (pool->count > 0 || !pool->spare)
-        return;
-    pool->spare = false;
-    free_chunk(pool, WR_CONTAINER(pool->open.next, struct chunk, link));
-}
-
 /* ---- objects ------------------------------------------------------------------------------------ */
 
-static void *object_of(struct slot *slot)
+static void *object_of(struct wr_pool_slot *slot)
 {
     return slot + 1;
 }
 
-static struct slot *slot_of(const void *obj)
+static struct wr_pool_slot *slot_of(const void *obj)
 {
-    return (struct slot *)(uintptr_t)obj - 1;
+    return (struct wr_pool_slot *)(uintptr_t)obj - 1;
 }
 
-static uint64_t handle_of(const struct slot *slot)
+static uint64_t handle_of(const struct wr_pool_slot *slot)
 {
     return (uint64_t)slot->generation << 32 | slot->slot;
 }
 
-static struct slot *take_slot(struct wr_pool *pool, struct chunk *chunk)
+static struct wr_pool_slot *take_slot(struct wr_pool *pool, struct chunk *chunk)
 {
-    struct slot *slot;
+    struct wr_pool_slot *slot;
 
     if (chunk->free_slot != NONE) {
         slot = slot_in(pool, chunk, chunk->free_slot);
@@ -194,29 +190,40 @@ static struct slot *take_slot(struct wr_pool *pool, struct chunk *chunk)
         return slot;
     }
     slot = slot_in(pool, chunk, chunk->made);
-    *slot = (struct slot){.generation = pool->generation,
-                          .slot = chunk->index * SLOTS_PER_CHUNK + chunk->made++};
+    *slot = (struct wr_pool_slot){.generation = pool->generation,
+                                  .slot = chunk->index * SLOTS_PER_CHUNK + chunk->made++};
     return slot;
 }
 
-uint64_t wr_pool_alloc(struct wr_pool *pool, void **obj)
+/* A free slot of the chunk used last. NULL: out of memory. */
+WR_APART struct wr_pool_slot *take_any(struct wr_pool *pool)
 {
-    struct chunk *chunk;
-    struct slot *slot;
+    struct chunk *chunk = wr_list_is_empty(&pool->open)
+                              ? new_chunk(pool)
+                              : WR_CONTAINER(pool->open.next, struct chunk, link);
+    struct wr_pool_slot *slot;
 
-    if (pool->count >= pool->max)
-        return 0;
-    chunk = wr_list_is_empty(&pool->open) ? new_chunk(pool)
-                                          : WR_CONTAINER(pool->open.next, struct chunk, link);
     if (chunk == NULL)
-        return 0;
+        return NULL;
     if (chunk->used++ == 0)
         pool->spare = false;
     slot = take_slot(pool, chunk);
     if (chunk->used == SLOTS_PER_CHUNK)
         wr_list_remove(&chunk->link);
-    slot->generation++;
+    return slot;
+}
+
+uint64_t wr_pool_alloc(struct wr_pool *pool, void **obj)
+{
+    struct wr_pool_slot *slot = pool->hand;
+
+    if (pool->count >= pool->max)
+        return 0;
+    if (slot == NULL && (slot = take_any(pool)) == NULL)
+        return 0;
+    pool->hand = NULL;
     pool->count++;
+    slot->generation++;
     *obj = object_of(slot);
     memset(*obj, 0, pool->obj_size);
     return handle_of(slot);
@@ -225,7 +232,7 @@ uint64_t wr_pool_alloc(struct wr_pool *pool, void **obj)
 void *wr_pool_at(const struct wr_pool *pool, uint32_t slot)
 {
     struct chunk *chunk;
-    struct slot *at;
+    struct wr_pool_slot *at;
 
     if (slot >= pool->n_slots)
         return NULL;
@@ -244,39 +251,75 @@ void *wr_pool_find(const struct wr_pool *pool, uint64_t handle)
 
 uint64_t wr_pool_handle(const struct wr_pool *pool, const void *obj)
 {
-    const struct slot *slot = slot_of(obj);
+    const struct wr_pool_slot *slot = slot_of(obj);
 
     assert(wr_pool_at(pool, slot->slot) == obj);
     (void)pool;
     return handle_of(slot);
 }
 
-void wr_pool_free(struct wr_pool *pool, void *obj)
+static struct chunk *chunk_of(const struct wr_pool *pool, const struct wr_pool_slot *slot)
 {
-    struct slot *slot = slot_of(obj);
-    struct chunk *chunk = chunk_at(pool, slot->slot / SLOTS_PER_CHUNK);
+    return chunk_at(pool, slot->slot / SLOTS_PER_CHUNK);
+}
 
-    assert((slot->generation & 1) != 0);
-    slot->generation++;
-    memcpy(obj, &chunk->free_slot, sizeof chunk->free_slot);
+static void free_slot(struct chunk *chunk, struct wr_pool_slot *slot)
+{
+    memcpy(object_of(slot), &chunk->free_slot, sizeof chunk->free_slot);
     chunk->free_slot = slot->slot % SLOTS_PER_CHUNK;
-    pool->count--;
     chunk->used--;
-    if (pool->open.next == &chunk->link) { /* mostly it stands where it should */
-        if (chunk->used > 0)
-            return;
-        if (!pool->spare && pool->open.prev == &chunk->link) {
-            pool->spare = true;
-            return;
-        }
+}
+
+/* The slot goes back to its chunk. */
+WR_APART void give_back(struct wr_pool *pool, struct wr_pool_slot *slot)
+{
+    struct chunk *chunk = chunk_of(pool, slot);
+    struct chunk *at_hand = pool->hand != NULL ? chunk_of(pool, pool->hand) : NULL;
+
+    free_slot(chunk, slot);
+    if (chunk == at_hand && chunk->used == 1 && pool->spare) { /* two were kept */
+        free_slot(chunk, pool->hand);
+        pool->hand = NULL;
     }
+    if (pool->open.next == &chunk->link && chunk->used > 0)
+        return; /* mostly it stands where it should */
     wr_list_remove(&chunk->link);
     if (chunk->used > 0) {
         wr_list_push_front(&pool->open, &chunk->link);
-    } else if (!pool->spare) { /* the last to be taken from */
+    } else if (!pool->spare &&
+               (at_hand == NULL || at_hand->used > 1)) { /* the last to be taken from */
         pool->spare = true;
         wr_list_push_back(&pool->open, &chunk->link);
     } else {
         free_chunk(pool, chunk);
     }
+}
+
+void wr_pool_free(struct wr_pool *pool, void *obj)
+{
+    struct wr_pool_slot *slot = slot_of(obj);
+
+    assert((slot->generation & 1) != 0);
+    slot->generation++;
+    pool->count--;
+    if (WR_SHORT_WAYS && pool->hand == NULL && (!pool->spare || chunk_of(pool, slot)->used > 1))
+        pool->hand = slot;
+    else
+        give_back(pool, slot);
+}
+
+void wr_pool_trim(struct wr_pool *pool)
+{
+    struct wr_pool_slot *slot;
+
+    if (pool->count > 0)
+        return;
+    slot = pool->hand;
+    pool->hand = NULL;
+    if (slot != NULL)
+        give_back(pool, slot);
+    if (!pool->spare)
+        return;
+    pool->spare = false;
+    free_chunk(pool, WR_CONTAINER(pool->open.next, struct chunk, link));
 }

@@ -16,21 +16,24 @@
 #include "base/list.h"
 #include "weir/alloc.h"
 
+struct wr_pool_slot;
+
 struct wr_pool {
     const struct weir_allocator *alloc;
-    uintptr_t *chunks;   /* directory: a chunk, or where there is none the next such place */
-    uint32_t n_chunks;   /* places of the directory in use, empty ones too */
-    uint32_t dir_cap;    /* room in the directory */
-    uint32_t no_chunk;   /* first place without a chunk; UINT32_MAX ends the list */
-    uint32_t obj_size;   /* as asked for */
-    uint32_t stride;     /* bytes from one object to the next */
-    uint32_t n_slots;    /* slots are 0 .. n_slots-1 */
-    uint32_t max;        /* objects at most */
-    uint32_t count;      /* objects in use */
-    uint32_t generation; /* highest of any slot whose chunk was given back */
-    bool spare;          /* one chunk without objects is kept */
-    bool in_lines;       /* wr_pool_in_lines() */
-    struct wr_list open; /* chunks with a free slot, the one used last first */
+    uintptr_t *chunks;         /* directory: a chunk, or where there is none the next such place */
+    uint32_t n_chunks;         /* places of the directory in use, empty ones too */
+    uint32_t dir_cap;          /* room in the directory */
+    uint32_t no_chunk;         /* first place without a chunk; UINT32_MAX ends the list */
+    uint32_t obj_size;         /* as asked for */
+    uint32_t stride;           /* bytes from one object to the next */
+    uint32_t n_slots;          /* slots are 0 .. n_slots-1 */
+    uint32_t max;              /* objects at most */
+    uint32_t count;            /* objects in use */
+    uint32_t generation;       /* highest of any slot whose chunk was given back */
+    bool spare;                /* one chunk without objects is kept */
+    bool in_lines;             /* wr_pool_in_lines() */
+    struct wr_list open;       /* chunks with a free slot, the one used last first */
+    struct wr_pool_slot *hand; /* one that was given back, and is taken next; or NULL */
 };
 
 /*

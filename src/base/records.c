@@ -50,8 +50,10 @@ enum { FIRST_PAGES_BITS = 4 }; /* so many are of the smallest size */
 enum { SIZE_STEP = 4, SMALL = 128 };
 
 struct chunk {
-    uint64_t used;                      /* a bit a slot */
-    uint32_t prev, next, place, unused; /* places: struct wr_records.open */
+    uint64_t used;              /* a bit a slot */
+    uint64_t full;              /* what that is when all are */
+    uint32_t prev, next, place; /* places: struct wr_records.open */
+    uint32_t unused;
 };
 static_assert(sizeof(struct chunk) % 8 == 0, "slots follow their chunk's head aligned");
 
@@ -83,11 +85,6 @@ static uint32_t slots_of(uint32_t size)
 static size_t chunk_bytes(uint32_t size)
 {
     return sizeof(struct chunk) + (size_t)size * slots_of(size);
-}
-
-static uint64_t all_used(uint32_t size)
-{
-    return UINT64_MAX >> (SLOTS_MAX - slots_of(size));
 }
 
 static void *slot_in(struct chunk *chunk, uint32_t size, uint32_t slot)
@@ -158,7 +155,7 @@ static struct chunk *new_chunk(struct wr_records *r, uint32_t size)
         r->free_place = r->places[place].next;
     at = &r->places[place];
     *at = (struct wr_records_place){.chunk = chunk, .size = size};
-    *chunk = (struct chunk){.place = place};
+    *chunk = (struct chunk){.place = place, .full = UINT64_MAX >> (SLOTS_MAX - slots_of(size))};
     list_chunk(r, chunk, size);
     return chunk;
 }
@@ -182,7 +179,7 @@ static void *take_slot(struct wr_records *r, uint32_t size, uint32_t *number)
         return NULL;
     slot = (uint32_t)__builtin_ctzll(~chunk->used);
     chunk->used |= UINT64_C(1) << slot;
-    if (chunk->used == all_used(size))
+    if (chunk->used == chunk->full)
         unlist_chunk(r, chunk, size);
     *number = chunk->place << SLOT_BITS | slot;
     return slot_in(chunk, size, slot);
@@ -192,7 +189,7 @@ static void free_slot(struct wr_records *r, uint32_t number)
 {
     uint32_t size = r->places[number >> SLOT_BITS].size;
     struct chunk *chunk = r->places[number >> SLOT_BITS].chunk;
-    bool was_full = chunk->used == all_used(size);
+    bool was_full = chunk->used == chunk->full;
 
     chunk->used &= ~(UINT64_C(1) << (number & (SLOTS_MAX - 1)));
     if (was_full)
@@ -296,41 +293,47 @@ static void push(uint32_t *chain, uint32_t link, struct wr_record *record)
     *chain = (link & ~MORE) | (*chain != NONE ? MORE : 0);
 }
 
-/* Deals the records of a chain, which is no chain any more, to others. */
-static void deal(struct wr_records *r, uint32_t link)
+/* One chain more, the n-th, which takes its part of the one that it was of. */
+static void split_chain(const struct wr_records *r, uint32_t n)
 {
+    uint32_t power = power_below(n), *high = chain_at(r, n), *low = chain_at(r, n - power);
+    uint32_t link = *low;
+
+    *low = *high = NONE;
     while (link != NONE) {
         struct wr_record *record = record_of(r, link);
         uint32_t next = record->next;
-        push(chain_of(r, record->hash), link, record);
+        push((record->hash & power) != 0 ? high : low, link, record);
         link = next;
     }
 }
 
-/* One chain more, which takes its part of the one that it was of. False only without a first. */
-static bool split(struct wr_records *r)
+/* One chain more. False only without a first. */
+static bool grow(struct wr_records *r)
 {
-    uint32_t n = r->n_chains, *from, link;
+    uint32_t n = r->n_chains;
 
     if (n == CHAINS_MAX || (begins_page(n) && !grow_pages(r)))
         return n > 0;
     r->n_chains++;
-    *chain_at(r, n) = NONE;
     if (n == 0)
-        return true;
-    from = chain_at(r, n - power_below(n));
-    link = *from;
-    *from = NONE;
-    deal(r, link);
+        *chain_at(r, n) = NONE;
+    else
+        split_chain(r, n);
     return true;
 }
 
 /* The last chain goes back into the one that it was split from. */
 static void merge(struct wr_records *r)
 {
-    uint32_t n = --r->n_chains;
+    uint32_t n = --r->n_chains, *low = chain_at(r, n - power_below(n)), link = *chain_at(r, n);
 
-    deal(r, *chain_at(r, n));
+    while (link != NONE) {
+        struct wr_record *record = record_of(r, link);
+        uint32_t next = record->next;
+        push(low, link, record);
+        link = next;
+    }
     if (begins_page(n))
         wr_mem_free(r->alloc, r->pages[page_of(n)], page_bytes(n));
 }
@@ -354,7 +357,7 @@ void *wr_records_add(struct wr_records *r, size_t size, uint32_t hash, uint32_t 
     struct wr_record *record;
 
     assert(size >= sizeof *record && size <= UINT16_MAX);
-    if (r->count >= r->n_chains && !split(r))
+    if (r->count >= r->n_chains && !grow(r))
         return NULL;
     record = take_slot(r, rounded, number);
     if (record == NULL)

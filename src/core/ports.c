@@ -19,9 +19,9 @@ enum {
 };
 
 struct port_page {
-    uint32_t held;               /* sum of all */
-    uint8_t few[PAGE][N_COUNTS]; /* while there is no `many` */
-    uint32_t (*many)[N_COUNTS];  /* PAGE of them, or NULL */
+    uint32_t held;      /* sum of all */
+    uint32_t few[PAGE]; /* while there is no `many`: a byte each, the lowest is that of all */
+    uint32_t (*many)[N_COUNTS]; /* PAGE of them, or NULL */
 };
 
 /* One bit a port. */
@@ -64,38 +64,41 @@ void wr_ports_fini(struct weir_stack *stack)
     stack->ports = NULL;
 }
 
+static uint32_t few(const struct port_page *page, uint16_t port, unsigned which)
+{
+    return page->few[port % PAGE] >> 8 * which & UINT8_MAX;
+}
+
 static uint32_t get_count(const struct port_page *page, uint16_t port, unsigned which)
 {
-    return page->many != NULL ? page->many[port % PAGE][which] : page->few[port % PAGE][which];
+    return page->many != NULL ? page->many[port % PAGE][which] : few(page, port, which);
 }
 
 /* step: one more, or UINT32_MAX for one less. */
 static void count(struct port_page *page, uint16_t port, unsigned reuse, uint32_t step)
 {
-    const uint32_t steps[N_COUNTS] = {step, (reuse & WR_PORT_REUSEADDR) == 0 ? step : 0,
-                                      (reuse & WR_PORT_REUSEPORT) == 0 ? step : 0};
-    uint8_t *few = page->few[port % PAGE];
+    uint32_t without = ~reuse & (WR_PORT_REUSEADDR | WR_PORT_REUSEPORT);
+    uint32_t counted = 1 | (without & WR_PORT_REUSEADDR) << 8 | (without & WR_PORT_REUSEPORT) << 15;
 
     page->held += step;
-    if (page->many != NULL) {
-        for (unsigned i = 0; i < N_COUNTS; i++)
-            page->many[port % PAGE][i] += steps[i];
+    if (page->many == NULL) {
+        page->few[port % PAGE] += step * counted;
         return;
     }
     for (unsigned i = 0; i < N_COUNTS; i++)
-        few[i] = (uint8_t)(few[i] + steps[i]);
+        page->many[port % PAGE][i] += step * (counted >> 8 * i & 1);
 }
 
 /* Room for one more on this port. False: out of memory. */
 static bool widen(struct weir_stack *stack, struct port_page *page, uint16_t port)
 {
-    if (page->many != NULL || page->few[port % PAGE][ALL] < UINT8_MAX)
+    if (page->many != NULL || few(page, port, ALL) < UINT8_MAX)
         return true;
     page->many = wr_zalloc(stack, PAGE * sizeof *page->many);
     if (page->many == NULL)
         return false;
     for (unsigned i = 0; i < PAGE * N_COUNTS; i++)
-        page->many[i / N_COUNTS][i % N_COUNTS] = page->few[i / N_COUNTS][i % N_COUNTS];
+        page->many[i / N_COUNTS][i % N_COUNTS] = few(page, (uint16_t)(i / N_COUNTS), i % N_COUNTS);
     memset(page->few, 0, sizeof page->few); /* as in a new page */
     return true;
 }

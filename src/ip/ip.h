@@ -159,6 +159,7 @@ enum { WR_IP_PAIRS = 32 };
 struct wr_way {
     struct weir_addr dst, src; /* as asked: src may be unspecified */
     struct wr_path path;       /* generation 0: the place is empty */
+    bool direct;               /* without a gateway */
 };
 enum { WR_IP_WAYS = 32 };
 

@@ -459,7 +459,7 @@ static int find_on(struct weir_stack *stack, const struct weir_addr *dst,
 static struct wr_way *way_of(const struct weir_stack *stack, const struct weir_addr *dst,
                              const struct weir_addr *src)
 {
-    uint32_t x = (get_be32(dst->b + 12) + 3 * get_be32(src->b + 12)) * 0x9e3779b1u;
+    uint32_t x = (weir_addr_word(dst->b + 12) + 3 * weir_addr_word(src->b + 12)) * 0x9e3779b1u;
     return &stack->ip->ways[x / (UINT32_MAX / WR_IP_WAYS + 1)];
 }
 
@@ -488,7 +488,7 @@ WR_APART int find_anew(struct weir_stack *stack, const struct weir_addr *dst,
     if (err == 0 && (weir_addr_is_multicast(dst) || weir_addr_is_broadcast(dst)))
         path->next_hop = *dst;
     else if (err == 0 && lasting)
-        *way = (struct wr_way){*dst, *src, *path};
+        *way = (struct wr_way){*dst, *src, *path, weir_addr_eq(&path->next_hop, dst)};
     return err;
 }
 
@@ -496,7 +496,7 @@ int wr_path_find(struct weir_stack *stack, const struct weir_addr *dst, const st
                  struct wr_path *path)
 {
     struct wr_way *way = way_of(stack, dst, src);
-    if (!still_good(stack, way, dst, src) || !weir_addr_eq(&way->path.next_hop, dst))
+    if (!still_good(stack, way, dst, src) || !way->direct)
         return find_anew(stack, dst, src, way, path);
     *path = way->path;
     return 0;

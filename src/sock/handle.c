@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/hint.h"
 #include "base/mem.h"
 #include "core/note.h"
 #include "sock/sock.h"
@@ -23,9 +24,27 @@ int wr_socks_init(struct weir_stack *stack)
     return 0;
 }
 
+static void keep_last(struct wr_socks *socks, weir_sock handle, struct wr_sock *sock)
+{
+    socks->last_handle = handle;
+    socks->last = sock;
+}
+
+WR_APART struct wr_sock *find_in_pool(struct wr_socks *socks, weir_sock handle)
+{
+    struct wr_sock *sock = wr_pool_find(&socks->pool, handle);
+
+    if (sock != NULL)
+        keep_last(socks, handle, sock);
+    return sock;
+}
+
+/* What a program does with a socket it mostly does at one go. */
 struct wr_sock *wr_sock_find(const struct weir_stack *stack, weir_sock handle)
 {
-    return wr_pool_find(&stack->socks->pool, handle);
+    struct wr_socks *socks = stack->socks;
+
+    return socks->last_handle == handle ? socks->last : find_in_pool(socks, handle);
 }
 
 int wr_sock_get(struct weir_stack *stack, weir_sock handle, struct wr_sock **sock)
@@ -62,6 +81,7 @@ int wr_sock_new(struct weir_stack *stack, struct wr_sock **sock)
     *sock = object;
     wr_list_init(&(*sock)->ready.node);
     (*sock)->ready.sock = handle;
+    keep_last(stack->socks, handle, *sock);
     (*sock)->protocol = WEIR_SOL_TCP;
     return 0;
 }
@@ -93,6 +113,8 @@ void wr_sock_need_less(struct weir_stack *stack, struct wr_sock *sock)
 void wr_sock_free(struct weir_stack *stack, struct wr_sock *sock)
 {
     struct wr_sock_more *more = sock->more;
+    if (stack->socks->last == sock)
+        keep_last(stack->socks, 0, NULL);
     wr_ready_forget(&sock->ready);
     wr_notes_free(stack, &sock->ready);
     if (more != NULL) {

@@ -106,7 +106,9 @@ struct wr_port_turn {
 
 struct wr_socks {
     struct wr_pool pool;
-    struct wr_hash binds; /* wr_sock.bind_node by protocol and port */
+    weir_sock last_handle; /* the socket that was asked for or made last; 0: it is gone */
+    struct wr_sock *last;  /* NULL then */
+    struct wr_hash binds;  /* wr_sock.bind_node by protocol and port */
     struct wr_port_turn turns[WR_TURNS];
 };
 

@@ -151,7 +151,7 @@ static struct port_range local_range(const struct weir_stack *stack)
     return range;
 }
 
-/* The n-th port to try, n below range->count, when the search starts at `start`: first all ports of
+/* The n-th port to try, n below range->count, when the search starts at `start`, below it, too: first all ports of
  * the parity of `start`, then the others. */
 static uint16_t nth_port(const struct port_range *range, uint32_t start, uint32_t n)
 {
@@ -159,7 +159,7 @@ static uint16_t nth_port(const struct port_range *range, uint32_t start, uint32_
         return (uint16_t)range->first;
     uint32_t half = range->count / 2;
     uint32_t offset = start + (n < half ? 2 * n : 2 * (n - half) + 1);
-    return (uint16_t)(range->first + offset % range->count);
+    return (uint16_t)(range->first + (offset < range->count ? offset : offset - range->count));
 }
 
 /* For bind(0): a port that no connection holds, and no socket that overlaps, sharing or not. 0:

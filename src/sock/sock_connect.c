@@ -122,21 +122,22 @@ struct weir_addr wr_sock_destination(const struct wr_sock *sock, const struct we
     return one;
 }
 
-/* Finds the local address: the bound one, or the route's. */
-static int choose_source(struct weir_stack *stack, const struct wr_sock *sock,
-                         const struct weir_addr *remote, struct weir_addr *source)
+/* Finds the path, and with it the local address: the bound one, or the route's. */
+static int choose_path(struct weir_stack *stack, const struct wr_sock *sock,
+                       const struct weir_addr *remote, struct wr_path *path)
 {
-    struct wr_path path;
     struct weir_addr wanted = sock->more->local.addr;
     bool any = weir_addr_is_any(&wanted);
     if (!any && weir_addr_is_v4(&wanted) != weir_addr_is_v4(remote))
         return WEIR_ENETUNREACH;
     if (any)
         wanted = weir_addr_is_v4(remote) ? weir_addr_any4() : weir_addr_any6();
-    int error = wr_path_find(stack, remote, &wanted, &path);
-    if (error == 0)
-        *source = path.src;
-    return error;
+    int error = wr_path_find(stack, remote, &wanted, path);
+    /* From the address that was found it may be another only where that decides: a scoped one, or the host's own. */
+    if (error != 0 || !any || (weir_addr_is_v4(remote) && !weir_addr_is_loopback(&path->src)))
+        return error;
+    wanted = path->src;
+    return wr_path_find(stack, remote, &wanted, path);
 }
 
 /* The socket is CONNECTING now. data NULL: connect(), else MSG_FASTOPEN. As weir_sock_connect(), or
@@ -152,17 +153,22 @@ static ptrdiff_t start_connect(struct weir_stack *stack, struct wr_sock *sock,
     if (weir_addr_is_multicast(&remote.addr) || wr_udp_is_broadcast(stack, &remote.addr))
         return WEIR_ENETUNREACH;
     struct weir_endpoint local = {.port = sock->more->local.port};
-    error = choose_source(stack, sock, &remote.addr, &local.addr);
-    if (error == 0 && local.port == 0)
+    struct wr_path path;
+    error = choose_path(stack, sock, &remote.addr, &path);
+    if (error != 0)
+        return error;
+    local.addr = path.src;
+    if (local.port == 0)
         error = wr_bind_choose_port(stack, &local, &remote, now);
     if (error != 0)
         return error;
 
     struct tcb *tcb = NULL;
-    ptrdiff_t rc = data == NULL ? wr_tcp_connect(stack, &local, &remote, &sock->more->opts,
-                                                 &sock->ready, &tcb, now)
-                                : wr_tcp_connect_fast(stack, &local, &remote, &sock->more->opts,
-                                                      &sock->ready, data, len, &tcb, now);
+    ptrdiff_t rc = data == NULL
+                       ? wr_tcp_connect(stack, &local, &remote, &path, &sock->more->opts,
+                                        &sock->ready, &tcb, now)
+                       : wr_tcp_connect_fast(stack, &local, &remote, &path, &sock->more->opts,
+                                             &sock->ready, data, len, &tcb, now);
     if (rc < 0 && rc != WEIR_EINPROGRESS)
         return rc == WEIR_EADDRINUSE ? WEIR_EADDRNOTAVAIL : rc;
     sock->state = WR_SOCK_CONNECTING;

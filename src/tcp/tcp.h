@@ -449,7 +449,7 @@ static inline uint32_t wr_tcb_unsent(const struct tcb *tcb)
 }
 static inline bool wr_tcb_is_v4(const struct tcb *tcb)
 {
-    return weir_addr_is_v4(&tcb->tuple.remote);
+    return tcb->flow.v4;
 }
 /* Something of ours is not acknowledged. */
 static inline bool wr_tcb_in_flight(const struct tcb *tcb)

@@ -71,6 +71,7 @@ int weir_syncookie_secret(struct weir_stack *stack, const uint8_t secret[32], we
     memcpy(cookies->secret, secret, sizeof cookies->secret);
     cookies->minute = UINT64_MAX;
     cookies->ahead = time_of_day - now;
+    cookies->ts_shift = (uint32_t)((uint64_t)(cookies->ahead / WEIR_MS));
     cookies->shared = true;
     memset(stack->tcp->ts_pairs, 0, sizeof stack->tcp->ts_pairs); /* made by the old key */
     crypto_shorthash(stack->tcp->ts_key, (const uint8_t *)"tcp timestamps", 14, cookies->secret);

@@ -43,13 +43,6 @@ static uint64_t hash_of(const struct weir_stack *stack, const struct wr_tuple *t
     return wr_hash_keyed(secret, &key, sizeof key);
 }
 
-static uint32_t word(const uint8_t *p)
-{
-    uint32_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 static uint64_t quad(const uint8_t *p)
 {
     uint64_t v;
@@ -141,8 +134,9 @@ bool wr_demux_has(const struct wr_flow *flow, const struct wr_tuple *tuple)
     if (!flow->v4)
         return memcmp(addrs, tuple->local.b, 16) == 0 &&
                memcmp(addrs + 16, tuple->remote.b, 16) == 0;
-    return word(addrs) == word(tuple->local.b + 12) &&
-           word(addrs + 4) == word(tuple->remote.b + 12) && weir_addr_is_v4(&tuple->remote);
+    return wr_demux_word(addrs) == wr_demux_word(tuple->local.b + 12) &&
+           wr_demux_word(addrs + 4) == wr_demux_word(tuple->remote.b + 12) &&
+           weir_addr_is_v4(&tuple->remote);
 }
 
 static_assert(offsetof(struct wr_syn, flow) == sizeof(struct wr_record) &&

@@ -13,6 +13,7 @@
 #include "core/core.h"
 
 struct tcb;         /* a connection, from SYN-SENT or ESTABLISHED on; tcp.h */
+struct wr_path;     /* ip_entry.h */
 struct wr_listener; /* a listening endpoint with its SYN queue and accept queue */
 
 /* ---- from ip ----------------------------------------------------------------------------------- */
@@ -80,18 +81,19 @@ struct wr_tcp_opts {
     uint64_t max_pacing_rate; /* bytes per second; 0: no limit */
 };
 
-/* Sends a SYN. local holds address and port, both chosen by sock and unique; `ready` is touched on every
- * change. 0 and *tcb, or WEIR_ENETUNREACH, WEIR_EADDRINUSE (tuple taken), WEIR_ENOMEM, WEIR_ENOBUFS. */
+/* Sends a SYN. local holds address and port, both chosen by sock and unique; path is the one between both hosts, found
+ * in this call; `ready` is touched on every change. 0 and *tcb, or WEIR_ENETUNREACH, WEIR_EADDRINUSE (tuple taken), WEIR_ENOMEM, WEIR_ENOBUFS. */
 int wr_tcp_connect(struct weir_stack *stack, const struct weir_endpoint *local,
-                   const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
-                   struct wr_ready *ready, struct tcb **tcb, weir_time now);
+                   const struct weir_endpoint *remote, const struct wr_path *path,
+                   const struct wr_tcp_opts *opts, struct wr_ready *ready, struct tcb **tcb,
+                   weir_time now);
 
 /* The same with data for the SYN, RFC 7413 (MSG_FASTOPEN). Returns the bytes taken, or WEIR_EINPROGRESS
  * when the SYN goes without data (no cookie yet), both with *tcb; or an error of wr_tcp_connect(). */
 ptrdiff_t wr_tcp_connect_fast(struct weir_stack *stack, const struct weir_endpoint *local,
-                              const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
-                              struct wr_ready *ready, const void *data, size_t len,
-                              struct tcb **tcb, weir_time now);
+                              const struct weir_endpoint *remote, const struct wr_path *path,
+                              const struct wr_tcp_opts *opts, struct wr_ready *ready,
+                              const void *data, size_t len, struct tcb **tcb, weir_time now);
 /* Does net.ipv4.tcp_fastopen allow it to clients? */
 bool wr_tcp_fastopen_on(const struct weir_stack *stack);
 /* TCP_FASTOPEN_CONNECT: connect() is done, the SYN waits for the first data. */

@@ -129,7 +129,7 @@ struct wr_hashed {
 
 /* Two hosts' part of a timestamp offset, as made lately: wr_isn_ts_offset(). */
 struct wr_ts_pair {
-    struct weir_addr local, remote;
+    struct weir_addr local, remote; /* as in struct wr_tuple */
     uint32_t offset;
 };
 
@@ -193,12 +193,19 @@ static inline struct wr_syn *wr_syn_newest(const struct weir_stack *stack)
                                                    : NULL;
 }
 
-/* One of WR_RECENT places, by addresses' last words and ports: what is kept for a tuple. Neighbours have different ones. */
-static inline uint32_t wr_demux_place(const struct wr_tuple *tuple)
+static inline uint32_t wr_demux_word(const uint8_t *p)
 {
     uint32_t x;
 
-    memcpy(&x, tuple->remote.b + 12, sizeof x);
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* One of WR_RECENT places, by addresses' last words and ports: what is kept for a tuple. Neighbours have different ones. */
+static inline uint32_t wr_demux_place(const struct wr_tuple *tuple)
+{
+    uint32_t x = wr_demux_word(tuple->remote.b + 12);
+
     x += (uint32_t)tuple->rport << 16 ^ tuple->lport;
     return x * 0x9e3779b1u / (UINT32_MAX / WR_RECENT + 1);
 }
@@ -212,13 +219,18 @@ static inline uint64_t wr_differ(const uint8_t *p, const uint8_t *q)
     return x ^ y;
 }
 
+/* Two addresses each. */
+static inline bool wr_same_pair(const void *a, const void *b)
+{
+    const uint8_t *p = a, *q = b;
+
+    return (wr_differ(p, q) | wr_differ(p + 8, q + 8) | wr_differ(p + 16, q + 16) |
+            wr_differ(p + 24, q + 24)) == 0;
+}
+
 static inline bool wr_demux_same(const struct wr_tuple *a, const struct wr_tuple *b)
 {
-    const uint8_t *p = (const uint8_t *)a, *q = (const uint8_t *)b;
-
-    return a->lport == b->lport && a->rport == b->rport &&
-           (wr_differ(p, q) | wr_differ(p + 8, q + 8) | wr_differ(p + 16, q + 16) |
-            wr_differ(p + 24, q + 24)) == 0;
+    return a->lport == b->lport && a->rport == b->rport && wr_same_pair(a, b);
 }
 
 /* The connection, if it is one of those that wr_demux_found() was told of last: without a hash. */
@@ -250,7 +262,7 @@ static inline bool wr_mem_may_receive(struct weir_stack *stack, struct tcb *tcb,
 /* What a group's common time adds to the timestamp clock; 0: no group. */
 static inline uint32_t wr_cookie_ts_shift(const struct weir_stack *stack)
 {
-    return (uint32_t)((uint64_t)(stack->tcp->cookies.ahead / WEIR_MS));
+    return stack->tcp->cookies.ts_shift;
 }
 
 #endif

@@ -19,8 +19,6 @@
 WR_APART void parse_options(struct weir_stack *stack, const uint8_t *p, size_t len, bool is_syn,
                             struct w_tcpopt *opt)
 {
-    if (wr_may_be_short(stack) && is_syn && wr_w_tcpopt_parse_syn(p, len, opt))
-        return;
     if (wr_w_tcpopt_parse(p, len, is_syn, opt) != W_OK)
         wr_drop(stack, WR_DROP_tcp_bad_option); /* what stood before the bad one counts */
 }
@@ -76,7 +74,8 @@ WR_INLINE bool parse(struct weir_stack *stack, const uint8_t *p, size_t len,
     if (wr_may_be_short(stack) &&
         wr_w_tcpopt_parse_ts(p + W_TCP_HLEN, n_opts, &seg->opt.ts_val, &seg->opt.ts_ecr))
         seg->opt.has_ts = true;
-    else if (n_opts > 0)
+    else if (n_opts > 0 && !(wr_may_be_short(stack) && (th.flags & W_TCP_SYN) != 0 &&
+                             wr_w_tcpopt_parse_syn(p + W_TCP_HLEN, n_opts, &seg->opt)))
         parse_options(stack, p + W_TCP_HLEN, n_opts, (th.flags & W_TCP_SYN) != 0, &seg->opt);
     return true;
 }

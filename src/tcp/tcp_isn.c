@@ -8,6 +8,7 @@
  * The timestamp clock is offset in the same way for each pair of hosts (RFC 7323 7.1): per pair, not per
  * connection, so that TIME-WAIT may compare timestamps of two incarnations (RFC 6191).
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
@@ -28,18 +29,26 @@ uint32_t wr_isn(const struct weir_stack *stack, uint64_t tuple_hash, weir_time n
 #endif
 }
 
-/* The hash of two hosts; those made last are kept. */
-static uint32_t pair_offset(const struct weir_stack *stack, const struct wr_tuple *tuple)
+/* The hash of two hosts, put where it is kept. */
+WR_APART uint32_t make_offset(const struct weir_stack *stack, const struct wr_tuple *tuple,
+                              struct wr_ts_pair *kept)
 {
     struct weir_addr pair[2] = {tuple->local, tuple->remote};
-    uint32_t x = get_be32(pair[1].b + 12) * 0x9e3779b1u;
+
+    *kept = (struct wr_ts_pair){pair[0], pair[1],
+                                (uint32_t)wr_hash_keyed(stack->tcp->ts_key, pair, sizeof pair)};
+    return kept->offset;
+}
+
+/* The same; those made last are kept. */
+static uint32_t pair_offset(const struct weir_stack *stack, const struct wr_tuple *tuple)
+{
+    uint32_t x = wr_demux_word(tuple->remote.b + 12) * 0x9e3779b1u;
     struct wr_ts_pair *kept = &stack->tcp->ts_pairs[x / (UINT32_MAX / WR_TS_PAIRS + 1)];
 
-    if (!wr_may_remember(stack) || !weir_addr_eq(&kept->remote, &pair[1]) ||
-        !weir_addr_eq(&kept->local, &pair[0]))
-        *kept = (struct wr_ts_pair){pair[0], pair[1],
-                                    (uint32_t)wr_hash_keyed(stack->tcp->ts_key, pair, sizeof pair)};
-    return kept->offset;
+    if (wr_may_remember(stack) && wr_same_pair(kept, tuple))
+        return kept->offset;
+    return make_offset(stack, tuple, kept);
 }
 
 uint32_t wr_isn_ts_offset(const struct weir_stack *stack, const struct wr_tuple *tuple)

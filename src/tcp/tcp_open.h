@@ -104,8 +104,9 @@ struct wr_cookies {
         [32]; /* the keys of minutes come from the first half, masks of tuples from the second */
     uint8_t key[2][16]; /* of `minute` and of the one before */
     uint64_t minute;
-    weir_time ahead; /* of a group's common time over ours */
-    bool shared;     /* others have the secret: their cookies may come here */
+    weir_time ahead;   /* of a group's common time over ours */
+    uint32_t ts_shift; /* the same in ms: wr_cookie_ts_shift() */
+    bool shared;       /* others have the secret: their cookies may come here */
 };
 
 void wr_cookie_init(struct weir_stack *stack);

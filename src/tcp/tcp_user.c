@@ -84,24 +84,20 @@ void wr_user_send_syn(struct weir_stack *stack, struct tcb *tcb, weir_time now)
 
 /* A connection in SYN-SENT whose SYN is not yet on its way. 0 or error. */
 static int open_active(struct weir_stack *stack, const struct weir_endpoint *local,
-                       const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
-                       struct wr_ready *ready, struct tcb **out, weir_time now)
+                       const struct weir_endpoint *remote, const struct wr_path *path,
+                       const struct wr_tcp_opts *opts, struct wr_ready *ready, struct tcb **out,
+                       weir_time now)
 {
     struct wr_tuple tuple = {local->addr, remote->addr, local->port, remote->port};
     uint64_t hash = wr_demux_hash(stack, &tuple);
     struct wr_flow *old = holder_of(stack, &tuple, hash);
-    struct wr_path path;
     struct tcb *tcb;
     uint32_t iss;
-    int error;
 
     if (weir_addr_is_multicast(&remote->addr) || weir_addr_is_broadcast(&remote->addr))
         return WEIR_ENETUNREACH; /* RFC 9293 3.9.1.1 MUST-46 */
     if (in_the_way(stack, old, now))
         return WEIR_EADDRINUSE;
-    error = wr_path_find(stack, &remote->addr, &local->addr, &path);
-    if (error < 0)
-        return error;
     if (old != NULL)
         iss = take_timewait(stack, WR_CONTAINER(old, struct wr_tw, flow));
     else
@@ -109,7 +105,7 @@ static int open_active(struct weir_stack *stack, const struct weir_endpoint *loc
     tcb = wr_tcb_new(stack, &tuple, hash, opts);
     if (tcb == NULL)
         return WEIR_ENOMEM;
-    tcb->path = path;
+    tcb->path = *path;
     wr_tcb_tie(tcb, ready);
     tcb->iss = iss;
     prepare_syn(stack, tcb);
@@ -118,10 +114,11 @@ static int open_active(struct weir_stack *stack, const struct weir_endpoint *loc
 }
 
 int wr_tcp_connect(struct weir_stack *stack, const struct weir_endpoint *local,
-                   const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
-                   struct wr_ready *ready, struct tcb **tcb, weir_time now)
+                   const struct weir_endpoint *remote, const struct wr_path *path,
+                   const struct wr_tcp_opts *opts, struct wr_ready *ready, struct tcb **tcb,
+                   weir_time now)
 {
-    int error = open_active(stack, local, remote, opts, ready, tcb, now);
+    int error = open_active(stack, local, remote, path, opts, ready, tcb, now);
 
     if (error != 0)
         return error;
@@ -132,11 +129,11 @@ int wr_tcp_connect(struct weir_stack *stack, const struct weir_endpoint *local,
 }
 
 ptrdiff_t wr_tcp_connect_fast(struct weir_stack *stack, const struct weir_endpoint *local,
-                              const struct weir_endpoint *remote, const struct wr_tcp_opts *opts,
-                              struct wr_ready *ready, const void *data, size_t len,
-                              struct tcb **tcb, weir_time now)
+                              const struct weir_endpoint *remote, const struct wr_path *path,
+                              const struct wr_tcp_opts *opts, struct wr_ready *ready,
+                              const void *data, size_t len, struct tcb **tcb, weir_time now)
 {
-    ptrdiff_t sent = open_active(stack, local, remote, opts, ready, tcb, now);
+    ptrdiff_t sent = open_active(stack, local, remote, path, opts, ready, tcb, now);
 
     if (sent != 0)
         return sent;
