@@ -175,6 +175,11 @@ static struct wr_pool_slot *slot_of(const void *obj)
     return (struct wr_pool_slot *)(uintptr_t)obj - 1;
 }
 
+static struct wr_pool_slot *hand_of(const struct wr_pool *pool)
+{
+    return WR_SHORT_WAYS ? pool->hand : NULL;
+}
+
 static uint64_t handle_of(const struct wr_pool_slot *slot)
 {
     return (uint64_t)slot->generation << 32 | slot->slot;
@@ -215,7 +220,7 @@ WR_APART struct wr_pool_slot *take_any(struct wr_pool *pool)
 
 uint64_t wr_pool_alloc(struct wr_pool *pool, void **obj)
 {
-    struct wr_pool_slot *slot = pool->hand;
+    struct wr_pool_slot *slot = hand_of(pool);
 
     if (pool->count >= pool->max)
         return 0;
@@ -274,7 +279,7 @@ static void free_slot(struct chunk *chunk, struct wr_pool_slot *slot)
 WR_APART void give_back(struct wr_pool *pool, struct wr_pool_slot *slot)
 {
     struct chunk *chunk = chunk_of(pool, slot);
-    struct chunk *at_hand = pool->hand != NULL ? chunk_of(pool, pool->hand) : NULL;
+    struct chunk *at_hand = hand_of(pool) != NULL ? chunk_of(pool, pool->hand) : NULL;
 
     free_slot(chunk, slot);
     if (chunk == at_hand && chunk->used == 1 && pool->spare) { /* two were kept */
@@ -314,7 +319,7 @@ void wr_pool_trim(struct wr_pool *pool)
 
     if (pool->count > 0)
         return;
-    slot = pool->hand;
+    slot = hand_of(pool);
     pool->hand = NULL;
     if (slot != NULL)
         give_back(pool, slot);

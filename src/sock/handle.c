@@ -26,6 +26,8 @@ int wr_socks_init(struct weir_stack *stack)
 
 static void keep_last(struct wr_socks *socks, weir_sock handle, struct wr_sock *sock)
 {
+    if (!WR_SHORT_WAYS)
+        return;
     socks->last_handle = handle;
     socks->last = sock;
 }
@@ -44,7 +46,8 @@ struct wr_sock *wr_sock_find(const struct weir_stack *stack, weir_sock handle)
 {
     struct wr_socks *socks = stack->socks;
 
-    return socks->last_handle == handle ? socks->last : find_in_pool(socks, handle);
+    return WR_SHORT_WAYS && socks->last_handle == handle ? socks->last
+                                                         : find_in_pool(socks, handle);
 }
 
 int wr_sock_get(struct weir_stack *stack, weir_sock handle, struct wr_sock **sock)
@@ -113,7 +116,7 @@ void wr_sock_need_less(struct weir_stack *stack, struct wr_sock *sock)
 void wr_sock_free(struct weir_stack *stack, struct wr_sock *sock)
 {
     struct wr_sock_more *more = sock->more;
-    if (stack->socks->last == sock)
+    if (WR_SHORT_WAYS && stack->socks->last == sock)
         keep_last(stack->socks, 0, NULL);
     wr_ready_forget(&sock->ready);
     wr_notes_free(stack, &sock->ready);
