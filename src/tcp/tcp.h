@@ -311,6 +311,7 @@ struct tcb {
     uint8_t syn_retries;
     uint8_t retransmits; /* consecutive, of the head */
     uint8_t probes;      /* unanswered */
+    uint8_t error;       /* positive errno, for who asks next */
     weir_time rto_at;    /* retransmission, persist, SYN; NEVER: not running, as the next two */
     weir_time delack_at;
     weir_time keep_at; /* keepalive; FIN-WAIT-2 of an orphan */
@@ -321,7 +322,6 @@ struct tcb {
     struct wr_timer timer; /* armed no later than the earliest of the three deadlines */
 
     /* cold: handshake and close, losses, urgent data */
-    int error;         /* positive errno, for who asks next */
     uint16_t adv_mss;  /* in our SYN */
     uint16_t peer_mss; /* from its SYN, or the default */
     uint32_t iss, irs;

@@ -18,6 +18,9 @@
 struct wr_tuple wr_flow_tuple(const struct wr_flow *flow);
 /* SipHash of the tuple under a secret. Cheap when it was asked for lately. */
 uint64_t wr_demux_hash(const struct weir_stack *stack, const struct wr_tuple *tuple);
+/* A call or a segment is for this connection, and those before were for others: what a plain segment touches of it, of its
+ * sending side and of its socket is asked for at once. Else each of them is waited for before the next is known. */
+void wr_demux_fetch(const struct weir_stack *stack, const struct tcb *tcb);
 /* For wr_demux_recent() below. */
 void wr_demux_found(struct weir_stack *stack, struct tcb *tcb);
 /* The flow of a tuple, or NULL. */
@@ -181,6 +184,7 @@ struct wr_tcp {
     _Alignas(struct wr_syn) uint8_t newest[offsetof(struct wr_syn, addrs) + WR_ADDRS_V6];
     bool has_newest; /* SYN queue entry that is not yet in the table, see tcp_synq */
     struct wr_flow *recent[WR_RECENT]; /* connections that segments came for, see tcp_demux */
+    const struct tcb *met;             /* by wr_demux_fetch(): nothing but an address */
     struct wr_hashed hashed[WR_RECENT];
     struct wr_hashed toward[WR_RECENT]; /* of destinations, as ports are chosen by */
     struct wr_ts_pair ts_pairs[WR_TS_PAIRS];

@@ -215,7 +215,7 @@ static void finish(struct weir_stack *stack, struct tcb *tcb, int error)
     tcb->shut = WR_SHUT_BOTH;
     tcb->want = 0;
     if (error != 0)
-        tcb->error = error;
+        tcb->error = (uint8_t)error;
     wr_timers_stop(stack, tcb);
     wr_output_unlink(tcb);
     wr_demux_remove(stack, tcb);

@@ -265,9 +265,12 @@ static ptrdiff_t send_begin(struct weir_stack *stack, struct tcb *tcb, size_t le
 ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *data, size_t len,
                       int flags, weir_time now)
 {
+    bool met = !WR_SHORT_WAYS || stack->tcp->met == tcb;
     ptrdiff_t room;
     size_t n;
 
+    if (!met)
+        wr_demux_fetch(stack, tcb);
     if (wr_tcp_deferred(tcb)) {
         ptrdiff_t sent = wr_fastopen_send(stack, tcb, data, len, now);
         wr_tcb_settle(stack, tcb, now);
@@ -282,6 +285,8 @@ ptrdiff_t wr_tcp_send(struct weir_stack *stack, struct tcb *tcb, const void *dat
     if (n == 0)
         return WEIR_ENOBUFS;
     queued(stack, tcb, n, len, flags, now);
+    if (!met)
+        wr_demux_found(stack, tcb); /* an answer may be the next that comes */
     wr_tcb_settle(stack, tcb, now);
     return (ptrdiff_t)n;
 }
