@@ -5,7 +5,8 @@
  *     SYN ----> SYN queue: struct wr_syn, no tcb    ----ACK----> accept queue: struct tcb --> accept()
  *               SYN-ACK again at 1, 3, 7, 15, 31 s              at most backlog + 1
  *
- * A SYN is dropped when either queue is full. The final ACK is ignored while the accept queue is full
+ * A SYN is dropped when either queue is full; it is answered by a cookie, where these are allowed, when the first one is, or has
+ * no memory. The final ACK is ignored while the accept queue is full
  * (tcp_abort_on_overflow: answered with RST); the SYN-ACK then goes again, and the peer's data or ACK
  * opens the connection later. Data on the third ACK is taken at once; any segment that acknowledges the
  * SYN-ACK counts as the third ACK, so that a lost one is healed by data.
@@ -165,6 +166,24 @@ static void answer_by_cookie(struct weir_stack *stack, struct wr_syn *syn, struc
     wr_syn_send_synack(stack, syn, &seg->tuple, seg->hash, path, mss, NULL, now);
 }
 
+/* There is no memory for an entry of the SYN queue: as when the queue is full, a cookie needs none (Linux drops the SYN). Who
+ * comes back in TIME-WAIT is to have an ISN that a cookie is not (any_isn false). */
+static void no_memory_for_syn(struct weir_stack *stack, struct wr_listener *listener,
+                              struct seg *seg, bool any_isn, const struct wr_path *path,
+                              uint16_t mss, weir_time now)
+{
+    struct wr_syn filled = {.listener = listener};
+
+    if (!any_isn || stack->tunables.tcp_syncookies == 0) {
+        wr_count(stack, WR_STAT_tcp_reqq_full_drop);
+        listen_drop(stack, WR_DROP_no_memory);
+        return;
+    }
+    wr_count(stack, WR_STAT_tcp_reqq_full_cookies);
+    syn_fill(stack, &filled, seg, mss, true);
+    answer_by_cookie(stack, &filled, seg, path, mss, now);
+}
+
 static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn,
                               const struct seg *seg, weir_time now);
 
@@ -217,8 +236,10 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
         open_fast(stack, &filled, seg, &reply, now))
         return;
     syn = wr_syn_add(stack, &filled, seg, now);
-    if (syn == NULL)
+    if (syn == NULL) {
+        no_memory_for_syn(stack, listener, seg, iss == NULL, &path, mss, now);
         return;
+    }
     wr_syn_send_synack(stack, syn, &seg->tuple, seg->hash, &path, mss, &reply, now);
 }
 

@@ -52,7 +52,7 @@ struct wr_listener {
 
 /* ---- the SYN queue: tcp_synq -------------------------------------------------------------------- */
 
-/* Keeps what *filled says, which has no addresses, of this SYN. NULL: no memory, counted. */
+/* Keeps what *filled says, which has no addresses, of this SYN. NULL: no memory. */
 struct wr_syn *wr_syn_add(struct weir_stack *stack, const struct wr_syn *filled,
                           const struct seg *seg, weir_time now);
 /* The entry is gone. The timer may be left for it: see wr_syn_arm(). */

@@ -8,7 +8,8 @@
  * is when an entry becomes a connection: it may ring for nothing once, a second after the last SYN.
  *
  * The entry made last stands apart from the table (struct wr_tcp.newest), for most often its final ACK is what comes
- * next. When another is made, or it is needed among the others, it goes in; nothing that is told of it changes by that.
+ * next. When another is made, or it is needed among the others, it goes in; nothing that is told of it changes by that. Is there no
+ * memory for it in the table it stays, and for another there is none either: its SYN may be answered by a cookie.
  */
 #include "base/hint.h"
 #include "tcp/tcp.h"
@@ -143,10 +144,8 @@ struct wr_syn *wr_syn_add(struct weir_stack *stack, const struct wr_syn *filled,
     } else if (wr_syn_newest(stack) == NULL) {
         syn = to_table(stack, filled, &seg->tuple, seg->hash);
     }
-    if (syn == NULL) {
-        wr_drop(stack, WR_DROP_no_memory);
+    if (syn == NULL)
         return NULL;
-    }
     syn->listener->n_syns++;
     syn->listener->n_young++;
     stack->tcp->n_syns++;
@@ -236,20 +235,19 @@ static void resend_synack(struct weir_stack *stack, struct wr_syn *syn, weir_tim
                        wr_syn_adv_mss(stack, syn, &tuple, NULL), NULL, now);
 }
 
-/* The one that stands apart goes into the table before, for it may be this one, and in its line it is before it. */
+/* The one that stands apart goes into the table before, for it may be this one, and in its line it is before it. Without memory
+ * for that all stay in their lines: the answer goes, and again when it would have gone. */
 void wr_syn_answer_again(struct weir_stack *stack, struct wr_syn *syn, const struct seg *seg,
                          weir_time now)
 {
     bool newest = syn == wr_syn_newest(stack);
 
-    if (!wr_syn_settle(stack)) {
-        wr_drop(stack, WR_DROP_no_memory);
-        return;
+    if (wr_syn_settle(stack)) {
+        if (newest)
+            syn = WR_CONTAINER(wr_demux_find(stack, &seg->tuple, seg->hash), struct wr_syn, flow);
+        dequeue(stack, syn);
+        wait_again(stack, syn, now);
     }
-    if (newest)
-        syn = WR_CONTAINER(wr_demux_find(stack, &seg->tuple, seg->hash), struct wr_syn, flow);
-    dequeue(stack, syn);
-    wait_again(stack, syn, now);
     resend_synack(stack, syn, now);
 }
 

@@ -25,6 +25,7 @@ struct probe {
     size_t live_blocks;
     size_t calls;
     size_t fail_at; /* this call (from 1) and all later ones fail; 0: none */
+    size_t refuse;  /* as do those for so many bytes or more; 0: none */
 };
 
 /* The size is kept in front of the block, to be compared when it is freed. */
@@ -35,7 +36,8 @@ static inline void *probe_alloc(void *ctx, size_t size)
 
     assert_true(size > 0);
     probe->calls++;
-    if (probe->fail_at != 0 && probe->calls >= probe->fail_at)
+    if ((probe->fail_at != 0 && probe->calls >= probe->fail_at) ||
+        (probe->refuse != 0 && size >= probe->refuse))
         return NULL;
     block = malloc(size + 16);
     assert_non_null(block);

@@ -152,6 +152,92 @@ static void group_shares_a_secret(void **arg)
     peer_free(&b);
 }
 
+/* ---- the SYN queue has no memory ------------------------------------------------------------------ */
+
+/* So large are chunks of records, but in the hardened build, where there is memory for all then. */
+#ifdef WEIR_HARD
+enum { CHUNKS_ARE_LARGE = 0 };
+#else
+enum { CHUNKS_ARE_LARGE = 1 };
+#endif
+enum { A_CHUNK = 2000, SYNS = 20 };
+
+/* Returns how many of SYNS are answered. */
+static unsigned send_syns(struct peer *p, struct conn *c, int cookies)
+{
+    struct w_tcpopt opt = {.has_mss = true, .mss = 1300};
+    unsigned answered = 0;
+    peer_init(p);
+    assert_int_equal(weir_sysctl_set(p->stack, "net.ipv4.tcp_syncookies", cookies), 0);
+    peer_listen(p, 80, SYNS);
+    p->probe.refuse = A_CHUNK;
+    for (unsigned i = 0; i < SYNS; i++) {
+        c[i] = peer_conn(p, 80);
+        conn_syn(p, &c[i], &opt);
+        answered += p->n;
+    }
+    p->n = 0;
+    return answered;
+}
+
+/* RFC 4987 3.6: a cookie stands for the entry that cannot be kept. Each opens when there is memory for a connection. */
+static void a_syn_without_memory_is_answered_by_a_cookie_4987_3(void **arg)
+{
+    static struct peer p;
+    struct conn c[SYNS];
+    (void)arg;
+    assert_int_equal(send_syns(&p, c, 1), SYNS);
+    assert_int_equal(peer_drops(&p, "no_memory"), 0);
+    if (CHUNKS_ARE_LARGE)
+        assert_true(p.stack->stats[WR_STAT_tcp_syncookies_sent] >= SYNS - 1);
+    assert_int_equal(p.stack->stats[WR_STAT_tcp_reqq_full_cookies],
+                     p.stack->stats[WR_STAT_tcp_syncookies_sent]);
+    p.probe.refuse = 0;
+    for (unsigned i = 0; i < SYNS; i++) {
+        conn_at(&p, &c[i], W_TCP_ACK, c[i].snd, c[i].rcv, NULL, 0);
+        assert_int_equal(weir_sock_accept(p.stack, p.listener, &c[i].sock, NULL, p.now), 0);
+    }
+    assert_int_equal(p.n, 0); /* no RST */
+    peer_free(&p);
+}
+
+/* As Linux counts it: TcpExt ListenDrops. */
+static void without_cookies_a_syn_without_memory_is_a_listen_drop(void **arg)
+{
+    static struct peer p;
+    struct conn c[SYNS];
+    (void)arg;
+    unsigned answered = send_syns(&p, c, 0);
+    if (CHUNKS_ARE_LARGE)
+        assert_true(answered <= 1);
+    assert_int_equal(peer_drops(&p, "no_memory"), SYNS - answered);
+    assert_int_equal(p.stack->stats[WR_STAT_tcp_listen_drops], SYNS - answered);
+    peer_free(&p);
+}
+
+/* The SYN of an entry that has no way into the table comes again, for its SYN-ACK was lost: which goes again. */
+static void a_syn_that_comes_again_is_answered_without_memory_too(void **arg)
+{
+    static struct peer p;
+    struct w_tcpopt opt = {.has_mss = true, .mss = 1300};
+    (void)arg;
+    peer_init(&p);
+    peer_listen(&p, 80, 5);
+    p.probe.refuse = A_CHUNK;
+    struct conn c = peer_conn(&p, 80);
+    for (unsigned i = 0; i < 2; i++) {
+        uint32_t irs = c.irs;
+        conn_syn(&p, &c, &opt);
+        assert_int_equal(p.n, 1);
+        assert_true(i == 0 || c.irs == irs);
+        peer_run(&p, i == 0 ? 700 * WEIR_MS : 0);
+    }
+    p.probe.refuse = 0;
+    conn_at(&p, &c, W_TCP_ACK, c.snd, c.rcv, NULL, 0);
+    assert_int_equal(weir_sock_accept(p.stack, p.listener, &c.sock, NULL, p.now), 0);
+    peer_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +245,9 @@ int main(void)
         cmocka_unit_test(lifetime_4987_3),
         cmocka_unit_test(forgery_4987_3),
         cmocka_unit_test(group_shares_a_secret),
+        cmocka_unit_test(a_syn_without_memory_is_answered_by_a_cookie_4987_3),
+        cmocka_unit_test(without_cookies_a_syn_without_memory_is_a_listen_drop),
+        cmocka_unit_test(a_syn_that_comes_again_is_answered_without_memory_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
