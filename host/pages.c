@@ -13,6 +13,10 @@
  * more than it needs. A free block is known by its address: within the range, its region's head is at the multiple of 2 MB
  * below. A region without blocks goes back to the kernel, but for one that is kept. Without huge pages (the kernel may have
  * none left, or none at all) it is ordinary memory.
+ *
+ * SIZES are told apart at a time, and a stack asks for many more: datagrams and fragments of any length are among them, a
+ * few of each. So a size that is new takes the place of the one that malloc() has given the fewest bytes of, if that has no region.
+ * Should more of that come again, it begins anew: what `outside` says may be less than there is, never more.
  */
 #define _GNU_SOURCE
 #include <stdbool.h>
@@ -44,19 +48,21 @@ struct region {
 _Static_assert(sizeof(struct region) <= HEAD, "blocks follow the head");
 
 struct size {
-    size_t bytes;        /* 0: of none yet */
-    size_t outside;      /* bytes of it that malloc() has given */
+    size_t bytes; /* 0: of none yet */
+    size_t
+        outside; /* bytes of it that malloc() has given since it has this place, at most so many */
+    uint32_t regions;    /* of it, with or without a free block */
     struct wr_list open; /* regions with a free block */
 };
 
 struct weir_pages {
-    uint8_t *map, *base;     /* NULL: not reserved yet */
-    bool refused;            /* there is no range to be had */
-    uint32_t made;           /* regions that ever were */
-    struct region *kept;     /* one without blocks; NULL: none */
-    uint32_t n_gone;         /* of those that went back */
-    uint16_t gone[REGIONS];  /* their numbers */
-    struct size size[SIZES]; /* in the order in which they were first asked for */
+    uint8_t *map, *base;    /* NULL: not reserved yet */
+    bool refused;           /* there is no range to be had */
+    uint32_t made;          /* regions that ever were */
+    struct region *kept;    /* one without blocks; NULL: none */
+    uint32_t n_gone;        /* of those that went back */
+    uint16_t gone[REGIONS]; /* their numbers */
+    struct size size[SIZES];
 };
 
 /* ---- regions ------------------------------------------------------------------------------------ */
@@ -96,6 +102,7 @@ static struct region *new_region(struct weir_pages *pages, struct size *size)
             pages->made++;
     }
     pages->kept = NULL;
+    size->regions++;
     *region = (struct region){.size = size};
     wr_list_push_front(&size->open, &region->link);
     return region;
@@ -104,6 +111,7 @@ static struct region *new_region(struct weir_pages *pages, struct size *size)
 static void drop_region(struct weir_pages *pages, struct region *region)
 {
     wr_list_remove(&region->link);
+    region->size->regions--;
     if (!pages->kept) {
         pages->kept = region;
         return;
@@ -125,21 +133,40 @@ static uint32_t blocks_of(const struct size *size)
     return (uint32_t)((REGION - HEAD) / step_of(size->bytes));
 }
 
+static struct size *find_size(struct weir_pages *pages, size_t bytes)
+{
+    for (int i = 0; i < SIZES; i++)
+        if (pages->size[i].bytes == bytes)
+            return &pages->size[i];
+    return NULL;
+}
+
+/* NULL: all have regions. */
+static struct size *new_size(struct weir_pages *pages, size_t bytes)
+{
+    struct size *least = NULL;
+
+    for (int i = 0; i < SIZES; i++) {
+        struct size *size = &pages->size[i];
+        if (size->regions == 0 && (!least || size->outside < least->outside))
+            least = size;
+    }
+    if (least) {
+        *least = (struct size){.bytes = bytes};
+        wr_list_init(&least->open);
+    }
+    return least;
+}
+
 /* NULL: blocks of this size are malloc()'s. */
 static struct size *size_of(struct weir_pages *pages, size_t bytes)
 {
+    struct size *size;
+
     if (bytes < LEAST || bytes > MOST)
         return NULL;
-    for (int i = 0; i < SIZES; i++) {
-        struct size *size = &pages->size[i];
-        if (size->bytes == 0) {
-            size->bytes = bytes;
-            wr_list_init(&size->open);
-        }
-        if (size->bytes == bytes)
-            return size;
-    }
-    return NULL;
+    size = find_size(pages, bytes);
+    return size ? size : new_size(pages, bytes);
 }
 
 static void *take_block(struct weir_pages *pages, struct size *size)
@@ -195,9 +222,9 @@ static void pages_free(void *ctx, void *block, size_t bytes)
         give_block(pages, block);
         return;
     }
-    size = size_of(pages, bytes);
-    if (size)
-        size->outside -= bytes;
+    size = find_size(pages, bytes);
+    if (size) /* what was given before it had this place is not in there */
+        size->outside -= bytes < size->outside ? bytes : size->outside;
     free(block);
 }
 

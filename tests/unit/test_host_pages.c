@@ -72,8 +72,10 @@ static void blocks_are_apart(void **state)
     wr_rng_init(&rng, seed);
     for (unsigned i = 0; i < STEPS; i++) {
         uint32_t n = wr_rng_below(&rng, BLOCKS);
-        toggle(&alloc, &blocks[n], n,
-               sizes[wr_rng_below(&rng, (uint32_t)(sizeof sizes / sizeof *sizes))]);
+        size_t bytes = sizes[wr_rng_below(&rng, (uint32_t)(sizeof sizes / sizeof *sizes))];
+        if (wr_rng_below(&rng, 8) == 0) /* a datagram */
+            bytes = 1000 + wr_rng_below(&rng, 65000);
+        toggle(&alloc, &blocks[n], n, bytes);
     }
     free_all(&alloc, blocks);
     free(blocks);
@@ -120,6 +122,50 @@ static void what_is_free_goes_back(void **state)
     weir_pages_free(pages);
 }
 
+/* How many of the blocks stand where those of this size do in a region. */
+static unsigned in_regions(const struct block *blocks, size_t bytes)
+{
+    enum { REGION = 2 << 20, HEAD = 128 };
+    size_t step = (bytes + 63) / 64 * 64;
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < BLOCKS; i++) {
+        size_t at = (uintptr_t)blocks[i].at % REGION;
+        n += at >= HEAD && (at - HEAD) % step == 0;
+    }
+    return n;
+}
+
+/* Datagrams of any length come and go, or stay; what is then asked for by the thousand is in regions as it would be without. */
+static void many_sizes_leave_room_for_one(void **state)
+{
+    enum { OTHERS = 100, CHUNK = 24680 };
+    struct block *blocks = calloc(BLOCKS, sizeof *blocks);
+    struct block others[OTHERS] = {0};
+
+    (void)state;
+    assert_non_null(blocks);
+    for (int stay = 0; stay < 2; stay++) {
+        struct weir_pages *pages = weir_pages_new();
+        struct weir_allocator alloc = weir_pages_allocator(pages);
+        for (int round = 0; round < 3; round++) {
+            for (uint32_t n = 0; n < OTHERS; n++) {
+                toggle(&alloc, &others[n], n, 5000 + 100 * n);
+                if (!stay)
+                    toggle(&alloc, &others[n], n, 0);
+            }
+            for (uint32_t n = 0; n < BLOCKS; n++)
+                toggle(&alloc, &blocks[n], n, CHUNK);
+            assert_in_range(in_regions(blocks, CHUNK), BLOCKS - (1 << 20) / CHUNK - 1, BLOCKS);
+            free_all(&alloc, blocks);
+            for (uint32_t n = 0; n < OTHERS && stay; n++)
+                toggle(&alloc, &others[n], n, 0);
+        }
+        weir_pages_free(pages);
+    }
+    free(blocks);
+}
+
 static void stack_lives_in_them(void **state)
 {
     struct weir_pages *pages = weir_pages_new();
@@ -146,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_apart),
         cmocka_unit_test(what_is_free_goes_back),
+        cmocka_unit_test(many_sizes_leave_room_for_one),
         cmocka_unit_test(stack_lives_in_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
