@@ -11,6 +11,7 @@
  * opens the connection later. Data on the third ACK is taken at once; any segment that acknowledges the
  * SYN-ACK counts as the third ACK, so that a lost one is healed by data.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_open.h"
@@ -168,9 +169,9 @@ static void answer_by_cookie(struct weir_stack *stack, struct wr_syn *syn, struc
 
 /* There is no memory for an entry of the SYN queue: as when the queue is full, a cookie needs none (Linux drops the SYN). Who
  * comes back in TIME-WAIT is to have an ISN that a cookie is not (any_isn false). */
-static void no_memory_for_syn(struct weir_stack *stack, struct wr_listener *listener,
-                              struct seg *seg, bool any_isn, const struct wr_path *path,
-                              uint16_t mss, weir_time now)
+WR_APART void no_memory_for_syn(struct weir_stack *stack, struct wr_listener *listener,
+                                struct seg *seg, bool any_isn, const struct wr_path *path,
+                                uint16_t mss, weir_time now)
 {
     struct wr_syn filled = {.listener = listener};
 

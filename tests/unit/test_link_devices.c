@@ -268,7 +268,7 @@ static void send_small_and_large(bool offload, bool known)
 {
     uint8_t data[MOST_SENT] = {TO_ONE, 0x88, 0xb5};
     unsigned refused = 0, kept = 0;
-    open_narrow_tap(offload, known, ETH_LOCAL, "10mbit");
+    open_narrow_tap(offload, known, ETH_LOCAL, "2mbit");
     for (unsigned i = 0; i < SENT;) {
         struct weir_out out = {.head = data, .head_len = i / 8 % 3 == 0 ? MOST_SENT : 60};
         data[SERIAL_AT] = (uint8_t)i;
@@ -322,7 +322,7 @@ static void send_super(bool offload, size_t len)
     head[SUPER_HEAD - 8] = 0x50; /* no options */
     head[SUPER_HEAD - 7] = 0x10; /* ACK */
     assert_non_null(data);
-    open_narrow_tap(offload, true, ETH_P_IP, offload ? "200mbit" : "10mbit");
+    open_narrow_tap(offload, true, ETH_P_IP, offload ? "200mbit" : "5mbit");
     for (unsigned round = 0; round <= !offload; round++, seq += (unsigned)len) {
         head[SUPER_HEAD - 16] = (uint8_t)(seq >> 24), head[SUPER_HEAD - 15] = (uint8_t)(seq >> 16);
         head[SUPER_HEAD - 14] = (uint8_t)(seq >> 8), head[SUPER_HEAD - 13] = (uint8_t)seq;
@@ -358,7 +358,7 @@ static void what_is_lost_is_told_beside_what_is_refused(void **state)
     struct weir_out out[N];
     int rc;
     (void)state;
-    open_narrow_tap(false, true, ETH_LOCAL, "10mbit");
+    open_narrow_tap(false, true, ETH_LOCAL, "2mbit");
     for (unsigned i = 0; i < N; i++) {
         static const uint8_t head[] = {TO_ONE, 0x88, 0xb5};
         memcpy(data[i], head, sizeof head);
