@@ -2,7 +2,7 @@
 /*
  * What the files of host/ share.
  *
- *   loop.c       waiting: epoll, timer, watches, alarms, the lock
+ *   loop.c       waiting: epoll, timer, watches, alarms, the lock; looppoll.c waiting for links
  *   hostio.c     hosts and the traffic between their links and stacks
  *   hostauto.c   waiting for addresses from the network
  *   hostsock.c   BSD-style calls; hosttable.c their descriptors, hostwait.c their blocking and poll,
@@ -57,6 +57,7 @@ struct weir_loop {
     unsigned serving;   /* callbacks may be running: leave hosts where they are */
     int epoll_fd, timer_fd, wake_fd;
     weir_time timer_at;   /* what the timer is set to; NEVER: not set */
+    atomic_uint nap;      /* of its thread, looppoll.c */
     bool again;           /* there is work that no descriptor will announce */
     weir_time now;        /* of the round, see serve() */
     weir_time busy_until; /* links of hosts with busy_ns are asked until then, without sleep */
@@ -77,8 +78,11 @@ struct wr_attach {
     struct weir_host *host;
     struct weir_link *link;
     int ifindex, fd;
-    bool kick;    /* its descriptor had an event, or recv stopped before the end */
-    bool watched; /* the loop is told of its descriptor's events; else kick is set */
+    bool kick; /* its descriptor had an event, or recv stopped before the end */
+    bool
+        watched; /* the epoll set tells of its descriptor's events; neither this nor polled: kick is set */
+    bool polled;   /* the loop's thread waits for it by poll(2), looppoll.c */
+    unsigned vain; /* so often it had something, by poll(2), and no frame */
     bool dead;
     bool small;             /* the last frame that came was */
     unsigned rounds, usual; /* of reading; frames that come at once, 0: not known yet */

@@ -188,6 +188,7 @@ static bool take_in(struct wr_attach *a, weir_time now)
         if (owing > 0 || weir_has_work(a->host->stack, a->ifindex))
             owing++;
         bytes += frame.len;
+        a->vain = 0;
         a->small = frame.len < SMALL_BYTES;
         a->host->had_input = true;
     }

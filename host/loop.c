@@ -4,10 +4,10 @@
  *
  * A turn is: sleep, callbacks of watches and alarms, then rounds until nothing moves (hosts joined by a pipe
  * feed each other within a turn). A round is three steps over all hosts: what has come in, events, what is to go
- * out. So what a program says to what has come leaves with the acknowledgement of it, in one frame. Links are
- * registered edge-triggered: a link that is not drained keeps its `kick`. One that still has it after all rounds of a
- * turn is not watched until it is found empty: of a watched one the kernel tells the epoll set at each frame, also
- * while nobody waits.
+ * out. So what a program says to what has come leaves with the acknowledgement of it, in one frame. weir_loop_run() polls
+ * a few links when it sleeps (looppoll.c); all others are registered edge-triggered: a link that is not drained keeps its
+ * `kick`. One that still has it after all rounds of a turn is not watched until it is found empty: of a watched one the
+ * kernel tells the epoll set at each frame, also while nobody waits.
  *
  * Any thread that ends a call does the same rounds itself before it releases the lock (settle), so
  * that data leaves in the caller's time and an ACK over a pipe may be back before the call returns. The
@@ -34,7 +34,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "host/host_internal.h"
+#include "host/looppoll.h"
 
 enum {
     EVENTS_AT_ONCE = 64,
@@ -349,12 +349,21 @@ static bool polls(struct weir_loop *loop)
     return any;
 }
 
+/* For weir_loop_run(), which has no time-out: links are not in the epoll set. */
+static int wait_by_poll(struct weir_loop *loop, struct epoll_event *events, struct pollfd *fds,
+                        unsigned n_fds, bool sleep)
+{
+    return wr_loop_poll(loop, fds, n_fds, sleep) ? wait_for_events(loop, events, 0) : 0;
+}
+
 /* `more`: this thread takes the next turn too, so that nobody need be told that there is work left. */
 static int turn(struct weir_loop *loop, int64_t timeout_ns, bool more)
 {
     struct epoll_event events[EVENTS_AT_ONCE];
+    struct pollfd fds[1 + LINKS_POLLED];
     wr_loop_lock(loop);
     bool busy = timeout_ns != 0 && polls(loop);
+    unsigned n_fds = more ? wr_loop_poll_begin(loop, fds) : 0;
     if (loop->again || busy)
         timeout_ns = 0;
     if (timeout_ns > 0 && timeout_ns % WEIR_MS != 0)
@@ -362,11 +371,14 @@ static int turn(struct weir_loop *loop, int64_t timeout_ns, bool more)
     loop->again = false;
     unlock_only(loop);
 
-    int n = wait_for_events(loop, events, timeout_ns);
+    int n = more ? wait_by_poll(loop, events, fds, n_fds, timeout_ns != 0)
+                 : wait_for_events(loop, events, timeout_ns);
     if (busy)
         let_others_in(loop);
     wr_loop_lock(loop);
     loop->serving++;
+    if (more)
+        wr_loop_poll_mark(loop, fds, n_fds);
     dispatch_all(loop, events, n);
     if (loop->n_alarms > 0)
         run_alarms(loop, weir_now());
@@ -407,6 +419,7 @@ int weir_loop_run(struct weir_loop *loop)
     }
     loop->stop = false;
     loop->running = false;
+    wr_loop_poll_end(loop);
     unlock_only(loop);
     return rc;
 }
@@ -555,7 +568,7 @@ int wr_loop_add_link(struct weir_loop *loop, struct wr_attach *attach)
 
 bool wr_loop_await(struct weir_loop *loop, struct wr_attach *attach)
 {
-    return attach->watched || attach->fd < 0 || watch_link(loop, attach, 0) == 0;
+    return attach->watched || attach->polled || attach->fd < 0 || watch_link(loop, attach, 0) == 0;
 }
 
 void wr_loop_unwatch(struct weir_loop *loop, struct wr_attach *attach)
@@ -576,6 +589,7 @@ void wr_loop_remove_link(struct weir_loop *loop, struct wr_attach *attach)
 {
     if (attach->fd < 0)
         return;
+    wr_loop_poll_leave(loop, attach);
     loop->fds[attach->fd].kind = WR_FD_NONE;
     loop->fds[attach->fd].age++;
     wr_loop_unwatch(loop, attach);

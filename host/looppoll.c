@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How weir_loop_run() sleeps: by poll(2) on the links' descriptors and that of the epoll set, in which all else is.
+ *
+ * An epoll set is told by the kernel of each frame that comes to a descriptor in it, also while nobody waits; and one that
+ * is watched for edges must have been found empty, by a system call in vain, before one may sleep. To poll(2) costs
+ * nothing what comes before it is called, and it says what is there and not what has changed. It costs more the more there
+ * are: so this is for LINKS_POLLED links, and others stay in the epoll set. So do all links where the program itself
+ * waits for weir_loop_fd() and calls weir_loop_step().
+ *
+ *     link->polled   watched    told by
+ *     no             yes        the epoll set (wr_loop_await)
+ *     yes            no         poll(2), from the next sleep of the loop's thread on
+ *     no             no         nobody: it has its kick, and is asked
+ *
+ * A link whose descriptor says again and again that there is something when there is nothing is given back to the epoll
+ * set, which tells of edges alone.
+ *
+ * poll(2) holds what it waits for: a device whose descriptor is closed meanwhile would live on until the sleep ends. So who
+ * takes a link away ends the sleep first.
+ */
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "host/looppoll.h"
+
+enum { VAIN_MOST = 3 };
+enum { UP, ASLEEP, AWAITED }; /* loop->nap: somebody waits for the end of it */
+
+static bool may_poll(const struct wr_attach *a)
+{
+    return a->fd >= 0 && !a->dead && !a->has_pending && a->vain < VAIN_MOST;
+}
+
+static unsigned add(struct weir_loop *loop, struct wr_attach *a, struct pollfd *fds, unsigned n)
+{
+    bool may = n <= LINKS_POLLED && may_poll(a);
+    if (may && a->watched)
+        wr_loop_unwatch(loop, a);
+    a->polled = may && !a->watched;
+    if (a->polled)
+        fds[n++] = (struct pollfd){.fd = a->fd, .events = POLLIN};
+    else if (!a->kick && !a->dead && !wr_loop_await(loop, a))
+        a->kick = loop->again = true;
+    return n;
+}
+
+unsigned wr_loop_poll_begin(struct weir_loop *loop, struct pollfd *fds)
+{
+    unsigned n = 0;
+    fds[n++] = (struct pollfd){.fd = loop->epoll_fd, .events = POLLIN};
+    for (struct weir_host *host = loop->hosts; host; host = host->next)
+        for (struct wr_attach *a = host->links; a; a = a->next)
+            n = add(loop, a, fds, n);
+    atomic_store(&loop->nap, ASLEEP);
+    return n;
+}
+
+bool wr_loop_poll(struct weir_loop *loop, struct pollfd *fds, unsigned n, bool sleep)
+{
+    int ready = poll(fds, n, sleep ? -1 : 0);
+    if (atomic_exchange(&loop->nap, UP) == AWAITED)
+        syscall(SYS_futex, &loop->nap, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    if (ready <= 0)
+        for (unsigned i = 0; i < n; i++)
+            fds[i].revents = 0;
+    return fds[0].revents != 0;
+}
+
+void wr_loop_poll_mark(struct weir_loop *loop, const struct pollfd *fds, unsigned n)
+{
+    for (unsigned i = 1; i < n; i++) {
+        struct wr_fd_entry *entry = &loop->fds[fds[i].fd]; /* the table never shrinks */
+        if (fds[i].revents == 0 || entry->kind != WR_FD_LINK)
+            continue;
+        entry->attach->kick = true;
+        entry->attach->vain++;
+    }
+}
+
+void wr_loop_poll_end(struct weir_loop *loop)
+{
+    for (struct weir_host *host = loop->hosts; host; host = host->next)
+        for (struct wr_attach *a = host->links; a; a = a->next) {
+            a->polled = false;
+            if (!a->dead && !wr_loop_await(loop, a))
+                a->kick = true;
+        }
+}
+
+void wr_loop_poll_leave(struct weir_loop *loop, struct wr_attach *attach)
+{
+    unsigned asleep = ASLEEP;
+    if (!attach->polled)
+        return;
+    attach->polled = false;
+    if (!atomic_compare_exchange_strong(&loop->nap, &asleep, AWAITED) && asleep != AWAITED)
+        return;
+    wr_loop_wake(loop);
+    while (atomic_load(&loop->nap) == AWAITED)
+        syscall(SYS_futex, &loop->nap, FUTEX_WAIT_PRIVATE, AWAITED, NULL, NULL, 0);
+}

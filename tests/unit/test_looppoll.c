@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a loop that runs waits for its links (host/looppoll.c): by poll(2) for a few, by the epoll set for the others, and for
+ * whom a descriptor means nothing. A link is one end of a pair of sockets, and the test has the other.
+ */
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/looppoll.h"
+#include "unit/host_pair.h"
+
+enum { MANY = LINKS_POLLED + 3, PATIENCE_MS = 200000 };
+
+struct wire {
+    struct weir_link link;
+    int fd, far; /* the host's end, the test's end */
+    unsigned asked;
+    uint8_t buf[256];
+};
+
+static struct weir_loop *loop;
+static struct weir_host *host;
+static struct wire *wires[MANY];
+
+/* ---- the link ----------------------------------------------------------------------------------- */
+
+static int wire_send(struct weir_link *link, const struct weir_out *out, weir_time now)
+{
+    uint8_t frame[256];
+    size_t len = out->head_len;
+    (void)now;
+    memcpy(frame, out->head, len);
+    for (unsigned i = 0; i < out->n_spans; i++) {
+        memcpy(frame + len, out->span[i].ptr, out->span[i].len);
+        len += out->span[i].len;
+    }
+    assert_int_equal(send(((struct wire *)link)->fd, frame, len, MSG_DONTWAIT), len);
+    return 0;
+}
+
+static int wire_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
+{
+    struct wire *wire = (struct wire *)link;
+    ssize_t n = recv(wire->fd, wire->buf, sizeof wire->buf, MSG_DONTWAIT);
+    (void)now;
+    wire->asked++;
+    *frame = (struct weir_frame){.data = wire->buf, .len = n > 0 ? (size_t)n : 0};
+    return n > 0;
+}
+
+static weir_time wire_deadline(const struct weir_link *link)
+{
+    (void)link;
+    return WEIR_TIME_NEVER;
+}
+
+static int wire_fd(const struct weir_link *link)
+{
+    return ((const struct wire *)link)->fd;
+}
+
+static void wire_free(struct weir_link *link)
+{
+    close(((struct wire *)link)->fd);
+    free(link);
+}
+
+static const struct weir_link_ops wire_ops = {
+    .send = wire_send,
+    .recv = wire_recv,
+    .deadline = wire_deadline,
+    .fd = wire_fd,
+    .free = wire_free,
+};
+
+/* The i-th link, at 10.0.i.2. */
+static void add_wire(int i, int fd, int far)
+{
+    struct wire *wire = calloc(1, sizeof *wire);
+    char addr[32];
+    int ifindex;
+    assert_non_null(wire);
+    *wire = (struct wire){.link = {.ops = &wire_ops}, .fd = fd, .far = far};
+    wire->link.netif = (struct weir_netif_config){.kind = WEIR_NETIF_IP, .mtu = 1500};
+    ifindex = weir_host_add_link(host, &wire->link);
+    assert_true(ifindex > 0);
+    (void)snprintf(addr, sizeof addr, "10.0.%d.2/24", i);
+    assert_int_equal(weir_host_add_addr(host, ifindex, addr), 0);
+    wires[i] = wire;
+}
+
+static void add_pair(int i)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds), 0);
+    add_wire(i, fds[0], fds[1]);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    assert_int_equal(weir_loop_new(&loop), 0);
+    assert_int_equal(weir_host_new(loop, NULL, &host), 0);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    weir_host_free(host);
+    host = NULL;
+    return weir_loop_free(loop);
+}
+
+/* ---- pings -------------------------------------------------------------------------------------- */
+
+/* An echo request of ICMP (RFC 792), from 10.0.i.1 to 10.0.i.2. */
+static void ping(int i)
+{
+    uint8_t frame[28] = {0x45,       0, 0,  28, 0,          0, 0x40, 0, 64,   1,    0, 0, 10, 0,
+                         (uint8_t)i, 1, 10, 0,  (uint8_t)i, 2, 8,    0, 0xf7, 0xff, 0, 0, 0,  0};
+    unsigned sum = 0;
+    for (unsigned k = 0; k < 20; k += 2)
+        sum += (unsigned)frame[k] << 8 | frame[k + 1];
+    sum = ~(sum + (sum >> 16));
+    frame[10] = (uint8_t)(sum >> 8);
+    frame[11] = (uint8_t)sum;
+    assert_int_equal(send(wires[i]->far, frame, sizeof frame, 0), sizeof frame);
+}
+
+/* Its answer comes, from the loop's thread. */
+static void answered(int i)
+{
+    struct pollfd wait = {.fd = wires[i]->far, .events = POLLIN};
+    uint8_t frame[256];
+    assert_int_equal(poll(&wait, 1, PATIENCE_MS), 1);
+    assert_int_equal(recv(wires[i]->far, frame, sizeof frame, 0), 28);
+    assert_int_equal(frame[20], 0); /* echo reply */
+}
+
+/* Until the loop's thread has nothing to do. */
+static void until_it_sleeps(void)
+{
+    while (atomic_load(&loop->nap) == 0)
+        sched_yield();
+}
+
+static void each_link_is_heard(int n)
+{
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < n; i++) {
+            until_it_sleeps();
+            ping(i);
+            answered(i);
+        }
+}
+
+/* ---- tests -------------------------------------------------------------------------------------- */
+
+static void many_links_are_heard_while_it_runs_and_by_steps(void **state)
+{
+    unsigned polled = 0;
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        add_pair(i);
+    for (int times = 0; times < 2; times++) {
+        assert_int_equal(weir_loop_start(loop), 0);
+        each_link_is_heard(MANY);
+        (void)weir_host_lock(host);
+        for (const struct wr_attach *a = host->links; a; a = a->next) {
+            assert_int_not_equal(a->polled, a->watched);
+            polled += a->polled;
+        }
+        weir_host_unlock(host);
+        weir_loop_stop(loop);
+        for (int i = 0; i < MANY; i++) {
+            struct pollfd wait = {.fd = weir_loop_fd(loop), .events = POLLIN};
+            ping(i);
+            assert_int_equal(poll(&wait, 1, PATIENCE_MS), 1);
+            assert_int_equal(weir_loop_step(loop, 0), 0);
+            answered(i);
+        }
+    }
+    assert_int_equal(polled, 2 * LINKS_POLLED);
+    for (int i = 0; i < MANY; i++)
+        close(wires[i]->far);
+}
+
+/* Nobody holds its descriptor when weir_host_free() has returned: the other end is told. */
+static void a_link_goes_with_its_host_while_the_loop_sleeps(void **state)
+{
+    (void)state;
+    for (int times = 0; times < 20; times++) {
+        add_pair(0);
+        int far = wires[0]->far;
+        if (times == 0)
+            assert_int_equal(weir_loop_start(loop), 0);
+        ping(0);
+        answered(0);
+        until_it_sleeps();
+        weir_host_free(host);
+        struct pollfd wait = {.fd = far, .events = POLLIN};
+        assert_int_equal(poll(&wait, 1, 0), 1);
+        assert_true(wait.revents & POLLHUP);
+        close(far);
+        assert_int_equal(weir_host_new(loop, NULL, &host), 0);
+    }
+    weir_loop_stop(loop);
+}
+
+static void stop(void *arg, weir_time now)
+{
+    (void)now;
+    weir_loop_stop(arg);
+}
+
+/* What is always readable would keep poll(2) from ever sleeping. */
+static void a_descriptor_that_says_nothing_is_left_to_the_epoll_set(void **state)
+{
+    (void)state;
+    add_wire(0, eventfd(1, EFD_NONBLOCK), -1);
+    add_pair(1);
+    assert_int_equal(weir_loop_alarm(loop, weir_time_after(weir_now(), 20 * WEIR_MS), stop, loop),
+                     0);
+    assert_int_equal(weir_loop_run(loop), 0);
+    assert_in_range(wires[0]->asked, 1, 50);
+    assert_int_equal(weir_loop_start(loop), 0);
+    ping(1);
+    answered(1);
+    weir_loop_stop(loop);
+    close(wires[1]->far);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(many_links_are_heard_while_it_runs_and_by_steps, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_link_goes_with_its_host_while_the_loop_sleeps, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_descriptor_that_says_nothing_is_left_to_the_epoll_set,
+                                        setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
