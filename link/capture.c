@@ -205,8 +205,8 @@ static void annotate(struct weir_capture *capture, const struct segment_id *id, 
 {
     const struct weir_addr *local = out ? &id->src : &id->dst, *remote = out ? &id->dst : &id->src;
     uint16_t lport = out ? id->sport : id->dport, rport = out ? id->dport : id->sport;
-    struct weir_trace own, state;
-    bool has_own = false, has_state = false, any = false;
+    struct weir_trace own, state = {.state = 0};
+    bool has_own = false, any = false;
     struct capture_text *events = &capture->events;
 
     events->len = 0;
@@ -222,10 +222,8 @@ static void annotate(struct weir_capture *capture, const struct segment_id *id, 
             continue;
         }
         ends = is_sent(r);
-        if (r->state != 0) {
+        if (r->state != 0)
             state = *r;
-            has_state = true;
-        }
         if (ends || (!out && (r->point == WEIR_TRACE_DROPPED || r->point == WEIR_TRACE_RECEIVED))) {
             if (outranks(r, has_own ? &own : NULL))
                 own = *r;
@@ -244,8 +242,7 @@ static void annotate(struct weir_capture *capture, const struct segment_id *id, 
         add(&capture->comment, out ? "sent" : "received: for no connection yet");
     if (has_own && own.state != 0)
         state = own;
-    if (has_state)
-        add_state(&capture->comment, &state);
+    add_state(&capture->comment, &state);
 }
 
 /* Reads the trace. A frame that is no TCP segment may have been dropped all the same: its reason. */

@@ -128,9 +128,8 @@ static void follow(struct tcb *tcb, uint32_t was)
         wr_ack_take_along(tcb);
 }
 
-/* SND.UNA moves to seg->ack: the ring lets go of the data, the queue of its records. */
-WR_INLINE void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack,
-                       struct wr_acked *acked, struct wr_delivery *d)
+/* SND.UNA moves to seg->ack: the ring lets go of the data. */
+WR_INLINE void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack)
 {
     uint32_t data_end = seq_min(ack, tcb->write_seq), head = wr_tcb_snd_head(tcb);
     uint32_t was = tcb->snd_una;
@@ -141,8 +140,6 @@ WR_INLINE void advance(struct weir_stack *stack, struct tcb *tcb, uint32_t ack,
     }
     tcb->snd_una = ack;
     follow(tcb, was);
-    if (tcb->tx != NULL)
-        wr_sendq_ack(stack, &tcb->tx->q, ack, acked, d);
 }
 
 /* RFC 8985 6.2 step 2: a retransmission that left less than the shortest RTT ago cannot be what arrived; nor
@@ -247,7 +244,9 @@ static void take_in(struct weir_stack *stack, struct tcb *tcb, const struct seg 
     if (seq_gt(seg->ack, tcb->snd_una)) {
         if (tcb->tx != NULL && tcb->tx->q.ever_segs > 0)
             d->rexmit_until = rexmit_until(tcb, seg, true, now);
-        advance(stack, tcb, seg->ack, acked, d);
+        advance(stack, tcb, seg->ack);
+        if (tcb->tx != NULL)
+            wr_sendq_ack(stack, &tcb->tx->q, seg->ack, acked, d);
         if (tcb->stamping)
             wr_stamp_acked(stack, tcb, now);
     }
@@ -335,33 +334,53 @@ static bool is_expected(const struct tcb *tcb, const struct seg *seg)
            tx->rack.reo_at == WEIR_TIME_NEVER && seq_leq(tx->high_sacked, tcb->snd_una);
 }
 
+/* What the flight of such an ACK tells: as mostly of its only record, or of several. */
+WR_INLINE void take_delivered(struct weir_stack *stack, struct tcb *tcb, uint32_t ack,
+                              struct wr_ack_event *ev, weir_time now)
+{
+    struct wr_tx *tx = tcb->tx;
+    const struct wr_sent *only = wr_sendq_only(&tx->q, ack);
+    struct wr_acked acked = {.rate = &tx->rate};
+    struct wr_delivery d = {.sent_at = -1};
+
+    if (only == NULL) {
+        wr_sendq_ack(stack, &tx->q, ack, &acked, &d);
+        ev->acked_bytes = ev->delivered = acked.bytes;
+        ev->rtt = now - acked.first_sent;
+        ev->cc_rtt = now - acked.last_sent;
+        ev->ack_delayed = maybe_delayed(tcb, ev, &acked);
+        wr_rack_delivered(&tx->rack, &d, now);
+        return;
+    }
+    ev->acked_bytes = ev->delivered = only->end - only->start;
+    ev->rtt = ev->cc_rtt = now - only->sent_at;
+    ev->ack_delayed = ev->delivered < tcb->smss && only->rate.delivered == tx->cc.delivered_bytes;
+    wr_rate_delivered(&tx->rate, only, ev->delivered);
+    wr_rack_took(&tx->rack, only->sent_at, only->order, ack, now);
+    wr_sendq_drop_only(stack, &tx->q);
+}
+
 /* What is left of wr_ack_input() then: the same, in the same order, without all that could not have happened. */
 static void take_expected(struct weir_stack *stack, struct tcb *tcb, const struct seg *seg,
                           weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
     bool was_writable = wr_tcb_writable(tcb);
-    struct wr_acked acked = {.rate = &tx->rate};
-    struct wr_delivery d = {.sent_at = -1};
-    struct wr_ack_event ev = {.cc_rtt = -1};
+    struct wr_ack_event ev = {.prior_pipe = tcb->snd_nxt - tcb->snd_una};
     uint32_t snd_wnd = tcb->snd_wnd;
 
     tcb->last_ack_at = now;
-    ev.prior_pipe = tcb->snd_nxt - tcb->snd_una;
     wr_rate_ack_begin(&tx->rate);
-    wr_rate_check_app_limited(tcb);
+    wr_rate_check_unless_lost(tcb, ev.prior_pipe);
     update_window(tcb, seg);
     wr_trace_window(stack, tcb, snd_wnd);
     tcb->more = false;
     tcb->soft_error = 0;
     wr_neigh_confirm(stack, &tcb->path, now);
-    advance(stack, tcb, seg->ack, &acked, &d);
-    ev.acked_bytes = ev.delivered = acked.bytes;
-    ev.cc_rtt = now - acked.last_sent;
-    ev.ack_delayed = maybe_delayed(tcb, &ev, &acked);
-    take_rtt(stack, tcb, now - acked.first_sent, now);
+    advance(stack, tcb, seg->ack);
+    take_delivered(stack, tcb, seg->ack, &ev, now);
+    take_rtt(stack, tcb, ev.rtt, now);
     wr_timers_acked(stack, tcb, true, now);
-    wr_rack_delivered(&tx->rack, &d, now);
     tx->dupacks = 0;
     wr_cwnd_acked(stack, tcb, &ev, WEIR_CA_OPEN, now);
     if (wr_tcb_in_flight(tcb))
@@ -392,7 +411,7 @@ static void take_quiet(struct weir_stack *stack, struct tcb *tcb, const struct s
     tcb->last_ack_at = now;
     if (tx != NULL) {
         wr_rate_ack_begin(&tx->rate);
-        wr_rate_check_app_limited(tcb);
+        wr_rate_check_unless_lost(tcb, 0);
     }
     changed = update_window(tcb, seg);
     wr_trace_window(stack, tcb, snd_wnd);

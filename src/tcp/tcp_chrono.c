@@ -10,7 +10,6 @@
  *
  * tcp_output knows when a turn ended and why, tcp_user when the buffer was full, tcp_ack when nothing is left.
  */
-#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_sender.h"
 
@@ -73,8 +72,6 @@ void wr_chrono_turn_ended(struct tcb *tcb, weir_time now)
     bool cwnd_full;
 
     unsent = wr_tcb_unsent(tcb);
-    if (WR_SHORT_WAYS && unsent == 0 && chrono->type <= WR_CHRONO_BUSY && !chrono->buffer_full)
-        return; /* as mostly: all is sent, and nobody waits */
     if (!anything_left(tcb))
         return;
     mss = wr_output_mss(tcb, 0);

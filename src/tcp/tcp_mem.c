@@ -20,6 +20,7 @@
  * What is counted is what rings have allocated. It is read off at the end of every entry point, where a connection is
  * settled: two additions, and no ring knows of it.
  */
+#include "base/hint.h"
 #include "tcp/tcp.h"
 #include "tcp/tcp_host.h"
 #include "tcp/tcp_sender.h"
@@ -47,6 +48,18 @@ static void wake(struct weir_stack *stack)
     }
 }
 
+WR_APART void settle_short(struct weir_stack *stack, struct wr_mem *mem)
+{
+    if (!mem->pressed && mem->held > limit(stack->tunables.tcp_mem_default)) {
+        mem->pressed = true;
+        wr_count(stack, WR_STAT_tcp_memory_pressures);
+    } else if (mem->pressed && mem->held < limit(stack->tunables.tcp_mem_min)) {
+        mem->pressed = false;
+    }
+    if (!wr_list_is_empty(&mem->waiting) && mem->held < limit(stack->tunables.tcp_mem_default))
+        wake(stack);
+}
+
 void wr_mem_settle(struct weir_stack *stack, struct tcb *tcb)
 {
     struct wr_mem *mem = &stack->tcp->mem;
@@ -57,14 +70,9 @@ void wr_mem_settle(struct weir_stack *stack, struct tcb *tcb)
     mem->held += holds;
     mem->held -= tcb->mem_held;
     tcb->mem_held = holds;
-    if (!mem->pressed && mem->held > limit(stack->tunables.tcp_mem_default)) {
-        mem->pressed = true;
-        wr_count(stack, WR_STAT_tcp_memory_pressures);
-    } else if (mem->pressed && mem->held < limit(stack->tunables.tcp_mem_min)) {
-        mem->pressed = false;
-    }
-    if (!wr_list_is_empty(&mem->waiting) && mem->held < limit(stack->tunables.tcp_mem_default))
-        wake(stack);
+    if (mem->pressed || mem->held > limit(stack->tunables.tcp_mem_default) ||
+        !wr_list_is_empty(&mem->waiting))
+        settle_short(stack, mem);
 }
 
 uint32_t wr_mem_send_room(struct weir_stack *stack, struct tcb *tcb)

@@ -706,7 +706,7 @@ WR_INLINE void rest_after_all(struct weir_stack *stack, struct tcb *tcb, weir_ti
 {
     wr_output_unlink(tcb);
     wr_trace_held(stack, tcb);
-    wr_chrono_turn_ended(tcb, now);
+    wr_chrono_all_sent(tcb, now);
 }
 
 WR_APART void neighbour_failed(struct weir_stack *stack, struct tcb *tcb, weir_time now)

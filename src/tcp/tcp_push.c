@@ -85,6 +85,7 @@ int wr_push_room(struct weir_stack *stack, struct wr_tx *tx, int flags)
 
 uint32_t wr_push_goal(const struct tcb *tcb, int flags)
 {
+    const struct wr_push *push = &tcb->tx->push;
     uint32_t goal = GOAL_BYTES, mss = wr_output_mss(tcb, 0);
     uint32_t most = tcb->max_wnd > WR_TCP_MSS_V4 ? tcb->max_wnd / 2 : tcb->max_wnd;
 
@@ -92,7 +93,11 @@ uint32_t wr_push_goal(const struct tcb *tcb, int flags)
         return mss;
     if (most != 0 && goal > most)
         goal = most;
-    return goal > mss ? goal / mss * mss : mss;
+    if (goal <= mss)
+        return mss;
+    if (goal - push->goal < mss && push->goal_mss == mss)
+        return push->goal; /* as before, without the division */
+    return goal / mss * mss;
 }
 
 static bool ends_record(const struct wr_push *push, uint32_t at)
@@ -135,9 +140,11 @@ void wr_push_written(struct weir_stack *stack, struct tcb *tcb, uint32_t start, 
 {
     struct wr_push *push = &tcb->tx->push;
     uint32_t goal, end = tcb->write_seq, half = tcb->max_wnd / 2, next;
+    uint32_t mss = wr_output_mss(tcb, 0);
 
     push->goal = goal = wr_push_goal(tcb, flags);
-    if (wr_may_be_short(stack) && start == tcb->snd_nxt && end - start <= wr_output_mss(tcb, 0) &&
+    push->goal_mss = (uint16_t)mss;
+    if (wr_may_be_short(stack) && start == tcb->snd_nxt && end - start <= mss &&
         push->marks == NULL && flags == 0) { /* as mostly: a piece of its own, of one segment */
         push->piece = start;
         push->pushed = end;

@@ -96,14 +96,8 @@ static void widen(const struct weir_stack *stack, const struct tcb *tcb, struct 
 
 void wr_rack_delivered(struct wr_rack *rack, const struct wr_delivery *d, weir_time now)
 {
-    if (d->sent_at < 0)
-        return;
-    rack->rtt = now - d->sent_at;
-    if (rack->xmit_at < 0 || wr_sent_after(d->order, d->end, rack->order, rack->end_seq)) {
-        rack->xmit_at = d->sent_at;
-        rack->order = d->order;
-        rack->end_seq = d->end;
-    }
+    if (d->sent_at >= 0)
+        wr_rack_took(rack, d->sent_at, d->order, d->end, now);
 }
 
 void wr_rack_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_delivery *d,

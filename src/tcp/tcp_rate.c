@@ -46,29 +46,17 @@ void wr_rate_sent(struct tcb *tcb, struct wr_sent *sent, weir_time now)
                                        .app_limited = rate->app_limited != 0};
 }
 
-static void limit(struct wr_tx *tx, uint32_t pipe)
-{
-    tx->rate.app_limited = tx->cc.delivered_bytes + pipe;
-    if (tx->rate.app_limited == 0)
-        tx->rate.app_limited = 1;
-    tx->cc.app_limited = true;
-}
-
 void wr_rate_limit(struct tcb *tcb)
 {
-    limit(tcb->tx, wr_tcb_pipe(tcb));
+    wr_rate_limit_at(tcb->tx, wr_tcb_pipe(tcb));
 }
 
 void wr_rate_check_app_limited(struct tcb *tcb)
 {
-    struct wr_tx *tx = tcb->tx;
-    uint32_t pipe;
+    const struct wr_tx *tx = tcb->tx;
 
-    if (tx == NULL || wr_tcb_unsent(tcb) >= tcb->smss || tx->q.lost_bytes > tx->q.rexmit_bytes)
-        return;
-    pipe = wr_tcb_pipe(tcb);
-    if (pipe < tx->cc.cwnd)
-        limit(tx, pipe);
+    if (tx != NULL && tx->q.lost_bytes <= tx->q.rexmit_bytes)
+        wr_rate_check_unless_lost(tcb, wr_tcb_pipe(tcb));
 }
 
 /* ---- delivery ------------------------------------------------------------------------------------- */

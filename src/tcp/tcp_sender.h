@@ -136,6 +136,13 @@ struct wr_acked {
 /* Everything below una is acknowledged. acked->rate is set by the caller. */
 void wr_sendq_ack(struct weir_stack *stack, struct wr_sendq *q, uint32_t una,
                   struct wr_acked *acked, struct wr_delivery *d);
+/* The record of the flight, if it is only one, was sent once, and ends at una. That it is delivered is to be noted, and
+ * then it goes: the short way of wr_sendq_ack(). */
+static inline struct wr_sent *wr_sendq_only(const struct wr_sendq *q, uint32_t una)
+{
+    return q->count == 1 && q->root->flags == 0 && q->root->end == una ? q->root : NULL;
+}
+void wr_sendq_drop_only(struct weir_stack *stack, struct wr_sendq *q);
 bool wr_sendq_check(const struct wr_sendq *q, uint32_t una, uint32_t nxt);
 
 /* Sequence numbers that stay behind SND.UNA are made equal to it (tcp_ack does it in time). */
@@ -182,6 +189,17 @@ void wr_rack_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_de
                    const struct wr_sack_result *sack, uint32_t prior_fack, weir_time now);
 /* Of them steps 1 and 2, all there is to do for a flight of which nothing was SACKed, lost or sent again. */
 void wr_rack_delivered(struct wr_rack *rack, const struct wr_delivery *d, weir_time now);
+/* That, of one transmission which surely arrived. */
+static inline void wr_rack_took(struct wr_rack *rack, weir_time sent_at, uint32_t order,
+                                uint32_t end, weir_time now)
+{
+    rack->rtt = now - sent_at;
+    if (rack->xmit_at < 0 || wr_sent_after(order, end, rack->order, rack->end_seq)) {
+        rack->xmit_at = sent_at;
+        rack->order = order;
+        rack->end_seq = end;
+    }
+}
 /* RFC 8985 6.2 step 5: marks what is lost by now, returns its bytes, and sets reo_at for what is in doubt.
  * Looks at what it marks and one record more. */
 uint32_t wr_rack_mark_lost(struct weir_stack *stack, struct tcb *tcb, weir_time now);
@@ -416,6 +434,7 @@ struct wr_push {
     uint32_t goal;          /* bytes of a piece at the last write */
     bool tail;              /* PSH with the byte before write_seq */
     bool burst;             /* the segment before left together with the next one */
+    uint16_t goal_mss;      /* the segment size by which `goal` was rounded */
     uint32_t chunk_at;      /* where the chunk of that burst begins */
     uint32_t chunk;         /* bytes of a chunk */
 };
@@ -586,6 +605,28 @@ static inline uint32_t wr_tcb_pipe(const struct tcb *tcb)
     if (gone > flight)
         gone = flight;
     return flight - gone + tx->q.rexmit_bytes;
+}
+/* Data delivered up to `pipe` bytes from now on is application limited. */
+static inline void wr_rate_limit_at(struct wr_tx *tx, uint32_t pipe)
+{
+    tx->rate.app_limited = tx->cc.delivered_bytes + pipe;
+    if (tx->rate.app_limited == 0)
+        tx->rate.app_limited = 1;
+    tx->cc.app_limited = true;
+}
+/* wr_rate_check_app_limited() where `pipe` is known, and nothing waits to be sent again. */
+static inline void wr_rate_check_unless_lost(struct tcb *tcb, uint32_t pipe)
+{
+    if (wr_tcb_unsent(tcb) < tcb->smss && pipe < tcb->tx->cc.cwnd)
+        wr_rate_limit_at(tcb->tx, pipe);
+}
+/* wr_chrono_turn_ended() of a turn that left nothing unsent: mostly it changes nothing. */
+static inline void wr_chrono_all_sent(struct tcb *tcb, weir_time now)
+{
+    const struct wr_chrono *chrono = &tcb->tx->chrono;
+
+    if (chrono->type > WR_CHRONO_BUSY || chrono->buffer_full)
+        wr_chrono_turn_ended(tcb, now);
 }
 /* Arms the timer for the earliest deadline. */
 static inline void wr_timers_update(struct weir_stack *stack, struct tcb *tcb)

@@ -378,7 +378,7 @@ WR_INLINE void append_only(struct wr_tcp *tcp, struct wr_sendq *q, struct wr_sen
     sent->end = end;
     sent->mss = mss;
     sent->segs = segments(end - start, mss);
-    sent->prio = next_prio(tcp);
+    sent->prio = 0; /* those that come behind it have theirs */
     sent->order = ++q->sends;
     sent->sent_at = now;
     sent->left = sent->right = NULL;
@@ -645,24 +645,10 @@ static void note_acked(const struct wr_sent *sent, uint32_t end, struct wr_acked
     wr_sendq_delivered(sent, sent->start, end, d);
 }
 
-/* As in most exchanges: all of the flight is one record that was sent once and is acknowledged whole. */
-static void ack_only(struct weir_stack *stack, struct wr_sendq *q, struct wr_sent *sent,
-                     struct wr_acked *acked, struct wr_delivery *d)
+void wr_sendq_drop_only(struct weir_stack *stack, struct wr_sendq *q)
 {
-    uint32_t bytes = length(sent);
+    struct wr_sent *sent = q->root;
 
-    acked->bytes = acked->fresh_bytes = bytes;
-    acked->first_sent = acked->last_sent = sent->sent_at;
-    acked->first_end = sent->end;
-    acked->rexmitted = false;
-    if (acked->rate != NULL)
-        wr_rate_delivered(acked->rate, sent, bytes);
-    d->bytes = bytes;
-    d->lowest = sent->start;
-    d->highest = d->end = sent->end;
-    d->original = true;
-    d->sent_at = sent->sent_at;
-    d->order = sent->order;
     wr_list_init(&q->by_seq);
     wr_list_init(&q->flying);
     q->root = NULL;
@@ -673,12 +659,8 @@ static void ack_only(struct weir_stack *stack, struct wr_sendq *q, struct wr_sen
 void wr_sendq_ack(struct weir_stack *stack, struct wr_sendq *q, uint32_t una,
                   struct wr_acked *acked, struct wr_delivery *d)
 {
-    struct wr_sent *sent = q->root;
+    struct wr_sent *sent;
 
-    if (wr_may_be_short(stack) && q->count == 1 && sent->flags == 0 && sent->end == una) {
-        ack_only(stack, q, sent, acked, d);
-        return;
-    }
     *acked = (struct wr_acked){.rate = acked->rate, .first_sent = -1, .last_sent = -1};
     while ((sent = wr_sendq_first(q)) != NULL && seq_lt(sent->start, una)) {
         if (seq_leq(sent->end, una)) {
