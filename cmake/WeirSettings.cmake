@@ -74,7 +74,9 @@ function(weir_settings target)
         if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
             # The archives must also serve whoever links them without LTO.
             target_compile_options(${target} PRIVATE -ffat-lto-objects)
-            target_link_options(${target} PRIVATE ${WEIR_TRAINED_LINK_FLAGS}) # cmake/WeirTrained.cmake
+            # cmake/WeirTrained.cmake
+            target_compile_options(${target} PRIVATE ${WEIR_TRAINED_INLINE_FLAGS})
+            target_link_options(${target} PRIVATE ${WEIR_TRAINED_LINK_FLAGS})
         endif()
     elseif(CMAKE_C_COMPILER_ID STREQUAL "GNU")
         target_link_options(${target} PRIVATE -fno-lto)

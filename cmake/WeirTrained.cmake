@@ -62,6 +62,10 @@ set(weir_profile_flags --param=profile-func-internal-id=1 -fno-profile-values)
 set(WEIR_COUNTING_FLAGS -fprofile-generate -fprofile-update=single ${weir_profile_flags})
 # A function that the training never entered is compiled as without a profile, not for size alone.
 set(WEIR_TRAINED_FLAGS -fprofile-use -fprofile-partial-training ${weir_profile_flags})
+# Whoever is optimised as a whole: what -O2 allows to be put in line is meant for a compiler that does not know what is
+# hot. With a profile only what is hot grows by it (bench/README.md, "trained").
+set(WEIR_TRAINED_INLINE_FLAGS --param=max-inline-insns-auto=60 --param=inline-min-speedup=10
+    --param=inline-heuristics-hint-percent=600)
 # For whole programs: what is beyond these thousandths of all that is executed is compiled for size. GCC's 990 leaves out
 # recoveries.
 set(WEIR_TRAINED_LINK_FLAGS --param=hot-bb-count-ws-permille=999)
@@ -78,7 +82,7 @@ function(weir_trained)
             set_property(SOURCE ${source} APPEND PROPERTY OBJECT_DEPENDS ${folder}/${name}.gcda)
             list(APPEND profiles ${folder}/${name}.gcda)
         endforeach()
-        target_compile_options(${library} PRIVATE ${WEIR_TRAINED_FLAGS})
+        target_compile_options(${library} PRIVATE ${WEIR_TRAINED_FLAGS} ${WEIR_TRAINED_INLINE_FLAGS})
         list(APPEND folders ${folder})
     endforeach()
     set(WEIR_TRAINED_LIBRARIES ${ARGN})
