@@ -304,6 +304,7 @@ struct tcb {
     bool paced : 1;    /* data is held back until tx->pace.next_at */
     bool dozing : 1;   /* woken by keepalive, and will rest again when that is done: tcp_rest */
     bool has_rx : 1;   /* data came: tcp_rcvbuf */
+    bool calm : 1;     /* nothing unusual is under way: wr_tcb_is_calm() */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t dup_owed; /* duplicate ACKs to send beyond the first, to a peer without SACK */
     uint8_t urg_state;
@@ -397,6 +398,18 @@ void wr_tcb_free(struct weir_stack *stack, struct tcb *tcb);
 /* The connection is this socket's; or no socket's any more. */
 void wr_tcb_tie(struct tcb *tcb, struct wr_ready *ready);
 void wr_tcb_untie(struct tcb *tcb);
+/* Short ways ask for much that is seldom otherwise: is it an open connection with SACK and without ECN, of which nothing
+ * was SACKed, lost or sent again, nothing is paced, probed, urgent, marked or to be stamped, and nothing came out of order?
+ * That is looked at once, and again when a long way was taken, for only that changes it: those begin with _stirred. */
+bool wr_tcb_calms_down(struct tcb *tcb);
+static inline bool wr_tcb_is_calm(struct tcb *tcb)
+{
+    return tcb->calm || wr_tcb_calms_down(tcb);
+}
+static inline void wr_tcb_stirred(struct tcb *tcb)
+{
+    tcb->calm = false;
+}
 /* Asserts what must hold of every connection between two entry points. */
 void wr_tcb_check(const struct weir_stack *stack, const struct tcb *tcb);
 /* What its rings hold is counted anew; those who wait for memory are woken when there is some: tcp_mem. */

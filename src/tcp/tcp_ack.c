@@ -323,15 +323,10 @@ WR_INLINE void tell_user(struct weir_stack *stack, struct tcb *tcb, bool was_wri
 /* ---- header prediction ------------------------------------------------------------------------------- */
 
 /* Does it acknowledge data of a flight of which nothing was SACKed, lost or sent again, and say nothing else? */
-static bool is_expected(const struct tcb *tcb, const struct seg *seg)
+static bool is_expected(struct tcb *tcb, const struct seg *seg)
 {
-    const struct wr_tx *tx = tcb->tx;
-
-    return seg->ack - tcb->snd_una - 1 < tcb->snd_nxt - tcb->snd_una && tx != NULL &&
-           (tx->q.sacked_segs | tx->q.lost_segs | tx->q.ever_segs | seg->opt.n_sack) == 0 &&
-           tx->ca_state == WEIR_CA_OPEN && tcb->ecn == 0 && tcb->sack_ok && !tx->tlp.active &&
-           !tcb->stamping && tx->rto_since == 0 && tx->rto_kind != WR_RTO_REORDER &&
-           tx->rack.reo_at == WEIR_TIME_NEVER && seq_leq(tx->high_sacked, tcb->snd_una);
+    return seg->ack - tcb->snd_una - 1 < tcb->snd_nxt - tcb->snd_una && seg->opt.n_sack == 0 &&
+           wr_tcb_is_calm(tcb);
 }
 
 /* What the flight of such an ACK tells: as mostly of its only record, or of several. */
@@ -436,6 +431,7 @@ WR_APART enum wr_ack_verdict take_any(struct weir_stack *stack, struct tcb *tcb,
     bool window_changed, old = seq_lt(seg->ack, tcb->snd_una), was_writable = wr_tcb_writable(tcb);
     uint32_t prior_fack = tcb->tx != NULL ? tcb->tx->high_sacked : tcb->snd_una, snd_wnd;
 
+    wr_tcb_stirred(tcb);
     if (!acceptable(stack, tcb, seg, now))
         return WR_ACK_DROP;
     tcb->last_ack_at = now;

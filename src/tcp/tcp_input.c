@@ -741,6 +741,7 @@ static void packet_too_big(struct weir_stack *stack, struct tcb *tcb, uint32_t m
 static void icmp_for_tcb(struct weir_stack *stack, struct tcb *tcb,
                          const struct wr_icmp_error *error, weir_time now)
 {
+    wr_tcb_stirred(tcb);
     if (!quotes_our_flight(stack, tcb, get_be32(error->quoted + 4)))
         return;
     if (error->mtu != 0) {

@@ -560,22 +560,16 @@ static size_t send_empty(struct weir_stack *stack, struct tcb *tcb, struct wr_se
 
 /* Does all that is queued, the FIN with it, fit into one segment that may go now, and is there nothing else to be said
  * or thought of? */
-static bool is_plain(const struct tcb *tcb)
+static bool is_plain(struct tcb *tcb)
 {
-    const struct wr_tx *tx = tcb->tx;
     uint32_t fin = tcb->fin_queued ? 1 : 0;
     uint32_t len = tcb->write_seq - tcb->snd_nxt, flight = tcb->snd_nxt - tcb->snd_una;
 
-    return tx != NULL && len <= tcb->smss && len + fin > 0 && len <= tcb->max_wnd / 2 &&
-           tcb->state != WEIR_TCP_SYN_SENT && tcb->state != WEIR_TCP_SYN_RECV &&
-           flight + len + fin <= tcb->snd_wnd && flight + len <= tx->cc.cwnd &&
-           (tx->q.sacked_segs | tx->q.lost_segs | tx->q.rexmit_segs | tx->reno_sacked) == 0 &&
-           ((tcb->want & ~WR_WANT_ACK) | tcb->dup_owed | tx->ca_state | tx->pace.on | tx->mtup_on |
-            tx->push.burst) == 0 &&
-           !tcb->stamping && !tcb->dsack_set && (tcb->ofo == NULL || tcb->ofo->count == 0) &&
-           tx->push.marks == NULL && seq_leq(tcb->snd_up, tcb->snd_una) && !nagle_holds(tcb);
+    return len <= tcb->smss && len + fin > 0 && len <= tcb->max_wnd / 2 &&
+           (tcb->want & ~WR_WANT_ACK) == 0 && wr_tcb_is_calm(tcb) &&
+           flight + len + fin <= tcb->snd_wnd && flight + len <= tcb->tx->cc.cwnd &&
+           !nagle_holds(tcb);
 }
-static_assert(WEIR_CA_OPEN == 0, "is_plain() relies on it");
 
 /* What is left of send_new() then: the same in the same order. Without memory for a record the ACK that is owed goes
  * alone. */
@@ -650,6 +644,7 @@ WR_APART size_t send_any(struct weir_stack *stack, struct tcb *tcb, struct weir_
     uint32_t mss;
     size_t len = 0;
 
+    wr_tcb_stirred(tcb);
     if (tcb->want & WR_WANT_SYN)
         return opening || wr_fastopen_pending(tcb) ? send_syn(stack, tcb, &s, out, now) : 0;
     if (tcb->state == WEIR_TCP_SYN_SENT)

@@ -32,6 +32,7 @@ void wr_pace_setup(const struct weir_stack *stack, struct tcb *tcb)
         return;
     tx->cc.max_pacing_rate =
         tcb->opts.max_pacing_rate != 0 ? tcb->opts.max_pacing_rate : UINT64_MAX;
+    wr_tcb_stirred(tcb);
     tx->pace.on = (tx->cc_ops->flags & WEIR_CC_PACED) != 0 || tcb->opts.max_pacing_rate != 0 ||
                   stack->tunables.tcp_pacing != 0;
     if (tx->pace.on)

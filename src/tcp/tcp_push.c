@@ -151,6 +151,7 @@ void wr_push_written(struct weir_stack *stack, struct tcb *tcb, uint32_t start, 
         push->tail = true;
         return;
     }
+    wr_tcb_stirred(tcb);
     begin_write(stack, tcb, start, goal, (flags & WEIR_MSG_OOB) != 0);
     next = push->piece + goal;
     if (seq_gt(end, next))

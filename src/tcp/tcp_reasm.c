@@ -155,6 +155,7 @@ void wr_reasm_dsack(struct weir_stack *stack, struct tcb *tcb, uint32_t start, u
         return;
     wr_count(stack,
              seq_lt(start, tcb->rcv_nxt) ? WR_STAT_tcp_dsack_sent : WR_STAT_tcp_dsack_ofo_sent);
+    wr_tcb_stirred(tcb);
     tcb->dsack_set = true;
     tcb->dsack_start = start;
     tcb->dsack_end = end;
@@ -270,6 +271,7 @@ static void take_out_of_order(struct weir_stack *stack, struct tcb *tcb, uint32_
     struct wr_range in;
     uint32_t n, held;
 
+    wr_tcb_stirred(tcb);
     tcb->ofo_packets++;
     wr_count(stack, WR_STAT_tcp_ofo_queued);
     wr_output_want_ack(stack, tcb, true, now); /* RFC 5681 4.2: duplicate ACK at once */

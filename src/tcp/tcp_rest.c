@@ -396,6 +396,7 @@ static void take_image(struct wr_rest_image *image, const struct tcb *tcb)
     memset(&copy->timer, 0, sizeof copy->timer);
     memset(&copy->path, 0, sizeof copy->path);
     copy->out = copy->accept = nowhere;
+    copy->calm = false;
     copy->keep_at = 0;
     copy->ready = NULL;
     copy->ofo = NULL;

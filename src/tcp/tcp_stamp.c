@@ -56,6 +56,7 @@ void wr_stamp_owe(struct weir_stack *stack, struct tcb *tcb)
     wr_list_push_back(&notes->owed, &owed->node);
     notes->n_owed++;
     tcb->stamping = true;
+    wr_tcb_stirred(tcb);
 }
 
 void wr_stamp_sent(struct weir_stack *stack, struct tcb *tcb, weir_time now)

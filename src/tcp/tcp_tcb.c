@@ -286,6 +286,27 @@ struct wr_tcp_opts *wr_tcp_opts(struct tcb *tcb)
     return &tcb->opts;
 }
 
+/* ---- what short ways ask for ------------------------------------------------------------------------ */
+
+static bool is_calm(const struct tcb *tcb)
+{
+    const struct wr_tx *tx = tcb->tx;
+
+    return tx != NULL && tcb->state != WEIR_TCP_SYN_SENT && tcb->state != WEIR_TCP_SYN_RECV &&
+           tx->ca_state == WEIR_CA_OPEN && tcb->sack_ok && tcb->ecn == 0 && tcb->dup_owed == 0 &&
+           (tx->q.sacked_segs | tx->q.lost_segs | tx->q.ever_segs | tx->reno_sacked) == 0 &&
+           seq_leq(tx->high_sacked, tcb->snd_una) && seq_leq(tcb->snd_up, tcb->snd_una) &&
+           !tx->tlp.active && tx->rto_since == 0 && tx->rto_kind != WR_RTO_REORDER &&
+           tx->rack.reo_at == WEIR_TIME_NEVER && !tx->mtup_on && !tx->pace.on && !tx->push.burst &&
+           tx->push.marks == NULL && !tcb->stamping && !tcb->dsack_set &&
+           (tcb->ofo == NULL || tcb->ofo->count == 0);
+}
+
+bool wr_tcb_calms_down(struct tcb *tcb)
+{
+    return tcb->calm = is_calm(tcb);
+}
+
 /* ---- invariants ----------------------------------------------------------------------------------- */
 
 static void check_send_side(const struct tcb *tcb)
@@ -336,6 +357,7 @@ void wr_tcb_check(const struct weir_stack *stack, const struct tcb *tcb)
     assert(tcb->flow.kind == WR_FLOW_TCB);
     assert((tcb->out_list != WR_OUT_IDLE) == wr_list_is_linked(&tcb->out));
     check_send_side(tcb);
+    assert(!tcb->calm || is_calm(tcb));
     if (tcb->state != WEIR_TCP_SYN_SENT)
         check_receive_side(tcb);
     if (tcb->fo != NULL && tcb->fo->deferred) /* the user has not given what the SYN waits for */

@@ -545,6 +545,7 @@ void wr_tcp_timer(struct weir_stack *stack, struct wr_timer *timer, weir_time no
         return;
     }
 
+    wr_tcb_stirred(tcb);
     if (paced && tcb->tx->pace.next_at <= now) {
         tcb->paced = false;
         wr_output_kick(stack, tcb, now);
