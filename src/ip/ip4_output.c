@@ -31,9 +31,9 @@ void wr_ip_emit_atomic(struct weir_stack *stack, const struct weir_addr *src,
                        const struct weir_addr *dst, uint8_t proto, uint8_t hop_limit, uint8_t ds,
                        size_t transport_len, uint8_t *p)
 {
-    wr_count(stack, WR_STAT_ip_out);
     wr_w_ip4_emit_atomic(p, src, dst, proto, ttl_of(stack, hop_limit), ds,
                          (uint16_t)(W_IP4_HLEN + transport_len));
+    wr_count(stack, WR_STAT_ip_out);
 }
 
 void wr_ip4_write_header(struct weir_stack *stack, const struct wr_ip_tx *tx, size_t payload_len,

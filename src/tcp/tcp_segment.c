@@ -155,14 +155,15 @@ WR_INLINE size_t build_usual(struct weir_stack *stack, struct tcb *tcb, const st
     uint16_t wnd = syn ? window_field(tcb, s) : wr_reasm_window_announce(tcb), pseudo = 0;
     uint8_t *ip = out->head, *th = ip + W_IP4_HLEN;
 
-    wr_ip_emit_atomic(stack, &tuple->local, &tuple->remote, 6, tcb->opts.hop_limit,
-                      (uint8_t)(tcb->opts.ds & ~3u), hlen + len, ip);
     out->csum_partial = tcb->path.netif->config.tx_csum;
     if (out->csum_partial) {
-        pseudo = pseudo_sum4(tuple, hlen + len);
         out->csum_start = W_IP4_HLEN;
         out->csum_offset = W_TCP_OFF_CSUM;
+        /* Before the first byte is written, so that the sum of the addresses is seen to be the one that IP needs. */
+        pseudo = pseudo_sum4(tuple, hlen + len);
     }
+    wr_ip_emit_atomic(stack, &tuple->local, &tuple->remote, 6, tcb->opts.hop_limit,
+                      (uint8_t)(tcb->opts.ds & ~3u), hlen + len, ip);
     put_header(th, tuple, s->seq, ack, hlen, s->flags, wnd, pseudo);
     if (syn)
         wr_w_tcpopt_emit_usual_syn(th + W_TCP_HLEN, tcb->adv_mss, wr_ts_now(tcb->ts_offset, now), 0,

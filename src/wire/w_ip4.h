@@ -90,9 +90,9 @@ static inline void wr_w_ip4_emit_atomic(uint8_t *p, const struct weir_addr *src,
 {
     uint32_t sum = 0x4500u + tos + total_len + 0x4000u + (uint32_t)(ttl << 8 | proto);
 
+    sum = wr_csum_fold16(sum + wr_csum_addrs4(src, dst));
     put_be32(p, 0x45000000u | (uint32_t)tos << 16 | total_len);
     put_be32(p + 4, 0x4000);
-    sum = wr_csum_fold16(sum + wr_csum_addrs4(src, dst));
     put_be32(p + 8, (uint32_t)ttl << 24 | (uint32_t)proto << 16 | (~sum & 0xffff));
     memcpy(p + 12, src->b + 12, 4);
     memcpy(p + 16, dst->b + 12, 4);
