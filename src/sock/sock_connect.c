@@ -151,7 +151,7 @@ static ptrdiff_t start_connect(struct weir_stack *stack, struct wr_sock *sock,
         return error;
     struct weir_endpoint remote = {.addr = wr_sock_destination(sock, &to->addr), .port = to->port};
     if (weir_addr_is_multicast(&remote.addr) || wr_udp_is_broadcast(stack, &remote.addr))
-        return WEIR_ENETUNREACH;
+        return WEIR_ENETUNREACH; /* RFC 9293 3.9.1.1 MUST-46 */
     struct weir_endpoint local = {.port = sock->more->local.port};
     struct wr_path path;
     error = choose_path(stack, sock, &remote.addr, &path);

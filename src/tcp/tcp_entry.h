@@ -81,7 +81,7 @@ struct wr_tcp_opts {
     uint64_t max_pacing_rate; /* bytes per second; 0: no limit */
 };
 
-/* Sends a SYN. local holds address and port, both chosen by sock and unique; path is the one between both hosts, found
+/* Sends a SYN to a unicast address. local holds address and port, both chosen by sock and unique; path is the one between both hosts, found
  * in this call; `ready` is touched on every change. 0 and *tcb, or WEIR_ENETUNREACH, WEIR_EADDRINUSE (tuple taken), WEIR_ENOMEM, WEIR_ENOBUFS. */
 int wr_tcp_connect(struct weir_stack *stack, const struct weir_endpoint *local,
                    const struct weir_endpoint *remote, const struct wr_path *path,

@@ -57,13 +57,11 @@ void wr_listen_window(const struct weir_stack *stack, const struct wr_tcp_opts *
     *wnd = space > UINT16_MAX ? UINT16_MAX : space;
 }
 
-uint16_t wr_listen_adv_mss(struct weir_stack *stack, const struct wr_path *path,
-                           const struct weir_addr *remote, const struct wr_tcp_opts *opts)
+uint16_t wr_listen_adv_mss(const struct wr_path *path, bool v4, const struct wr_tcp_opts *opts)
 {
-    uint32_t head = (weir_addr_is_v4(remote) ? 20u : 40u) + W_TCP_HLEN;
+    uint32_t head = (v4 ? 20u : 40u) + W_TCP_HLEN;
     uint32_t mtu = path->netif->config.mtu, mss = mtu > head + 8 ? mtu - head : 8;
 
-    (void)stack;
     if (opts->maxseg != 0 && mss > opts->maxseg)
         mss = opts->maxseg;
     return (uint16_t)(mss < UINT16_MAX ? mss : UINT16_MAX);
@@ -226,7 +224,7 @@ static void take_syn(struct weir_stack *stack, struct wr_listener *listener, str
         listen_drop(stack, WR_DROP_tcp_syn_queue_full);
         return;
     }
-    mss = wr_listen_adv_mss(stack, &path, &seg->tuple.remote, listener->opts);
+    mss = wr_listen_adv_mss(&path, weir_addr_is_v4(&seg->tuple.remote), listener->opts);
     syn_fill(stack, &filled, seg, mss, fate == COOKIE);
     if (fate == COOKIE) {
         answer_by_cookie(stack, &filled, seg, &path, mss, now);
@@ -266,7 +264,9 @@ static struct tcb *make_child(struct weir_stack *stack, const struct wr_syn *syn
     tcb->peer_mss = syn->peer_mss;
     if (wr_path_find(stack, &tuple->remote, &tuple->local, &tcb->path) < 0)
         tcb->path.netif = NULL;
-    tcb->adv_mss = wr_syn_adv_mss(stack, syn, tuple, &tcb->path);
+    tcb->adv_mss = WR_TCP_MSS_V4;
+    if (tcb->path.netif != NULL)
+        tcb->adv_mss = wr_listen_adv_mss(&tcb->path, wr_tcb_is_v4(tcb), listener->opts);
     tcb->ts_ok = syn->ts_ok;
     tcb->ts_recent = syn->ts_recent;
     tcb->ts_recent_at = now;
@@ -349,7 +349,7 @@ static bool take_cookie(struct weir_stack *stack, struct wr_listener *listener, 
         accept_overflow(stack);
         return true;
     }
-    syn_window(stack, &syn, wr_syn_adv_mss(stack, &syn, &seg->tuple, NULL));
+    syn_window(stack, &syn, wr_syn_adv_mss(stack, &syn, &seg->tuple));
     tcb = make_child(stack, &syn, seg, now);
     if (tcb == NULL)
         return true;

@@ -63,10 +63,9 @@ void wr_syn_arm(struct weir_stack *stack);
 bool wr_syn_settle(struct weir_stack *stack);
 /* When its SYN-ACK goes again. */
 weir_time wr_syn_resend_at(const struct wr_syn *syn, weir_time now);
-/* The MSS that we announce to it, which is not kept: it follows from the way back. path: that way if it is known, or NULL; without
- * a netif there is none. */
+/* The MSS that we announce to it, which is not kept: it follows from the way back. */
 uint16_t wr_syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn,
-                        const struct wr_tuple *tuple, const struct wr_path *path);
+                        const struct wr_tuple *tuple);
 /* mss: to announce. extra: a fast open cookie to give, or NULL. */
 void wr_syn_send_synack(struct weir_stack *stack, const struct wr_syn *syn,
                         const struct wr_tuple *tuple, uint64_t hash, const struct wr_path *path,
@@ -93,9 +92,8 @@ void wr_listen_forget(struct tcb *tcb);
 void wr_listen_window(const struct weir_stack *stack, const struct wr_tcp_opts *opts, uint32_t mss,
                       bool wscale_ok, uint32_t *wnd, uint8_t *wscale);
 uint32_t wr_listen_clamp(const struct wr_tcp_opts *opts, bool wscale_ok);
-/* The MSS that we announce to a peer, RFC 9293 3.7.1. */
-uint16_t wr_listen_adv_mss(struct weir_stack *stack, const struct wr_path *path,
-                           const struct weir_addr *remote, const struct wr_tcp_opts *opts);
+/* The MSS that we announce to a peer by this path, of IPv4 or IPv6, RFC 9293 3.7.1. */
+uint16_t wr_listen_adv_mss(const struct wr_path *path, bool v4, const struct wr_tcp_opts *opts);
 
 /* ---- SYN cookies, RFC 4987: tcp_cookie ---------------------------------------------------------- */
 

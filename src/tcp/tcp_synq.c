@@ -173,18 +173,13 @@ void wr_syn_remove(struct weir_stack *stack, struct wr_syn *syn)
 /* ---- the SYN-ACK ------------------------------------------------------------------------------------ */
 
 uint16_t wr_syn_adv_mss(struct weir_stack *stack, const struct wr_syn *syn,
-                        const struct wr_tuple *tuple, const struct wr_path *path)
+                        const struct wr_tuple *tuple)
 {
-    struct wr_path found;
+    struct wr_path path;
 
-    if (path == NULL) {
-        if (wr_path_find(stack, &tuple->remote, &tuple->local, &found) < 0)
-            found.netif = NULL;
-        path = &found;
-    }
-    if (path->netif == NULL)
+    if (wr_path_find(stack, &tuple->remote, &tuple->local, &path) < 0)
         return WR_TCP_MSS_V4;
-    return wr_listen_adv_mss(stack, path, &tuple->remote, syn->listener->opts);
+    return wr_listen_adv_mss(&path, weir_addr_is_v4(&tuple->remote), syn->listener->opts);
 }
 
 void wr_syn_send_synack(struct weir_stack *stack, const struct wr_syn *syn,
@@ -232,7 +227,7 @@ static void resend_synack(struct weir_stack *stack, struct wr_syn *syn, weir_tim
     wr_count(stack, WR_STAT_tcp_retrans_segs);
     wr_count(stack, WR_STAT_tcp_syn_retrans);
     wr_syn_send_synack(stack, syn, &tuple, wr_demux_hash(stack, &tuple), NULL,
-                       wr_syn_adv_mss(stack, syn, &tuple, NULL), NULL, now);
+                       wr_syn_adv_mss(stack, syn, &tuple), NULL, now);
 }
 
 /* The one that stands apart goes into the table before, for it may be this one, and in its line it is before it. Without memory

@@ -156,8 +156,6 @@ struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple, u
     wr_ring_init(&tcb->snd_ring, opts->sndbuf);
     wr_ring_init(&tcb->rcv_ring, opts->rcvbuf);
     wr_rtt_init(&tcb->rtt);
-    tcb->peer_mss = (uint16_t)(weir_addr_is_v4(&tuple->remote) ? WR_TCP_MSS_V4 : WR_TCP_MSS_V6);
-    tcb->smss = tcb->peer_mss;
     tcb->oow_ack_at = -1;
     tcb->port_reuse = (uint8_t)((opts->reuseaddr ? WR_PORT_REUSEADDR : 0) |
                                 (opts->reuseport ? WR_PORT_REUSEPORT : 0));
@@ -170,6 +168,8 @@ struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple, u
         wr_pool_free(&stack->tcp->tcbs, tcb);
         return NULL;
     }
+    tcb->peer_mss = (uint16_t)(wr_tcb_is_v4(tcb) ? WR_TCP_MSS_V4 : WR_TCP_MSS_V6);
+    tcb->smss = tcb->peer_mss;
     wr_demux_found(stack, tcb); /* the next segment will be for it */
     return tcb;
 }

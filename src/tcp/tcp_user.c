@@ -56,7 +56,7 @@ static void prepare_syn(struct weir_stack *stack, struct tcb *tcb)
 {
     const struct wr_tunables *tunables = &stack->tunables;
     tcb->pmtu = (uint16_t)wr_path_mtu(stack, &tcb->path, &tcb->tuple.remote);
-    tcb->adv_mss = wr_listen_adv_mss(stack, &tcb->path, &tcb->tuple.remote, &tcb->opts);
+    tcb->adv_mss = wr_listen_adv_mss(&tcb->path, wr_tcb_is_v4(tcb), &tcb->opts);
     tcb->ts_ok = tunables->tcp_timestamps != 0;
     tcb->ts_offset = wr_isn_ts_offset(stack, &tcb->tuple);
     tcb->sack_ok = tunables->tcp_sack != 0;
@@ -94,8 +94,6 @@ static int open_active(struct weir_stack *stack, const struct weir_endpoint *loc
     struct tcb *tcb;
     uint32_t iss;
 
-    if (weir_addr_is_multicast(&remote->addr) || weir_addr_is_broadcast(&remote->addr))
-        return WEIR_ENETUNREACH; /* RFC 9293 3.9.1.1 MUST-46 */
     if (in_the_way(stack, old, now))
         return WEIR_EADDRINUSE;
     if (old != NULL)
