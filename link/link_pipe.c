@@ -220,28 +220,45 @@ WR_APART void fetch(struct wr_frame_buf *buf, const struct weir_room *room,
     frame->body_at = head;
 }
 
+/* What is seldom left to do with a frame. Here and in take() the calls are the last that is done, so that the short way
+ * saves no registers. */
+WR_APART int take_rest(struct end *end, struct wr_frame_buf *buf, const struct weir_room *room,
+                       struct weir_frame *frame, weir_time now)
+{
+    if (buf->n_lent > 0)
+        fetch(buf, room, frame);
+    if (end->peer->was_full)
+        room_made(end->peer, end->in, now);
+    return 1;
+}
+
+static int answer_nothing(const struct end *end)
+{
+    return end->peer->open ? 0 : WEIR_ENETDOWN;
+}
+
+WR_APART int take_nothing(const struct end *end)
+{
+    silence(end);
+    return answer_nothing(end);
+}
+
 WR_INLINE int take(struct end *end, const struct weir_room *room, struct weir_frame *frame,
                    weir_time now)
 {
     struct wr_frame_queue *q = end->in;
     struct wr_frame_buf *buf = wr_frame_queue_get(q);
 
-    if (buf == NULL) {
-        if (end->event_fd >= 0 && end->room_at == WEIR_TIME_NEVER)
-            silence(end);
-        return end->peer->open ? 0 : WEIR_ENETDOWN;
-    }
+    if (buf == NULL)
+        return end->event_fd >= 0 && end->room_at == WEIR_TIME_NEVER ? take_nothing(end)
+                                                                     : answer_nothing(end);
     frame->data = buf->data;
     frame->len = buf->len;
     frame->gso_size = buf->gso_size;
     frame->csum_valid = buf->csum_valid;
     frame->body = NULL;
     frame->body_at = 0;
-    if (buf->n_lent > 0)
-        fetch(buf, room, frame);
-    if (end->peer->was_full)
-        room_made(end->peer, q, now);
-    return 1;
+    return buf->n_lent > 0 || end->peer->was_full ? take_rest(end, buf, room, frame, now) : 1;
 }
 
 WR_APART int take_locked(struct end *end, struct weir_frame *frame, weir_time now)

@@ -51,12 +51,13 @@ WR_APART void shrink_unused(struct tcb *tcb, weir_time now)
     tx->cwnd.used_at = now;
 }
 
-void wr_cwnd_used(struct weir_stack *stack, struct tcb *tcb, bool denied, weir_time now)
+void wr_cwnd_used(struct weir_stack *stack, struct tcb *tcb, uint32_t pipe, bool denied,
+                  weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
     struct wr_cwnd *cwnd = &tx->cwnd;
     uint32_t out = tcb->snd_nxt - tcb->snd_una;
-    bool limited = denied || wr_tcb_pipe(tcb) + tcb->smss > tx->cc.cwnd;
+    bool limited = denied || pipe + tcb->smss > tx->cc.cwnd;
 
     cwnd->restarted = cwnd->restarted && denied;
     if (limited || seq_geq(tcb->snd_una, cwnd->usage_end) ||

@@ -183,7 +183,7 @@ static uint32_t new_data(struct weir_stack *stack, struct tcb *tcb, uint32_t mss
     if (len > cwnd) {
         len = cwnd;
         if (len < mss)
-            wr_cwnd_used(stack, tcb, true, now);
+            wr_cwnd_used(stack, tcb, pipe, true, now);
     }
     if (len < record || (len == unsent && nagle_holds(tcb)))
         len = len / mss * mss;
@@ -243,8 +243,9 @@ static uint8_t why_again(const struct tcb *tcb, const struct wr_sent *sent)
     return tcb->tx->rto_since != 0 ? WEIR_TRACE_SENT_RTO : WEIR_TRACE_SENT_SMALLER;
 }
 
-/* `len` bytes of new data, or a FIN, leave now: snd_nxt and the last record count them. */
-WR_INLINE void sent_new(struct weir_stack *stack, struct tcb *tcb, uint32_t len, weir_time now)
+/* `len` bytes of new data, or a FIN, leave now: snd_nxt, the last record and `pipe` count them. */
+WR_INLINE void sent_new(struct weir_stack *stack, struct tcb *tcb, uint32_t len, uint32_t pipe,
+                        weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
 
@@ -252,8 +253,8 @@ WR_INLINE void sent_new(struct weir_stack *stack, struct tcb *tcb, uint32_t len,
     if (tx->ca_state != WEIR_CA_OPEN) /* else it begins anew */
         wr_prr_sent(&tx->prr, len);
     tx->last_sent_at = now;
-    wr_rate_sent(tcb, wr_sendq_last(&tx->q), now);
-    wr_cwnd_used(stack, tcb, false, now);
+    wr_rate_sent(tcb, wr_sendq_last(&tx->q), pipe, now);
+    wr_cwnd_used(stack, tcb, pipe, false, now);
     if (tx->pace.on)
         wr_pace_sent(tcb, len, now);
     wr_timers_data_sent(stack, tcb, false, now);
@@ -308,7 +309,7 @@ static size_t send_new(struct weir_stack *stack, struct tcb *tcb, struct wr_segm
     tcb->snd_nxt = end;
     if (tcb->stamping)
         wr_stamp_sent(stack, tcb, now);
-    sent_new(stack, tcb, s->len, now);
+    sent_new(stack, tcb, s->len, wr_tcb_pipe(tcb), now);
     return wr_segment_build(stack, tcb, s, out, now);
 }
 
@@ -361,7 +362,7 @@ static size_t send_again(struct weir_stack *stack, struct tcb *tcb, struct wr_se
         wr_sendq_mark_rexmit(&tx->q, sent, mss, now);
         wr_undo_rexmit(tcb, len, now);
     }
-    wr_rate_sent(tcb, sent, now);
+    wr_rate_sent(tcb, sent, wr_tcb_pipe(tcb), now);
     wr_pace_sent(tcb, len, now);
     wr_prr_sent(&tx->prr, len);
     tcb->want &= (uint8_t)~WR_WANT_HEAD;
@@ -604,7 +605,7 @@ static size_t send_plain(struct weir_stack *stack, struct tcb *tcb, struct weir_
             tcb->snd_sml = seq + len;
     }
     tcb->snd_nxt = end;
-    sent_new(stack, tcb, len, now);
+    sent_new(stack, tcb, len, end - tcb->snd_una, now);
     return wr_segment_build(stack, tcb, &s, out, now);
 }
 

@@ -29,7 +29,7 @@
 
 /* ---- sending ------------------------------------------------------------------------------------ */
 
-void wr_rate_sent(struct tcb *tcb, struct wr_sent *sent, weir_time now)
+void wr_rate_sent(struct tcb *tcb, struct wr_sent *sent, uint32_t pipe, weir_time now)
 {
     struct wr_tx *tx = tcb->tx;
     struct wr_rate *rate = &tx->rate;
@@ -42,7 +42,7 @@ void wr_rate_sent(struct tcb *tcb, struct wr_sent *sent, weir_time now)
                                        .delivered = tx->cc.delivered_bytes,
                                        .delivered_ce = rate->delivered_ce,
                                        .lost = rate->lost,
-                                       .in_flight = wr_tcb_pipe(tcb),
+                                       .in_flight = pipe,
                                        .app_limited = rate->app_limited != 0};
 }
 

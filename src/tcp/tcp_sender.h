@@ -361,8 +361,8 @@ struct wr_rate {
     bool last_app_limited;
 };
 
-/* `sent` left just now, for the first time or again; snd_nxt and the sums count it already. */
-void wr_rate_sent(struct tcb *tcb, struct wr_sent *sent, weir_time now);
+/* `sent` left just now, for the first time or again; snd_nxt and the sums, and so `pipe`, count it already. */
+void wr_rate_sent(struct tcb *tcb, struct wr_sent *sent, uint32_t pipe, weir_time now);
 /* An ACK begins to be taken in. */
 void wr_rate_ack_begin(struct wr_rate *rate);
 /* `bytes` of sent, not SACKed before, are delivered by this ACK. */
@@ -421,7 +421,8 @@ struct wr_cwnd {
 void wr_cwnd_acked(struct weir_stack *stack, struct tcb *tcb, const struct wr_ack_event *ev,
                    uint8_t was, weir_time now);
 /* New data left, or (`denied`) could not because cwnd is used up. */
-void wr_cwnd_used(struct weir_stack *stack, struct tcb *tcb, bool denied, weir_time now);
+void wr_cwnd_used(struct weir_stack *stack, struct tcb *tcb, uint32_t pipe, bool denied,
+                  weir_time now);
 /* New data is about to leave, and nothing is in flight: RFC 5681 4.1, RFC 2861. */
 void wr_cwnd_restart(struct weir_stack *stack, struct tcb *tcb, weir_time now);
 

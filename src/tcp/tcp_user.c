@@ -208,9 +208,12 @@ static size_t room_for(struct weir_stack *stack, struct tcb *tcb, size_t len, in
 
     if (wr_ring_space(&tcb->snd_ring) == 0 || !below_notsent_lowat(stack, tcb, false))
         return 0;
-    room = wr_mem_send_room(stack, tcb);
-    if (len > room)
-        len = room;
+    /* So little may be taken whatever the others hold. */
+    if (!wr_may_be_short(stack) ||
+        tcb->snd_ring.len + len > (uint64_t)stack->tunables.tcp_wmem_min) {
+        room = wr_mem_send_room(stack, tcb);
+        len = len < room ? len : room;
+    }
     return len > 0 ? wr_push_takes(tcb, wr_tcb_notsent_lowat(stack, tcb), len, flags) : 0;
 }
 
