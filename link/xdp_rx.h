@@ -25,7 +25,8 @@
  * **Super-segments** come without the size that they are to be cut to. One is told by its length, which no frame of this MTU
  * has; what its segments had is taken to be what the MTU allows. If the sender's were smaller, fewer are counted than there were,
  * and one of its super-segments that is not longer than the MTU passes for one segment: that is acknowledged later, not wrongly.
- * Only TCP may come so (xdp_program.h).
+ * Nothing else hangs on it: TCP has from it how many segments it counts (tcpi_segs_in), and what it takes for a full one when
+ * it delays an ACK (tcp_delack); a capture shows frames of that size. Only TCP may come so (xdp_program.h).
  */
 #ifndef WEIR_LINK_XDP_RX_H
 #define WEIR_LINK_XDP_RX_H
