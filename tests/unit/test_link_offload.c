@@ -721,6 +721,125 @@ static void a_long_super_segment_goes_in_several_calls(void **state)
     close_links();
 }
 
+/* A link that refuses, loses and stops where it likes. Whatever it is done with is the next of the stream. */
+static struct {
+    struct weir_link link;
+    uint64_t rng;
+    uint32_t seq;           /* of the next frame */
+    unsigned lost, refused; /* lost: by send_many; the others are told by what send returns */
+    unsigned all_lost;
+} whim;
+
+static unsigned draw(unsigned n)
+{
+    whim.rng = whim.rng * UINT64_C(6364136223846793005) + 1442695040888963407;
+    return (unsigned)((whim.rng >> 33) % n);
+}
+
+static int whim_take(const struct weir_out *out)
+{
+    size_t len = 0;
+    if (draw(6) == 0) {
+        whim.refused++;
+        return WEIR_EAGAIN;
+    }
+    for (unsigned i = 0; i < out->n_spans; i++)
+        len += out->span[i].len;
+    assert_int_equal(be32(out->head + 24), whim.seq);
+    assert_int_equal(be16(out->head + 2), out->head_len + len);
+    whim.seq += (uint32_t)len;
+    if (draw(20) != 0)
+        return 0;
+    whim.all_lost++;
+    return WEIR_ENOMEM;
+}
+
+static int whim_send(struct weir_link *link, const struct weir_out *out, weir_time now)
+{
+    (void)link, (void)now;
+    return whim_take(out);
+}
+
+static unsigned whim_send_many(struct weir_link *link, const struct weir_out *frames, unsigned n,
+                               int *rc, weir_time now)
+{
+    unsigned i = 0;
+    (void)link, (void)now;
+    *rc = 0;
+    do {
+        int one = whim_take(&frames[i]);
+        if (one == WEIR_EAGAIN) {
+            *rc = one;
+            return i;
+        }
+        whim.lost += one != 0;
+    } while (++i < n && draw(10) != 0);
+    return i;
+}
+
+static unsigned whim_flush(struct weir_link *link, weir_time now)
+{
+    unsigned lost = whim.lost;
+    (void)link, (void)now;
+    whim.lost = 0;
+    return lost;
+}
+
+static void whim_free(struct weir_link *link)
+{
+    (void)link;
+}
+
+/* Sends until it is taken, or given up. Returns how many frames are told to be lost. */
+static unsigned send_as_a_host(const struct weir_out *out)
+{
+    unsigned lost = 0;
+    int rc;
+    do {
+        rc = near_end->ops->send(near_end, out, 0);
+        lost += near_end->ops->flush(near_end, 0);
+    } while (rc == WEIR_EAGAIN && draw(30) != 0);
+    return lost + (rc != 0 && rc != WEIR_EAGAIN);
+}
+
+static void whatever_is_refused_or_lost_each_piece_is_sent_once_and_counted(void **state)
+{
+    static const struct weir_link_ops one_by_one = {.send = whim_send,
+                                                    .flush = whim_flush,
+                                                    .free = whim_free},
+                                      together = {.send = whim_send,
+                                                  .send_many = whim_send_many,
+                                                  .flush = whim_flush,
+                                                  .free = whim_free};
+    static uint8_t data[60000];
+    uint32_t seq = 0xfff00000u;
+    unsigned told = 0;
+    (void)state;
+    memset(&whim, 0, sizeof whim);
+    for (unsigned run = 0; run < 2; run++) {
+        whim.link = (struct weir_link){.ops = run ? &together : &one_by_one,
+                                       .netif = {.kind = WEIR_NETIF_IP, .mtu = 1500}};
+        assert_int_equal(weir_link_offload(&whim.link, &near_end), 0);
+        for (unsigned i = 0; i < 3000; i++) {
+            size_t len = 1 + draw(draw(4) ? sizeof data - 1 : 1400),
+                   first = draw((unsigned)len + 1);
+            struct weir_out out = super(4);
+            out.gso_size = (uint16_t)(500 + draw(900));
+            if (len <= out.gso_size)
+                out.gso_size = 0;
+            out.head_len = tcp_head(out_head, 4, F_ACK, seq, 0, len);
+            out.span[0] = (struct weir_span){data, first};
+            out.span[1] = (struct weir_span){data + first, len - first};
+            whim.seq = seq;
+            told += send_as_a_host(&out);
+            seq += (uint32_t)len;
+        }
+        weir_link_free(near_end);
+    }
+    assert_int_equal(told, whim.all_lost);
+    assert_true(told > 100 && whim.refused > 1000);
+}
+
 /* If it was given up, the next super-segment is whole. */
 static void a_super_segment_that_is_given_up_is_forgotten(void **state)
 {
@@ -843,6 +962,7 @@ int main(void)
         cmocka_unit_test(pieces_that_go_together_go_once),
         cmocka_unit_test(a_lost_piece_does_not_keep_the_others_back),
         cmocka_unit_test(a_lost_piece_is_told_beside_one_that_is_refused),
+        cmocka_unit_test(whatever_is_refused_or_lost_each_piece_is_sent_once_and_counted),
         cmocka_unit_test(a_long_super_segment_goes_in_several_calls),
         cmocka_unit_test(a_super_segment_that_is_given_up_is_forgotten),
         cmocka_unit_test(what_only_looks_like_what_was_given_up_is_whole),
