@@ -179,6 +179,8 @@ void wr_mtup_black_hole(struct weir_stack *stack, struct tcb *tcb, weir_time now
     if (tunables->tcp_mtu_probing == 0)
         return;
     if (!tcb->tx->mtup_on) {
+        if (mtup->high == 0) /* probing was off when it began to send */
+            wr_mtup_init(stack, tcb, now);
         tcb->tx->mtup_on = true;
         mtup->since = now;
     } else {

@@ -493,6 +493,7 @@ struct wr_mtup {
     uint32_t probe;      /* that of the probe in flight; 0: none, as ever unless tx->mtup_on */
 };
 
+/* Where tcp_mtu_probing is not 0, for new tcb->tx; else all of it is 0, which stands for nothing known. */
 void wr_mtup_init(const struct weir_stack *stack, struct tcb *tcb, weir_time now);
 /* The segment size `mss` (timestamps deducted), no larger than what is known to pass; pmtu is the path's. */
 uint32_t wr_mtup_bound(struct tcb *tcb, uint32_t pmtu, uint32_t mss);

@@ -151,11 +151,12 @@ struct tcb *wr_tcb_new(struct weir_stack *stack, const struct wr_tuple *tuple, u
     tcb->opts = *opts;
     wr_list_init(&tcb->out);
     wr_list_init(&tcb->accept);
-    wr_timer_init(&tcb->timer, WR_TIMER_TCP);
-    tcb->rto_at = tcb->delack_at = tcb->keep_at = WEIR_TIME_NEVER;
-    wr_ring_init(&tcb->snd_ring, opts->sndbuf);
-    wr_ring_init(&tcb->rcv_ring, opts->rcvbuf);
-    wr_rtt_init(&tcb->rtt);
+    /* What else there is in it was cleared: a ring without bytes, a round trip that is not known. */
+    tcb->timer.kind = WR_TIMER_TCP;
+    tcb->timer.at = tcb->rto_at = tcb->delack_at = tcb->keep_at = WEIR_TIME_NEVER;
+    wr_ring_set_limit(&tcb->snd_ring, opts->sndbuf);
+    wr_ring_set_limit(&tcb->rcv_ring, opts->rcvbuf);
+    tcb->rtt.rto = WR_TCP_RTO_INITIAL;
     tcb->oow_ack_at = -1;
     tcb->port_reuse = (uint8_t)((opts->reuseaddr ? WR_PORT_REUSEADDR : 0) |
                                 (opts->reuseport ? WR_PORT_REUSEPORT : 0));
@@ -197,9 +198,11 @@ struct wr_tx *wr_tcb_tx(struct weir_stack *stack, struct tcb *tcb, weir_time now
         (struct wr_cwnd){.usage_end = tcb->snd_una, .round_end = tcb->snd_una, .used_at = now};
     tx->push.pushed = tx->push.piece = tcb->snd_nxt;
     wr_rack_init(&tx->rack, tcb->snd_una, &stack->tunables);
-    wr_mtup_init(stack, tcb, now);
-    if (tx->mtup_on)
-        wr_output_sync_mss(stack, tcb);
+    if (stack->tunables.tcp_mtu_probing != 0) {
+        wr_mtup_init(stack, tcb, now);
+        if (tx->mtup_on)
+            wr_output_sync_mss(stack, tcb);
+    }
     wr_cc_start(stack, tcb, now);
     wr_rate_limit(tcb); /* so far the application had nothing to send */
     return tx;
