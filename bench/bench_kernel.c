@@ -10,6 +10,10 @@
  *                                                  TIMEWAITS that the server closes first; then a line
  *     bench_kernel self-bulk|self-rr|self-crr SECONDS [BYTES [COUNT]]
  *                                                  BYTES: of one send of bulk; COUNT connections more are open
+ *     bench_kernel turn SECONDS COUNT ROUNDS        round trips over COUNT connections in turn, in a network namespace
+ *                                                  of its own (needs root); a line for each of ROUNDS, with the
+ *                                                  packets that the kernel counted. A first line tells
+ *                                                  the connections: no more than descriptors allow
  *
  * Congestion control is cubic where it may be chosen, so that a host whose default is bbr does not
  * measure its pacing.
@@ -17,12 +21,16 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -251,13 +259,21 @@ static void client_stand(const char *addr, long count, long timewaits)
 
 /* ---- both ends in one thread ------------------------------------------------------------------- */
 
-static void self_pair(int listener, int port, int pair[2])
+static void self_accept(int listener, int pair[2])
 {
-    pair[0] = connect_to("127.0.0.1", port);
-    pair[1] = accept4(listener, NULL, NULL, 0);
+    struct pollfd waits = {.fd = listener, .events = POLLIN};
+
+    while ((pair[1] = accept4(listener, NULL, NULL, 0)) < 0 && errno == EAGAIN)
+        (void)poll(&waits, 1, -1);
     if (pair[1] < 0)
         die("accept: %s", strerror(errno));
     set_nodelay(pair[1]);
+}
+
+static void self_pair(int listener, int port, int pair[2])
+{
+    pair[0] = connect_to("127.0.0.1", port);
+    self_accept(listener, pair);
 }
 
 static void self_bulk(int listener, double seconds, size_t message)
@@ -318,6 +334,89 @@ static void self_crr(int listener, double seconds)
     measure_stop(&m, connections);
 }
 
+/* A network of this process alone, of a loopback: what is left in TIME-WAIT ends with it. */
+static void leave_network(void)
+{
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    int fd;
+
+    if (unshare(CLONE_NEWNET) != 0)
+        die("a network namespace of its own: %s", strerror(errno));
+    fd = new_socket(0);
+    if (ioctl(fd, SIOCSIFFLAGS, &lo) != 0)
+        die("lo: %s", strerror(errno));
+    (void)close(fd);
+}
+
+/* Segments that the kernel has received in this network. */
+static uint64_t segments_in(void)
+{
+    FILE *file = fopen("/proc/self/net/snmp", "re");
+    char line[512];
+    unsigned long long n = 0;
+    bool found = false;
+
+    while (file && !found && fgets(line, sizeof line, file))
+        found = sscanf(line, "Tcp: %*d %*d %*d %*d %*d %*d %*d %*d %*d %llu", &n) == 1;
+    if (!found)
+        die("/proc/self/net/snmp: no TcpInSegs");
+    (void)fclose(file);
+    return n;
+}
+
+static void turn_once(int (*pairs)[2], long count, double seconds)
+{
+    uint64_t trips = 0, packets = segments_in();
+    double end = wall_seconds() + seconds;
+    struct measure m = measure_start();
+
+    for (long i = 0; wall_seconds() < end; trips++) {
+        self_exchange(pairs[i]);
+        if (++i == count)
+            i = 0;
+    }
+    measure_stop_packets(&m, trips, segments_in() - packets);
+}
+
+/* Pairs of descriptors that there may be, and no more than `count`; the limit is where it can be then. */
+static long pairs_allowed(long count)
+{
+    struct rlimit limit = {(rlim_t)(2 * count + 64), (rlim_t)(2 * count + 64)};
+
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        return count;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        die("getrlimit: %s", strerror(errno));
+    limit.rlim_cur = limit.rlim_max;
+    if (limit.rlim_max < 128 || setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        die("%llu descriptors are too few", (unsigned long long)limit.rlim_max);
+    return (long)(limit.rlim_max - 64) / 2 < count ? (long)(limit.rlim_max - 64) / 2 : count;
+}
+
+static void turn(double seconds, long count, long rounds)
+{
+    int listener, (*pairs)[2];
+
+    count = pairs_allowed(count);
+    pairs = count > 0 ? calloc((size_t)count, sizeof *pairs) : NULL;
+    if (!pairs)
+        die("no connections to take turns");
+    printf("{\"connections\": %ld}\n", count);
+    leave_network();
+    listener = listen_on("0.0.0.0", PORT_SINK);
+    for (long i = 0; i < count; i++) {
+        char addr[16];
+
+        /* One address has fewer ports than connections. */
+        (void)snprintf(addr, sizeof addr, "127.0.0.%ld", 1 + i % 16);
+        pairs[i][0] = connect_to(addr, PORT_SINK);
+        self_accept(listener, pairs[i]);
+    }
+    for (long i = 0; i < rounds; i++)
+        turn_once(pairs, count, seconds);
+    free(pairs);
+}
+
 static void self(const char *mode, double seconds, long message, long standing)
 {
     int listener = listen_on("127.0.0.1", PORT_SINK), pair[2];
@@ -355,11 +454,13 @@ int main(int argc, char **argv)
         (void)pause();
     } else if (argc == 5 && strcmp(mode, "stand") == 0)
         client_stand(argv[2], atol(argv[3]), atol(argv[4]));
+    else if (argc == 5 && strcmp(mode, "turn") == 0)
+        turn(atof(argv[2]), atol(argv[3]), atol(argv[4]));
     else if (argc >= 3 && strncmp(mode, "self-", 5) == 0)
         self(mode + 5, atof(argv[2]), argc > 3 ? atol(argv[3]) : CHUNK_BYTES,
              argc > 4 ? atol(argv[4]) : 0);
     else
         die("usage: bench_kernel server|up|down|rr|crr|idle|stand ADDR [SECONDS|COUNT [TIMEWAITS]], "
-            "or self-bulk|self-rr|self-crr SECONDS [BYTES [COUNT]]");
+            "self-bulk|self-rr|self-crr SECONDS [BYTES [COUNT]], or turn SECONDS COUNT ROUNDS");
     return 0;
 }

@@ -29,6 +29,7 @@ CROWDED = "weir tun, 20000 + 20000"
 PACKET, XDP, XDP_NATIVE = "weir packet veth", "weir xdp veth", "weir xdp veth, native"
 PIPE, PIPE_MTU = "weir pipe", "weir pipe, MTU 1500"
 FEW, MANY, TURNS = "10 connections", "1000000 connections", "100000 connections"
+KERNEL_FEW, KERNEL_TURNS = "kernel lo, 10 connections", "kernel lo, up to 100000 connections"
 
 # Where the figures without a reference were set, one CPU did more: lwIP in process moved 10.9 Gbit/s there and made 1.63 M
 # round trips and 401 k connections a second. So each is also a goal as a multiple of lwIP in the same run.
@@ -72,6 +73,8 @@ GOALS = [
     Goal("a packet's cost among a million connections, connect, echo, close", "crowd_crr", MANY, FEW,
          1.5, True),
     Goal("a packet's cost when 100,000 connections take turns", "crowd_turn", TURNS, FEW, 1.5, True),
+    Goal("the same of the kernel's own, over as many as descriptors allow", "crowd_turn", KERNEL_TURNS, KERNEL_FEW, None),
+    Goal("the same 100,000, to a packet of the kernel's ten", "crowd_turn", TURNS, KERNEL_FEW, None),
     Goal("an idle connection over TUN", "idle", "weir over TUN", None, 512, True),
     Goal("an idle connection, connecting side with keepalive", "idle", "weir, connecting side", None,
          512, True),
