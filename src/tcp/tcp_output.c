@@ -596,6 +596,8 @@ static size_t send_plain(struct weir_stack *stack, struct tcb *tcb, struct weir_
         s = (struct wr_segment){0};
         return (tcb->want & WR_WANT_ACK) ? send_empty(stack, tcb, &s, out, now) : 0;
     }
+    if (tx->q.ever_segs > 0) /* without memory it joined the one before, as if sent twice */
+        wr_tcb_stirred(tcb);
     wr_sendq_note_end(&tx->q, tx->push.tail, false);
     if (len > 0) {
         s.flags |= tx->push.tail ? W_TCP_PSH : 0;

@@ -252,6 +252,8 @@ static ptrdiff_t send_begin(struct weir_stack *stack, struct tcb *tcb, size_t le
         return 0;
     if (wr_tcb_tx(stack, tcb, now) == NULL)
         return WEIR_ENOBUFS;
+    if (flags & WEIR_MSG_EOR)
+        wr_tcb_stirred(tcb);
     error = wr_push_room(stack, tcb->tx, flags);
     if (error != 0)
         return error;
