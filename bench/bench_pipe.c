@@ -6,7 +6,7 @@
  * (in, events, out): so an answer carries the ACK, and a connection of `crr` has seven packets.
  *
  *     bench_pipe bulk|rr|crr SECONDS [mtu] [--count N] [--message BYTES] [--standing N]
- *                                    [--timewait N] [--busy N] [--repeat N] [--trace RECORDS]
+ *                                    [--timewait N] [--busy N] [--burst N] [--repeat N] [--trace RECORDS]
  *
  *     mtu         no super-segments, checksums computed and verified
  *     --count     so many bytes, round trips or connections instead of SECONDS, in virtual time: the same
@@ -15,6 +15,8 @@
  *     --standing  so many more connections are open, and at rest
  *     --timewait  so many more are in TIME-WAIT
  *     --busy      rr: the trips go over so many connections in turn
+ *     --burst     rr: so many of them, one behind the other, send before the other side has its turn, as many clients
+ *                 of one server do
  *     --repeat    measures so many times, a line each
  *     --trace     both stacks' traces are on, with such rings, and all is read
  */
@@ -29,9 +31,9 @@ static struct {
     double seconds;
     uint64_t count; /* 0: for `seconds` */
     size_t message;
-    unsigned standing, timewait, busy, repeat, trace;
+    unsigned standing, timewait, busy, burst, repeat, trace;
     bool mtu;
-} opt = {.message = CHUNK_BYTES, .busy = 1, .repeat = 1};
+} opt = {.message = CHUNK_BYTES, .busy = 1, .burst = 1, .repeat = 1};
 
 static weir_sock listeners[N_LISTENERS];
 static char buffer[CHUNK_BYTES];
@@ -256,6 +258,39 @@ static __attribute__((noinline)) uint64_t measured_rr(const weir_sock *near, con
     return trips;
 }
 
+/* n connections send a byte each, and it is carried over. */
+static void send_bytes(struct side *from, const weir_sock *near, unsigned n, struct side *to)
+{
+    char byte = 1;
+
+    for (unsigned i = 0; i < n; i++)
+        check(weir_sock_send(from->stack, near[i], &byte, 1, 0, NULL, turned_at), "send");
+    pass(from, to);
+}
+
+static void receive_bytes(struct side *to, const weir_sock *far, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        receive_byte(to, far[i]);
+}
+
+static __attribute__((noinline)) uint64_t measured_bursts(const weir_sock *near,
+                                                          const weir_sock *far)
+{
+    uint64_t trips = 0;
+
+    for (unsigned i = 0; more(trips); trips += opt.burst) {
+        send_bytes(&client, near + i, opt.burst, &server);
+        receive_bytes(&server, far + i, opt.burst);
+        send_bytes(&server, far + i, opt.burst, &client);
+        receive_bytes(&client, near + i, opt.burst);
+        i += opt.burst;
+        if (i + opt.burst > opt.busy)
+            i = 0;
+    }
+    return trips;
+}
+
 static __attribute__((noinline)) uint64_t measured_crr(void)
 {
     uint64_t connections = 0;
@@ -287,7 +322,7 @@ static void bench_once(const char *mode, const weir_sock *near, const weir_sock 
     if (strcmp(mode, "bulk") == 0)
         work = measured_bulk(near[0], far[0]);
     else if (strcmp(mode, "rr") == 0)
-        work = measured_rr(near, far);
+        work = opt.burst > 1 ? measured_bursts(near, far) : measured_rr(near, far);
     else
         work = measured_crr();
     packets = segments_in(client.stack) + segments_in(server.stack) - packets;
@@ -311,7 +346,7 @@ static void bench(const char *mode)
 
 static const char usage[] = "usage: bench_pipe bulk|rr|crr SECONDS [mtu] [--count N] "
                             "[--message BYTES] [--standing N] [--timewait N] [--busy N] "
-                            "[--repeat N] [--trace RECORDS]";
+                            "[--burst N] [--repeat N] [--trace RECORDS]";
 
 static void read_option(const char *name, const char *value)
 {
@@ -327,13 +362,16 @@ static void read_option(const char *name, const char *value)
         opt.timewait = (unsigned)number;
     else if (strcmp(name, "--busy") == 0)
         opt.busy = (unsigned)number;
+    else if (strcmp(name, "--burst") == 0)
+        opt.burst = (unsigned)number;
     else if (strcmp(name, "--repeat") == 0)
         opt.repeat = (unsigned)number;
     else if (strcmp(name, "--trace") == 0)
         opt.trace = (unsigned)number;
     else
         die("%s", usage);
-    if (opt.message == 0 || opt.message > sizeof buffer || opt.busy == 0)
+    if (opt.message == 0 || opt.message > sizeof buffer || opt.busy == 0 || opt.burst == 0 ||
+        opt.burst > PAIR_BURST)
         die("%s %s: out of range", name, value ? value : "");
 }
 
@@ -351,6 +389,8 @@ int main(int argc, char **argv)
             i++;
         }
     }
+    if (opt.burst > opt.busy)
+        die("a burst is of no more connections than are busy: --busy");
     clock_ahead = opt.count ? WEIR_SEC : 0;
     pair_open(!opt.mtu, tick());
     /* As on the kernel's side: TIME-WAIT must not be what limits connections per second. */

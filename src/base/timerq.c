@@ -174,7 +174,7 @@ WR_INLINE void fetch_next(const struct wr_timer *first)
 
     if (next != NULL) {
         WR_FETCH(next);
-        WR_FETCH((const char *)next - 64);
+        WR_FETCH((const void *)((uintptr_t)next - 64)); /* may be before all of the object */
     }
 }
 
