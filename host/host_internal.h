@@ -58,6 +58,7 @@ struct weir_loop {
     int epoll_fd, timer_fd, wake_fd;
     weir_time timer_at;   /* what the timer is set to; NEVER: not set */
     atomic_uint nap;      /* of its thread, looppoll.c */
+    bool poll_refused;    /* poll(2) was, and would be again */
     bool again;           /* there is work that no descriptor will announce */
     weir_time now;        /* of the round, see serve() */
     weir_time busy_until; /* links of hosts with busy_ns are asked until then, without sleep */

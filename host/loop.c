@@ -349,10 +349,12 @@ static bool polls(struct weir_loop *loop)
     return any;
 }
 
-/* For weir_loop_run(), which has no time-out: links are not in the epoll set. */
+/* For weir_loop_run(), which has no time-out: links of `fds` are not in the epoll set. */
 static int wait_by_poll(struct weir_loop *loop, struct epoll_event *events, struct pollfd *fds,
                         unsigned n_fds, bool sleep)
 {
+    if (n_fds == 1)
+        return wait_for_events(loop, events, sleep ? -1 : 0);
     return wr_loop_poll(loop, fds, n_fds, sleep) ? wait_for_events(loop, events, 0) : 0;
 }
 
@@ -364,6 +366,8 @@ static int turn(struct weir_loop *loop, int64_t timeout_ns, bool more)
     wr_loop_lock(loop);
     bool busy = timeout_ns != 0 && polls(loop);
     unsigned n_fds = more ? wr_loop_poll_begin(loop, fds) : 0;
+    if (!more && loop->serving > 0)
+        wr_loop_poll_end(loop); /* in a callback of a turn of weir_loop_run() */
     if (loop->again || busy)
         timeout_ns = 0;
     if (timeout_ns > 0 && timeout_ns % WEIR_MS != 0)

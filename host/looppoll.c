@@ -14,11 +14,13 @@
  *     no             no         nobody: it has its kick, and is asked
  *
  * A link whose descriptor says again and again that there is something when there is nothing is given back to the epoll
- * set, which tells of edges alone.
+ * set, which tells of edges alone. All are where poll(2) is refused: it is of more descriptors than RLIMIT_NOFILE, which a
+ * program may have lowered, and who calls weir_loop_step() in a callback waits for the epoll set.
  *
  * poll(2) holds what it waits for: a device whose descriptor is closed meanwhile would live on until the sleep ends. So who
  * takes a link away ends the sleep first.
  */
+#include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,7 +37,7 @@ static bool may_poll(const struct wr_attach *a)
 
 static unsigned add(struct weir_loop *loop, struct wr_attach *a, struct pollfd *fds, unsigned n)
 {
-    bool may = n <= LINKS_POLLED && may_poll(a);
+    bool may = n <= LINKS_POLLED && !loop->poll_refused && may_poll(a);
     if (may && a->watched)
         wr_loop_unwatch(loop, a);
     a->polled = may && !a->watched;
@@ -53,13 +55,15 @@ unsigned wr_loop_poll_begin(struct weir_loop *loop, struct pollfd *fds)
     for (struct weir_host *host = loop->hosts; host; host = host->next)
         for (struct wr_attach *a = host->links; a; a = a->next)
             n = add(loop, a, fds, n);
-    atomic_store(&loop->nap, ASLEEP);
+    if (n > 1)
+        atomic_store(&loop->nap, ASLEEP);
     return n;
 }
 
 bool wr_loop_poll(struct weir_loop *loop, struct pollfd *fds, unsigned n, bool sleep)
 {
     int ready = poll(fds, n, sleep ? -1 : 0);
+    loop->poll_refused = ready < 0 && errno != EINTR;
     if (atomic_exchange(&loop->nap, UP) == AWAITED)
         syscall(SYS_futex, &loop->nap, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     if (ready <= 0)
@@ -85,8 +89,10 @@ void wr_loop_poll_end(struct weir_loop *loop)
         for (struct wr_attach *a = host->links; a; a = a->next) {
             a->polled = false;
             if (!a->dead && !wr_loop_await(loop, a))
-                a->kick = true;
+                a->kick = loop->again = true;
         }
+    if (loop->again)
+        wr_loop_wake(loop);
 }
 
 void wr_loop_poll_leave(struct weir_loop *loop, struct wr_attach *attach)

@@ -16,7 +16,7 @@ unsigned wr_loop_poll_begin(struct weir_loop *loop, struct pollfd *fds);
 bool wr_loop_poll(struct weir_loop *loop, struct pollfd *fds, unsigned n, bool sleep);
 /* Has the links asked that have something. */
 void wr_loop_poll_mark(struct weir_loop *loop, const struct pollfd *fds, unsigned n);
-/* All links are the epoll set's again. */
+/* All links are the epoll set's again, which tells of what is left to do, too. */
 void wr_loop_poll_end(struct weir_loop *loop);
 /* The link goes: when this returns nobody waits for its descriptor. */
 void wr_loop_poll_leave(struct weir_loop *loop, struct wr_attach *attach);

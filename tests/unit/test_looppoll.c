@@ -4,9 +4,11 @@
  * whom a descriptor means nothing. A link is one end of a pair of sockets, and the test has the other.
  */
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@ struct wire {
     struct weir_link link;
     int fd, far; /* the host's end, the test's end */
     unsigned asked;
+    unsigned more; /* frames without a descriptor */
     uint8_t buf[256];
 };
 
@@ -48,6 +51,8 @@ static int wire_recv(struct weir_link *link, struct weir_frame *frame, weir_time
     ssize_t n = recv(wire->fd, wire->buf, sizeof wire->buf, MSG_DONTWAIT);
     (void)now;
     wire->asked++;
+    if (wire->more > 0 && wire->more-- > 0)
+        n = sizeof wire->buf; /* of zeros: dropped */
     *frame = (struct weir_frame){.data = wire->buf, .len = n > 0 ? (size_t)n : 0};
     return n > 0;
 }
@@ -235,6 +240,92 @@ static void a_descriptor_that_says_nothing_is_left_to_the_epoll_set(void **state
     close(wires[1]->far);
 }
 
+static bool has_answer(int i)
+{
+    uint8_t frame[256];
+    return recv(wires[i]->far, frame, sizeof frame, MSG_DONTWAIT) == 28;
+}
+
+static void step_and_stop(void *arg, weir_time now)
+{
+    weir_time until = weir_time_after(now, PATIENCE_MS * WEIR_MS);
+    ping(0);
+    while (!has_answer(0) && weir_now() < until)
+        (void)weir_loop_step(arg, 100 * WEIR_MS);
+    assert_true(weir_now() < until);
+    weir_loop_stop(arg);
+}
+
+/* A callback may call weir_loop_step() (host.h). */
+static void a_step_within_a_turn_hears_its_links(void **state)
+{
+    (void)state;
+    add_pair(0);
+    assert_int_equal(
+        weir_loop_alarm(loop, weir_time_after(weir_now(), 5 * WEIR_MS), step_and_stop, loop), 0);
+    assert_int_equal(weir_loop_run(loop), 0);
+    close(wires[0]->far);
+}
+
+/* Who gives up its right to more descriptors may not give poll(2) that many either: EINVAL. */
+static void links_are_heard_where_poll_is_refused(void **state)
+{
+    struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
+    struct rlimit limit, none;
+    uint8_t frame[256];
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = (struct rlimit){0, limit.rlim_max};
+    for (int i = 0; i < 2; i++) {
+        add_pair(i);
+        assert_int_equal(
+            setsockopt(wires[i]->far, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
+    }
+    assert_int_equal(weir_loop_start(loop), 0);
+    until_it_sleeps();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (int i = 0; i < 10; i++) {
+        ping(i % 2);
+        assert_int_equal(recv(wires[i % 2]->far, frame, sizeof frame, 0), 28);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    weir_loop_stop(loop);
+    for (int i = 0; i < 2; i++)
+        close(wires[i]->far);
+}
+
+static void *run(void *arg)
+{
+    assert_int_equal(weir_loop_run(arg), 0);
+    return NULL;
+}
+
+/* What is left when it is stopped is told by the descriptor that is waited for then: the last turn takes in some thousand
+ * frames, of a link without a descriptor. */
+static void work_left_by_a_run_is_told(void **state)
+{
+    struct pollfd wait = {.fd = weir_loop_fd(loop), .events = POLLIN};
+    pthread_t thread;
+    (void)state;
+    add_wire(0, -1, -1);
+    add_pair(1);
+    assert_int_equal(pthread_create(&thread, NULL, run, loop), 0);
+    until_it_sleeps();
+    (void)weir_host_lock(host);
+    wires[0]->more = 10000;
+    host->links->kick = true;
+    weir_loop_stop(loop);
+    weir_host_unlock(host);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_in_range(wires[0]->more, 1, 9999);
+    for (unsigned before = 10000; wires[0]->more > 0; assert_true(wires[0]->more < before)) {
+        before = wires[0]->more;
+        assert_int_equal(poll(&wait, 1, 0), 1);
+        assert_int_equal(weir_loop_step(loop, 0), 0);
+    }
+    close(wires[1]->far);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +335,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_descriptor_that_says_nothing_is_left_to_the_epoll_set,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(a_step_within_a_turn_hears_its_links, setup, teardown),
+        cmocka_unit_test_setup_teardown(links_are_heard_where_poll_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(work_left_by_a_run_is_told, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
