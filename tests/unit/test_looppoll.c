@@ -3,6 +3,7 @@
  * How a loop that runs waits for its links (host/looppoll.c): by poll(2) for a few, by the epoll set for the others, and for
  * whom a descriptor means nothing. A link is one end of a pair of sockets, and the test has the other.
  */
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -26,8 +27,8 @@ struct wire {
 };
 
 static struct weir_loop *loop;
-static struct weir_host *host;
-static struct wire *wires[MANY];
+static _Thread_local struct weir_host *host;
+static _Thread_local struct wire *wires[MANY];
 
 /* ---- the link ----------------------------------------------------------------------------------- */
 
@@ -41,8 +42,10 @@ static int wire_send(struct weir_link *link, const struct weir_out *out, weir_ti
         memcpy(frame + len, out->span[i].ptr, out->span[i].len);
         len += out->span[i].len;
     }
-    assert_int_equal(send(((struct wire *)link)->fd, frame, len, MSG_DONTWAIT), len);
-    return 0;
+    if (send(((struct wire *)link)->fd, frame, len, MSG_DONTWAIT) == (ssize_t)len)
+        return 0;
+    assert_int_equal(errno, EAGAIN);
+    return WEIR_EAGAIN;
 }
 
 static int wire_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
@@ -217,6 +220,83 @@ static void a_link_goes_with_its_host_while_the_loop_sleeps(void **state)
     weir_loop_stop(loop);
 }
 
+static struct wr_attach *nth_link(int i)
+{
+    struct wr_attach *a = host->links;
+    for (; i > 0; i--)
+        a = a->next;
+    return a;
+}
+
+static bool waits_for_room(int i)
+{
+    (void)weir_host_lock(host);
+    bool waits = nth_link(i)->has_pending;
+    weir_host_unlock(host);
+    return waits;
+}
+
+/* A link that waits for room is the epoll set's, and one behind it is polled instead. */
+static void links_without_room_leave_their_place_to_others(void **state)
+{
+    uint8_t frame[256];
+    (void)state;
+    for (int i = 0; i < MANY; i++)
+        add_pair(i);
+    assert_int_equal(weir_loop_start(loop), 0);
+    for (int i = 0; i < MANY; i++) {
+        while (!waits_for_room(i))
+            ping(i);
+        for (int other = 0; other < MANY; other++)
+            if (other != i) {
+                until_it_sleeps();
+                ping(other);
+                answered(other);
+            }
+        assert_true(waits_for_room(i));
+        for (bool waits = true; waits;) {
+            waits = waits_for_room(i);
+            while (recv(wires[i]->far, frame, sizeof frame, MSG_DONTWAIT) == 28)
+                continue;
+        }
+        each_link_is_heard(MANY);
+    }
+    weir_loop_stop(loop);
+    for (int i = 0; i < MANY; i++)
+        close(wires[i]->far);
+}
+
+static void *come_and_go(void *arg)
+{
+    for (int times = 0; times < 50; times++) {
+        struct pollfd wait = {.events = POLLIN};
+        assert_int_equal(weir_host_new(loop, NULL, &host), 0);
+        add_pair(0);
+        wait.fd = wires[0]->far;
+        ping(0);
+        answered(0);
+        weir_host_free(host);
+        assert_int_equal(poll(&wait, 1, 0), 1);
+        assert_true(wait.revents & POLLHUP);
+        close(wait.fd);
+    }
+    return arg;
+}
+
+/* More than are polled, each by a thread of its own, while others sleep or send: the number of a descriptor is at once that
+ * of another link's. */
+static void links_of_many_threads_come_and_go(void **state)
+{
+    pthread_t threads[MANY];
+    (void)state;
+    assert_int_equal(weir_loop_start(loop), 0);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, NULL), 0);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    weir_loop_stop(loop);
+}
+
 static void stop(void *arg, weir_time now)
 {
     (void)now;
@@ -335,6 +415,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_descriptor_that_says_nothing_is_left_to_the_epoll_set,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(links_without_room_leave_their_place_to_others, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(links_of_many_threads_come_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(a_step_within_a_turn_hears_its_links, setup, teardown),
         cmocka_unit_test_setup_teardown(links_are_heard_where_poll_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(work_left_by_a_run_is_told, setup, teardown),
