@@ -85,6 +85,8 @@ void wr_loop_poll_mark(struct weir_loop *loop, const struct pollfd *fds, unsigne
 
 void wr_loop_poll_end(struct weir_loop *loop)
 {
+    if (atomic_load(&loop->nap) != UP)
+        return; /* a step beside weir_loop_run(), whose thread waits for them */
     for (struct weir_host *host = loop->hosts; host; host = host->next)
         for (struct wr_attach *a = host->links; a; a = a->next) {
             a->polled = false;

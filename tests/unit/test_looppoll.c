@@ -198,7 +198,8 @@ static void many_links_are_heard_while_it_runs_and_by_steps(void **state)
         close(wires[i]->far);
 }
 
-/* Nobody holds its descriptor when weir_host_free() has returned: the other end is told. */
+/* Nobody holds its descriptor when weir_host_free() has returned: the other end is told. Also when another thread has asked
+ * for all links to be the epoll set's, as weir_loop_step() within a callback does. */
 static void a_link_goes_with_its_host_while_the_loop_sleeps(void **state)
 {
     (void)state;
@@ -210,6 +211,10 @@ static void a_link_goes_with_its_host_while_the_loop_sleeps(void **state)
         ping(0);
         answered(0);
         until_it_sleeps();
+        (void)weir_host_lock(host);
+        if (times % 2 == 1)
+            wr_loop_poll_end(loop);
+        weir_host_unlock(host);
         weir_host_free(host);
         struct pollfd wait = {.fd = far, .events = POLLIN};
         assert_int_equal(poll(&wait, 1, 0), 1);
