@@ -32,7 +32,9 @@ FAULTS = ("(_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0
           "!(tcp.checksum == 0xffff && (ip.src in {10.78.0.1, 10.79.0.2} || ipv6.src in {fd78::1, fd79::2}))")
 CHECKS = ["-n", "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE",
           "-o", "udp.check_checksum:TRUE", "-o", "tcp.desegment_tcp_streams:FALSE",
-          "-o", "tcp.analyze_sequence_numbers:FALSE"]
+          "-o", "tcp.analyze_sequence_numbers:FALSE",
+          # A port that the kernel chose may be some protocol's, as which random data is malformed.
+          "-d", "tcp.port==1-65535,data", "-d", "udp.port==1-65535,data"]
 CHUNK = MB = 1 << 20
 IS_ROOT = os.geteuid() == 0  # of the machine, not only of a user namespace
 
