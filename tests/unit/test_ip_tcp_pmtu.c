@@ -52,7 +52,7 @@ static bool next_segment(struct conn *c, struct kit_view *v, struct w_tcp *tcp)
 
 static void conn_open(struct conn *c, bool v4)
 {
-    static const uint8_t mss[4] = {2, 4, 0x05, 0xb4}; /* 1460 */
+    static const uint8_t opts[8] = {2, 4, 0x05, 0xb4, 4, 2, 1, 1}; /* MSS 1460, SACK */
     struct weir_endpoint to;
     struct kit_view v;
     struct w_tcp syn;
@@ -73,7 +73,7 @@ static void conn_open(struct conn *c, bool v4)
     c->port = syn.src_port;
     c->rcv_nxt = syn.seq + 1;
     c->snd_nxt = 5000;
-    peer_sends(c, W_TCP_SYN | W_TCP_ACK, mss, sizeof mss);
+    peer_sends(c, W_TCP_SYN | W_TCP_ACK, opts, sizeof opts);
     c->snd_nxt++;
     assert_true(next_segment(c, &v, &syn));
     assert_int_equal(syn.flags & W_TCP_ACK, W_TCP_ACK);
@@ -166,6 +166,38 @@ static void test_only_the_refused_segment_is_sent_again_1191_3(void **state)
     (void)state;
     rejected_data_is_sent_again(true);
     rejected_data_is_sent_again(false);
+}
+
+/* The same of a segment that left and is acknowledged by the shortest ways there are: what they were chosen by holds no more
+ * when it is refused. */
+static void test_a_lone_segment_that_is_refused_1191_3(void **state)
+{
+    (void)state;
+    for (unsigned v4 = 0; v4 < 2; v4++) {
+        struct conn c;
+        struct flight f;
+        struct kit_view v;
+        struct w_tcp tcp;
+        uint32_t end;
+        conn_open(&c, v4);
+        send_flight(&c, 1400, &f);
+        c.rcv_nxt = f.end;
+        peer_sends(&c, W_TCP_ACK, NULL, 0);
+        send_flight(&c, 1400, &f);
+        too_big(&c, &f, 1280);
+        end = f.first;
+        while (next_segment(&c, &v, &tcp)) {
+            assert_true(v.l3_len <= 1280);
+            assert_int_equal(tcp.seq, end);
+            end += (uint32_t)(v.l4_len - tcp.data_off);
+        }
+        assert_int_equal(end, f.end);
+        c.rcv_nxt = f.end;
+        peer_sends(&c, W_TCP_ACK, NULL, 0);
+        send_flight(&c, 1400, &f);
+        assert_int_equal(f.largest, 1280);
+        kit_close(&c.k);
+    }
 }
 
 /* Linux: a forged message with a good sequence number cannot push segments below 552 bytes. */
@@ -265,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_segment_has_df_1191_4),
         cmocka_unit_test(test_only_the_refused_segment_is_sent_again_1191_3),
+        cmocka_unit_test(test_a_lone_segment_that_is_refused_1191_3),
         cmocka_unit_test(test_a_forged_message_meets_the_floor_5927_3),
         cmocka_unit_test(test_a_quote_out_of_window_changes_nothing_8201_4_5927_1),
         cmocka_unit_test(test_an_ack_for_a_connection_whose_interface_went),
