@@ -5,7 +5,8 @@
  *     bench_bound NAME [csum] [simple]
  *
  *     csum      the kernel finishes checksums, but there are no super-segments
- *     simple    as one would write it first: an ACK for each segment, and an empty device is read twice before it waits
+ *     simple    as one would write it first: an ACK for each segment, an empty device is read twice before it waits, and
+ *               it waits with a time-out, for whose timers may be due
  *
  * It makes TUN interface NAME as bench_tun does (kernel 10.78.0.1/24, itself 10.78.0.2). This is no TCP: nothing is
  * ever sent again, no checksum is verified, there is no timer and no congestion control, and a connection is a row
@@ -46,7 +47,8 @@ enum {
     SYN = 2,
     RST = 4,
     PSH = 8,
-    ACK = 16
+    ACK = 16,
+    WAIT_MS = 100 /* at most, if simple */
 };
 
 struct flow {
@@ -337,6 +339,6 @@ int main(int argc, char **argv)
         struct pollfd wait = {.fd = tun, .events = POLLIN};
 
         if (serve_batch())
-            (void)poll(&wait, 1, -1);
+            (void)poll(&wait, 1, simple ? WAIT_MS : -1);
     }
 }
