@@ -61,6 +61,14 @@ def test_to_the_kernel_is_stated_beside_its_aim(today, verdict):
     assert goals.cells(row)[4] == "(aim 0.8)"
 
 
+@pytest.mark.parametrize("turn, verdict", [(150.0, "stated, its aim reached"), (160.0, "stated, above its aim")])
+def test_an_aim_may_be_the_most(turn, verdict):
+    figures = {"crowd_turn": {goals.TURNS: [turn] * 3, goals.FEW: [100.0] * 3}}
+    row = goals.evaluate(figures, {"crowd_turn": "ns"})[0]
+    assert goals.verdict(row) == verdict and "short" not in row
+    assert goals.cells(row)[4] == "(aim at most 1.5)"
+
+
 def test_every_program_and_arrangement_has_its_rows():
     for load in programs.LOADS:
         for system in programs.WEIR:
