@@ -10,13 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "unit/fd_link.h"
 #include "unit/host_pair.h"
 
 enum { PORT = 7, TRIPS = 320 };
 
 struct wire {
-    struct weir_link link;
-    int fd;
+    struct fd_link at;
     unsigned sent, refused, taken, empty; /* calls, by what they did */
     unsigned taken_first;                 /* `taken` when `sent` was 0 for the last time */
     unsigned
@@ -50,7 +50,7 @@ static int wire_send(struct weir_link *link, const struct weir_out *out, weir_ti
         return WEIR_ENETDOWN;
     for (unsigned i = 0; i < out->n_spans; i++)
         iov[1 + i] = (struct iovec){(void *)(uintptr_t)out->span[i].ptr, out->span[i].len};
-    if (sendmsg(wire->fd, &msg, MSG_DONTWAIT) < 0) {
+    if (sendmsg(wire->at.fd, &msg, MSG_DONTWAIT) < 0) {
         if (errno == ENOTSOCK) /* make_unwatchable() */
             return 0;
         assert_int_equal(errno, EAGAIN);
@@ -67,7 +67,7 @@ static int wire_send(struct weir_link *link, const struct weir_out *out, weir_ti
 static int wire_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
 {
     struct wire *wire = (struct wire *)link;
-    ssize_t n = recv(wire->fd, wire->buf, sizeof wire->buf, MSG_DONTWAIT);
+    ssize_t n = recv(wire->at.fd, wire->buf, sizeof wire->buf, MSG_DONTWAIT);
     (void)now;
     if (n <= 0) {
         if (wire->gone)
@@ -82,23 +82,6 @@ static int wire_recv(struct weir_link *link, struct weir_frame *frame, weir_time
     return 1;
 }
 
-static weir_time wire_deadline(const struct weir_link *link)
-{
-    (void)link;
-    return WEIR_TIME_NEVER;
-}
-
-static int wire_fd(const struct weir_link *link)
-{
-    return ((const struct wire *)link)->fd;
-}
-
-static void wire_free(struct weir_link *link)
-{
-    close(((struct wire *)link)->fd);
-    free(link);
-}
-
 static unsigned wire_flush(struct weir_link *link, weir_time now)
 {
     struct wire *wire = (struct wire *)link;
@@ -111,9 +94,9 @@ static unsigned wire_flush(struct weir_link *link, weir_time now)
 static const struct weir_link_ops wire_ops = {
     .send = wire_send,
     .recv = wire_recv,
-    .deadline = wire_deadline,
-    .fd = wire_fd,
-    .free = wire_free,
+    .deadline = fd_link_deadline,
+    .fd = fd_link_fd,
+    .free = fd_link_free,
     .flush = wire_flush,
 };
 
@@ -127,11 +110,11 @@ static int setup(void **state)
     for (int i = 0; i < 2; i++) {
         wires[i] = calloc(1, sizeof *wires[i]);
         assert_non_null(wires[i]);
-        wires[i]->fd = fds[i];
-        wires[i]->link.ops = &wire_ops;
-        wires[i]->link.netif = (struct weir_netif_config){.kind = WEIR_NETIF_IP, .mtu = 1500};
+        wires[i]->at.fd = fds[i];
+        wires[i]->at.link.ops = &wire_ops;
+        wires[i]->at.link.netif = (struct weir_netif_config){.kind = WEIR_NETIF_IP, .mtu = 1500};
         assert_int_equal(weir_loop_new(&loops[i]), 0);
-        hosts[i] = pair_host(loops[i], &wires[i]->link, i ? "10.0.0.2/24" : "10.0.0.1/24",
+        hosts[i] = pair_host(loops[i], &wires[i]->at.link, i ? "10.0.0.2/24" : "10.0.0.1/24",
                              i ? "fd00::2/64" : "fd00::1/64");
     }
     return 0;
@@ -260,7 +243,7 @@ static void a_link_is_seldom_read_for_nothing(void **state)
 
 static void ping(void)
 {
-    assert_int_equal(send(wires[0]->fd, ping_frame, sizeof ping_frame, 0), sizeof ping_frame);
+    assert_int_equal(send(wires[0]->at.fd, ping_frame, sizeof ping_frame, 0), sizeof ping_frame);
 }
 
 /* Puts a regular file in the place of the descriptor, which has no frames and which epoll does not take. Returns what
@@ -289,13 +272,13 @@ static void a_link_that_cannot_be_watched_is_asked(void **state)
     assert_int_equal(weir_loop_step(loops[1], 0), 0);
     assert_true(left > 0); /* a turn was not enough */
     wires[1]->answers = NULL;
-    int fd = make_unwatchable(wires[1]->fd);
+    int fd = make_unwatchable(wires[1]->at.fd);
     struct pollfd wait = {.fd = weir_loop_fd(loops[1]), .events = POLLIN};
     for (int i = 0; i < 10; i++) {
         assert_int_equal(weir_loop_step(loops[1], 0), 0);
         assert_int_equal(poll(&wait, 1, 0), 1);
     }
-    assert_int_equal(dup2(fd, wires[1]->fd), wires[1]->fd);
+    assert_int_equal(dup2(fd, wires[1]->at.fd), wires[1]->at.fd);
     close(fd);
     let_pass();
     assert_int_equal(poll(&wait, 1, 0), 0);
@@ -326,7 +309,7 @@ static void frames_that_come_together_are_taken_together(void **state)
         assert_int_equal(weir_loop_step(loops[1], -1), 0);
         assert_int_equal(wires[1]->taken, 8);
         assert_int_equal(wires[1]->sent, 8);
-        throw_away(wires[0]->fd);
+        throw_away(wires[0]->at.fd);
     }
     assert_int_equal(wires[1]->taken_first, 8);
 }
@@ -338,7 +321,7 @@ static void a_refused_frame_goes_when_there_is_room(void **state)
     static char many[20 * 1000];
     int room = 8 * 1024;
     (void)state;
-    assert_int_equal(setsockopt(wires[0]->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room), 0);
+    assert_int_equal(setsockopt(wires[0]->at.fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room), 0);
     listen_and_connect();
     say(many, sizeof many);
     assert_true(wires[0]->refused > 0);
@@ -347,7 +330,7 @@ static void a_refused_frame_goes_when_there_is_room(void **state)
     while (poll(&wait, 1, 0) > 0) /* there may be a time that was set before */
         assert_int_equal(weir_loop_step(loops[0], 0), 0);
     assert_int_equal(wires[0]->sent, sent);
-    throw_away(wires[1]->fd);
+    throw_away(wires[1]->at.fd);
     assert_int_equal(poll(&wait, 1, 10000), 1);
     assert_int_equal(weir_loop_step(loops[0], 0), 0);
     assert_true(wires[0]->sent > sent);

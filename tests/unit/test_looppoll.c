@@ -14,13 +14,14 @@
 #include <unistd.h>
 
 #include "host/looppoll.h"
+#include "unit/fd_link.h"
 #include "unit/host_pair.h"
 
 enum { MANY = LINKS_POLLED + 3, PATIENCE_MS = 200000 };
 
 struct wire {
-    struct weir_link link;
-    int fd, far; /* the host's end, the test's end */
+    struct fd_link at; /* the host's end */
+    int far;           /* the test's */
     unsigned asked;
     unsigned more; /* frames without a descriptor */
     uint8_t buf[256];
@@ -42,7 +43,7 @@ static int wire_send(struct weir_link *link, const struct weir_out *out, weir_ti
         memcpy(frame + len, out->span[i].ptr, out->span[i].len);
         len += out->span[i].len;
     }
-    if (send(((struct wire *)link)->fd, frame, len, MSG_DONTWAIT) == (ssize_t)len)
+    if (send(((struct fd_link *)link)->fd, frame, len, MSG_DONTWAIT) == (ssize_t)len)
         return 0;
     assert_int_equal(errno, EAGAIN);
     return WEIR_EAGAIN;
@@ -51,7 +52,7 @@ static int wire_send(struct weir_link *link, const struct weir_out *out, weir_ti
 static int wire_recv(struct weir_link *link, struct weir_frame *frame, weir_time now)
 {
     struct wire *wire = (struct wire *)link;
-    ssize_t n = recv(wire->fd, wire->buf, sizeof wire->buf, MSG_DONTWAIT);
+    ssize_t n = recv(wire->at.fd, wire->buf, sizeof wire->buf, MSG_DONTWAIT);
     (void)now;
     wire->asked++;
     if (wire->more > 0 && wire->more-- > 0)
@@ -60,29 +61,12 @@ static int wire_recv(struct weir_link *link, struct weir_frame *frame, weir_time
     return n > 0;
 }
 
-static weir_time wire_deadline(const struct weir_link *link)
-{
-    (void)link;
-    return WEIR_TIME_NEVER;
-}
-
-static int wire_fd(const struct weir_link *link)
-{
-    return ((const struct wire *)link)->fd;
-}
-
-static void wire_free(struct weir_link *link)
-{
-    close(((struct wire *)link)->fd);
-    free(link);
-}
-
 static const struct weir_link_ops wire_ops = {
     .send = wire_send,
     .recv = wire_recv,
-    .deadline = wire_deadline,
-    .fd = wire_fd,
-    .free = wire_free,
+    .deadline = fd_link_deadline,
+    .fd = fd_link_fd,
+    .free = fd_link_free,
 };
 
 /* The i-th link, at 10.0.i.2. */
@@ -92,9 +76,9 @@ static void add_wire(int i, int fd, int far)
     char addr[32];
     int ifindex;
     assert_non_null(wire);
-    *wire = (struct wire){.link = {.ops = &wire_ops}, .fd = fd, .far = far};
-    wire->link.netif = (struct weir_netif_config){.kind = WEIR_NETIF_IP, .mtu = 1500};
-    ifindex = weir_host_add_link(host, &wire->link);
+    *wire = (struct wire){.at = {{.ops = &wire_ops}, fd}, .far = far};
+    wire->at.link.netif = (struct weir_netif_config){.kind = WEIR_NETIF_IP, .mtu = 1500};
+    ifindex = weir_host_add_link(host, &wire->at.link);
     assert_true(ifindex > 0);
     (void)snprintf(addr, sizeof addr, "10.0.%d.2/24", i);
     assert_int_equal(weir_host_add_addr(host, ifindex, addr), 0);
