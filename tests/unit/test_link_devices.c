@@ -174,7 +174,8 @@ enum {
 static struct {
     struct weir_link *link;
     int fd;
-    uint32_t got; /* frames, or bytes of a stream */
+    uint32_t got;   /* frames, or bytes of a stream */
+    bool seen[256]; /* frames, by serial number */
     weir_time now;
 } narrow;
 
@@ -211,6 +212,7 @@ static void open_narrow_tap(bool offload, bool known, uint16_t type, const char 
     assert_int_equal(bind(narrow.fd, (struct sockaddr *)&to, sizeof to), 0);
     narrow.now = WEIR_SEC;
     narrow.got = 0;
+    memset(narrow.seen, 0, sizeof narrow.seen);
 }
 
 static void close_narrow_tap(void)
@@ -222,8 +224,8 @@ static void close_narrow_tap(void)
     close(narrow.fd);
 }
 
-/* Each once and in order: the next serial number, or the next bytes of the stream. */
-static void take_in_order(const uint8_t *frame, size_t len, bool in_order)
+/* Each once, and in order if so said: the next serial number; or the next bytes of the stream. */
+static void take_once(const uint8_t *frame, size_t len, bool in_order)
 {
     if (frame[12] == 0x08) {
         const uint8_t *seq = frame + SUPER_HEAD - 16;
@@ -234,6 +236,8 @@ static void take_in_order(const uint8_t *frame, size_t len, bool in_order)
     }
     if (in_order)
         assert_int_equal(frame[SERIAL_AT], (uint8_t)narrow.got);
+    assert_false(narrow.seen[frame[SERIAL_AT]]);
+    narrow.seen[frame[SERIAL_AT]] = true;
     narrow.got++;
 }
 
@@ -247,7 +251,7 @@ static void hear(bool wait, bool in_order)
         ssize_t len = recv(narrow.fd, frame, sizeof frame, 0);
         if (len <= SERIAL_AT || frame[5] != 8)
             continue; /* the kernel's own */
-        take_in_order(frame, (size_t)len, in_order);
+        take_once(frame, (size_t)len, in_order);
         n++;
     }
     assert_true(n > 0 || !wait);
