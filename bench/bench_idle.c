@@ -232,18 +232,18 @@ static void begin_part(enum part next)
     part = next;
 }
 
-static long resident_peak_mb(void)
+static double resident_peak_mb(void)
 {
     struct rusage usage;
 
     (void)getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss / 1000;
+    return (double)usage.ru_maxrss * 1024 / 1e6;
 }
 
-static void print(unsigned count, const size_t quiet[2], long resident)
+static void print(unsigned count, const size_t quiet[2], double resident)
 {
     printf("{\"work\": %u, \"client_bytes\": %.1f, \"server_bytes\": %.1f, "
-           "\"client_peak_mb\": %.1f, \"server_peak_mb\": %.1f, \"resident_peak_mb\": %ld",
+           "\"client_peak_mb\": %.1f, \"server_peak_mb\": %.1f, \"resident_peak_mb\": %.1f",
            count, (double)quiet[0] / count, (double)quiet[1] / count, (double)peak[0] / 1e6,
            (double)peak[1] / 1e6, resident);
     for (int i = 0; i < N_PARTS; i++) {

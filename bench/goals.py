@@ -31,9 +31,8 @@ PIPE, PIPE_MTU = "weir pipe", "weir pipe, MTU 1500"
 FEW, MANY, TURNS = "10 connections", "1000000 connections", "100000 connections"
 KERNEL_FEW, KERNEL_TURNS = "kernel lo, 10 connections", "kernel lo, up to 100000 connections"
 
-# Where the figures without a reference were set, one CPU did more: lwIP in process moved 10.9 Gbit/s there and made 1.63 M
-# round trips and 401 k connections a second. So what is to be reached is the same multiple of lwIP in the same run, and
-# the figure of that machine is an aim where another cannot be held to it.
+# Where the figures without a reference were set, lwIP in process moved 10.9 Gbit/s there and made 1.63 M
+# round trips and 401 k connections a second. So each is also a goal as a multiple of lwIP in the same run.
 LWIP = {"super": round(100 / 10.9, 1), "rr": round(2 / 1.63, 2), "crr": round(500 / 401, 2)}
 
 GOALS = [
@@ -66,9 +65,9 @@ GOALS = [
     Goal("in process, bulk, super-segments", "bulk", PIPE, None, 100),
     Goal("the same, to lwIP in this run", "bulk", PIPE, "lwIP", LWIP["super"]),
     Goal("the same, to copying memory once", "bulk", PIPE, "memory copy", None),
-    Goal("in process, 1-byte round trips", "rr", PIPE, None, None, aim=2000),
+    Goal("in process, 1-byte round trips", "rr", PIPE, None, 2000),
     Goal("the same, to lwIP in this run", "rr", PIPE, "lwIP", LWIP["rr"]),
-    Goal("in process, connect, echo, close", "crr", PIPE, None, None, aim=500),
+    Goal("in process, connect, echo, close", "crr", PIPE, None, 500),
     Goal("the same, to lwIP in this run", "crr", PIPE, "lwIP", LWIP["crr"]),
     Goal("a packet's cost among a million connections, round trips", "crowd_rr", MANY, FEW, 1.5, True),
     Goal("a packet's cost among a million connections, connect, echo, close", "crowd_crr", MANY, FEW,
@@ -84,6 +83,7 @@ GOALS = [
     Goal("an entry in SYN-RECEIVED, tables included", "records", "SYN-RECEIVED", None, 96, True),
     Goal("a record of TIME-WAIT, tables included", "records", "TIME-WAIT", None, 64, True),
     Goal("a million idle connections, both ends, at their peaks, MB", "million", "peak", None, 600, True),
+    Goal("the same, the process with both in it, resident at its peak, MB", "million", "resident", None, 600, True),
     Goal("the same, the longest call of all, ms", "million", "longest call",
          None, 10, True),
     Goal("the core alone, -Os, linked into a program", "size", "core, -Os", None, 150, True),

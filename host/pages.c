@@ -12,7 +12,7 @@
  * larger than a chunk. So a host of some hundred connections at rest has no huge page; beyond that each size has up to one
  * more than it needs. A free block is known by its address: within the range, its region's head is at the multiple of 2 MB
  * below. A region without blocks goes back to the kernel, but for one that is kept. Without huge pages (the kernel may have
- * none left, or none at all) it is ordinary memory.
+ * none left, or none at all, or they come slowly: pagepace.h) it is ordinary memory.
  *
  * SIZES are told apart at a time, and a stack asks for many more: datagrams and fragments of any length are among them, a
  * few of each. So a size that is new takes the place of the one that malloc() has given the fewest bytes of, if that has no region.
@@ -23,9 +23,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <weir/host.h>
 
 #include "base/list.h"
+#include "pagepace.h"
 
 #define REGION ((size_t)2 << 20)
 
@@ -56,8 +58,9 @@ struct size {
 };
 
 struct weir_pages {
-    uint8_t *map, *base;    /* NULL: not reserved yet */
-    bool refused;           /* there is no range to be had */
+    uint8_t *map, *base; /* NULL: not reserved yet */
+    bool refused;        /* there is no range to be had */
+    struct wr_page_pace pace;
     uint32_t made;          /* regions that ever were */
     struct region *kept;    /* one without blocks; NULL: none */
     uint32_t n_gone;        /* of those that went back */
@@ -83,6 +86,29 @@ static bool reserve(struct weir_pages *pages)
     return true;
 }
 
+static int64_t cpu_ns(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* Memory for a region that has none. */
+static void populate(struct weir_pages *pages, struct region *region)
+{
+    int64_t before;
+
+    if (!wr_page_pace_huge(&pages->pace)) {
+        madvise(region, REGION, MADV_NOHUGEPAGE);
+        return;
+    }
+    before = cpu_ns();
+    madvise(region, REGION, MADV_HUGEPAGE);
+    *region = (struct region){0};
+    wr_page_pace_took(&pages->pace, cpu_ns() - before);
+}
+
 /* NULL: out of memory. */
 static struct region *new_region(struct weir_pages *pages, struct size *size)
 {
@@ -95,7 +121,7 @@ static struct region *new_region(struct weir_pages *pages, struct size *size)
         region = (struct region *)(void *)(pages->base + number * REGION);
         if (mprotect(region, REGION, PROT_READ | PROT_WRITE) != 0)
             return NULL;
-        madvise(region, REGION, MADV_HUGEPAGE);
+        populate(pages, region);
         if (pages->n_gone > 0)
             pages->n_gone--;
         else

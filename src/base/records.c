@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chunks hold records of one size, as many as make about 4 KB; a number is the chunk's place in a directory and
- * the slot in the chunk:
+ * Chunks of 4 KB hold records of one size; a number is the chunk's place in a directory and the slot in the chunk:
  *
  *     | place: 21 bits | slot: 6 |     address = places[place].chunk + head + slot * places[place].size
  *
@@ -22,7 +21,10 @@
  * in as few pages of the machine's as they can.
  *
  * A chunk that becomes empty goes back to the allocator, but for one of small records: those of handshakes come and
- * go one by one.
+ * go one by one. A connection at rest has another size after each use, so what one size gives back another must be able to
+ * have: chunks are all as long, also to an allocator that keeps lengths apart (host/pages.c), of which otherwise 12 % of a
+ * million connections was free, each part for one length. As long as themselves are only chunks of 64 slots that
+ * do not fill 4 KB, and of a single record.
  */
 #include "base/records.h"
 
@@ -34,7 +36,7 @@
 enum { NONE = WR_RECORD_NONE };
 
 #ifdef WEIR_HARD
-enum { CHUNK_BYTES = 128, PAGE_BITS = 1, PLACES_FIRST = 1 };
+enum { CHUNK_BYTES = 160, PAGE_BITS = 1, PLACES_FIRST = 1 };
 #else
 enum { CHUNK_BYTES = 4096, PAGE_BITS = 8, PLACES_FIRST = 16 };
 #endif
@@ -75,7 +77,7 @@ void wr_records_init(struct wr_records *r, const struct weir_allocator *alloc)
 
 static uint32_t slots_of(uint32_t size)
 {
-    uint32_t n = CHUNK_BYTES / size;
+    uint32_t n = (CHUNK_BYTES - sizeof(struct chunk)) / size;
 
     if (size > WR_RECORD_SIZES * SIZE_STEP || n == 0)
         return 1;
@@ -84,7 +86,9 @@ static uint32_t slots_of(uint32_t size)
 
 static size_t chunk_bytes(uint32_t size)
 {
-    return sizeof(struct chunk) + (size_t)size * slots_of(size);
+    uint32_t n = slots_of(size);
+
+    return 1 < n && n < SLOTS_MAX ? CHUNK_BYTES : sizeof(struct chunk) + (size_t)size * n;
 }
 
 static void *slot_in(struct chunk *chunk, uint32_t size, uint32_t slot)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory in huge pages: blocks that do not overlap, are aligned as malloc()'s, keep their bytes, and go back. */
+/* Memory in huge pages: blocks that do not overlap, are aligned as malloc()'s, keep their bytes, and go back;
+ * and that slow pages come one at a time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 #include <weir/host.h>
 
 #include "base/rng.h"
+#include "host/pagepace.h"
 
 enum { BLOCKS = 3000, STEPS = 60000 };
 
@@ -166,6 +168,30 @@ static void many_sizes_leave_room_for_one(void **state)
     free(blocks);
 }
 
+/* A huge page that comes slowly is followed by ordinary ones, twice as many after the next; one that comes fast by huge ones. */
+static void slow_pages_are_no_row(void **state)
+{
+    enum { MS = 1000000 };
+    struct wr_page_pace pace = {0};
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        assert_true(wr_page_pace_huge(&pace));
+        wr_page_pace_took(&pace, MS / 4);
+    }
+    for (int round = 0; round < 2; round++) {
+        for (unsigned row = 8, i = 0; i < 10; i++) {
+            assert_true(wr_page_pace_huge(&pace));
+            wr_page_pace_took(&pace, 5 * MS);
+            for (unsigned n = 0; n < row; n++)
+                assert_false(wr_page_pace_huge(&pace));
+            row = row < 512 ? 2 * row : 512;
+        }
+        assert_true(wr_page_pace_huge(&pace));
+        wr_page_pace_took(&pace, MS / 4);
+    }
+}
+
 static void stack_lives_in_them(void **state)
 {
     struct weir_pages *pages = weir_pages_new();
@@ -193,6 +219,7 @@ int main(void)
         cmocka_unit_test(blocks_are_apart),
         cmocka_unit_test(what_is_free_goes_back),
         cmocka_unit_test(many_sizes_leave_room_for_one),
+        cmocka_unit_test(slow_pages_are_no_row),
         cmocka_unit_test(stack_lives_in_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

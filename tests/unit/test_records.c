@@ -150,6 +150,26 @@ static void a_record_costs_little_more_than_itself(void **state)
 #endif
 }
 
+/* What records of one size no longer need, those of another can have from any allocator. */
+static void chunks_of_all_sizes_are_as_long(void **state)
+{
+    (void)state;
+#ifndef WEIR_HARD
+    begin();
+    assert_non_null(add(0)); /* the directory and the first page of chains */
+    for (uint32_t size = 132; size <= 512; size += 4) {
+        size_t before = table.probe.live_bytes;
+        struct wr_record *record =
+            wr_records_add(&table.records, size, hash_of(1), &table.number[1]);
+        assert_non_null(record);
+        assert_int_equal(table.probe.live_bytes - before, 4096);
+        wr_records_remove(&table.records, record);
+        assert_int_equal(table.probe.live_bytes, before);
+    }
+    end();
+#endif
+}
+
 static void memory_of_a_crowd_comes_back(void **state)
 {
     size_t few, kept = 8 * 4400 + 16384;
@@ -299,6 +319,7 @@ int main(void)
         cmocka_unit_test(finds_what_is_in_it_while_it_grows_and_shrinks),
         cmocka_unit_test(equal_hashes_are_told_apart_by_who_looks_up),
         cmocka_unit_test(a_record_costs_little_more_than_itself),
+        cmocka_unit_test(chunks_of_all_sizes_are_as_long),
         cmocka_unit_test(memory_of_a_crowd_comes_back),
         cmocka_unit_test(no_memory_leaves_all_as_it_was),
         cmocka_unit_test(lines_keep_their_order),
