@@ -61,6 +61,7 @@ struct flow {
 struct arrival {
     const uint8_t *data;
     size_t len;
+    uint32_t addr; /* whose it is */
     uint32_t seq, ack, wnd;
     uint16_t from, to;
     uint8_t flags;
@@ -119,14 +120,14 @@ static uint32_t sum_words(const uint8_t *p, size_t len)
 /* ---- out --------------------------------------------------------------------------------------- */
 
 /* Addresses, lengths and the sums that the kernel needs to finish the checksum. */
-static void emit_ip(size_t tcp_bytes)
+static void emit_ip(uint32_t to, size_t tcp_bytes)
 {
-    static const uint8_t fixed[] = {0x45, 0, 0,  0,  0, 0, 0x40, 0,  64, 6,
-                                    0,    0, 10, 78, 0, 2, 10,   78, 0,  1};
+    static const uint8_t fixed[] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 78, 0, 2};
     uint8_t *tcp = head.ip + IP_BYTES;
 
     memcpy(head.ip, fixed, sizeof fixed);
     put16(head.ip + 2, (unsigned)(IP_BYTES + tcp_bytes));
+    put32(head.ip + 16, to);
     put16(head.ip + 10, (uint16_t)~fold(sum_words(head.ip, IP_BYTES)));
     put16(tcp + 16, fold(sum_words(head.ip + 12, 8) + 6 + (uint32_t)tcp_bytes));
 }
@@ -156,7 +157,7 @@ static void emit(struct flow *flow, const struct arrival *to, uint8_t flags, siz
     put16(tcp + 14, flags & SYN ? 65535 : WINDOW);
     put16(tcp + 18, 0);
     memcpy(tcp + TCP_BYTES, syn_options, options);
-    emit_ip(TCP_BYTES + options + len);
+    emit_ip(to->addr, TCP_BYTES + options + len);
     if (writev(tun, iov, len ? 2 : 1) < 0)
         die("write: %s", strerror(errno));
     flow->snd_nxt += (uint32_t)len + (flags & (SYN | FIN) ? 1 : 0);
@@ -189,6 +190,7 @@ static bool parse(const uint8_t *ip, size_t len, struct arrival *in)
         return false;
     *in = (struct arrival){.data = ip + offset,
                            .len = total - offset,
+                           .addr = get32(ip + 12),
                            .seq = get32(tcp + 4),
                            .ack = get32(tcp + 8),
                            .wnd = get16(tcp + 14),
