@@ -54,6 +54,12 @@ http {{
 }}
 """
 
+# Of each namespace. The algorithm is what a socket begins with: were that bbr, as where it is the machine's default, the
+# kernel would pace it by timers for good, also once iperf3 has made it cubic, which it does when it is connected. That
+# reno may be begun with anywhere is certain, of others it is not.
+SETTINGS = ("net.ipv4.tcp_tw_reuse=1", "net.ipv4.ip_local_port_range=10000 65000",
+            "net.ipv4.tcp_congestion_control=reno")
+
 # What of a load's work is counted, and what must be installed for it.
 LOADS = {
     "http_new": ("k requests", ("nginx", "ab")),
@@ -220,7 +226,7 @@ class Programs:
         ip("netns", "add", name)
         self.spaces.append(name)
         ip("-n", name, "link", "set", "lo", "up")
-        for setting in ("net.ipv4.tcp_tw_reuse=1", "net.ipv4.ip_local_port_range=10000 65000"):
+        for setting in SETTINGS:
             subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", setting], check=True)
         return name
 
@@ -305,7 +311,7 @@ def words_of(load, addr, seconds):
     url = f"http://{addr}:{PORTS['nginx']}/index.html"
     redis = ["redis-benchmark", "-h", addr, "-p", str(PORTS["redis"]), "--csv", "-t", "set,get"]
     count = str(redis_requests(load, seconds)) if load.startswith("redis") else None
-    # As bench_kernel does: bbr, where it is the default, is paced by timers.
+    # As bench_kernel does.
     iperf = ["iperf3", "-c", addr, "-t", f"{max(1, round(seconds))}", "-C", "cubic", "-J"]
     return {
         "http_new": ["ab", "-q", "-c", "10", "-n", f"{int(6000 * seconds)}", url],
