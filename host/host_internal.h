@@ -59,6 +59,8 @@ struct weir_loop {
     weir_time timer_at;   /* what the timer is set to; NEVER: not set */
     atomic_uint nap;      /* of its thread, looppoll.c */
     bool poll_refused;    /* poll(2) was, and would be again */
+    unsigned unoffered;   /* sleeps between two before which the CPU is offered, looppoll.c */
+    unsigned until_offer; /* sleeps until the next of those */
     bool again;           /* there is work that no descriptor will announce */
     weir_time now;        /* of the round, see serve() */
     weir_time busy_until; /* links of hosts with busy_ns are asked until then, without sleep */

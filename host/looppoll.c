@@ -17,18 +17,28 @@
  * set, which tells of edges alone. All are where poll(2) is refused: it is of more descriptors than RLIMIT_NOFILE, which a
  * program may have lowered, and who calls weir_loop_step() in a callback waits for the epoll set.
  *
+ * Before it sleeps the CPU is offered to whoever is ready on it. A peer on the same CPU that a frame has just woken then
+ * answers at once, and neither side has to be put to sleep and woken, which costs more than all that Weir does for a
+ * small frame. It is done as long as it is of use. When it brings nothing, as where the peer has another CPU, or is far
+ * away, or when somebody else keeps the CPU for long, it is left out before more and more sleeps:
+ *
+ *     offered    +     +     -     - -     - - - -     ...     +: something had come by then
+ *     sleeps     . . . . . . s . s s s . s s s s s . s
+ *
  * poll(2) holds what it waits for: a device whose descriptor is closed meanwhile would live on until the sleep ends. So who
  * takes a link away ends the sleep first.
  */
 #include <errno.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host/looppoll.h"
 
-enum { VAIN_MOST = 3 };
-enum { UP, ASLEEP, AWAITED }; /* loop->nap: somebody waits for the end of it */
+enum { VAIN_MOST = 3, UNOFFERED_MOST = 1024 };
+#define OFFER_MOST (100 * WEIR_US) /* who has the CPU for longer is no peer that answers */
+enum { UP, ASLEEP, AWAITED };      /* loop->nap: somebody waits for the end of it */
 
 static bool may_poll(const struct wr_attach *a)
 {
@@ -60,9 +70,35 @@ unsigned wr_loop_poll_begin(struct weir_loop *loop, struct pollfd *fds)
     return n;
 }
 
+/* Returns as poll(2): what is there after others have had the CPU. */
+static int offer_cpu(struct weir_loop *loop, struct pollfd *fds, unsigned n)
+{
+    weir_time before = weir_now();
+    sched_yield();
+    bool soon = weir_now() - before < OFFER_MOST;
+    int ready = poll(fds, n, 0);
+    if (ready > 0 && soon)
+        loop->unoffered = 0;
+    else if (loop->unoffered < UNOFFERED_MOST)
+        loop->unoffered = 2 * loop->unoffered + 1;
+    loop->until_offer = loop->unoffered;
+    return ready;
+}
+
+/* Returns as poll(2), which sleeps until something is there. */
+static int sleep_on(struct weir_loop *loop, struct pollfd *fds, unsigned n)
+{
+    int ready = 0;
+    if (loop->until_offer > 0)
+        loop->until_offer--;
+    else
+        ready = offer_cpu(loop, fds, n);
+    return ready != 0 ? ready : poll(fds, n, -1);
+}
+
 bool wr_loop_poll(struct weir_loop *loop, struct pollfd *fds, unsigned n, bool sleep)
 {
-    int ready = poll(fds, n, sleep ? -1 : 0);
+    int ready = sleep ? sleep_on(loop, fds, n) : poll(fds, n, 0);
     loop->poll_refused = ready < 0 && errno != EINTR;
     if (atomic_exchange(&loop->nap, UP) == AWAITED)
         syscall(SYS_futex, &loop->nap, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host/looppoll.h"
@@ -28,6 +29,8 @@ struct wire {
 };
 
 static struct weir_loop *loop;
+static void (*offered)(void); /* has the CPU when it is offered; NULL: whoever is ready */
+static unsigned offers, pings;
 static _Thread_local struct weir_host *host;
 static _Thread_local struct wire *wires[MANY];
 
@@ -149,6 +152,34 @@ static void each_link_is_heard(int n)
             ping(i);
             answered(i);
         }
+}
+
+/* ---- the CPU ------------------------------------------------------------------------------------ */
+
+int sched_yield(void)
+{
+    if (!offered)
+        return (int)syscall(SYS_sched_yield);
+    offers++;
+    offered();
+    return 0;
+}
+
+static void nobody(void)
+{
+}
+
+static void peer(void)
+{
+    if (pings > 0 && pings-- > 0)
+        ping(0);
+}
+
+/* Does something else first. */
+static void slow_peer(void)
+{
+    usleep(1000);
+    peer();
 }
 
 /* ---- tests -------------------------------------------------------------------------------------- */
@@ -292,6 +323,68 @@ static void stop(void *arg, weir_time now)
     weir_loop_stop(arg);
 }
 
+static void run_for(int ms)
+{
+    assert_int_equal(weir_loop_alarm(loop, weir_time_after(weir_now(), ms * WEIR_MS), stop, loop),
+                     0);
+    offers = 0;
+    assert_int_equal(weir_loop_run(loop), 0);
+    offered = NULL;
+}
+
+static void add_peer(void (*fn)(void), unsigned n)
+{
+    add_pair(0);
+    offered = fn;
+    pings = n;
+    ping(0);
+}
+
+/* As often as somebody answers. */
+static void a_peer_on_the_same_cpu_has_it_before_the_loop_sleeps(void **state)
+{
+    (void)state;
+    add_peer(peer, 100);
+    run_for(20);
+    for (int i = 0; i < 101; i++)
+        answered(0);
+    assert_in_range(offers, 100, 110);
+    close(wires[0]->far);
+}
+
+/* As often as it takes a hundred times as long, it would be too often. */
+static void the_cpu_is_not_offered_to_who_keeps_it(void **state)
+{
+    (void)state;
+    add_peer(slow_peer, 100);
+    run_for(50);
+    assert_in_range(offers, 1, 12);
+    close(wires[0]->far);
+}
+
+static void ping_again(void *arg, weir_time now)
+{
+    if (pings-- == 0) {
+        weir_loop_stop(arg);
+        return;
+    }
+    ping(0);
+    assert_int_equal(weir_loop_alarm(arg, weir_time_after(now, 300 * WEIR_US), ping_again, arg), 0);
+}
+
+/* Nor where the peers have CPUs of their own. */
+static void the_cpu_is_not_offered_for_nothing(void **state)
+{
+    (void)state;
+    add_peer(nobody, 200);
+    assert_int_equal(weir_loop_alarm(loop, 1, ping_again, loop), 0);
+    offers = 0;
+    assert_int_equal(weir_loop_run(loop), 0);
+    offered = NULL;
+    assert_in_range(offers, 1, 20);
+    close(wires[0]->far);
+}
+
 /* What is always readable would keep poll(2) from ever sleeping. */
 static void a_descriptor_that_says_nothing_is_left_to_the_epoll_set(void **state)
 {
@@ -402,6 +495,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_link_goes_with_its_host_while_the_loop_sleeps, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_peer_on_the_same_cpu_has_it_before_the_loop_sleeps, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_cpu_is_not_offered_to_who_keeps_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_cpu_is_not_offered_for_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_descriptor_that_says_nothing_is_left_to_the_epoll_set,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(links_without_room_leave_their_place_to_others, setup,
