@@ -11,7 +11,7 @@
  * Near peers (weir.tcp_near_rtt_us, 1 ms; 0: there are none). What is in flight to a peer on the same machine waits in
  * buffers and for the CPU, and not on a path. So a larger window only makes more of it wait, which looks like a longer
  * round trip, for which the window grows again, until data walks through more memory than the caches hold: that costs
- * half of the throughput. With such a peer a round trip is the shortest that was seen, and the buffer grows
+ * half of the throughput. With such a peer a round trip is the shortest that was seen, or that a window took, and the buffer grows
  * no further than twice what is read in that time, or in small numbers than NEAR_SPACE, which a few super-segments
  * fill. Both buffers follow this; for the one to send see grow_send_buffer() in tcp_ack.
  *
@@ -41,15 +41,14 @@ uint32_t wr_rcvbuf_first_space(const struct tcb *tcb)
 }
 
 /* An echo is late by what the sender waited: small changes count by an eighth. */
-static void rtt_by_echo(struct wr_rx *rx, const struct tcb *tcb, const struct seg *seg,
-                        weir_time now)
+static void rtt_by_echo(struct wr_rx *rx, const struct tcb *tcb, uint32_t echo, weir_time now)
 {
     weir_time sample;
 
-    if (seg->opt.ts_ecr == rx->echo || seg->len < tcb->delack.rcv_mss)
+    if (echo == rx->echo)
         return;
-    rx->echo = seg->opt.ts_ecr;
-    sample = (weir_time)(wr_ts_now(tcb->ts_offset, now) - seg->opt.ts_ecr) * WEIR_MS;
+    rx->echo = echo;
+    sample = (weir_time)(wr_ts_now(tcb->ts_offset, now) - echo) * WEIR_MS;
     if (sample < 0 || sample > 3600 * WEIR_SEC)
         return;
     if (sample == 0)
@@ -57,35 +56,54 @@ static void rtt_by_echo(struct wr_rx *rx, const struct tcb *tcb, const struct se
     rx->rtt = rx->rtt == 0 ? sample : rx->rtt + (sample - rx->rtt) / 8;
 }
 
-WR_APART void rtt_by_window(struct wr_rx *rx, const struct tcb *tcb, weir_time now)
+/* What is behind a window's end was sent after our ACK that opened the next one. */
+static void rtt_by_window(struct wr_rx *rx, const struct tcb *tcb, weir_time now)
 {
     if (rx->window_at != 0) {
         weir_time sample = now - rx->window_at > 0 ? now - rx->window_at : WEIR_US;
         if (seq_lt(tcb->rcv_nxt, rx->window_end))
             return;
-        if (rx->rtt == 0 || sample < rx->rtt)
-            rx->rtt = sample;
+        if (rx->window_rtt == 0 || sample < rx->window_rtt)
+            rx->window_rtt = sample;
     }
     rx->window_end = tcb->rcv_nxt + tcb->rcv_wnd;
     rx->window_at = now;
 }
 
+weir_time wr_rcvbuf_rtt(const struct tcb *tcb)
+{
+    if (!tcb->has_rx)
+        return 0;
+    return tcb->ts_ok ? tcb->rx.rtt : tcb->rx.window_rtt;
+}
+
+WR_APART void measure(struct tcb *tcb, const struct seg *seg, weir_time now)
+{
+    if (tcb->ts_ok && seg->opt.has_ts && seg->opt.ts_ecr != 0)
+        rtt_by_echo(&tcb->rx, tcb, seg->opt.ts_ecr, now);
+    rtt_by_window(&tcb->rx, tcb, now);
+}
+
 void wr_rcvbuf_data_received(struct tcb *tcb, const struct seg *seg, weir_time now)
 {
-    struct wr_rx *rx = &tcb->rx;
-
     if (!tcb->has_rx)
         begin(tcb, now);
-    if (tcb->ts_ok && seg->opt.has_ts && seg->opt.ts_ecr != 0)
-        rtt_by_echo(rx, tcb, seg, now);
-    else if (!tcb->ts_ok)
-        rtt_by_window(rx, tcb, now);
+    if (seg->len >= tcb->delack.rcv_mss || !tcb->ts_ok)
+        measure(tcb, seg, now);
 }
 
 bool wr_rcvbuf_is_near(const struct weir_stack *stack, const struct tcb *tcb, weir_time rtt)
 {
     return tcb->rtt.min_rtt > 0 && tcb->rtt.min_rtt < stack->tunables.tcp_near_rtt_us * WEIR_US &&
            rtt < FAR;
+}
+
+/* The handshake, which is the only round trip that a mere receiver has measured, found everything cold: its first windows,
+ * which are small, are better known. */
+static weir_time shortest_rtt(const struct tcb *tcb)
+{
+    weir_time rtt = tcb->rtt.min_rtt, window = tcb->rx.window_rtt;
+    return window != 0 && window < rtt ? window : rtt;
 }
 
 /* What a near peer's data read in `elapsed` is in its shortest round trip. */
@@ -95,7 +113,7 @@ static uint32_t near_part(const struct tcb *tcb, uint32_t copied, weir_time elap
 
     if (copied <= WR_TCP_NEAR_SPACE)
         return copied; /* `elapsed` is the longer one */
-    part = (uint64_t)copied * (uint64_t)tcb->rtt.min_rtt / (uint64_t)elapsed;
+    part = (uint64_t)copied * (uint64_t)shortest_rtt(tcb) / (uint64_t)elapsed;
     return part > WR_TCP_NEAR_SPACE ? (uint32_t)part : WR_TCP_NEAR_SPACE;
 }
 
@@ -128,11 +146,13 @@ void wr_rcvbuf_read(const struct weir_stack *stack, struct tcb *tcb, weir_time n
 
     if (!tcb->has_rx)
         return;
-    rtt = rx->rtt != 0 ? rx->rtt : tcb->rtt.srtt; /* of the handshake, until there is better */
+    rtt = wr_rcvbuf_rtt(tcb);
+    if (rtt == 0)
+        rtt = tcb->rtt.srtt; /* of the handshake, until there is better */
     if (rtt == 0 || now - rx->at < rtt)
         return;
     copied = at - rx->seq;
-    near = now - rx->at > tcb->rtt.min_rtt && wr_rcvbuf_is_near(stack, tcb, rtt);
+    near = now - rx->at > shortest_rtt(tcb) && wr_rcvbuf_is_near(stack, tcb, rtt);
     if (near)
         copied = near_part(tcb, copied, now - rx->at);
     if (copied > rx->space) {
