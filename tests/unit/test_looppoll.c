@@ -29,8 +29,6 @@ struct wire {
 };
 
 static struct weir_loop *loop;
-static void (*offered)(void); /* has the CPU when it is offered; NULL: whoever is ready */
-static unsigned offers, pings;
 static _Thread_local struct weir_host *host;
 static _Thread_local struct wire *wires[MANY];
 
@@ -156,6 +154,19 @@ static void each_link_is_heard(int n)
 
 /* ---- the CPU ------------------------------------------------------------------------------------ */
 
+/* While `offered` is set the loop's clock, its yielding and its sleeping are the test's: each look at the clock takes a
+ * microsecond, and a sleep is ended by a ping, or for good when there have been so many. */
+static void (*offered)(void); /* has the CPU when it is offered; NULL: whoever is ready */
+static unsigned pings, offers, sleeps, sleeps_most;
+static weir_time passed;
+
+weir_time weir_now(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return offered ? passed += WEIR_US : at.tv_sec * WEIR_SEC + at.tv_nsec;
+}
+
 int sched_yield(void)
 {
     if (!offered)
@@ -163,6 +174,15 @@ int sched_yield(void)
     offers++;
     offered();
     return 0;
+}
+
+int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+    if (offered && timeout_ms < 0 && ++sleeps == sleeps_most)
+        weir_loop_stop(loop);
+    else if (offered && timeout_ms < 0)
+        ping(0);
+    return (int)syscall(SYS_poll, fds, n, timeout_ms);
 }
 
 static void nobody(void)
@@ -178,8 +198,23 @@ static void peer(void)
 /* Does something else first. */
 static void slow_peer(void)
 {
-    usleep(1000);
-    peer();
+    passed += WEIR_MS;
+    ping(0);
+}
+
+/* With a peer that has so many pings to answer, until the loop has slept so often. */
+static void run_with(void (*fn)(void), unsigned n_pings, unsigned n_sleeps)
+{
+    add_pair(0);
+    passed = weir_now();
+    pings = n_pings;
+    sleeps_most = n_sleeps;
+    offers = sleeps = 0;
+    offered = fn;
+    assert_int_equal(weir_loop_run(loop), 0);
+    offered = NULL;
+    assert_int_equal(sleeps, n_sleeps);
+    close(wires[0]->far);
 }
 
 /* ---- tests -------------------------------------------------------------------------------------- */
@@ -323,66 +358,28 @@ static void stop(void *arg, weir_time now)
     weir_loop_stop(arg);
 }
 
-static void run_for(int ms)
-{
-    assert_int_equal(weir_loop_alarm(loop, weir_time_after(weir_now(), ms * WEIR_MS), stop, loop),
-                     0);
-    offers = 0;
-    assert_int_equal(weir_loop_run(loop), 0);
-    offered = NULL;
-}
-
-static void add_peer(void (*fn)(void), unsigned n)
-{
-    add_pair(0);
-    offered = fn;
-    pings = n;
-    ping(0);
-}
-
-/* As often as somebody answers. */
+/* As often as somebody answers, and once more. */
 static void a_peer_on_the_same_cpu_has_it_before_the_loop_sleeps(void **state)
 {
     (void)state;
-    add_peer(peer, 100);
-    run_for(20);
-    for (int i = 0; i < 101; i++)
-        answered(0);
-    assert_in_range(offers, 100, 110);
-    close(wires[0]->far);
+    run_with(peer, 100, 1);
+    assert_int_equal(offers, 101);
 }
 
-/* As often as it takes a hundred times as long, it would be too often. */
+/* After each offer that takes long twice as many sleeps are left out, and one: 1 + 3 + 7 + 15 + 31 + 63 are 120. */
 static void the_cpu_is_not_offered_to_who_keeps_it(void **state)
 {
     (void)state;
-    add_peer(slow_peer, 100);
-    run_for(50);
-    assert_in_range(offers, 1, 12);
-    close(wires[0]->far);
+    run_with(slow_peer, 0, 120);
+    assert_int_equal(offers, 6);
 }
 
-static void ping_again(void *arg, weir_time now)
-{
-    if (pings-- == 0) {
-        weir_loop_stop(arg);
-        return;
-    }
-    ping(0);
-    assert_int_equal(weir_loop_alarm(arg, weir_time_after(now, 300 * WEIR_US), ping_again, arg), 0);
-}
-
-/* Nor where the peers have CPUs of their own. */
+/* Nor where the peers have CPUs of their own: what is offered for nothing ends in a sleep, too. */
 static void the_cpu_is_not_offered_for_nothing(void **state)
 {
     (void)state;
-    add_peer(nobody, 200);
-    assert_int_equal(weir_loop_alarm(loop, 1, ping_again, loop), 0);
-    offers = 0;
-    assert_int_equal(weir_loop_run(loop), 0);
-    offered = NULL;
-    assert_in_range(offers, 1, 20);
-    close(wires[0]->far);
+    run_with(nobody, 0, 120);
+    assert_int_equal(offers, 6);
 }
 
 /* What is always readable would keep poll(2) from ever sleeping. */
