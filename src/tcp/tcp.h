@@ -229,14 +229,14 @@ struct wr_fastopen {
 /* ---- size of the receive buffer: tcp_rcvbuf ----------------------------------------------------------- */
 
 struct wr_rx {
-    weir_time rtt;        /* by timestamps; 0: not known */
-    weir_time at;         /* when the round trip under way began */
-    uint32_t seq;         /* copied_seq then */
-    uint32_t echo;        /* the timestamp that gave the last sample */
-    uint32_t space;       /* bytes read in the best one before */
-    uint32_t window_end;  /* where this window of data ends */
-    weir_time window_at;  /* and when it began; 0: never */
-    weir_time window_rtt; /* the shortest time that one took; 0: not known */
+    weir_time rtt;                   /* as seen by the receiver; 0: not known */
+    weir_time at;                    /* when the round trip under way began */
+    uint32_t seq;                    /* copied_seq then */
+    uint32_t echo;                   /* the timestamp that gave the last sample */
+    uint32_t space;                  /* bytes read in the best one before */
+    uint32_t window_end;             /* of what was announced at window_at; 0 there: never */
+    uint32_t shortest_ns, latest_ns; /* that data beyond it took to come; 0: not known */
+    weir_time window_at;
 };
 
 /* ---- the connection -------------------------------------------------------------------------------- */
@@ -561,8 +561,6 @@ void wr_reasm_free(struct weir_stack *stack, struct tcb *tcb);
 void wr_rcvbuf_data_received(struct tcb *tcb, const struct seg *seg, weir_time now);
 /* The user has read. */
 void wr_rcvbuf_read(const struct weir_stack *stack, struct tcb *tcb, weir_time now);
-/* The round trip as the receiver sees it; 0: not known. */
-weir_time wr_rcvbuf_rtt(const struct tcb *tcb);
 /* Is the peer so near that what is in flight waits in buffers only? `rtt`: as it is now. */
 bool wr_rcvbuf_is_near(const struct weir_stack *stack, const struct tcb *tcb, weir_time rtt);
 /* Bytes that a reader is taken to read in the first round trip. */

@@ -125,7 +125,7 @@ void wr_tcp_info(const struct weir_stack *stack, const struct tcb *tcb, struct w
     info->tcpi_rttvar = us(tcb->rtt.mdev4 / 4);
     info->tcpi_min_rtt = us(tcb->rtt.min_rtt);
     info->tcpi_advmss = tcb->adv_mss - (tcb->ts_ok && tcb->smss != 0 ? W_TCPOPT_TS_LEN : 0u);
-    info->tcpi_rcv_rtt = us(wr_rcvbuf_rtt(tcb));
+    info->tcpi_rcv_rtt = tcb->has_rx ? us(tcb->rx.rtt) : 0;
     info->tcpi_rcv_space = tcb->has_rx ? tcb->rx.space : wr_rcvbuf_first_space(tcb);
     info->tcpi_notsent_bytes = wr_tcb_unsent(tcb);
     info->tcpi_snd_wnd = tcb->snd_wnd;

@@ -5,15 +5,23 @@
  * trip.
  *
  * A receiver that sends nothing has no round-trip time of its own, so one is measured on what comes in: with
- * timestamps, from the time at which we sent what a full segment echoes (RFC 7323 4); else a window of data takes at
- * least one round trip, and the smallest such time counts.
+ * timestamps, from the time at which we sent what a full segment echoes (RFC 7323 4). That is longer by what the sender
+ * had nothing to send, and counts milliseconds. The other way is the window. What lies beyond the one that is announced
+ * now is sent when a later announcement has come, so until it is here at least a round trip passes:
+ *
+ *      rcv_nxt       rcv_wup + rcv_wnd
+ *      |#############|-----                    # may be under way already, all of it
+ *                     ^ not before a round trip from now
+ *
+ * Without timestamps the shortest such time counts.
  *
  * Near peers (weir.tcp_near_rtt_us, 1 ms; 0: there are none). What is in flight to a peer on the same machine waits in
  * buffers and for the CPU, and not on a path. So a larger window only makes more of it wait, which looks like a longer
  * round trip, for which the window grows again, until data walks through more memory than the caches hold: that costs
- * half of the throughput. With such a peer a round trip is the shortest that was seen, or that a window took, and the buffer grows
- * no further than twice what is read in that time, or in small numbers than NEAR_SPACE, which a few super-segments
- * fill. Both buffers follow this; for the one to send see grow_send_buffer() in tcp_ack.
+ * half of the throughput. With such a peer a round trip is the shortest that was seen, in the handshake, when either side
+ * may have waited for the CPU, or by a window; and the buffer grows no further than twice what is read in that time, or
+ * in small numbers than NEAR_SPACE, which a few super-segments fill. Both buffers follow this; for the one to send see
+ * grow_send_buffer() in tcp_ack.
  *
  * The state of it (struct wr_rx) begins with the first data.
  */
@@ -41,14 +49,15 @@ uint32_t wr_rcvbuf_first_space(const struct tcb *tcb)
 }
 
 /* An echo is late by what the sender waited: small changes count by an eighth. */
-static void rtt_by_echo(struct wr_rx *rx, const struct tcb *tcb, uint32_t echo, weir_time now)
+static void rtt_by_echo(struct wr_rx *rx, const struct tcb *tcb, const struct seg *seg,
+                        weir_time now)
 {
     weir_time sample;
 
-    if (echo == rx->echo)
+    if (seg->opt.ts_ecr == rx->echo)
         return;
-    rx->echo = echo;
-    sample = (weir_time)(wr_ts_now(tcb->ts_offset, now) - echo) * WEIR_MS;
+    rx->echo = seg->opt.ts_ecr;
+    sample = (weir_time)(wr_ts_now(tcb->ts_offset, now) - seg->opt.ts_ecr) * WEIR_MS;
     if (sample < 0 || sample > 3600 * WEIR_SEC)
         return;
     if (sample == 0)
@@ -56,54 +65,56 @@ static void rtt_by_echo(struct wr_rx *rx, const struct tcb *tcb, uint32_t echo, 
     rx->rtt = rx->rtt == 0 ? sample : rx->rtt + (sample - rx->rtt) / 8;
 }
 
-/* What is behind a window's end was sent after our ACK that opened the next one. */
-static void rtt_by_window(struct wr_rx *rx, const struct tcb *tcb, weir_time now)
+/* Something has come from beyond the window, or it is the first one. */
+WR_APART void rtt_by_window(struct wr_rx *rx, const struct tcb *tcb, weir_time now)
 {
     if (rx->window_at != 0) {
         weir_time sample = now - rx->window_at > 0 ? now - rx->window_at : WEIR_US;
-        if (seq_lt(tcb->rcv_nxt, rx->window_end))
-            return;
-        if (rx->window_rtt == 0 || sample < rx->window_rtt)
-            rx->window_rtt = sample;
+        rx->latest_ns = sample < UINT32_MAX ? (uint32_t)sample : UINT32_MAX;
+        if (rx->shortest_ns == 0 || rx->latest_ns < rx->shortest_ns)
+            rx->shortest_ns = rx->latest_ns;
+        if (!tcb->ts_ok && (rx->rtt == 0 || sample < rx->rtt))
+            rx->rtt = sample;
     }
-    rx->window_end = tcb->rcv_nxt + tcb->rcv_wnd;
+    rx->window_end = tcb->rcv_wup + tcb->rcv_wnd;
     rx->window_at = now;
-}
-
-weir_time wr_rcvbuf_rtt(const struct tcb *tcb)
-{
-    if (!tcb->has_rx)
-        return 0;
-    return tcb->ts_ok ? tcb->rx.rtt : tcb->rx.window_rtt;
-}
-
-WR_APART void measure(struct tcb *tcb, const struct seg *seg, weir_time now)
-{
-    if (tcb->ts_ok && seg->opt.has_ts && seg->opt.ts_ecr != 0)
-        rtt_by_echo(&tcb->rx, tcb, seg->opt.ts_ecr, now);
-    rtt_by_window(&tcb->rx, tcb, now);
 }
 
 void wr_rcvbuf_data_received(struct tcb *tcb, const struct seg *seg, weir_time now)
 {
+    struct wr_rx *rx = &tcb->rx;
+
     if (!tcb->has_rx)
         begin(tcb, now);
-    if (seg->len >= tcb->delack.rcv_mss || !tcb->ts_ok)
-        measure(tcb, seg, now);
+    if (tcb->ts_ok && seg->len < tcb->delack.rcv_mss)
+        return; /* no stream; without timestamps whatever there is counts */
+    if (tcb->ts_ok && seg->opt.has_ts && seg->opt.ts_ecr != 0)
+        rtt_by_echo(rx, tcb, seg, now);
+    if (rx->window_at == 0 || seq_lt(rx->window_end, tcb->rcv_nxt))
+        rtt_by_window(rx, tcb, now);
+}
+
+/* 0: not known. */
+static weir_time shortest_rtt(const struct tcb *tcb)
+{
+    weir_time own = tcb->rtt.min_rtt, seen = tcb->has_rx ? tcb->rx.shortest_ns : 0;
+
+    return own == 0 || (seen != 0 && seen < own) ? seen : own;
 }
 
 bool wr_rcvbuf_is_near(const struct weir_stack *stack, const struct tcb *tcb, weir_time rtt)
 {
-    return tcb->rtt.min_rtt > 0 && tcb->rtt.min_rtt < stack->tunables.tcp_near_rtt_us * WEIR_US &&
-           rtt < FAR;
+    weir_time shortest = shortest_rtt(tcb);
+
+    return shortest > 0 && shortest < stack->tunables.tcp_near_rtt_us * WEIR_US && rtt < FAR;
 }
 
-/* The handshake, which is the only round trip that a mere receiver has measured, found everything cold: its first windows,
- * which are small, are better known. */
-static weir_time shortest_rtt(const struct tcb *tcb)
+/* The same of a peer that sends. */
+static bool sends_from_near(const struct weir_stack *stack, const struct tcb *tcb, weir_time rtt)
 {
-    weir_time rtt = tcb->rtt.min_rtt, window = tcb->rx.window_rtt;
-    return window != 0 && window < rtt ? window : rtt;
+    weir_time latest = tcb->rx.latest_ns;
+
+    return wr_rcvbuf_is_near(stack, tcb, latest != 0 && latest < rtt ? latest : rtt);
 }
 
 /* What a near peer's data read in `elapsed` is in its shortest round trip. */
@@ -146,13 +157,11 @@ void wr_rcvbuf_read(const struct weir_stack *stack, struct tcb *tcb, weir_time n
 
     if (!tcb->has_rx)
         return;
-    rtt = wr_rcvbuf_rtt(tcb);
-    if (rtt == 0)
-        rtt = tcb->rtt.srtt; /* of the handshake, until there is better */
+    rtt = rx->rtt != 0 ? rx->rtt : tcb->rtt.srtt; /* of the handshake, until there is better */
     if (rtt == 0 || now - rx->at < rtt)
         return;
     copied = at - rx->seq;
-    near = now - rx->at > shortest_rtt(tcb) && wr_rcvbuf_is_near(stack, tcb, rtt);
+    near = now - rx->at > shortest_rtt(tcb) && sends_from_near(stack, tcb, rtt);
     if (near)
         copied = near_part(tcb, copied, now - rx->at);
     if (copied > rx->space) {

@@ -13,14 +13,22 @@
 
 #include <weir/info.h>
 
-#include "core/core.h"
 #include "sim/sim.h"
-#include "tcp/tcp.h"
-#include "tcp/tcp_host.h"
 
 static struct sim sim;
 
-enum { SERVER_PORT = 80, CHUNK = 65536, RUN_MS = 400 };
+enum { SERVER_PORT = 80, CHUNK = 65536 };
+#define GBIT  (1000ull * 1000 * 1000)
+#define PAUSE (30 * WEIR_MS)
+
+/* What is between the two, and what the writer does. */
+struct path {
+    weir_time delay; /* each way */
+    uint64_t rate_bps;
+    const char *rules;
+    size_t burst; /* written after each PAUSE; 0: as much as goes, all the time */
+    weir_time run;
+};
 
 struct outcome {
     uint64_t trace, bytes;
@@ -31,53 +39,41 @@ struct outcome {
 struct flow {
     weir_sock client, server;
     uint64_t bytes;
+    size_t burst;
+    weir_time next_at;
 };
 
-/* The writer fills its buffer, the reader empties its own; never done. */
+/* The writer fills its buffer, or writes its burst; the reader empties its own; never done. */
 static bool move(struct sim *s, void *arg)
 {
     static uint8_t data[CHUNK];
     struct flow *flow = arg;
     ptrdiff_t n;
 
-    while (weir_sock_send(s->host[0].stack, flow->client, data, CHUNK, 0, NULL, s->now) > 0)
-        continue;
+    size_t most = s->now < flow->next_at ? 0 : flow->burst > 0 ? flow->burst : SIZE_MAX;
+
+    if (flow->burst > 0 && most > 0)
+        flow->next_at = s->now + PAUSE;
+    while (most > 0 && (n = weir_sock_send(s->host[0].stack, flow->client, data,
+                                           most < CHUNK ? most : CHUNK, 0, NULL, s->now)) > 0)
+        most -= (size_t)n;
     while ((n = weir_sock_recv(s->host[1].stack, flow->server, data, CHUNK, 0, NULL, s->now)) > 0)
         flow->bytes += (uint64_t)n;
     sim_settle(s);
     return false;
 }
 
-/* The server is taken to have seen such a round trip in the handshake, and a greeting of it gives the client a timestamp
- * that is not of before it began to wait. */
-static void greet(const struct flow *flow, weir_time rtt)
+/* A stream, with a queue of 750 KB. It begins long after the handshake, which is what its first segments echo. */
+static struct outcome stream(const struct path *path, int64_t near_us)
 {
-    struct wr_tcp *tcp = sim.host[1].stack->tcp;
-    uint8_t byte = 0;
-
-    assert_int_equal(weir_sock_send(sim.host[1].stack, flow->server, &byte, 1, 0, NULL, sim.now),
-                     1);
-    sim_settle(&sim);
-    sim_run(&sim, WEIR_MS);
-    assert_int_equal(weir_sock_recv(sim.host[0].stack, flow->client, &byte, 1, 0, NULL, sim.now),
-                     1);
-    for (uint32_t i = 0; i < tcp->tcbs.n_slots; i++) {
-        struct tcb *tcb = wr_pool_at(&tcp->tcbs, i);
-        if (tcb != NULL)
-            tcb->rtt.min_rtt = tcb->rtt.srtt = rtt;
-    }
-}
-
-/* A stream for RUN_MS over `gbit` with a queue of 750 KB, `delay` each way; handshake 0: nothing is said of it. */
-static struct outcome stream_over(unsigned gbit, weir_time delay, weir_time handshake,
-                                  int64_t near_us)
-{
-    struct sim_wire wire = {
-        .impaired = true,
-        .impair = {.delay = delay, .rate_bps = gbit * 1000ull * 1000 * 1000, .queue_frames = 500}};
+    struct sim_wire wire = {.impaired = true,
+                            .impair = {.delay = path->delay,
+                                       .rate_bps = path->rate_bps,
+                                       .queue_frames = 500,
+                                       .rules = path->rules}};
     struct weir_tcp_info info;
     size_t len = sizeof info;
-    struct flow flow = {.bytes = 0};
+    struct flow flow = {.burst = path->burst};
     struct outcome seen;
 
     sim_init(&sim, 1);
@@ -87,9 +83,7 @@ static struct outcome stream_over(unsigned gbit, weir_time delay, weir_time hand
     for (unsigned host = 0; host < 2; host++)
         assert_int_equal(weir_sysctl_set(sim.host[host].stack, "weir.tcp_near_rtt_us", near_us), 0);
     sim_connected(&sim, WEIR_AF_INET, SERVER_PORT, &flow.client, &flow.server);
-    if (handshake != 0)
-        greet(&flow, handshake);
-    (void)sim_run_until(&sim, move, &flow, RUN_MS * WEIR_MS);
+    (void)sim_run_until(&sim, move, &flow, path->run);
     assert_int_equal(weir_sock_getsockopt(sim.host[0].stack, flow.client, WEIR_SOL_TCP,
                                           WEIR_TCP_INFO, &info, &len, sim.now),
                      0);
@@ -103,48 +97,79 @@ static struct outcome stream_over(unsigned gbit, weir_time delay, weir_time hand
     return seen;
 }
 
-static struct outcome stream(weir_time delay, int64_t near_us)
-{
-    return stream_over(1, delay, 0, near_us);
-}
-
 static void a_near_peer_gets_what_its_path_carries(void **state)
 {
-    struct outcome near = stream(50 * WEIR_US, 1000), as_linux = stream(50 * WEIR_US, 0);
+    const struct path path = {.delay = 50 * WEIR_US, .rate_bps = GBIT, .run = 400 * WEIR_MS};
+    struct outcome near = stream(&path, 1000), as_linux = stream(&path, 0);
 
     (void)state;
     assert_true(near.sndbuf < as_linux.sndbuf);
+    assert_true(near.rcvbuf < as_linux.rcvbuf);
     assert_true(near.srtt_us < as_linux.srtt_us);
     assert_true(near.bytes * 100 >= as_linux.bytes * 99);
 }
 
-static void a_far_peer_is_served_as_on_linux(void **state)
+/* Either side may have waited for the CPU then. */
+static void a_slow_handshake_does_not_make_a_peer_far(void **state)
 {
-    struct outcome ruled = stream(5 * WEIR_MS, 1000), as_linux = stream(5 * WEIR_MS, 0);
+    const struct path path = {.delay = 50 * WEIR_US,
+                              .rate_bps = 10 * GBIT,
+                              .rules = "delay synack 1 3ms",
+                              .run = 50 * WEIR_MS};
+    struct outcome near = stream(&path, 1000), as_linux = stream(&path, 0);
 
     (void)state;
+    assert_true(near.rcvbuf < as_linux.rcvbuf);
+    assert_true(near.bytes * 100 >= as_linux.bytes * 99);
+}
+
+/* Nor is one that is near all the same taken for farther than it is. */
+static void a_slow_handshake_makes_no_large_window(void **state)
+{
+    struct path path = {.delay = 10 * WEIR_US, .rate_bps = 20 * GBIT, .run = 50 * WEIR_MS};
+    struct outcome quick = stream(&path, 1000), slow;
+
+    (void)state;
+    path.rules = "delay synack 1 800us";
+    slow = stream(&path, 1000);
+    assert_int_equal(slow.rcvbuf, quick.rcvbuf);
+    assert_true(slow.bytes * 100 >= quick.bytes * 99);
+}
+
+static void a_far_peer_is_served_as_on_linux(const struct path *path)
+{
+    struct outcome ruled = stream(path, 1000), as_linux = stream(path, 0);
+
     assert_true(ruled.trace == as_linux.trace);
     assert_int_equal(ruled.rcvbuf, as_linux.rcvbuf);
 }
 
-/* What a receiver of a stream knows of the path is the handshake, in which both sides are slow: but its first windows
- * come as fast as all others. */
-static void a_slow_handshake_makes_no_large_window(void **state)
+static void a_far_peer_that_streams(void **state)
 {
-    struct outcome quick = stream_over(20, 10 * WEIR_US, 30 * WEIR_US, 1000),
-                   slow = stream_over(20, 10 * WEIR_US, 900 * WEIR_US, 1000);
+    const struct path path = {.delay = 5 * WEIR_MS, .rate_bps = GBIT, .run = 400 * WEIR_MS};
 
     (void)state;
-    assert_int_equal(slow.rcvbuf, quick.rcvbuf);
-    assert_true(slow.bytes * 100 >= quick.bytes * 99);
+    a_far_peer_is_served_as_on_linux(&path);
+}
+
+/* A window that is open comes at the rate of the wire, in less than a round trip. */
+static void a_far_peer_that_writes_in_bursts(void **state)
+{
+    const struct path path = {
+        .delay = 2 * WEIR_MS, .rate_bps = 10 * GBIT, .burst = 2 << 20, .run = 400 * WEIR_MS};
+
+    (void)state;
+    a_far_peer_is_served_as_on_linux(&path);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_near_peer_gets_what_its_path_carries),
+        cmocka_unit_test(a_slow_handshake_does_not_make_a_peer_far),
         cmocka_unit_test(a_slow_handshake_makes_no_large_window),
-        cmocka_unit_test(a_far_peer_is_served_as_on_linux),
+        cmocka_unit_test(a_far_peer_that_streams),
+        cmocka_unit_test(a_far_peer_that_writes_in_bursts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
