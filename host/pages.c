@@ -27,7 +27,7 @@
 #include <weir/host.h>
 
 #include "base/list.h"
-#include "pagepace.h"
+#include "host/pagepace.h"
 
 #define REGION ((size_t)2 << 20)
 
